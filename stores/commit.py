@@ -1,0 +1,50 @@
+"""The one place where a file becomes visible: write beside it, fsync, rename.
+
+A reader sees the old file, the new file or none, never half of one; a kill leaves at most a `.NAME.tmp-PID` beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def committed(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in `path`'s folder; on leaving without an error it becomes `path`.
+
+    Raises:
+        OSError: from the file system (full, read-only); `path` is then as it was before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    try:
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically."""
+    with committed(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as indented UTF-8 JSON to `path` atomically."""
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""Where artefacts lie by default, relative to the working directory; pure names, no I/O.
+
+stores/DATASET.zarr                  mel store          pipeline.ingest
+stores/DATASET.shards/               WebDataset shards  pipeline.shard
+runs/NAME/                           a training run     model.train
+stores/DATASET.RUN.features.zarr     feature store      model.extract
+runs/NAME/scores/DATASET.TASK.json   probe scores       model.probe
+reports/NAME.html                    the page           model.report
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from stores.errors import InvalidInput
+
+STORES = Path("stores")
+RUNS = Path("runs")
+REPORTS = Path("reports")
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if it can stand in file names: letters, digits, `_` and `-` (dots separate our name parts).
+
+    Raises:
+        InvalidInput: for any other name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise InvalidInput(f"name {name!r} cannot be used in file names; use letters, digits, '_' and '-'")
+    return name
+
+
+def mel_store(dataset: str) -> Path:
+    """Path of a dataset's mel store."""
+    return STORES / f"{checked_name(dataset)}.zarr"
+
+
+def shards(store: Path) -> Path:
+    """Folder of the WebDataset shards made from the mel store at `store`, beside it."""
+    return store.with_suffix(".shards")
+
+
+def run(name: str) -> Path:
+    """Folder of a training run."""
+    return RUNS / checked_name(name)
+
+
+def feature_store(dataset: str, run_name: str) -> Path:
+    """Path of the embeddings of `dataset` by the encoder of `run_name`."""
+    return STORES / f"{checked_name(dataset)}.{checked_name(run_name)}.features.zarr"
+
+
+def scores(run_name: str, dataset: str, task: str) -> Path:
+    """Path of the probe scores of a run on one task."""
+    return run(run_name) / "scores" / f"{checked_name(dataset)}.{checked_name(task)}.json"
+
+
+def report(name: str) -> Path:
+    """Path of the page called `name`."""
+    return REPORTS / f"{checked_name(name)}.html"
+
+
+def data_root(dataset: str) -> Path:
+    """Where the audio of `dataset` is looked for: `$MYNA_DATA/DATASET` if set, else `data/DATASET`."""
+    return Path(os.environ.get("MYNA_DATA") or "data") / dataset
