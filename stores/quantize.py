@@ -3,8 +3,8 @@
 Code 0 is exactly 0; codes 1 to 255 are even steps of log10 power from `low_decades` to `high_decades`. With the
 defaults a step is 0.0413 decades, so a decoded power is within 4.9 % of the encoded one inside the range.
 
-The range: a full-scale square wave peaks near 10^4.25 in a mel bin; the rounding noise of 16-bit audio lies below 10^-7,
-and `log1p` sees nothing of powers under 10^-4.
+The range: a full-scale square wave peaks near 10^4.25 in a mel bin; the rounding noise of 16-bit audio lies below
+10^-7, and `log1p` sees nothing of powers under 10^-4.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Quantizer:
         with np.errstate(divide="ignore"):
             decades = np.log10(power)
         codes = np.rint((decades - np.float32(self.low_decades)) / np.float32(self.step_decades)) + 1
-        return np.clip(codes, 0, LARGEST_CODE).astype(np.uint8)
+        clipped: NDArray[np.uint8] = np.clip(codes, 0, LARGEST_CODE).astype(np.uint8)
+        return clipped
 
     def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Power of `codes`, any shape, float32."""

@@ -1,0 +1,227 @@
+"""The mel store: one Zarr v3 group with every clip's mel, and the manifest that says where each lies.
+
+    NAME.zarr/
+      zarr.json            attributes "myna": format_version, mel_spec, quantizer, dataset, root, preprocessing
+      mel/                 uint8 [128, total_frames], chunked, sharded, Blosc zstd + bitshuffle
+      manifest.parquet     one row per clip; the only place that says a clip is complete
+      parts/               rows of finished regions, while an ingest is under way
+
+The driver writes attributes and the manifest; each region of frames has one writer. Zarr does no locking.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from stores import manifest
+from stores.chunk_grid import ChunkGrid, Region
+from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
+from stores.fingerprint import digest
+from stores.manifest import ClipRow
+from stores.mel_spec import MelSpec
+from stores.quantize import Quantizer
+
+FORMAT_VERSION = 1
+_MANIFEST, _PARTS = "manifest.parquet", "parts"
+
+
+class MelStore:
+    """A mel store on disk; arrays are read when asked for, never before (safe to hand to other processes)."""
+
+    def __init__(self, path: Path, attributes: Mapping[str, Any], rows: Sequence[ClipRow]) -> None:
+        self.path = path
+        self.attributes = dict(attributes)
+        self.rows = list(rows)
+        self.spec = MelSpec.from_dict(attributes["mel_spec"])
+        self.quantizer = Quantizer.from_dict(attributes["quantizer"])
+        self._mel: zarr.Array[Any] | None = None
+
+    @classmethod
+    def create(
+        cls, path: Path, rows: Sequence[ClipRow], frames: int, settings: Mapping[str, Any], grid: ChunkGrid
+    ) -> MelStore:
+        """Make an empty store for planned `rows` whose regions span `frames`.
+
+        Args:
+            path: a folder that does not exist yet.
+            rows: all clips, in the order of their index.
+            frames: length of the frame axis, whole Zarr shards.
+            settings: `mel_spec`, `quantizer`, `dataset`, `root`, `preprocessing`, all JSON.
+            grid: chunks and Zarr shards.
+
+        Raises:
+            InvalidInput: if `path` exists.
+        """
+        if path.exists():
+            raise InvalidInput(f"{path} exists already; open it, or name another store")
+        attributes = {"format_version": FORMAT_VERSION, **settings}
+        group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"myna": attributes})
+        group.create_array(
+            "mel",
+            shape=(attributes["mel_spec"]["n_mels"], frames),
+            dtype="uint8",
+            chunks=(attributes["mel_spec"]["n_mels"], grid.chunk_frames),
+            shards=(attributes["mel_spec"]["n_mels"], grid.zarr_shard_frames),
+            compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=1),
+            fill_value=0,
+            dimension_names=("mel", "frame"),
+        )
+        manifest.write(path / _MANIFEST, rows)
+        return cls(path, attributes, rows)
+
+    @classmethod
+    def open(cls, path: Path | str, *, complete: bool = True) -> MelStore:
+        """Open a store for reading.
+
+        Args:
+            path: folder of the store.
+            complete: refuse a store whose ingest has not ended.
+
+        Raises:
+            MissingArtefact: no store there, or an unfinished one.
+            CorruptArtefact: something there that is not a mel store of this version.
+        """
+        path = Path(path)
+        if not (path / _MANIFEST).is_file():
+            raise MissingArtefact(
+                f"no mel store at {path}; make it with `python -m pipeline.ingest DATASET --store {path}`"
+            )
+        store = cls(path, _read_attributes(path), manifest.read(path / _MANIFEST))
+        planned = sum(row.state == "planned" for row in store.rows)
+        if complete and planned:
+            raise MissingArtefact(
+                f"{path} is not finished: {planned} of {len(store.rows)} clips are still planned; "
+                f"run the same `python -m pipeline.ingest` again, it goes on where it stopped"
+            )
+        return store
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def manifest(self) -> pa.Table:
+        """One row per clip, as an Arrow table."""
+        return manifest.to_table(self.rows)
+
+    def digest(self) -> str:
+        """Fingerprint of everything that can change a stored value, and of which clips are stored."""
+        return digest({"settings": self.value_settings(), "clips": [[r.id, r.frames] for r in self.rows]})
+
+    def value_settings(self) -> dict[str, Any]:
+        """The settings that can change a stored value."""
+        return {key: self.attributes[key] for key in ("format_version", "mel_spec", "quantizer", "preprocessing")}
+
+    def codes(self, index: int) -> NDArray[np.uint8]:
+        """Stored codes `[128, frames]` of clip `index`.
+
+        Raises:
+            InvalidInput: no such clip, or it was refused.
+        """
+        row = self._written(index)
+        return self._read(row.start_frame, row.frames)
+
+    def clip(self, index: int) -> NDArray[np.float32]:
+        """Power mel `[128, frames]` of clip `index`, float32, non-negative.
+
+        Raises:
+            InvalidInput: no such clip, or it was refused.
+        """
+        return self.quantizer.decode(self.codes(index))
+
+    def window(self, index: int, start: int, frames: int) -> NDArray[np.float32]:
+        """Power mel `[128, frames]` of clip `index` from its frame `start` on.
+
+        Raises:
+            InvalidInput: no such clip, it was refused, or the window is not inside it.
+        """
+        row = self._written(index)
+        if not 0 <= start <= start + frames <= row.frames:
+            raise InvalidInput(f"frames {start} to {start + frames} are not inside clip {row.id!r} of {row.frames}")
+        return self.quantizer.decode(self._read(row.start_frame + start, frames))
+
+    def write_region(self, region: Region, codes: NDArray[np.uint8]) -> None:
+        """Write `codes` `[128, n]` at the start of `region`; the rest of its last Zarr shard becomes 0.
+
+        Whole Zarr shards are written, so doing it twice leaves the same bytes.
+
+        Raises:
+            InvalidInput: if the codes do not fit into the region.
+        """
+        mel = self._array()
+        size = region.stop_frame - region.start_frame
+        if codes.shape[1] > size:
+            raise InvalidInput(f"{region.name} owns {size} frames, {codes.shape[1]} were given; plan it larger")
+        shard_frames = mel.shards[1] if mel.shards else mel.chunks[1]
+        padding = -codes.shape[1] % shard_frames
+        padded = np.pad(codes, ((0, 0), (0, padding)))
+        mel[:, region.start_frame : region.start_frame + padded.shape[1]] = padded
+
+    def finish_region(self, region: Region, rows: Sequence[ClipRow]) -> None:
+        """Record that the rows of `region` are done; from here on a restart skips it."""
+        manifest.write(self.path / _PARTS / f"{region.name}.parquet", rows)
+
+    def is_finished(self, region: Region) -> bool:
+        """Whether `finish_region` was reached for it."""
+        return (self.path / _PARTS / f"{region.name}.parquet").is_file()
+
+    def merge_parts(self) -> None:
+        """Put the rows of all finished regions into the manifest (the driver, once no task runs)."""
+        parts = sorted((self.path / _PARTS).glob("region-*.parquet"))
+        self.rows = manifest.merge(self.rows, (row for part in parts for row in manifest.read(part)))
+        manifest.write(self.path / _MANIFEST, self.rows)
+        shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+
+    def require_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check that an ingest with `settings` may go on in this store.
+
+        Raises:
+            FingerprintMismatch: naming each setting that differs.
+        """
+        differing = [key for key in settings if self.attributes.get(key) != settings[key]]
+        if differing:
+            lines = [f"  {key}: store {self.attributes.get(key)!r}, now {settings[key]!r}" for key in differing]
+            raise FingerprintMismatch(
+                f"{self.path} was made with other settings; name another --store or remove it:\n" + "\n".join(lines)
+            )
+
+    def _written(self, index: int) -> ClipRow:
+        if not 0 <= index < len(self.rows):
+            raise InvalidInput(f"clip {index} is not in {self.path}, which has clips 0 to {len(self.rows) - 1}")
+        row = self.rows[index]
+        if row.state != "written":
+            raise InvalidInput(f"clip {row.id!r} has no mel: {row.state} {row.reason} {row.detail}".rstrip())
+        return row
+
+    def _read(self, start: int, frames: int) -> NDArray[np.uint8]:
+        return np.asarray(self._array()[:, start : start + frames], dtype=np.uint8)
+
+    def _array(self) -> zarr.Array[Any]:
+        if self._mel is None:
+            mel = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)["mel"]
+            if not isinstance(mel, zarr.Array):
+                raise CorruptArtefact(f"{self.path}/mel is not an array")
+            self._mel = mel
+        return self._mel
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open array: another process opens its own."""
+        return {**self.__dict__, "_mel": None}
+
+
+def _read_attributes(path: Path) -> dict[str, Any]:
+    try:
+        attributes = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs["myna"]
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise CorruptArtefact(f"{path} is not a mel store: {error}") from error
+    if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
+        raise CorruptArtefact(f"{path} has a format that this version cannot read (it reads {FORMAT_VERSION})")
+    return dict(attributes)
