@@ -6,7 +6,7 @@ starts and stops on a Zarr shard's edge. Inside its region a task packs its clip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stores.errors import InvalidInput
@@ -34,46 +34,67 @@ class ChunkGrid:
 class Region:
     """The frames one task owns, and the clips it puts there."""
 
-    first_clip: int
-    """Index of its first clip in the manifest."""
-    stop_clip: int
-    """One past its last clip."""
     start_frame: int
     """First frame, at a Zarr shard's edge."""
     stop_frame: int
     """One past the last frame, at a Zarr shard's edge."""
+    clips: tuple[int, ...]
+    """Indices of its clips, in the order in which they are packed."""
+
+    @property
+    def frames(self) -> int:
+        """Frames it owns."""
+        return self.stop_frame - self.start_frame
 
     @property
     def name(self) -> str:
         """Stable name for files that belong to it."""
-        return f"region-{self.first_clip:09d}-{self.stop_clip:09d}"
+        return f"region-{self.start_frame:012d}"
 
 
-def plan_regions(bounds_frames: Sequence[int], grid: ChunkGrid, first_clip: int = 0) -> list[Region]:
+def plan_regions(bounds_frames: Sequence[tuple[int, int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
     """Cut clips, in order, into regions of about one Zarr shard; a longer clip gets as many as it needs.
 
     Args:
-        bounds_frames: an upper bound of each clip's frames.
+        bounds_frames: index and upper bound of frames of each clip.
         grid: the cut of the frame axis.
-        first_clip: index of the first clip of `bounds_frames` in the manifest.
+        first_frame: where the first region starts, at a Zarr shard's edge.
 
     Raises:
-        InvalidInput: if a bound is not positive.
+        InvalidInput: if a bound is not positive, or `first_frame` not at an edge.
     """
+    if first_frame % grid.zarr_shard_frames:
+        raise InvalidInput(f"regions cannot start at frame {first_frame}: no multiple of {grid.zarr_shard_frames}")
+    bounds = dict(bounds_frames)
     regions: list[Region] = []
-    opened, used, frame = 0, 0, 0
-    for position, bound in enumerate([*bounds_frames, None]):
-        if bound is not None and bound <= 0:
-            raise InvalidInput(f"clip {first_clip + position} has a bound of {bound} frames; it must be positive")
-        full = bound is None or used + bound > grid.zarr_shard_frames
-        if full and position > opened:
-            stop = frame + grid.round_up(used)
-            regions.append(Region(first_clip + opened, first_clip + position, frame, stop))
-            opened, used, frame = position, 0, stop
-        used += bound or 0
+    for clips in packs(bounds_frames, grid.zarr_shard_frames):
+        stop = first_frame + grid.round_up(sum(bounds[clip] for clip in clips))
+        regions.append(Region(first_frame, stop, tuple(clips)))
+        first_frame = stop
     return regions
 
 
-def total_frames(regions: Sequence[Region]) -> int:
-    """Length of the frame axis that holds `regions`."""
-    return regions[-1].stop_frame if regions else 0
+def packs(lengths_frames: Iterable[tuple[int, int]], capacity_frames: int) -> Iterator[list[int]]:
+    """Indices in order, cut so that the lengths of each pack sum to at most `capacity_frames`.
+
+    A clip that is longer than the capacity is a pack of its own.
+
+    Args:
+        lengths_frames: index and length of each clip.
+        capacity_frames: what a pack holds.
+
+    Raises:
+        InvalidInput: if a length is not positive.
+    """
+    clips: list[int] = []
+    used = 0
+    for index, length in lengths_frames:
+        if length <= 0:
+            raise InvalidInput(f"clip {index} has a length of {length} frames; it must be positive")
+        if clips and used + length > capacity_frames:
+            yield clips
+            clips, used = [], 0
+        clips.append(index)
+        used += length
+    if clips:
+        yield clips

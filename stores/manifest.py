@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stores.chunk_grid import Region
 from stores.commit import committed
 from stores.errors import CorruptArtefact
 
@@ -36,8 +37,10 @@ class ClipRow:
     """`train`, `valid`, `test` or empty."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Task to label."""
-    bound_frames: int = 0
-    """Upper bound of its frames that its region was planned with."""
+    region_start: int = 0
+    """First frame of the region that its task owns."""
+    region_stop: int = 0
+    """One past the last frame of that region."""
     state: str = "planned"
     """`planned`, `written` or `refused`."""
     reason: str = ""
@@ -64,7 +67,8 @@ SCHEMA = pa.schema(
         ("group", pa.string()),
         ("split", pa.string()),
         ("labels", pa.map_(pa.string(), pa.string())),
-        ("bound_frames", pa.int64()),
+        ("region_start", pa.int64()),
+        ("region_stop", pa.int64()),
         ("state", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
@@ -116,11 +120,39 @@ def read(path: Path) -> list[ClipRow]:
         raise CorruptArtefact(f"{path} is not a readable Parquet file: {error}") from error
 
 
+def regions(rows: Iterable[ClipRow]) -> list[Region]:
+    """The regions of the rows that are still planned, in order."""
+    planned: dict[tuple[int, int], list[int]] = {}
+    for row in rows:
+        if row.state == "planned":
+            planned.setdefault((row.region_start, row.region_stop), []).append(row.index)
+    return [Region(start, stop, tuple(clips)) for (start, stop), clips in sorted(planned.items())]
+
+
+def assign_regions(rows: Sequence[ClipRow], planned: Iterable[Region]) -> list[ClipRow]:
+    """`rows` with the regions of `planned` written into their clips' rows."""
+    assigned = list(rows)
+    for region in planned:
+        for clip in region.clips:
+            assigned[clip] = replace(rows[clip], region_start=region.start_frame, region_stop=region.stop_frame)
+    return assigned
+
+
+def total_frames(rows: Iterable[ClipRow]) -> int:
+    """Length of the frame axis that holds every region of `rows`."""
+    return max((row.region_stop for row in rows), default=0)
+
+
 def merge(planned: Sequence[ClipRow], done: Iterable[ClipRow]) -> list[ClipRow]:
-    """`planned` with every row of `done` put in its place by index."""
+    """`planned` with the rows of `done` put in their places by index.
+
+    A row of `done` counts only for the region that it was planned with: what was planned anew since is left alone, so
+    merging twice is merging once.
+    """
     merged = list(planned)
     for row in done:
-        merged[row.index] = row
+        if merged[row.index].state == "planned" and merged[row.index].region_start == row.region_start:
+            merged[row.index] = row
     return merged
 
 

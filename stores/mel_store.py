@@ -46,15 +46,12 @@ class MelStore:
         self._mel: zarr.Array[Any] | None = None
 
     @classmethod
-    def create(
-        cls, path: Path, rows: Sequence[ClipRow], frames: int, settings: Mapping[str, Any], grid: ChunkGrid
-    ) -> MelStore:
-        """Make an empty store for planned `rows` whose regions span `frames`.
+    def create(cls, path: Path, rows: Sequence[ClipRow], settings: Mapping[str, Any], grid: ChunkGrid) -> MelStore:
+        """Make an empty store for planned `rows`.
 
         Args:
             path: a folder that does not exist yet.
-            rows: all clips, in the order of their index.
-            frames: length of the frame axis, whole Zarr shards.
+            rows: all clips, in the order of their index, with their regions.
             settings: `mel_spec`, `quantizer`, `dataset`, `root`, `preprocessing`, all JSON.
             grid: chunks and Zarr shards.
 
@@ -64,10 +61,12 @@ class MelStore:
         if path.exists():
             raise InvalidInput(f"{path} exists already; open it, or name another store")
         attributes = {"format_version": FORMAT_VERSION, **settings}
-        group = zarr.open_group(path, mode="w", zarr_format=3, attributes={"myna": attributes})
+        building = path.with_name(f".{path.name}.building")
+        shutil.rmtree(building, ignore_errors=True)
+        group = zarr.open_group(building, mode="w", zarr_format=3, attributes={"myna": attributes})
         group.create_array(
             "mel",
-            shape=(attributes["mel_spec"]["n_mels"], frames),
+            shape=(attributes["mel_spec"]["n_mels"], manifest.total_frames(rows)),
             dtype="uint8",
             chunks=(attributes["mel_spec"]["n_mels"], grid.chunk_frames),
             shards=(attributes["mel_spec"]["n_mels"], grid.zarr_shard_frames),
@@ -75,7 +74,8 @@ class MelStore:
             fill_value=0,
             dimension_names=("mel", "frame"),
         )
-        manifest.write(path / _MANIFEST, rows)
+        manifest.write(building / _MANIFEST, rows)
+        building.rename(path)
         return cls(path, attributes, rows)
 
     @classmethod
@@ -157,9 +157,8 @@ class MelStore:
             InvalidInput: if the codes do not fit into the region.
         """
         mel = self._array()
-        size = region.stop_frame - region.start_frame
-        if codes.shape[1] > size:
-            raise InvalidInput(f"{region.name} owns {size} frames, {codes.shape[1]} were given; plan it larger")
+        if codes.shape[1] > region.frames:
+            raise InvalidInput(f"{region.name} owns {region.frames} frames, not {codes.shape[1]}; plan it larger")
         shard_frames = mel.shards[1] if mel.shards else mel.chunks[1]
         padding = -codes.shape[1] % shard_frames
         padded = np.pad(codes, ((0, 0), (0, padding)))
@@ -173,12 +172,26 @@ class MelStore:
         """Whether `finish_region` was reached for it."""
         return (self.path / _PARTS / f"{region.name}.parquet").is_file()
 
-    def merge_parts(self) -> None:
-        """Put the rows of all finished regions into the manifest (the driver, once no task runs)."""
+    def merged_rows(self) -> list[ClipRow]:
+        """The manifest's rows with those of all finished regions in place."""
         parts = sorted((self.path / _PARTS).glob("region-*.parquet"))
-        self.rows = manifest.merge(self.rows, (row for part in parts for row in manifest.read(part)))
-        manifest.write(self.path / _MANIFEST, self.rows)
+        return manifest.merge(self.rows, (row for part in parts for row in manifest.read(part)))
+
+    def update(self, rows: Sequence[ClipRow]) -> None:
+        """Replace the manifest by `rows`, which hold all finished regions, and lengthen the frame axis to theirs.
+
+        Only the driver calls it, while no task runs.
+        """
+        manifest.write(self.path / _MANIFEST, rows)
+        self.rows = list(rows)
         shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+        self.extend_axis()
+
+    def extend_axis(self) -> None:
+        """Make the frame axis as long as the manifest's regions; a kill between the two leaves it short."""
+        mel, frames = self._array(), manifest.total_frames(self.rows)
+        if mel.shape[1] < frames:
+            mel.resize((mel.shape[0], frames))
 
     def require_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that an ingest with `settings` may go on in this store.

@@ -1,0 +1,1 @@
+"""The encoder: what it is (`config`), what it sees (`patches`, `masking`, `input_scale`), what it computes (`vit`)."""

@@ -1,0 +1,1 @@
+"""What training minimises (`infonce`), and the geometry that tells whether it worked (`geometry`)."""

@@ -1,0 +1,134 @@
+"""The ffmpeg binary: found, described, and run on one file under a time limit.
+
+The binary is the static one inside the `imageio-ffmpeg` wheel (no ffprobe), the command line is built by
+`ffmpeg-python`; the process is ours, because ffmpeg-python lets ffmpeg inherit standard input and leaves its error
+pipe undrained.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import ffmpeg
+import imageio_ffmpeg
+
+from stores.errors import AudioRefused, MissingArtefact
+
+BLOCK_BYTES = 1 << 20
+LAST_WORDS_BYTES = 2_048
+# Audio containers and raw streams. Left out is all that names other files or hosts: concat, hls, dash, sdp, image2.
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp3,mpc,mpc8,mpegts,ogg,tta,voc,w64,wav,wv"
+)
+_INPUT_OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+@cache
+def executable() -> str:
+    """Path of the ffmpeg binary that came with the install.
+
+    Raises:
+        MissingArtefact: if the wheel carries none for this platform.
+    """
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise MissingArtefact(
+            f"no ffmpeg binary: {error}; reinstall `imageio-ffmpeg`, or set IMAGEIO_FFMPEG_EXE"
+        ) from error
+
+
+@cache
+def version() -> str:
+    """Version of the binary, e.g. `ffmpeg 9.0.2`."""
+    return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version().lstrip('n').split('-')[0]}"
+
+
+def decode_command(path: Path) -> list[str]:
+    """Command that writes the first audio stream of `path` to standard output, as AU of big-endian float32.
+
+    AU keeps rate and channels as the file has them and states both in 24 bytes, so no second program has to inspect.
+    """
+    stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
+    stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
+    command: list[str] = stream.global_args("-nostdin", "-hide_banner", "-v", "error").compile(cmd=executable())
+    return command
+
+
+def inspect_command(path: Path) -> list[str]:
+    """Command that writes what the header of `path` says to standard error, then fails for want of an output."""
+    options = [word for name, value in _INPUT_OPTIONS.items() for word in (f"-{name}", value)]
+    return [executable(), "-nostdin", "-hide_banner", *options, "-i", f"file:{path}"]
+
+
+class Decoding:
+    """One ffmpeg process: iterate over its output, then ask for its last words.
+
+    Args:
+        path: the audio file.
+        limit_seconds: wall clock after which the process group is killed.
+    """
+
+    def __init__(self, path: Path, limit_seconds: float) -> None:
+        self._path = path
+        self._limit_seconds = limit_seconds
+        self._timed_out = False
+        self.last_words = ""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Bytes of standard output, about a mebibyte at a time.
+
+        Raises:
+            AudioRefused: `timeout`, or `unreadable` when ffmpeg fails.
+        """
+        with tempfile.TemporaryFile() as errors:  # a file, not a pipe: ffmpeg can never block on it
+            process = subprocess.Popen(
+                decode_command(self._path),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+            timer = threading.Timer(self._limit_seconds, self._expire, [process])
+            timer.start()
+            try:
+                assert process.stdout is not None
+                while block := process.stdout.read(BLOCK_BYTES):
+                    yield block
+                process.wait()
+            finally:
+                timer.cancel()
+                _end(process)
+                self.last_words = _tail(errors.fileno())
+        self._require_success(process.returncode)
+
+    def _expire(self, process: subprocess.Popen[bytes]) -> None:
+        self._timed_out = True
+        _end(process)
+
+    def _require_success(self, status: int) -> None:
+        if self._timed_out:
+            raise AudioRefused("timeout", f"decoding took over {self._limit_seconds:g} s")
+        if status != 0:
+            raise AudioRefused("unreadable", self.last_words or f"ffmpeg ended with status {status}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    content = os.pread(descriptor, LAST_WORDS_BYTES, max(0, size - LAST_WORDS_BYTES))
+    return content.decode("utf-8", "replace").strip()

@@ -1,0 +1,70 @@
+"""Where the tasks run: threads of this process, processes of this machine, or a Dask cluster somewhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import dask
+from distributed import Client, LocalCluster, as_completed
+
+from stores.errors import InvalidInput
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+# Tasks in flight per thread of the cluster: enough that no worker waits, few enough that the scheduler stays small.
+WINDOW_PER_THREAD = 4
+
+
+@contextlib.contextmanager
+def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
+    """Yield a Dask client, and close what was started for it.
+
+    Args:
+        scheduler: `processes`, `threads`, or the address of a running scheduler, `tcp://HOST:PORT`.
+        workers: processes or threads to start; all cores if None; not used with an address.
+
+    Raises:
+        InvalidInput: for any other `scheduler`.
+    """
+    if scheduler.startswith("tcp://"):
+        with Client(scheduler) as client:
+            yield client
+        return
+    if scheduler not in ("processes", "threads"):
+        raise InvalidInput(f"scheduler {scheduler!r} is unknown; use processes, threads or tcp://HOST:PORT")
+    count = workers or os.cpu_count() or 1
+    processes = scheduler == "processes"
+    shape = (
+        {"n_workers": count, "threads_per_worker": 1} if processes else {"n_workers": 1, "threads_per_worker": count}
+    )
+    with (
+        dask.config.set({"distributed.worker.daemon": False, "distributed.logging.distributed": "warning"}),
+        LocalCluster(processes=processes, dashboard_address=None, worker_dashboard_address=None, **shape) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def run_all(client: Client, task: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+    """Results of `task` on each argument, as they come; the arguments should be small, results smaller.
+
+    At most `WINDOW_PER_THREAD` tasks a thread are in flight, so a million arguments do not stall the scheduler.
+
+    Raises:
+        Exception: what a task raised; tasks not yet begun are dropped.
+    """
+    waiting = iter(arguments)
+    running: Any = as_completed()
+    window = WINDOW_PER_THREAD * max(1, sum(client.nthreads().values()))
+    for _, argument in zip(range(window), waiting, strict=False):
+        running.add(client.submit(task, argument, pure=False))
+    for future in running:
+        result: Result = future.result()
+        yield result
+        for argument in waiting:
+            running.add(client.submit(task, argument, pure=False))
+            break
