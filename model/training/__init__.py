@@ -1,0 +1,1 @@
+"""Shards become a trained encoder: the stream of batches, the step, the loop, the checkpoints."""

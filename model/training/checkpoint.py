@@ -1,0 +1,148 @@
+"""Checkpoints: safetensors with JSON in the header, never a pickle.
+
+runs/NAME/
+  config.json                    the run's resolved settings
+  metrics.jsonl                  one line per logged step
+  checkpoint-00000800.safetensors   encoder and optimizer after 800 steps; the last two are kept
+  encoder.safetensors            the finished encoder; its presence says that the run is finished
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from model.encoder.config import EncoderConfig
+from model.encoder.vit import Encoder
+from model.training.config import TrainConfig
+from stores import locations
+from stores.commit import committed
+from stores.errors import CorruptArtefact, MissingArtefact
+
+FORMAT = "myna-1"
+KEPT = 2
+FINISHED = "encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds."""
+
+    tensors: dict[str, Tensor]
+    """`encoder.NAME`, and in a training checkpoint `optimizer.exp_avg.NAME` and `optimizer.exp_avg_sq.NAME`."""
+    config: TrainConfig
+    """The run's settings."""
+    step: int
+    """Steps done."""
+
+    def build_encoder(self) -> Encoder:
+        """The encoder with its weights, in evaluation mode.
+
+        Raises:
+            CorruptArtefact: if names or shapes are not the encoder's.
+        """
+        encoder = Encoder(self.config.encoder)
+        _load(encoder, _without_prefix(self.tensors, "encoder."))
+        return encoder.eval()
+
+
+def save(path: Path, encoder: Encoder, optimizer: torch.optim.Adam | None, config: TrainConfig, step: int) -> None:
+    """Write the encoder, and the optimizer's state if given, atomically."""
+    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    if optimizer is not None:
+        for name, parameter in encoder.named_parameters():
+            for moment in ("exp_avg", "exp_avg_sq"):
+                tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
+    header = {"format": FORMAT, "step": str(step), "config": json.dumps(config.to_dict())}
+    with committed(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        MissingArtefact: no file there.
+        CorruptArtefact: no checkpoint of this version.
+    """
+    if not path.is_file():
+        raise MissingArtefact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
+    except SafetensorError as error:
+        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from error
+    if header.get("format") != FORMAT:
+        raise CorruptArtefact(f"{path} is not a Myna checkpoint (format {header.get('format')!r}, needed {FORMAT!r})")
+    return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
+
+
+def restore(checkpoint: Checkpoint, encoder: Encoder, optimizer: torch.optim.Adam) -> None:
+    """Put weights and moments back, bit for bit.
+
+    Raises:
+        CorruptArtefact: if tensors are missing or do not fit.
+    """
+    _load(encoder, _without_prefix(checkpoint.tensors, "encoder."))
+    for name, parameter in encoder.named_parameters():
+        moments = {m: checkpoint.tensors.get(f"optimizer.{m}.{name}") for m in ("exp_avg", "exp_avg_sq")}
+        if any(moment is None for moment in moments.values()):
+            raise CorruptArtefact(f"the checkpoint has no optimizer state for {name}; it cannot be continued")
+        optimizer.state[parameter] = {"step": torch.tensor(float(checkpoint.step)), **moments}
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the training checkpoint after `step` steps lies."""
+    return folder / f"checkpoint-{step:08d}.safetensors"
+
+
+def newest(folder: Path) -> Path | None:
+    """The training checkpoint with the most steps, or None."""
+    return max(folder.glob("checkpoint-????????.safetensors"), default=None)
+
+
+def drop_old(folder: Path) -> None:
+    """Keep the last two training checkpoints."""
+    for path in sorted(folder.glob("checkpoint-????????.safetensors"))[:-KEPT]:
+        path.unlink()
+
+
+def newest_finished(runs: Path = locations.RUNS) -> Path:
+    """The encoder of the run that finished last.
+
+    Raises:
+        MissingArtefact: if no run under `runs` is finished.
+    """
+    finished = sorted(runs.glob(f"*/{FINISHED}"), key=lambda path: path.stat().st_mtime_ns)
+    if not finished:
+        raise MissingArtefact(f"no finished run under {runs}/; make one with `python -m model.train --store STORE`")
+    return finished[-1]
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _load(encoder: Encoder, state: Mapping[str, Any]) -> None:
+    try:
+        encoder.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CorruptArtefact(f"the weights do not fit encoder {encoder.config.name!r}: {error}") from error
+
+
+def untrained(config: EncoderConfig, seed: int) -> Encoder:
+    """A freshly initialised encoder in evaluation mode: where training with `seed` starts, and the probes' floor."""
+    generator_state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    encoder = Encoder(config)
+    torch.random.set_rng_state(generator_state)
+    return encoder.eval()

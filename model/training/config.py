@@ -1,0 +1,81 @@
+"""What a training run is, resolved to the last number: the settings that change its result, and those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+
+from model.encoder.config import EncoderConfig
+from stores.errors import InvalidInput
+from stores.fingerprint import digest
+
+PRECISIONS = ("fp32", "bf16")
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Every setting that can change the result; the defaults are the paper's."""
+
+    encoder: EncoderConfig
+    """What is trained."""
+    shards: str
+    """Digest of the mel store that the shards were made from."""
+    batch: int = 4_096
+    """Clips of a step; each gives two views."""
+    steps: int = 100_000
+    """Steps of the whole run."""
+    masking_ratio: float = 0.9
+    """Share of patches that is hidden."""
+    temperature: float = 0.1
+    """Of InfoNCE."""
+    learning_rate: float = 3e-4
+    """Adam's, at its highest."""
+    weight_decay: float = 1e-5
+    """Adam's L2 term."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0."""
+    schedule: str = "constant"
+    """What the learning rate does after warm-up: constant, or cosine to 0."""
+    precision: str = "fp32"
+    """Of the encoder's products: fp32, or bf16 with fp32 weights."""
+    seed: int = 0
+    """Of weights, order, windows and masks."""
+
+    def __post_init__(self) -> None:
+        if min(self.batch - 1, self.steps) < 1 or self.warmup_steps < 0:
+            raise InvalidInput(f"batch {self.batch}, steps {self.steps}, warm-up {self.warmup_steps}: need 2, 1, 0")
+        if not (self.temperature > 0 and self.learning_rate > 0 and self.weight_decay >= 0):
+            raise InvalidInput("temperature and learning rate must be positive, weight decay not negative")
+        if self.precision not in PRECISIONS or self.schedule not in SCHEDULES:
+            raise InvalidInput(f"precision is one of {PRECISIONS}, schedule one of {SCHEDULES}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Rebuild from `to_dict`.
+
+        Raises:
+            InvalidInput: unknown or missing keys, which it names.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            raise InvalidInput(f"training settings differ from this version's in {sorted(names ^ set(values))}")
+        return cls(**{**values, "encoder": EncoderConfig.from_dict(values["encoder"])})
+
+    def digest(self) -> str:
+        """Fingerprint of the run's result."""
+        return digest(self.to_dict())
+
+
+def fastest_precision() -> str:
+    """bf16 where products are faster in it: on a GPU, or a CPU with AVX-512 bf16 or AMX; else fp32."""
+    if torch.cuda.is_available():
+        return "bf16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"

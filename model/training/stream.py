@@ -1,0 +1,100 @@
+"""Shards -> batches of windows. The shards are streamed through `webdataset` once and stay in memory as uint8.
+
+A batch is a function of (seed, step) alone: which clips (`ClipOrder`), and where in each the two windows start. So a
+run that goes on after a kill sees what it would have seen.
+
+Axes: V view (2), B clip of the batch, N frame, M mel bin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import webdataset
+from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from model.training.order import ClipOrder
+from stores.errors import CorruptArtefact
+from stores.shards import ShardSet, decode_record
+
+VIEWS = 2
+
+
+@dataclass(frozen=True)
+class ResidentClips:
+    """All clips of a shard set, frame-major, end to end."""
+
+    codes: UInt8[Tensor, "frames M"]
+    """Codes of every frame."""
+    starts: NDArray[np.int64]
+    """First frame of each clip `[clips]`."""
+    frames: NDArray[np.int64]
+    """Frames of each clip `[clips]`."""
+    indices: NDArray[np.int64]
+    """Stable index of each clip `[clips]`."""
+
+    @classmethod
+    def load(cls, shards: ShardSet) -> ResidentClips:
+        """Stream every shard once.
+
+        Raises:
+            CorruptArtefact: if a record cannot be decoded, or clips are missing.
+        """
+        samples = webdataset.WebDataset([str(path) for path in shards.paths], shardshuffle=False, empty_check=True)
+        codes = torch.empty((shards.frames, shards.spec.n_mels), dtype=torch.uint8)
+        indices, lengths, filled = [], [], 0
+        with tqdm(total=shards.clips, unit="clip", desc="load") as bar:
+            for record in map(decode_record, samples):
+                codes[filled : filled + len(record.codes)] = torch.from_numpy(record.codes)
+                filled += len(record.codes)
+                indices.append(record.indices)
+                lengths.append(record.frames)
+                bar.update(len(record.indices))
+        frames = np.concatenate(lengths)
+        if filled != shards.frames or len(frames) != shards.clips:
+            raise CorruptArtefact(f"{shards.folder} holds {len(frames)} clips, its index says {shards.clips}")
+        return cls(codes, np.cumsum(frames) - frames, frames, np.concatenate(indices))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step trains on."""
+
+    windows: UInt8[Tensor, "V*B N M"]
+    """Codes of the first windows of all clips, then of the second ones, in the same order of clips."""
+    indices: Int64[Tensor, " B"]
+    """Stable index of each clip."""
+
+
+class WindowStream:
+    """Two windows each of the clips of a batch, at independent uniform starts.
+
+    Args:
+        clips: what to cut from; each at least `window_frames` long.
+        batch: clips of a step.
+        window_frames: frames of a window.
+        seed: of order and starts.
+
+    Raises:
+        InvalidInput: fewer clips than a batch holds.
+    """
+
+    def __init__(self, clips: ResidentClips, batch: int, window_frames: int, seed: int) -> None:
+        self.clips = clips
+        self.order = ClipOrder(len(clips.frames), batch, seed)
+        self._window_frames, self._seed = window_frames, seed
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step`, counted from 0."""
+        chosen = self.order.batch(step)
+        rng = np.random.default_rng((self._seed, step, 1))
+        room = self.clips.frames[chosen] - self._window_frames + 1
+        starts = self.clips.starts[chosen] + rng.integers(0, room, size=(VIEWS, len(chosen)))
+        frames = torch.from_numpy(starts.reshape(-1, 1) + np.arange(self._window_frames))
+        windows = self.clips.codes[frames]
+        return Batch(windows, torch.from_numpy(self.clips.indices[chosen]))
