@@ -1,0 +1,65 @@
+"""`python -m model.probe DATASET`: features become scores, beside what any encoder has to beat."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.inference import representation
+from model.inference.representation import BASELINES, Representation
+from model.probes import scores
+from model.probes.task import task_names
+from model.training import checkpoint
+from stores import locations
+from stores.errors import InvalidInput, MissingArtefact, exit_status
+from stores.features import FeatureStore
+from stores.mel_store import MelStore
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.probe", description="Linear probes on the features of a dataset, chosen on validation."
+    )
+    parser.add_argument("dataset", help="name of a store under stores/, e.g. demo")
+    parser.add_argument("--task", action="append", help="label to predict, e.g. key; may be repeated (default: all)")
+    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    options = parser.parse_args(arguments)
+    return exit_status(lambda: _probe(options))
+
+
+def _probe(options: argparse.Namespace) -> None:
+    store = MelStore.open(locations.mel_store(options.dataset))
+    path = options.checkpoint or checkpoint.newest_finished()
+    trained = representation.of_checkpoint(path)
+    print(f"encoder: {path}")
+    features = {scores.TRAINED: _extracted(trained, options.dataset, path)}
+    for name in BASELINES:
+        chosen = representation.baseline(name, path)
+        features[name] = chosen.extract(store, chosen.path(options.dataset))
+    for task in options.task or _tasks(features[scores.TRAINED], options.dataset):
+        found = scores.score(task, options.dataset, trained.name, features)
+        found.write(locations.scores(trained.name, options.dataset, task))
+        print(scores.table(found))
+
+
+def _extracted(trained: Representation, dataset: str, checkpoint_path: Path) -> FeatureStore:
+    path = trained.path(dataset)
+    if not path.exists():
+        raise MissingArtefact(
+            f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint {checkpoint_path}`"
+        )
+    return FeatureStore.read(path)
+
+
+def _tasks(features: FeatureStore, dataset: str) -> list[str]:
+    names = task_names(features)
+    if not names:
+        raise InvalidInput(f"the clips of {dataset!r} carry no labels; a probe needs some to predict")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())
