@@ -1,0 +1,1 @@
+"""Whole workflows as Dask graphs, wired from the commands of the stages."""
