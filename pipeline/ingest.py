@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.building import Building
 from pipeline.cluster import connect
-from pipeline.datasets import folder, gtzan
+from pipeline.datasets import demo, folder, gtzan
 from pipeline.datasets.track import Track
 from pipeline.planning import Limits, Need
 from stores import locations, manifest
@@ -91,6 +91,7 @@ def _tell_outcome(rows: Sequence[ClipRow], store: Path, spec: MelSpec, seconds: 
 
 
 _DATASETS: dict[str, Callable[[Path, argparse.Namespace], list[Track]]] = {
+    "demo": lambda root, options: demo.tracks(root, options.clips, options.seed, tuple(options.programs)),
     "folder": lambda root, _: folder.tracks(root),
     "gtzan": lambda root, _: gtzan.tracks(root),
 }

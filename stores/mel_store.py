@@ -32,6 +32,7 @@ from stores.quantize import Quantizer
 
 FORMAT_VERSION = 1
 _MANIFEST, _PARTS = "manifest.parquet", "parts"
+_SETTINGS = ("dataset", "root", "mel_spec", "quantizer", "preprocessing")
 
 
 class MelStore:
@@ -113,8 +114,9 @@ class MelStore:
         return manifest.to_table(self.rows)
 
     def digest(self) -> str:
-        """Fingerprint of everything that can change a stored value, and of which clips are stored."""
-        return digest({"settings": self.value_settings(), "clips": [[r.id, r.frames] for r in self.rows]})
+        """Fingerprint of everything that can change a stored value: settings, clips and the bytes of their audio."""
+        clips = [[row.id, row.frames, row.source_digest] for row in self.rows]
+        return digest({"settings": self.value_settings(), "clips": clips})
 
     def value_settings(self) -> dict[str, Any]:
         """The settings that can change a stored value."""
@@ -219,7 +221,7 @@ class MelStore:
 
     def _array(self) -> zarr.Array[Any]:
         if self._mel is None:
-            mel = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)["mel"]
+            mel = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False).get("mel")
             if not isinstance(mel, zarr.Array):
                 raise CorruptArtefact(f"{self.path}/mel is not an array")
             self._mel = mel
@@ -233,8 +235,10 @@ class MelStore:
 def _read_attributes(path: Path) -> dict[str, Any]:
     try:
         attributes = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs["myna"]
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON, but no object
         raise CorruptArtefact(f"{path} is not a mel store: {error}") from error
     if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
         raise CorruptArtefact(f"{path} has a format that this version cannot read (it reads {FORMAT_VERSION})")
+    if missing := [key for key in _SETTINGS if key not in attributes]:
+        raise CorruptArtefact(f"{path} does not say its {', '.join(missing)}; ingest again under another --store")
     return dict(attributes)

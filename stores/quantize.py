@@ -67,10 +67,13 @@ class Quantizer:
         Raises:
             CorruptArtefact: if it is not a quantiser of this version.
         """
-        rest = dict(settings)
+        rest = dict(settings) if isinstance(settings, Mapping) else {}
         if rest.pop("kind", None) != "log10-uint8" or set(rest) != {"low_decades", "high_decades"}:
-            raise CorruptArtefact(f"quantiser {dict(settings)!r} is unknown; this version reads log10-uint8")
-        return cls(**rest)
+            raise CorruptArtefact(f"quantiser {settings!r} is unknown; this version reads log10-uint8")
+        try:
+            return cls(**rest)
+        except TypeError as error:
+            raise CorruptArtefact(f"quantiser {settings!r} cannot be used: {error}") from error
 
 
 @cache

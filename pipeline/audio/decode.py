@@ -6,8 +6,9 @@ so memory holds the mono result and a few mebibytes, also for 8 channels at 192 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.audio import ffmpeg
 from stores.errors import AudioRefused
 
 AU_MAGIC = b".snd"
+AU_HEADER_BYTES = 24
 AU_FLOAT32 = 6
 SAMPLE_BYTES = 4
 
@@ -64,9 +66,9 @@ def decode(path: Path, rate_hz: int, max_seconds: float = 3_600.0, limit_seconds
     if not path.is_file():
         raise AudioRefused("missing", f"{path} is not a regular file")
     process = ffmpeg.Decoding(path, limit_seconds)
-    source = _Source(process.blocks())
-    blocks = _limited(_resampled(source, rate_hz), max_seconds, rate_hz)
-    samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+    with contextlib.closing(process.blocks()) as stream:  # a refusal half-way ends ffmpeg now, not at collection
+        source = _Source(stream)
+        samples = np.concatenate([np.zeros(0, np.float32), *_resampled(source, max_seconds, rate_hz)])
     if not len(samples):
         raise AudioRefused("no_audio", process.last_words or "the audio stream holds no samples")
     if not np.isfinite(samples).all():
@@ -96,6 +98,8 @@ class _Source:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         pending = next(self._blocks, b"")
+        if len(pending) < AU_HEADER_BYTES:
+            pending += b"".join(self._blocks)  # nothing follows a short block, except the reason why it is short
         if not pending:
             return
         pending = pending[self._read_header(pending) :]
@@ -105,9 +109,10 @@ class _Source:
             pending = pending[whole:] + block
 
     def _read_header(self, block: bytes) -> int:
-        offset, _, encoding, self.rate_hz, self.channels = np.frombuffer(block[4:24], ">u4").tolist()
-        if block[:4] != AU_MAGIC or encoding != AU_FLOAT32 or not self.rate_hz or not self.channels:
-            raise AudioRefused("unreadable", f"ffmpeg gave no float AU stream: {block[:24]!r}")
+        header = block[:AU_HEADER_BYTES].ljust(AU_HEADER_BYTES, b"\0")
+        offset, _, encoding, self.rate_hz, self.channels = np.frombuffer(header, ">u4", offset=len(AU_MAGIC)).tolist()
+        if header[:4] != AU_MAGIC or encoding != AU_FLOAT32 or not self.rate_hz or not self.channels:
+            raise AudioRefused("unreadable", f"ffmpeg gave no float AU stream: {block[:AU_HEADER_BYTES]!r}")
         return int(offset)
 
     def _mono(self, block: bytes) -> NDArray[np.float32]:
@@ -122,9 +127,9 @@ def _and_nothing(blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield b""
 
 
-def _resampled(source: _Source, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+def _resampled(source: _Source, max_seconds: float, rate_hz: int) -> Iterator[NDArray[np.float32]]:
     stream: soxr.ResampleStream | None = None
-    for block in source:
+    for block in _limited(source, max_seconds):
         if source.rate_hz == rate_hz:
             yield block
             continue
@@ -134,10 +139,11 @@ def _resampled(source: _Source, rate_hz: int) -> Iterator[NDArray[np.float32]]:
         yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def _limited(blocks: Iterable[NDArray[np.float32]], max_seconds: float, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+def _limited(source: _Source, max_seconds: float) -> Iterator[NDArray[np.float32]]:
+    """The blocks of `source`; checked before resampling, where a header of 1 Hz would make gigabytes of one block."""
     samples = 0
-    for block in blocks:
+    for block in source:
         samples += len(block)
-        if samples > max_seconds * rate_hz:
+        if samples > max_seconds * source.rate_hz:
             raise AudioRefused("too_long", f"longer than the limit of {max_seconds:g} s; raise --max-seconds")
         yield block

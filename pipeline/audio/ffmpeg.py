@@ -55,7 +55,12 @@ def decode_command(path: Path) -> list[str]:
     """Command that writes the first audio stream of `path` to standard output, as AU of big-endian float32.
 
     AU keeps rate and channels as the file has them and states both in 24 bytes, so no second program has to inspect.
+
+    Raises:
+        AudioRefused: `unreadable`, if the path is not UTF-8; neither ffmpeg-python nor a manifest can hold it.
     """
+    if not str(path).isprintable() and not _is_utf8(path):
+        raise AudioRefused("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file")
     stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     command: list[str] = stream.global_args("-nostdin", "-hide_banner", "-v", "error").compile(cmd=executable())
@@ -96,22 +101,23 @@ class Decoding:
                 stderr=errors,
                 start_new_session=True,
             )
+            assert process.stdout is not None
             timer = threading.Timer(self._limit_seconds, self._expire, [process])
             timer.start()
             try:
-                assert process.stdout is not None
                 while block := process.stdout.read(BLOCK_BYTES):
                     yield block
                 process.wait()
             finally:
                 timer.cancel()
-                _end(process)
+                _kill(process)
+                process.stdout.close()
                 self.last_words = _tail(errors.fileno())
         self._require_success(process.returncode)
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
         self._timed_out = True
-        _end(process)
+        _kill(process)
 
     def _require_success(self, status: int) -> None:
         if self._timed_out:
@@ -120,12 +126,10 @@ class Decoding:
             raise AudioRefused("unreadable", self.last_words or f"ffmpeg ended with status {status}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _tail(descriptor: int) -> str:

@@ -1,0 +1,73 @@
+"""What tests share: shapes of `model` are checked while they run, and small stores are made out of nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+# before numpy and torch: the tests share their cores, and their arrays are small
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "2")
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+from stores.chunk_grid import ChunkGrid, plan_regions
+from stores.manifest import ClipRow, assign_regions, regions
+from stores.mel_spec import MelSpec
+from stores.mel_store import MelStore
+from stores.quantize import Quantizer
+
+install_import_hook("model", "beartype.beartype")
+
+SMALL_GRID = ChunkGrid(chunk_frames=16, zarr_shard_frames=64)
+
+
+def store_settings(**changed):
+    settings = {
+        "dataset": "made",
+        "root": "/nowhere",
+        "mel_spec": MelSpec().to_dict(),
+        "quantizer": Quantizer().to_dict(),
+        "preprocessing": {"decoder": "none"},
+    }
+    return {**settings, **changed}
+
+
+def planned_rows(lengths, grid=SMALL_GRID, splits=None):
+    """One planned row per length, with its region."""
+    splits = splits or [""] * len(lengths)
+    rows = [ClipRow(i, f"clip-{i}", f"{i}.wav", f"group-{i}", splits[i]) for i in range(len(lengths))]
+    return assign_regions(rows, plan_regions(list(enumerate(lengths)), grid))
+
+
+def random_codes(frames, seed=0):
+    """Codes `[128, frames]`, uniform over all 256."""
+    return np.random.default_rng(seed).integers(0, 256, (128, frames), dtype=np.uint8)
+
+
+@pytest.fixture
+def make_store(tmp_path):
+    """A function that makes a finished store of clips of the given lengths, refused ones where a length is 0."""
+
+    def make(lengths, name="made.zarr", splits=None, grid=SMALL_GRID, seed=0, **settings):
+        rows = planned_rows([max(1, frames) for frames in lengths], grid, splits)
+        store = MelStore.create(tmp_path / name, rows, store_settings(**settings), grid)
+        for region in regions(rows):
+            frame, done, codes = region.start_frame, [], []
+            for clip in region.clips:
+                if not lengths[clip]:
+                    done.append(replace(rows[clip], state="refused", reason="unreadable", detail="made so"))
+                    continue
+                codes.append(random_codes(lengths[clip], seed * 10_000 + clip))
+                row = replace(rows[clip], state="written", start_frame=frame, frames=lengths[clip])
+                done.append(replace(row, source_digest=f"{seed}-{clip}"))
+                frame += lengths[clip]
+            if codes:
+                store.write_region(region, np.concatenate(codes, axis=1))
+            store.finish_region(region, done)
+        store.update(store.merged_rows())
+        return store
+
+    return make
