@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipeline.planning import Limits, Need
 from pipeline.region_task import Outcome, RegionTask
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
+from stores.errors import FingerprintMismatch
 from stores.manifest import ClipRow
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
@@ -60,11 +61,12 @@ class Building:
         """The manifest with every track in it: rows of an earlier run as they are, new ones with new regions.
 
         Raises:
-            InvalidInput: no tracks, or two with one id.
-            FingerprintMismatch: the store was made with other settings.
+            InvalidInput: no tracks, two with one id, or a path that is not UTF-8.
+            FingerprintMismatch: the store was made with other settings, or from other files.
         """
         rows = self._existing_rows()
-        known = {row.id for row in rows}
+        known = {row.id: row.source for row in rows}
+        self._require_same_files(known, tracks)
         new = [track for track in tracks if track.id not in known]
         if rows and not new:
             return rows
@@ -78,16 +80,18 @@ class Building:
             return MelStore.create(self.path, rows, self.settings(), self.grid)
         store = MelStore.open(self.path, complete=False)
         if len(rows) > len(store.rows):
-            store.update(manifest.merge(rows, store.merged_rows()))
+            store.update(planning.replan(manifest.merge(rows, store.merged_rows()), self.grid))
         store.extend_axis()
         return store
 
     def run(self, store: MelStore, client: Client) -> list[ClipRow]:
-        """Work off all that is planned, round by round; a second round is for clips longer than their headers said."""
-        while regions := [region for region in manifest.regions(store.rows) if not store.is_finished(region)]:
-            self._run_round(store, regions, client)
+        """Work off all that is planned, round by round; a second round is for clips longer than their headers said.
+
+        A clip without room must get a new region before its round counts as over: its old one holds its neighbours.
+        """
+        while regions := manifest.regions(store.rows):
+            self._run_round(store, [region for region in regions if not store.is_finished(region)], client)
             store.update(planning.replan(store.merged_rows(), self.grid))
-        store.update(store.merged_rows())
         return store.rows
 
     def need(self, rows: Sequence[ClipRow]) -> Need:
@@ -100,6 +104,15 @@ class Building:
         store = MelStore.open(self.path, complete=False)
         store.require_settings(self.settings())
         return store.rows
+
+    def _require_same_files(self, known: Mapping[str, str], tracks: Sequence[Track]) -> None:
+        for track in tracks:
+            source = planning.source_of(track, self.root)
+            if known.get(track.id, source) != source:
+                raise FingerprintMismatch(
+                    f"clip {track.id!r} of {self.path} was made from {known[track.id]}, now it is {source}; "
+                    f"name another --store or remove it"
+                )
 
     def _bounds(self, paths: Sequence[Path], client: Client) -> list[int]:
         """Upper bound of frames of each file, read from the headers in batches on the cluster."""

@@ -6,6 +6,7 @@ clip that turns out longer than its region has room for is planned again with it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,10 @@ class Limits:
     decode_seconds: float = 300.0
     """Longest that decoding may take, wall clock."""
 
+    def __post_init__(self) -> None:
+        if not (0 < self.max_seconds < math.inf and 0 < self.decode_seconds < math.inf):
+            raise InvalidInput(f"{self}: both limits must be positive and finite")
+
 
 @dataclass(frozen=True)
 class Need:
@@ -52,7 +57,7 @@ def plan_rows(tracks: Sequence[Track], root: Path, first_index: int = 0) -> list
     """One planned row per track, not yet with a region.
 
     Raises:
-        InvalidInput: no tracks, or two with one id.
+        InvalidInput: no tracks, two with one id, or a path that is not UTF-8.
     """
     if not tracks:
         raise InvalidInput(f"no audio found under {root}; give the folder that holds it with --root")
@@ -65,13 +70,27 @@ def plan_rows(tracks: Sequence[Track], root: Path, first_index: int = 0) -> list
         ClipRow(
             index=first_index + position,
             id=track.id,
-            source=track.path.relative_to(root).as_posix(),
+            source=source_of(track, root),
             group=track.group,
             split=track.split,
             labels=track.labels,
         )
         for position, track in enumerate(tracks)
     ]
+
+
+def source_of(track: Track, root: Path) -> str:
+    """Where the audio of `track` lies below `root`, with `/`.
+
+    Raises:
+        InvalidInput: if it is not UTF-8, which is all that a manifest can hold.
+    """
+    source = track.path.relative_to(root).as_posix()
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"the file name {source!r} is not UTF-8; rename the file") from error
+    return source
 
 
 def bound_frames(path: Path, spec: MelSpec, limits: Limits) -> int:

@@ -50,7 +50,9 @@ class FeatureStore:
         shutil.rmtree(building, ignore_errors=True)
         attributes = {"format_version": FORMAT_VERSION, **self.provenance}
         group = zarr.open_group(building, mode="w", zarr_format=3, attributes={"myna": attributes})
-        group.create_array("embeddings", data=self.embeddings, chunks=(min(4096, len(self.rows)), -1))
+        group.create_array(
+            "embeddings", data=self.embeddings, chunks=(min(4096, len(self.rows)), self.embeddings.shape[1])
+        )
         manifest.write(building / _CLIPS, self.rows)
         shutil.rmtree(path, ignore_errors=True)
         building.rename(path)

@@ -19,7 +19,16 @@ from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
-install_import_hook("model", "beartype.beartype")
+# Modules whose shapes are checked while tests run. Not those whose own checks of types and shapes are tested
+# (config, infonce), nor masking, whose Protocol cannot be checked at run time.
+CHECKED = (
+    "model.encoder.patches",
+    "model.encoder.vit",
+    "model.objectives.geometry",
+    "model.training.step",
+    "model.training.stream",
+)
+install_import_hook(CHECKED, "beartype.beartype")
 
 SMALL_GRID = ChunkGrid(chunk_frames=16, zarr_shard_frames=64)
 

@@ -86,6 +86,18 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
 
 
+def load_encoder(path: Path | str) -> Encoder:
+    """The encoder of a checkpoint of ours, finished or not, in evaluation mode on the CPU.
+
+    Calling it turns float32 power mels `[B, 128, 96]` into embeddings `[B, D]`.
+
+    Raises:
+        MissingArtefact: no file there.
+        CorruptArtefact: no checkpoint of this version, or weights that do not fit.
+    """
+    return load(Path(path)).build_encoder()
+
+
 def restore(checkpoint: Checkpoint, encoder: Encoder, optimizer: torch.optim.Adam) -> None:
     """Put weights and moments back, bit for bit.
 

@@ -59,8 +59,10 @@ def decode_command(path: Path) -> list[str]:
     Raises:
         AudioRefused: `unreadable`, if the path is not UTF-8; neither ffmpeg-python nor a manifest can hold it.
     """
-    if not str(path).isprintable() and not _is_utf8(path):
-        raise AudioRefused("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise AudioRefused("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file") from error
     stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     command: list[str] = stream.global_args("-nostdin", "-hide_banner", "-v", "error").compile(cmd=executable())

@@ -1,27 +1,24 @@
 """Ten seconds of notes cut out of a score, with the key they are in and the whole piece's melody.
 
-Cutting happens on notes, before anything is rendered; reading a score's notes takes 2 to 50 ms after its parse. Repeats
-are not expanded, ties are merged, grace notes and other notes without length are left out.
+Cutting happens on notes, before anything is rendered; nearly all of its time is the parse.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-from music21 import chord, key, note, stream
 
 from pipeline.demo_corpus import keys
 from pipeline.demo_corpus.catalogue import Piece, open_score
+from pipeline.demo_corpus.parts import Note, Part, read_parts
 from pipeline.demo_corpus.recipe import (
     CLIP_TICKS,
     HIGHEST_PITCH,
     LOWEST_PITCH,
-    TICKS_PER_QUARTER,
     TRANSPOSITIONS_SEMITONES,
     Recipe,
 )
@@ -30,14 +27,6 @@ from stores.commit import write_bytes
 LEAST_SOUND_TICKS = CLIP_TICKS * 8 // 10
 """At least 8 of the 10 seconds must hold a sounding note."""
 _ATTEMPTS = 8  # places that are tried in a piece before it is given up
-
-
-class Note(NamedTuple):
-    """One sounding note; ticks count from the start of the score, or of the excerpt."""
-
-    start_ticks: int
-    end_ticks: int
-    pitch: int
 
 
 @dataclass(frozen=True)
@@ -62,24 +51,6 @@ class Excerpt:
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically."""
         write_bytes(path, json.dumps(asdict(self), separators=(",", ":")).encode())
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a score as it sounds."""
-
-    notes: tuple[Note, ...]
-    """By start and pitch."""
-    signatures: tuple[tuple[int, key.KeySignature], ...]
-    """Start in ticks and key signature, by start."""
-    transposition_semitones: int
-    """How much higher it sounds than it is written; `signatures` are as written, `notes` as they sound."""
-
-    def signatures_within(self, start_ticks: int, end_ticks: int) -> list[key.KeySignature]:
-        """The signature in force at the start and those that come before the end."""
-        before = [signature for ticks, signature in self.signatures if ticks <= start_ticks]
-        during = [signature for ticks, signature in self.signatures if start_ticks < ticks < end_ticks]
-        return before[-1:] + during
 
 
 def load(path: Path) -> Excerpt:
@@ -112,11 +83,6 @@ def cut(piece: Piece, recipe: Recipe) -> Excerpt:
     )
 
 
-def read_parts(score: stream.Score) -> list[Part]:
-    """The parts of a score as they sound, ties merged."""
-    return [_read_part(part) for part in score.parts]
-
-
 def window(notes: Sequence[Note], start_ticks: int) -> tuple[Note, ...]:
     """Notes that start within the ten seconds from `start_ticks`, ended there, each pitch and start once."""
     longest: dict[tuple[int, int], int] = {}
@@ -135,43 +101,6 @@ def sounding_ticks(notes: Iterable[Note]) -> int:
         total += max(0, each.end_ticks - max(each.start_ticks, reached))
         reached = max(reached, each.end_ticks)
     return total
-
-
-def _read_part(part: stream.Part) -> Part:
-    flat = part.flatten()
-    instrument = part.getInstrument(returnDefault=False)
-    interval = instrument.transposition if instrument is not None else None
-    semitones = round(interval.semitones) if interval is not None else 0
-    signatures = tuple((_ticks(each.offset), each) for each in flat.getElementsByClass(key.KeySignature))
-    return Part(tuple(sorted(_merged(flat, semitones))), signatures, semitones)
-
-
-def _merged(flat: stream.Stream, semitones: int) -> Iterator[Note]:
-    """Sounding notes of a flat part; a tied note is one note from its first start to its last end."""
-    tied: dict[int, Note] = {}
-    for element in flat.notes:
-        start, end = _ticks(element.offset), _ticks(element.offset + element.quarterLength)
-        if end <= start:
-            continue
-        for each in element.notes if isinstance(element, chord.Chord) else (element,):
-            if not isinstance(each, note.Note):
-                continue
-            pitch, tie = round(each.pitch.ps) + semitones, each.tie or element.tie
-            sounding = Note(start, end, pitch)
-            before = tied.pop(pitch, None)
-            if before is not None and before.end_ticks == start and tie is not None and tie.type != "start":
-                sounding = before._replace(end_ticks=end)
-            elif before is not None:
-                yield before
-            if tie is not None and tie.type in ("start", "continue"):
-                tied[pitch] = sounding
-            else:
-                yield sounding
-    yield from tied.values()
-
-
-def _ticks(quarters: float) -> int:
-    return round(quarters * TICKS_PER_QUARTER)
 
 
 def _start(notes: Sequence[Note], recipe: Recipe, piece: Piece) -> int | None:
@@ -209,7 +138,7 @@ def _melody(notes: Sequence[Note]) -> tuple[int, ...]:
     """Steps between the highest notes at each onset, repetitions left out: they are what variants differ in."""
     highest = {each.start_ticks: each.pitch for each in notes}  # by start and pitch, so the highest comes last
     pitches = list(highest.values())
-    return tuple(after - before for before, after in zip(pitches, pitches[1:], strict=False) if after != before)
+    return tuple(after - before for before, after in itertools.pairwise(pitches) if after != before)
 
 
 def _content(notes: Sequence[Note]) -> str:

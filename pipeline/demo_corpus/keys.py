@@ -1,8 +1,19 @@
 """The key label of an excerpt: what its parts state, checked against what its notes sound like.
 
-A key is labelled only if every part states one and the same major or minor key throughout the excerpt, and the
-Krumhansl-Schmuckler analysis of the excerpt finds that key too. music21 gives a `Key` only where the file names a mode
-(MusicXML without `<mode>` and Humdrum signatures give a bare `KeySignature`); ABC's standard says that `K:D` is D major.
+A key is labelled only if every part states one and the same major or minor key throughout the excerpt, and an analysis
+of the excerpt finds that key too. music21 gives a `Key` only where the file names a mode (MusicXML without `<mode>` and
+Humdrum signatures give a bare `KeySignature`); ABC's standard says that `K:D` is D major.
+
+The profiles were chosen by how often the analysis of ten seconds finds the stated key, over all chorales and quartets
+and 673 tunes. Where they differ it is mostly the excerpt that has moved to another key: over whole pieces
+Albrecht-Shanahan finds 93, 92, 92 and 93 %.
+
+| profiles                   | chorale | quartet | fiddle | irish |
+|----------------------------|---------|---------|--------|-------|
+| Krumhansl-Kessler 1982     |   49 %  |   36 %  |  82 %  |  77 % |
+| Temperley-Kostka-Payne     |   74 %  |   51 %  |  85 %  |  82 % |
+| Aarden-Essen 2003          |   70 %  |   41 %  |  76 %  |  65 % |
+| Albrecht-Shanahan 2013     |   66 %  |   51 %  |  91 %  |  83 % |
 """
 
 from __future__ import annotations
@@ -16,10 +27,11 @@ from music21 import key
 
 from pipeline.demo_corpus.key_label import MODES, key_label
 
-# Probe-tone ratings: Krumhansl and Kessler 1982; Krumhansl, Cognitive Foundations of Musical Pitch, 1990, p. 30.
+# How often each degree occurs: Albrecht and Shanahan, "The use of large corpora to train a new type of key-finding
+# algorithm", Music Perception 31(1), 2013.
 _PROFILES = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    "major": (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081),
+    "minor": (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052),
 }
 NOT_STATED, MODAL, CHANGES = "no mode stated", "modal", "key changes"
 PARTS_DISAGREE, ANALYSIS_DISAGREES = "parts disagree", "analysis disagrees"
@@ -55,17 +67,17 @@ def stated(part_keys: Iterable[tuple[Sequence[key.KeySignature], int]]) -> KeyVe
     return KeyVerdict(everything.pop(), "")
 
 
-def confirmed(verdict: KeyVerdict, seconds_by_pitch_class: Sequence[float]) -> KeyVerdict:
+def confirmed(verdict: KeyVerdict, durations: Sequence[float]) -> KeyVerdict:
     """The verdict, if the analysis of how long each pitch class sounds (C first) finds the same key."""
-    if verdict.label and analysed(seconds_by_pitch_class) != verdict.label:
+    if verdict.label and analysed(durations) != verdict.label:
         return KeyVerdict("", ANALYSIS_DISAGREES)
     return verdict
 
 
-def analysed(seconds_by_pitch_class: Sequence[float]) -> str:
-    """The key whose probe-tone profile correlates best with the durations of the twelve pitch classes, C first."""
-    durations = np.asarray(seconds_by_pitch_class, dtype=np.float64)
-    deviations = durations - durations.mean()
+def analysed(durations: Sequence[float]) -> str:
+    """The key whose profile correlates best with the durations of the twelve pitch classes, C first."""
+    sounding = np.asarray(durations, dtype=np.float64)
+    deviations = sounding - sounding.mean()
     # Up to a factor that all 24 share this is Pearson's correlation.
     scores = {
         key_label(tonic, mode): float(deviations @ np.roll(_standardised(profile), tonic))
@@ -77,7 +89,7 @@ def analysed(seconds_by_pitch_class: Sequence[float]) -> str:
 
 def _standardised(profile: Sequence[float]) -> npt.NDArray[np.float64]:
     values = np.asarray(profile, dtype=np.float64)
-    return (values - values.mean()) / values.std()
+    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)
 
 
 def _read(signature: key.KeySignature, semitones: int) -> str:

@@ -1,4 +1,4 @@
-"""What became of every piece that was looked at, as a CSV file beside the audio; imports nothing of the extra `demo`."""
+"""What became of every piece that was looked at: a CSV file beside the audio. Imports nothing of the extra `demo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes to sound: an excerpt, transposed, through a General MIDI soundfont, 2 ms, then to FLAC, 6 ms and 200 kB a clip.
+"""Notes to sound: an excerpt, transposed, through a General MIDI soundfont, then to FLAC; 12 ms and 310 kB a clip.
 
 symusic's synthesizer keeps no state between calls: the same notes give the same samples, in any process and any order.
 """
@@ -27,8 +27,8 @@ from stores.commit import committed
 VELOCITY = 80
 """One for all notes, so that dynamics carry no label."""
 PEAK = 10 ** (-1 / 20)
-"""-1 dBFS. Each clip is scaled to this peak: with a fixed gain the number of voices, and so the genre, would be heard in
-the level, and one gain low enough for eight voices would leave a lone fiddle 15 dB down."""
+"""-1 dBFS. Each clip is scaled to this peak: with a fixed gain the number of voices, and so the genre, would be heard
+in the level, and one gain low enough for eight voices would leave a lone fiddle 15 dB down."""
 
 
 def samples(excerpt: Excerpt, semitones: int, soundfont: Path) -> npt.NDArray[np.float32]:

@@ -1,0 +1,295 @@
+"""The house's rules, checked: who imports whom, sizes, docstrings, and the surfaces that users type and import."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("stores", "pipeline", "model", "dags")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+# A package may import what starts with one of these, besides itself.
+MAY_IMPORT = {
+    "stores": (),
+    "pipeline": ("stores",),
+    "model": ("stores", "pipeline.audio"),
+    "dags": ("stores", "pipeline", "model"),
+}
+
+# (file, module) -> why it is not imported at the top
+LOCAL_IMPORTS = {
+    ("pipeline/datasets/demo.py", "pipeline.demo_corpus.production"): "needs the extra `demo`: music21, symusic",
+}
+
+LARGEST_FILE_LINES = 350
+LARGEST_FUNCTION_LINES = 40
+
+
+def _module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {_module_name(path): ast.parse(path.read_text()) for path in FILES}
+PATHS = dict(zip(TREES, FILES, strict=True))
+
+
+def _targets(node):
+    """Modules that an import statement brings, ours as modules rather than names in them."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    assert node.level == 0, "relative imports hide where a name comes from"
+    full = [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name if name in TREES else node.module for name in full]
+
+
+def _imports(tree):
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [(node, target) for node in nodes for target in _targets(node)]
+
+
+def _functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _public_definitions():
+    """(name, node) of every public class, function and method of a public class, outside functions."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for module, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, kinds) and not node.name.startswith("_"):
+                yield f"{module}.{node.name}", node
+                for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                    if isinstance(inner, kinds) and not inner.name.startswith("_"):
+                        yield f"{module}.{node.name}.{inner.name}", inner
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_the_house_allows(package):
+    allowed = (package, *MAY_IMPORT[package])
+    wrong = [
+        f"{module} imports {target}"
+        for module, tree in TREES.items()
+        if module.split(".")[0] == package
+        for _, target in _imports(tree)
+        if target.split(".")[0] in (*PACKAGES, "tests")
+        and not any(target == name or target.startswith(f"{name}.") for name in allowed)
+    ]
+    assert wrong == []
+
+
+def test_the_audio_room_is_a_leaf():
+    wrong = [
+        f"{module} imports {target}"
+        for module, tree in TREES.items()
+        if module.startswith("pipeline.audio")
+        for _, target in _imports(tree)
+        if target.split(".")[0] in PACKAGES and not target.startswith(("stores", "pipeline.audio"))
+    ]
+    assert wrong == []
+
+
+def test_rooms_do_not_import_commands():
+    """A file directly in `pipeline/` or `model/` with a command line is imported by nothing but `dags`."""
+    commands = {module for module, tree in TREES.items() if _is_command(tree)}
+    wrong = [
+        f"{module} imports {target}"
+        for module, tree in TREES.items()
+        if not module.startswith("dags")
+        for _, target in _imports(tree)
+        if target in commands
+    ]
+    assert wrong == []
+
+
+def _is_command(tree):
+    return any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in tree.body)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        module: {target for _, target in _imports(tree) if target in TREES and target != module}
+        for module, tree in TREES.items()
+    }
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which shows the circle
+
+
+def test_imports_stand_at_the_top_except_those_of_extras():
+    found = {
+        (PATHS[module].relative_to(ROOT).as_posix(), target)
+        for module, tree in TREES.items()
+        for function in _functions(tree)
+        for _, target in _imports(function)
+    }
+    assert found == set(LOCAL_IMPORTS)
+
+
+def _loaded_after(statement, names):
+    code = f"import sys; {statement}; print(*[name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_reading_stores_needs_neither_torch_nor_dask_nor_ffmpeg():
+    modules = ", ".join(module for module in TREES if module.startswith("stores"))
+    assert _loaded_after(f"import {modules}", ["torch", "dask", "distributed", "ffmpeg", "imageio_ffmpeg", "soxr"]) == []
+
+
+def test_workers_of_an_ingest_need_no_torch():
+    assert _loaded_after("import pipeline.region_task, pipeline.ingest", ["torch", "webdataset", "sklearn"]) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_are_short_and_say_first_what_they_are(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) < LARGEST_FILE_LINES
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_functions_are_short():
+    long = {
+        f"{module}.{function.name}": function.end_lineno - function.lineno + 1 - _docstring_lines(function)
+        for module, tree in TREES.items()
+        for function in _functions(tree)
+    }
+    assert {name: lines for name, lines in long.items() if lines > LARGEST_FUNCTION_LINES} == {}
+
+
+def _docstring_lines(function):
+    first = function.body[0]
+    return first.end_lineno - first.lineno + 1 if ast.get_docstring(function) else 0
+
+
+def test_no_file_is_a_drawer_for_odds_and_ends():
+    names = [path for path in FILES if re.search(r"util|common|misc|helper", path.stem)]
+    assert names == []
+
+
+def test_the_top_level_is_the_one_that_was_fixed():
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py") if not path.parent.name.startswith(".")}
+    assert packages == set(PACKAGES)
+    assert not (ROOT / "tests" / "__init__.py").exists()
+
+
+def test_everything_public_says_what_it_is():
+    assert [name for name, node in _public_definitions() if not ast.get_docstring(node)] == []
+
+
+def test_first_lines_of_docstrings_are_sentences():
+    def first(node):
+        return (ast.get_docstring(node) or "").split("\n\n")[0]
+
+    wrong = [name for name, node in _public_definitions() if not first(node).rstrip().endswith((".", ":", "`"))]
+    assert wrong == []
+
+
+ARRAY = re.compile(r"\bNDArray\b|\bTensor\b")
+STATED_IN_ANNOTATION = re.compile(r"(Float|Int|UInt8|Bool|Shaped|Integer|Inexact|Num)\w*\[")
+STATED_IN_TEXT = re.compile(r"`?\[[^\]]+\]`?|any shape|shape of|shape as|same shape", re.IGNORECASE)
+
+
+def test_public_arrays_state_their_shapes():
+    wrong = []
+    for name, node in _public_definitions():
+        if isinstance(node, ast.ClassDef):
+            continue
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        annotations = [a.annotation for a in arguments] + [node.returns]
+        arrays = [text for a in annotations if a is not None and ARRAY.search(text := ast.unparse(a))]
+        unstated = [text for text in arrays if not STATED_IN_ANNOTATION.search(text)]
+        if unstated and not STATED_IN_TEXT.search(ast.get_docstring(node) or ""):
+            wrong.append(f"{name}: {unstated}")
+    assert wrong == []
+
+
+def test_fields_that_are_arrays_state_their_shapes():
+    wrong = []
+    for name, node in _public_definitions():
+        body = node.body if isinstance(node, ast.ClassDef) else []
+        for field, after in zip(body, [*body, None][1:], strict=True):
+            if isinstance(field, ast.AnnAssign) and ARRAY.search(text := ast.unparse(field.annotation)):
+                told = ast.unparse(after) if isinstance(after, ast.Expr) else ""
+                if not STATED_IN_ANNOTATION.search(text) and not STATED_IN_TEXT.search(told):
+                    wrong.append(f"{name}.{ast.unparse(field.target)}")
+    assert wrong == []
+
+
+COMMANDS = {
+    "pipeline.ingest": {
+        *("dataset", "--root", "--store", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
+        *("--dry-run", "--clips", "--programs", "--seed"),
+    },
+    "pipeline.shard": {"store", "--seed"},
+    "model.train": {
+        *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
+        *("--weight-decay", "--warmup-steps", "--schedule", "--precision", "--seed", "--checkpoint-every"),
+        *("--log-every",),
+    },
+    "model.extract": {"dataset", "--checkpoint"},
+    "model.probe": {"dataset", "--task", "--checkpoint"},
+    "model.report": {"dataset", "--run", "--name"},
+    "dags.demo": {"--clips", "--train-steps", "--seed", "--draw"},
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_take_the_options_that_are_promised(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(command).main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: python -m {command} ")
+    usage = printed.split("\n\n")[0]
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", usage))
+    positional = set(re.findall(r"^  (?:\{[^}]*\}|(\w+))", printed.split("options:")[0], re.MULTILINE)) - {""}
+    if re.search(r"^  \{", printed, re.MULTILINE):
+        positional.add("dataset")
+    assert options | positional == COMMANDS[command]
+
+
+def test_every_command_is_in_the_list():
+    found = {module for module, tree in TREES.items() if _is_command(tree)}
+    assert found == set(COMMANDS)
+
+
+PUBLIC_NAMES = {
+    "stores.chunk_grid": "ChunkGrid Region packs plan_regions",
+    "stores.commit": "committed write_bytes write_json",
+    "stores.errors": (
+        "AudioRefused CorruptArtefact FingerprintMismatch InvalidInput MissingArtefact MynaError REFUSAL_REASONS "
+        "exit_status"
+    ),
+    "stores.features": "FORMAT_VERSION FeatureStore",
+    "stores.fingerprint": "digest",
+    "stores.locations": (
+        "REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards"
+    ),
+    "stores.manifest": (
+        "ClipRow SCHEMA STATES assign_regions counts from_table merge read regions to_table total_frames write"
+    ),
+    "stores.mel_spec": "MelSpec",
+    "stores.mel_store": "FORMAT_VERSION MelStore",
+    "stores.quantize": "LARGEST_CODE Quantizer",
+    "stores.shards": "FORMAT_VERSION Record ShardFacts ShardSet decode_record write_shard",
+}
+
+
+def _public_names(tree):
+    defined = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        defined |= {inner.id for t in targets if t is not None for inner in ast.walk(t) if isinstance(inner, ast.Name)}
+    return {name for name in defined if not name.startswith("_")}
+
+
+def test_public_names_of_the_contract_change_only_on_purpose():
+    found = {module: _public_names(tree) for module, tree in TREES.items() if module.startswith("stores.")}
+    assert found == {module: set(names.split()) for module, names in PUBLIC_NAMES.items()}
