@@ -1,0 +1,52 @@
+"""Training step of Myna-Base at 64 clips: ours against fp32, every patch embedded and then gathered, masks one by one."""
+
+import numpy as np
+import torch
+from ratio import compare
+
+from model.encoder.config import PATCH_SHAPES, preset
+from model.encoder.patches import patchify
+from model.objectives.infonce import infonce
+from model.training import checkpoint, optimizer
+from model.training.config import TrainConfig, fastest_precision
+from model.training.step import TrainingStep
+from model.training.stream import Batch
+from stores.quantize import Quantizer
+
+CLIPS, VISIBLE = 64, 5
+config = TrainConfig(encoder=preset("myna-base"), shards="none", batch=CLIPS, steps=1, precision=fastest_precision())
+codes = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8))
+batch = Batch(codes, torch.arange(CLIPS))
+table = torch.tensor(Quantizer().table())
+
+
+def our_step():
+    encoder = checkpoint.untrained(config.encoder, 0).train()
+    step, adam = TrainingStep(encoder, config, Quantizer()), optimizer.build(encoder, config)
+
+    def run() -> None:
+        adam.zero_grad(set_to_none=True)
+        step.backward(batch, 0)
+        adam.step()
+
+    return run
+
+
+def plain_step():
+    encoder = checkpoint.untrained(config.encoder, 0).train()
+    adam = torch.optim.Adam(encoder.parameters(), lr=3e-4, weight_decay=1e-5, fused=False)
+    mel = table[codes.long()].transpose(1, 2)
+
+    def run() -> None:
+        adam.zero_grad(set_to_none=True)
+        tokens = encoder.embedding("square").embed(patchify(mel, PATCH_SHAPES["square"]))
+        kept = torch.stack([torch.randperm(48)[:VISIBLE] for _ in range(2 * CLIPS)])
+        visible = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
+        first, second = encoder.transformer(visible).mean(dim=1).chunk(2)
+        infonce(first, second, 0.1).backward()
+        adam.step()
+
+    return run
+
+
+compare(f"training step, myna-base, 64 x 2, {config.precision}", our_step(), plain_step())
