@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 
 # Tasks in flight per thread of the cluster: enough that no worker waits, few enough that the scheduler stays small.
 WINDOW_PER_THREAD = 4
+# Dask serves HTTP even without a dashboard: by default on port 8787, which may be taken, and on every interface.
+_LOCAL_ONLY = "127.0.0.1:0"
 
 
 @contextlib.contextmanager
@@ -28,10 +30,12 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         workers: processes or threads to start; all cores if None; not used with an address.
 
     Raises:
-        InvalidInput: for any other `scheduler`.
+        InvalidInput: for any other `scheduler`, one that does not answer, or fewer than one worker.
     """
+    if workers is not None and workers < 1:
+        raise InvalidInput(f"{workers} workers were asked for; at least one is needed")
     if scheduler.startswith("tcp://"):
-        with Client(scheduler) as client:
+        with _running(scheduler) as client:
             yield client
         return
     if scheduler not in ("processes", "threads"):
@@ -43,10 +47,22 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     )
     with (
         dask.config.set({"distributed.worker.daemon": False, "distributed.logging.distributed": "warning"}),
-        LocalCluster(processes=processes, dashboard_address=None, worker_dashboard_address=None, **shape) as cluster,
+        LocalCluster(
+            processes=processes,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": _LOCAL_ONLY},
+            worker_dashboard_address=_LOCAL_ONLY,
+            **shape,
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client
+
+
+def _running(address: str) -> Client:
+    try:
+        return Client(address)
+    except (OSError, ValueError) as error:  # ValueError: no port
+        raise InvalidInput(f"no Dask scheduler answers at {address}: {error}") from error
 
 
 def run_all(client: Client, task: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:

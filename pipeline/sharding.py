@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from stores.chunk_grid import packs
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
-from stores.shards import Record, ShardSet, write_shard
+from stores.shards import Record, ShardSet, remove_shards, write_shard
 
 WINDOW_FRAMES = 96
 """Shortest clip that can be trained on: one window."""
@@ -48,7 +48,9 @@ def plan_shards(chosen: Sequence[ClipRow], plan: ShardPlan) -> list[list[list[in
 
 
 def write_shards(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet:
-    """Write all shards of `store` into `folder`, then their index; what is there already is taken as it is.
+    """Write all shards of `store` into `folder`, then their index.
+
+    Shards of the same store are taken as they are; damaged ones and those of another store are made anew.
 
     Raises:
         InvalidInput: no clip of the store can be trained on.
@@ -58,6 +60,7 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet:
     chosen, left_out = choose(store.rows)
     if not chosen:
         raise InvalidInput(f"no clip of {store.path} can be trained on: {left_out}")
+    remove_shards(folder)
     facts = []
     with tqdm(total=len(chosen), unit="clip", desc="shard") as bar:
         for number, records in enumerate(plan_shards(chosen, plan)):
@@ -71,7 +74,7 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet:
 def _existing(store: MelStore, folder: Path) -> ShardSet | None:
     try:
         shards = ShardSet.open(folder)
-    except MissingArtefact:
+    except (MissingArtefact, CorruptArtefact):
         return None
     return shards if shards.store_digest == store.digest() else None
 

@@ -22,7 +22,7 @@ class ChunkGrid:
     """Frames of one Zarr shard (4 MiB of codes, about 100 clips of 10 s): one file, one writer."""
 
     def __post_init__(self) -> None:
-        if self.chunk_frames <= 0 or self.zarr_shard_frames % self.chunk_frames:
+        if not 0 < self.chunk_frames <= self.zarr_shard_frames or self.zarr_shard_frames % self.chunk_frames:
             raise InvalidInput(f"{self}: zarr_shard_frames must be a positive multiple of chunk_frames")
 
     def round_up(self, frames: int) -> int:

@@ -59,7 +59,7 @@ REFUSAL_REASONS = {
     "no_audio": "it holds no audio stream, or one without samples",
     "too_short": "fewer samples than one analysis window needs",
     "too_long": "longer than the limit for one track",
-    "not_finite": "samples hold NaN or infinity",
+    "not_finite": "samples hold NaN or infinity, or are so loud that their power is infinite",
     "timeout": "decoding did not end within the limit for one track",
     "missing": "the file is not there, or is not a regular file",
 }

@@ -38,6 +38,8 @@ class FeatureStore:
     """Digests and settings of encoder and mel store, JSON."""
 
     def __post_init__(self) -> None:
+        if not self.rows:
+            raise InvalidInput("features of 0 clips are of no use; ingest or label some that can be embedded")
         if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.rows):
             raise InvalidInput(f"{self.embeddings.shape} embeddings for {len(self.rows)} clips; one row each is needed")
         if not np.isfinite(self.embeddings).all():
@@ -63,13 +65,17 @@ class FeatureStore:
 
         Raises:
             MissingArtefact: nothing there.
-            CorruptArtefact: it is not a feature store of this version.
+            CorruptArtefact: it is damaged, or not a feature store of this version.
         """
         if not (path / _CLIPS).is_file():
             raise MissingArtefact(f"no features at {path}; make them with `python -m model.extract DATASET`")
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        attributes = group.attrs.get("myna")
+        try:
+            group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+            attributes, embeddings = group.attrs.get("myna"), group.get("embeddings")
+        except (TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON, but no object
+            raise CorruptArtefact(f"{path} is damaged: {error}; extract again") from error
         if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
             raise CorruptArtefact(f"{path} is not a feature store that this version reads; extract again")
-        embeddings = np.asarray(group["embeddings"][:], dtype=np.float32)  # type: ignore[index]
-        return cls(embeddings, manifest.read(path / _CLIPS), attributes)
+        if not isinstance(embeddings, zarr.Array):
+            raise CorruptArtefact(f"{path} has no embeddings; extract again")
+        return cls(np.asarray(embeddings[:], dtype=np.float32), manifest.read(path / _CLIPS), attributes)

@@ -105,18 +105,20 @@ def from_table(table: pa.Table) -> list[ClipRow]:
 def write(path: Path, rows: Iterable[ClipRow]) -> None:
     """Write `rows` to a Parquet file atomically."""
     with committed(path) as temporary:
-        pq.write_table(to_table(rows), temporary, compression="zstd")
+        pq.write_table(to_table(rows), temporary, compression="zstd", write_page_checksum=True)
 
 
 def read(path: Path) -> list[ClipRow]:
     """Rows of a Parquet file.
 
     Raises:
-        CorruptArtefact: if it is not Parquet or not a manifest.
+        CorruptArtefact: if it is not Parquet, damaged, or not a manifest.
+        OSError: from the file system.
     """
+    content = pa.BufferReader(path.read_bytes())  # so that any OSError below is Arrow's word for damage
     try:
-        return from_table(pq.read_table(path))
-    except pa.ArrowInvalid as error:
+        return from_table(pq.read_table(content, page_checksum_verification=True))
+    except (pa.ArrowInvalid, OSError) as error:
         raise CorruptArtefact(f"{path} is not a readable Parquet file: {error}") from error
 
 

@@ -33,6 +33,8 @@ class MelSpec:
     def __post_init__(self) -> None:
         if min(self.sample_rate_hz, self.n_fft, self.hop_samples, self.n_mels) <= 0:
             raise InvalidInput(f"{self}: sample rate, n_fft, hop and n_mels must be positive")
+        if self.n_fft % 2:
+            raise InvalidInput(f"{self}: n_fft must be even, or centred frames are one fewer than one per hop")
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
             raise InvalidInput(f"{self}: needs 0 <= fmin_hz < fmax_hz <= {self.sample_rate_hz / 2} (half the rate)")
 

@@ -49,6 +49,8 @@ class Record:
             raise CorruptArtefact(
                 f"a record has {len(self.codes)} frames, but its {len(self.indices)} clips claim {self.frames.sum()}"
             )
+        if (self.frames <= 0).any():
+            raise CorruptArtefact(f"a record has clips without frames: {self.frames.tolist()}")
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,16 @@ class ShardSet:
 
         Raises:
             MissingArtefact: no index there.
-            CorruptArtefact: an index of another version, or a tar missing or of another size.
+            CorruptArtefact: an index damaged or of another version, or a tar missing or of another size.
         """
         if not (folder / _INDEX).is_file():
             raise MissingArtefact(
                 f"no shards at {folder}; make them with `python -m pipeline.shard {folder.with_suffix('.zarr')}`"
             )
-        found = cls._from_index(folder, json.loads((folder / _INDEX).read_text()))
+        try:
+            found = cls._from_index(folder, json.loads((folder / _INDEX).read_text()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # no JSON, or not ours
+            raise CorruptArtefact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
         for shard, path in zip(found.shards, found.paths, strict=True):
             size = path.stat().st_size if path.is_file() else -1
             if size != shard.size_bytes:
@@ -131,7 +136,9 @@ class ShardSet:
     @classmethod
     def _from_index(cls, folder: Path, index: dict[str, Any]) -> ShardSet:
         if index.get("format_version") != FORMAT_VERSION:
-            raise CorruptArtefact(f"{folder} has format {index.get('format_version')}; this version reads 1")
+            raise CorruptArtefact(
+                f"{folder} has format {index.get('format_version')}; this version reads {FORMAT_VERSION}"
+            )
         return cls(
             folder=folder,
             shards=tuple(ShardFacts(**shard) for shard in index["shards"]),
@@ -163,6 +170,13 @@ def write_shard(path: Path, records: Sequence[Record]) -> ShardFacts:
     return ShardFacts(path.name, clips, frames, len(content), hashlib.sha256(content).hexdigest())
 
 
+def remove_shards(folder: Path) -> None:
+    """Remove the shard set in `folder`, its index first: a kill leaves no index over other tars. Other files stay."""
+    (folder / _INDEX).unlink(missing_ok=True)
+    for path in folder.glob(f"{folder.stem}-[0-9]*.tar"):
+        path.unlink()
+
+
 def decode_record(sample: dict[str, Any]) -> Record:
     """The record of one WebDataset sample whose members are undecoded bytes.
 
@@ -171,7 +185,7 @@ def decode_record(sample: dict[str, Any]) -> Record:
     """
     try:
         codes, clips = (_load(sample[name]) for name in ("codes.npy", "clips.npy"))
-    except (KeyError, ValueError, EOFError) as error:
+    except (KeyError, ValueError) as error:
         raise CorruptArtefact(f"record {sample.get('__key__')!r} cannot be decoded: {error}; shard again") from error
     if codes.dtype != np.uint8 or codes.ndim != 2 or clips.dtype != np.int64 or clips.shape[1:] != (2,):
         raise CorruptArtefact(f"record {sample.get('__key__')!r} holds {codes.dtype} {codes.shape}; shard again")
@@ -188,5 +202,5 @@ def _add(tar: tarfile.TarFile, name: str, array: NDArray[Any]) -> None:
 
 
 def _load(content: bytes) -> NDArray[Any]:
-    loaded: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+    loaded: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)  # np.load takes zips too
     return loaded

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-
-# before numpy and torch: the tests share their cores, and their arrays are small
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "2")
 
 import numpy as np
 import pytest

@@ -140,7 +140,9 @@ def _loaded_after(statement, names):
 
 def test_reading_stores_needs_neither_torch_nor_dask_nor_ffmpeg():
     modules = ", ".join(module for module in TREES if module.startswith("stores"))
-    assert _loaded_after(f"import {modules}", ["torch", "dask", "distributed", "ffmpeg", "imageio_ffmpeg", "soxr"]) == []
+    assert (
+        _loaded_after(f"import {modules}", ["torch", "dask", "distributed", "ffmpeg", "imageio_ffmpeg", "soxr"]) == []
+    )
 
 
 def test_workers_of_an_ingest_need_no_torch():
@@ -193,7 +195,8 @@ def test_first_lines_of_docstrings_are_sentences():
 
 ARRAY = re.compile(r"\bNDArray\b|\bTensor\b")
 STATED_IN_ANNOTATION = re.compile(r"(Float|Int|UInt8|Bool|Shaped|Integer|Inexact|Num)\w*\[")
-STATED_IN_TEXT = re.compile(r"`?\[[^\]]+\]`?|any shape|shape of|shape as|same shape", re.IGNORECASE)
+# one axis may be told in words: "one per clip", "group of each clip"
+STATED_IN_TEXT = re.compile(r"`\[[^\]]*\]`|any shape|shape of|shape as|same shape|one per|of each", re.IGNORECASE)
 
 
 def test_public_arrays_state_their_shapes():
@@ -210,10 +213,10 @@ def test_public_arrays_state_their_shapes():
     assert wrong == []
 
 
-def test_fields_that_are_arrays_state_their_shapes():
+def test_fields_of_the_contract_that_are_arrays_state_their_shapes():
     wrong = []
     for name, node in _public_definitions():
-        body = node.body if isinstance(node, ast.ClassDef) else []
+        body = node.body if isinstance(node, ast.ClassDef) and not name.startswith("model") else []
         for field, after in zip(body, [*body, None][1:], strict=True):
             if isinstance(field, ast.AnnAssign) and ARRAY.search(text := ast.unparse(field.annotation)):
                 told = ast.unparse(after) if isinstance(after, ast.Expr) else ""
@@ -269,16 +272,14 @@ PUBLIC_NAMES = {
     ),
     "stores.features": "FORMAT_VERSION FeatureStore",
     "stores.fingerprint": "digest",
-    "stores.locations": (
-        "REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards"
-    ),
+    "stores.locations": ("REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards"),
     "stores.manifest": (
         "ClipRow SCHEMA STATES assign_regions counts from_table merge read regions to_table total_frames write"
     ),
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "FORMAT_VERSION MelStore",
     "stores.quantize": "LARGEST_CODE Quantizer",
-    "stores.shards": "FORMAT_VERSION Record ShardFacts ShardSet decode_record write_shard",
+    "stores.shards": "FORMAT_VERSION Record ShardFacts ShardSet decode_record remove_shards write_shard",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _assert_holds_everything(root, store):
         assert row.state == "written"
         np.testing.assert_array_equal(store.codes(row.index), Quantizer().encode(_expected(root, store, row.index)))
     spans = sorted((row.start_frame, row.start_frame + row.frames) for row in store.rows)
-    assert all(stop <= start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(stop <= start for (_, stop), (start, _) in itertools.pairwise(spans))
 
 
 def _claims(monkeypatch, seconds_of):
@@ -205,7 +206,9 @@ def test_growth_after_a_kill_between_two_rounds_overwrites_nothing(tmp_path, cli
 def test_a_kill_between_manifest_and_axis_is_made_good(audio, tmp_path, client, monkeypatch):
     _claims(monkeypatch, {})
     with monkeypatch.context() as patched:
-        patched.setattr(MelStore, "extend_axis", lambda self: (_ for _ in ()).throw(Stopped) if self.rows[0].frames else None)
+        patched.setattr(
+            MelStore, "extend_axis", lambda self: (_ for _ in ()).throw(Stopped) if self.rows[0].frames else None
+        )
         with pytest.raises(Stopped):
             _build(audio, tmp_path / "a.zarr", client)
     _assert_holds_everything(audio, _build(audio, tmp_path / "a.zarr", client))

@@ -34,6 +34,13 @@ def _refusal(path, **limits):
     return caught.value
 
 
+def _reason_or_samples(path, **limits):
+    try:
+        return "", len(decode(path, RATE, **limits).samples)
+    except AudioRefused as refused:
+        return refused.reason, 0
+
+
 @pytest.fixture
 def fake_ffmpeg(tmp_path, monkeypatch):
     """A function that puts a Python script in ffmpeg's place; the script's process id is in the file it returns."""
@@ -92,7 +99,9 @@ def test_resampling_in_blocks_is_resampling_at_once(tmp_path, monkeypatch):
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
 
 
-@pytest.mark.parametrize(("subtype", "tolerance"), [("PCM_U8", 8e-3), ("PCM_16", 4e-5), ("PCM_24", 2e-7), ("DOUBLE", 0)])
+@pytest.mark.parametrize(
+    ("subtype", "tolerance"), [("PCM_U8", 8e-3), ("PCM_16", 4e-5), ("PCM_24", 2e-7), ("DOUBLE", 0)]
+)
 def test_full_scale_is_one_in_every_sample_type(tmp_path, subtype, tolerance):
     samples = synth.sine(440)
     path = synth.write(tmp_path / "tone.wav", samples, subtype=subtype)
@@ -169,12 +178,8 @@ def test_a_file_without_samples_holds_no_audio(tmp_path):
 def test_a_truncated_file_is_refused_or_gives_what_there_is(tmp_path, suffix):
     path = synth.write(tmp_path / f"long{suffix}", synth.chords(6.0, 48_000), 48_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    try:
-        samples = decode(path, RATE).samples
-    except AudioRefused as refused:
-        assert refused.reason == "unreadable"
-    else:
-        assert 0 < len(samples) < 5 * RATE
+    reason, samples = _reason_or_samples(path)
+    assert reason == "unreadable" or 0 < samples < 5 * RATE
 
 
 def test_what_is_not_a_regular_file_is_missing(tmp_path):
@@ -225,12 +230,9 @@ def test_a_header_with_an_absurd_rate_costs_neither_the_run_nor_its_memory(tmp_p
     content[24:28] = struct.pack("<I", rate_hz)
     path.write_bytes(content)
     start = time.perf_counter()
-    try:
-        samples = decode(path, RATE, max_seconds=60).samples
-    except AudioRefused as refused:
-        assert refused.reason in ("too_long", "unreadable", "no_audio")  # noqa: PT017
-    else:
-        assert len(samples) <= 60 * RATE
+    reason, samples = _reason_or_samples(path, max_seconds=60)
+    assert reason in ("", "too_long", "unreadable", "no_audio")
+    assert samples <= 60 * RATE
     assert time.perf_counter() - start < 5
 
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from music21 import converter, corpus, key, meter, note, stream
+from music21 import converter, key, meter, note, stream
 
 from pipeline.datasets import demo
 from pipeline.datasets.track import Track
-from pipeline.demo_corpus import catalogue, keys, ledger, parts, recipe, render, selection
+from pipeline.demo_corpus import catalogue, keys, ledger, parts, recipe, render, selection, tones
 from pipeline.demo_corpus.catalogue import GENRES, Piece
 from pipeline.demo_corpus.excerpt import Excerpt, cut, load, sounding_ticks, window
 from pipeline.demo_corpus.key_label import key_label, transposed
 from pipeline.demo_corpus.parts import Note
+from pipeline.demo_corpus.soundfont import Layer, Soundfont
 from stores.errors import CorruptArtefact, InvalidInput
 
 CLIPS = 72
@@ -176,7 +177,7 @@ def test_one_tune_of_a_book_is_opened_by_its_number() -> None:
 
 
 def test_ties_merge_as_music21_merges_them() -> None:
-    score = corpus.parse("bwv66.6", forceSource=True, storePickle=False)
+    score = catalogue.open_score(next(piece for piece in catalogue.pieces("chorale") if piece.slug == "bwv66-6"))
     ours = [[tuple(each) for each in part.notes] for part in parts.read_parts(score)]
     theirs = [
         [
@@ -342,12 +343,16 @@ def test_scales_and_trills_make_no_kinship() -> None:
 # --- sound ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("program", [0, 24, 40, 56])
 @pytest.mark.parametrize(("semitones", "expected_hz"), [(0, 440.0), (3, 523.25), (-6, 311.13)])
-def test_a4_sounds_at_440_hz_and_moves_with_transposition(semitones: int, expected_hz: float) -> None:
-    long_a = dataclasses.replace(excerpt(), notes=(Note(0, 9600, 69),))
-    clip = render.samples(long_a, semitones, recipe.default_soundfont())
-    spectrum = np.abs(np.fft.rfft(clip * np.hanning(len(clip))))
-    assert np.argmax(spectrum) * 0.1 == pytest.approx(expected_hz, rel=0.005)
+def test_a4_sounds_at_440_hz_and_moves_with_transposition(program: int, semitones: int, expected_hz: float) -> None:
+    long_a = dataclasses.replace(excerpt(), program=program, notes=(Note(0, 9600, 69),))
+    clip = render.samples(long_a, semitones, recipe.default_soundfont())[:22_050]
+    spectrum = np.abs(np.fft.rfft(clip * np.hanning(len(clip)))) ** 2  # one bin is 1 Hz
+    partials = [spectrum[round(multiple * expected_hz) - 8 :][:17].sum() for multiple in (1, 2, 3, 4, 5, 6)]
+    assert sum(partials) > 0.85 * spectrum[: round(6.5 * expected_hz)].sum()
+    near = slice(round(expected_hz) - 30, round(expected_hz) + 31)
+    assert near.start + np.argmax(spectrum[near]) == pytest.approx(expected_hz, rel=0.006)
 
 
 def test_what_was_rendered_before_leaves_no_trace() -> None:
@@ -358,11 +363,41 @@ def test_what_was_rendered_before_leaves_no_trace() -> None:
     assert np.array_equal(render.samples(excerpt(), 0, soundfont), first)
 
 
-def test_the_last_note_rings_out_instead_of_breaking_off() -> None:
-    clip = render.samples(excerpt(), 0, recipe.default_soundfont())
-    released = clip[11_025 : 11_025 + 2205]
-    assert 0 < np.abs(released[-500:]).max() < np.abs(released[:500]).max()
-    assert np.abs(clip[-22_050:]).max() < 1e-3
+def test_a_note_rings_out_instead_of_breaking_off() -> None:
+    clip = np.abs(render.samples(excerpt(), 0, recipe.default_soundfont()))
+    loudness = [clip[start : start + 1000].max() for start in range(11_025, 20_000, 1000)]
+    assert loudness == sorted(loudness, reverse=True)
+    assert loudness[0] > 10 * loudness[5] > 0
+    assert clip[-22_050:].max() == 0
+
+
+def test_a_looped_tone_is_the_recording_read_sample_by_sample() -> None:
+    wave = np.array([0, 0.5, 1, -1, 0.25, 9], dtype=np.float32)
+    layer = Layer(wave, (2, 5), 1.0, 1.0, 1e-3, 1e-3, 1.0, 0.0, 0.1, 2e4)
+    positions = np.arange(0, 12, 0.5)
+    brute = []
+    for position in positions:
+        whole = int(position)
+        pair = [wave[index if index < 5 else 2 + (index - 2) % 3] for index in (whole, whole + 1)]
+        brute.append(pair[0] + (position - whole) * (pair[1] - pair[0]))
+    np.testing.assert_allclose(tones._played(layer, positions), brute, atol=1e-6)
+
+
+def test_the_envelope_rises_holds_falls_and_stays() -> None:
+    layer = Layer(np.zeros(2, np.float32), None, 1.0, 1.0, 1.0, 1.0, 10.0, -20.0, 0.1, 2e4)
+    levels = tones._envelope(layer, np.array([0, 0.5, 1, 2, 3, 4, 9]))
+    np.testing.assert_allclose(levels, [0, 0.5, 1, 1, 10**-0.5, 0.1, 0.1])
+
+
+def test_a_program_that_the_soundfont_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="has no program 500"):
+        Soundfont(recipe.default_soundfont()).layers(500, 60, 80)
+
+
+def test_a_file_that_is_no_soundfont_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "noise.sf2").write_bytes(b"RIFF....WAVE")
+    with pytest.raises(CorruptArtefact, match="is not a SoundFont 2 file"):
+        Soundfont(tmp_path / "noise.sf2")
 
 
 # --- the ledger -----------------------------------------------------------------------------------------------------

@@ -60,7 +60,9 @@ def test_what_is_stored_is_the_mel_within_half_a_step(mixed, tmp_path):
         assert stored.shape == power.shape == (128, row.frames)
         inside = stored > 0
         assert np.abs(np.log10(power[inside] / stored[inside])).max() <= 0.5001 * store.quantizer.step_decades
-        assert power[~inside].max(initial=0) < 10 ** (store.quantizer.low_decades - 0.499 * store.quantizer.step_decades)
+        assert power[~inside].max(initial=0) < 10 ** (
+            store.quantizer.low_decades - 0.499 * store.quantizer.step_decades
+        )
 
 
 def test_the_second_run_does_nothing(mixed, tmp_path, capsys):

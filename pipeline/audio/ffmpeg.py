@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Decoding:
         self._timed_out = False
         self.last_words = ""
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes, None, None]:
         """Bytes of standard output, about a mebibyte at a time.
 
         Raises:

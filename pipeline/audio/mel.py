@@ -33,17 +33,21 @@ def mel_power(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32
         `[n_mels, frames]` float32, non-negative, `frames = spec.frames_for(T)`.
 
     Raises:
-        AudioRefused: `too_short`, if there are fewer samples than reflection needs.
+        AudioRefused: `too_short`, if there are fewer samples than reflection needs; `not_finite`, if power overflows.
     """
     if len(samples) < spec.min_samples:
         raise AudioRefused("too_short", f"{len(samples)} samples; a mel needs at least {spec.min_samples}")
     padded = np.pad(samples, spec.n_fft // 2, mode="reflect")
     windows = sliding_window_view(padded, spec.n_fft)[:: spec.hop_samples]
-    blocks = [
-        _filters(spec) @ _power(windows[i : i + BLOCK_FRAMES] * _window(spec)).T
-        for i in range(0, len(windows), BLOCK_FRAMES)
-    ]
-    return np.concatenate(blocks, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        blocks = [
+            _filters(spec) @ _power(windows[i : i + BLOCK_FRAMES] * _window(spec)).T
+            for i in range(0, len(windows), BLOCK_FRAMES)
+        ]
+    mel = np.concatenate(blocks, axis=1)
+    if not np.isfinite(mel).all():
+        raise AudioRefused("not_finite", f"samples of up to {np.abs(samples).max():g} overflow; full scale is 1")
+    return mel
 
 
 def _power(windows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -29,4 +29,7 @@ def tracks(root: Path) -> list[Track]:
             f"The original site is gone; copies of `genres.tar.gz` are mirrored on the Hugging Face hub and Kaggle. "
             f"Give its folder with --root"
         )
-    return [Track(id=name, path=path, group=name, labels={"genre": name.split(".")[0]}) for name, path in found.items()]
+    return [
+        Track(id=name, path=path, group=name, labels={"genre": name.split(".")[0]})
+        for name, path in sorted(found.items())
+    ]

@@ -101,7 +101,8 @@ def _cut_one(task: tuple[Piece, Path, Recipe]) -> None:
 
 
 def _render(used: Sequence[Choice], folder: Path, soundfont: Path, run: MapOverTasks) -> None:
-    tasks = [(choice.candidate.excerpt, folder / choice.candidate.piece.name, soundfont) for choice in used]
+    by_program = sorted(used, key=lambda choice: choice.candidate.excerpt.program)  # so that tones are made once
+    tasks = [(choice.candidate.excerpt, folder / choice.candidate.piece.name, soundfont) for choice in by_program]
     missing = [task for task in tasks if not _finished(task[1])]
     for _ in _progress(run(_render_one, missing), len(missing), "rendering pieces"):
         pass

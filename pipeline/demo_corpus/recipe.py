@@ -42,8 +42,6 @@ class Recipe:
     """Of the SF2 file."""
     music21: str
     """Version: it holds the scores and reads them."""
-    symusic: str
-    """Version: it holds the synthesizer."""
     version: int = VERSION
     """Of this code."""
 
@@ -69,7 +67,6 @@ def recipe_for(seed: int, programs: Sequence[int], soundfont: Path) -> Recipe:
         programs=tuple(programs),
         soundfont_sha256=hashlib.sha256(soundfont.read_bytes()).hexdigest(),
         music21=_installed("music21"),
-        symusic=_installed("symusic"),
     )
 
 

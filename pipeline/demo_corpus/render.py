@@ -1,34 +1,25 @@
-"""Notes to sound: an excerpt, transposed, through a General MIDI soundfont, then to FLAC; 12 ms and 310 kB a clip.
+"""Notes to sound: an excerpt, transposed, through a General MIDI soundfont, then to FLAC.
 
-symusic's synthesizer keeps no state between calls: the same notes give the same samples, in any process and any order.
+The same notes give the same samples in any process and any order. 15 ms and 0.2 MB a clip.
 """
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import symusic
 
 from pipeline.demo_corpus.excerpt import Excerpt
-from pipeline.demo_corpus.recipe import (
-    CLIP_SECONDS,
-    CLIP_TICKS,
-    QUARTERS_PER_MINUTE,
-    SAMPLE_RATE_HZ,
-    TICKS_PER_QUARTER,
-    TRANSPOSITIONS_SEMITONES,
-)
+from pipeline.demo_corpus.recipe import CLIP_SECONDS, CLIP_TICKS, SAMPLE_RATE_HZ, TRANSPOSITIONS_SEMITONES
+from pipeline.demo_corpus.tones import tone
 from stores.commit import committed
 
-VELOCITY = 80
-"""One for all notes, so that dynamics carry no label."""
 PEAK = 10 ** (-1 / 20)
 """-1 dBFS. Each clip is scaled to this peak: with a fixed gain the number of voices, and so the genre, would be heard
 in the level, and one gain low enough for eight voices would leave a lone fiddle 15 dB down."""
+_SAMPLES = CLIP_SECONDS * SAMPLE_RATE_HZ
 
 
 def samples(excerpt: Excerpt, semitones: int, soundfont: Path) -> npt.NDArray[np.float32]:
@@ -36,17 +27,15 @@ def samples(excerpt: Excerpt, semitones: int, soundfont: Path) -> npt.NDArray[np
 
     Returns:
         float32 [T] with T = 220,500: ten seconds, mono, at 22,050 Hz, the largest magnitude at -1 dBFS.
+
+    Raises:
+        InvalidInput: if the soundfont lacks the excerpt's program.
     """
-    score, track = symusic.Score(TICKS_PER_QUARTER), symusic.Track(program=excerpt.program)
-    score.tempos.append(symusic.Tempo(0, QUARTERS_PER_MINUTE))
+    clip = np.zeros(_SAMPLES, dtype=np.float32)
     for note in excerpt.notes:
-        length_ticks = note.end_ticks - note.start_ticks
-        track.notes.append(symusic.Note(note.start_ticks, length_ticks, note.pitch + semitones, VELOCITY))
-    # Rendering stops dead at the last note's end. This one lies behind the cut and lets those before it ring out.
-    track.notes.append(symusic.Note(CLIP_TICKS, TICKS_PER_QUARTER, 60, VELOCITY))
-    score.tracks.append(track)
-    rendered = np.asarray(_synthesizer(soundfont).render(score, stereo=False), dtype=np.float32)
-    clip = rendered[0, : CLIP_SECONDS * SAMPLE_RATE_HZ]
+        start, end = _at(note.start_ticks), _at(note.end_ticks)
+        sounding = tone(soundfont, excerpt.program, note.pitch + semitones).note(end - start)[: _SAMPLES - start]
+        clip[start : start + len(sounding)] += sounding
     return np.asarray(clip * np.float32(PEAK / np.abs(clip).max()), dtype=np.float32)
 
 
@@ -65,6 +54,5 @@ def write_clips(excerpt: Excerpt, folder: Path, soundfont: Path) -> int:
     return len(missing)
 
 
-@functools.cache
-def _synthesizer(soundfont: Path) -> symusic.Synthesizer:
-    return symusic.Synthesizer(str(soundfont), SAMPLE_RATE_HZ)
+def _at(ticks: int) -> int:
+    return round(ticks * _SAMPLES / CLIP_TICKS)

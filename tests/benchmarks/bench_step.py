@@ -1,4 +1,4 @@
-"""Training step of Myna-Base at 64 clips: ours against fp32, every patch embedded and then gathered, masks one by one."""
+"""Training step of Myna-Base, 64 clips: ours against fp32, all patches embedded and then gathered, masks one by one."""
 
 import numpy as np
 import torch

@@ -1,0 +1,135 @@
+"""Where tasks run: every argument gets its result, on threads and on processes, and an error comes through."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import dask
+import pytest
+from distributed import Worker
+
+from pipeline import cluster
+from pipeline.cluster import WINDOW_PER_THREAD, connect, run_all
+from stores.errors import AudioRefused, InvalidInput
+
+
+def _square(number):
+    return number, number * number
+
+
+def _process_of(number):
+    time.sleep(0.05)
+    return number, os.getpid()
+
+
+def _refuse(number):
+    if number == 3:
+        raise AudioRefused("too_short", "three")
+    return number
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with connect("threads", 2) as client:
+        yield client
+
+
+def test_threads_give_every_result_once(threads):
+    assert sorted(run_all(threads, _square, range(50))) == [(n, n * n) for n in range(50)]
+
+
+def test_no_arguments_give_no_results(threads):
+    assert list(run_all(threads, _square, [])) == []
+
+
+def test_equal_arguments_are_tasks_of_their_own(threads):
+    assert list(run_all(threads, _square, [2] * 20)) == [(2, 4)] * 20
+
+
+def test_an_error_in_a_task_comes_through_whole(threads):
+    with pytest.raises(AudioRefused) as raised:
+        list(run_all(threads, _refuse, range(10)))
+    assert (raised.value.reason, raised.value.detail) == ("too_short", "three")
+    assert sorted(run_all(threads, _square, range(3))) == [(0, 0), (1, 1), (2, 4)]  # the cluster goes on
+
+
+def test_only_a_window_of_tasks_is_in_flight(threads):
+    drawn = []
+
+    def arguments():
+        for number in range(100):
+            drawn.append(number)
+            yield number
+
+    results = run_all(threads, _square, arguments())
+    for taken in range(1, 20):
+        next(results)
+        assert len(drawn) <= 2 * WINDOW_PER_THREAD + taken
+    results.close()
+
+
+def test_tasks_run_beside_each_other(threads):
+    barrier = threading.Barrier(2, timeout=20)
+    cluster.BARRIER = barrier  # threads share it
+    try:
+        assert sorted(run_all(threads, _meet, range(2))) == [0, 1]
+    finally:
+        del cluster.BARRIER
+
+
+def _meet(number):
+    cluster.BARRIER.wait()
+    return number
+
+
+def test_processes_give_every_result_to_all_who_connect_and_are_ended():
+    with connect("processes", 2) as client:
+        results = dict(run_all(client, _process_of, range(20)))
+        assert sorted(results) == list(range(20))
+        workers = set(results.values())
+        assert os.getpid() not in workers
+        assert len(workers) == 2
+        with pytest.raises(AudioRefused, match="too_short: three"):
+            list(run_all(client, _refuse, range(10)))
+        with connect(client.scheduler.address) as other:  # as on a cluster that somebody else has started
+            assert list(run_all(other, _square, [3])) == [(3, 9)]
+        assert list(run_all(client, _square, [4])) == [(4, 16)]  # which is left running
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+@pytest.mark.parametrize("scheduler", ["", "fork", "localhost:8786", "Threads"])
+def test_an_unknown_scheduler_is_refused_and_the_known_ones_named(scheduler):
+    with pytest.raises(InvalidInput, match="use processes, threads or tcp://HOST:PORT"), connect(scheduler):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://nonsense"])
+def test_a_scheduler_that_does_not_answer_is_told(address):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "0.3s"}),
+        pytest.raises(InvalidInput, match=f"no Dask scheduler answers at {address}"),
+        connect(address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_at_all_are_refused(workers):
+    with pytest.raises(InvalidInput, match="at least one"), connect("threads", workers):
+        pass
+
+
+def test_nothing_listens_beyond_this_machine(threads):
+    addresses = threads.run_on_scheduler(_listening)
+    assert addresses
+    assert {address for address, _ in addresses} == {"127.0.0.1"}
+    assert 8787 not in {port for _, port in addresses}  # Dask's default: two ingests beside each other would collide
+
+
+def _listening(dask_scheduler):
+    servers = [dask_scheduler.http_server, *(worker.http_server for worker in Worker._instances)]
+    return [socket.getsockname()[:2] for server in servers for socket in server._sockets.values()]

@@ -1,0 +1,127 @@
+"""Planning: rows, bounds and regions, before anything is decoded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import synth
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import planning
+from pipeline.datasets.track import Track
+from pipeline.planning import Limits, Need, bound_frames, need, plan_rows, replan, source_of, with_regions
+from stores import manifest
+from stores.chunk_grid import ChunkGrid
+from stores.errors import InvalidInput
+from stores.manifest import ClipRow
+from stores.mel_spec import MelSpec
+
+ROOT = Path("/data")
+GRID = ChunkGrid(16, 64)
+SPEC = MelSpec()
+
+
+def _tracks(count):
+    return [Track(f"clip-{i}", ROOT / "deep" / f"{i}.wav", f"g{i}", "train", {"key": "C"}) for i in range(count)]
+
+
+def _rows(count):
+    return plan_rows(_tracks(count), ROOT)
+
+
+def test_each_track_becomes_a_row_of_its_own_number():
+    rows = plan_rows(_tracks(3), ROOT, first_index=5)
+    assert [row.index for row in rows] == [5, 6, 7]
+    expected = ClipRow(5, "clip-0", "deep/0.wav", "g0", "train", {"key": "C"})
+    assert rows[0] == expected
+
+
+def test_no_tracks_are_refused():
+    with pytest.raises(InvalidInput, match="no audio found under /data"):
+        plan_rows([], ROOT)
+
+
+def test_two_tracks_of_one_id_are_refused_and_both_files_named():
+    tracks = [*_tracks(2), replace(_tracks(1)[0], path=ROOT / "other.wav")]
+    with pytest.raises(InvalidInput, match=r"two tracks have the id 'clip-0': /data/deep/0.wav and /data/other.wav"):
+        plan_rows(tracks, ROOT)
+
+
+def test_a_source_that_no_manifest_can_hold_is_refused():
+    with pytest.raises(InvalidInput, match="not UTF-8; rename") as refused:
+        source_of(Track("a", ROOT / os.fsdecode(b"\xff.wav"), "g"), ROOT)
+    str(refused.value).encode()  # the message itself can be printed
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".m4a", ".opus"])
+def test_the_bound_of_an_honest_header_is_enough_and_not_much_more(tmp_path, suffix):
+    path = synth.write(tmp_path / f"x{suffix}", synth.chords(4.0, 48_000), 48_000)
+    needed = SPEC.frames_for(4 * 16_000)
+    assert needed <= bound_frames(path, SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
+
+
+@pytest.mark.parametrize("claim", [None, 1e9])
+def test_without_a_believable_header_the_bound_is_the_limit(monkeypatch, claim):
+    monkeypatch.setattr(planning, "claimed_seconds", lambda _: claim)
+    assert bound_frames(ROOT, SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
+
+
+@pytest.mark.parametrize("claim", [0.0, 1e-9, 0.5])
+def test_the_bound_is_always_positive(monkeypatch, claim):
+    monkeypatch.setattr(planning, "claimed_seconds", lambda _: claim)
+    assert bound_frames(ROOT, SPEC, Limits()) > 0
+
+
+def test_new_regions_come_after_all_that_are_there():
+    rows = with_regions(_rows(2), [40, 30], GRID)
+    more = with_regions([*rows, *plan_rows(_tracks(4)[2:], ROOT, 2)], [0, 0, 60, 10], GRID)
+    assert more[:2] == rows
+    assert [(row.region_start, row.region_stop) for row in more] == [(0, 64), (64, 128), (128, 192), (192, 256)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["written", "misfit"])), min_size=1, max_size=20))
+def test_planning_again_moves_only_clips_without_room(clips):
+    rows = with_regions(_rows(len(clips)), [1] * len(clips), GRID)
+    done = [
+        replace(row, state="written" if state == "written" else "planned", frames=frames)
+        for row, (frames, state) in zip(rows, clips, strict=True)
+    ]
+    again = replan(done, GRID)
+    for before, after, (frames, state) in zip(done, again, clips, strict=True):
+        if state == "written":
+            assert after == before
+        else:
+            assert (after.state, after.frames) == ("planned", 0)
+            assert after.region_start >= manifest.total_frames(rows)
+            assert after.region_stop - after.region_start >= frames
+
+
+def test_planning_again_leaves_clips_alone_that_were_not_tried_yet():
+    rows = with_regions(_rows(3), [10, 10, 10], GRID)
+    assert replan(rows, GRID) == rows
+
+
+def test_the_need_is_that_of_planned_regions_only():
+    rows = with_regions(_rows(3), [60, 60, 130], GRID)
+    rows[0] = replace(rows[0], state="written")
+    frames = 64 + 192
+    found = need(rows, SPEC)
+    assert (found.clips, found.regions, found.store_bytes) == (2, 2, frames * 128)
+    assert found.audio_seconds == SPEC.seconds_for(frames)
+    assert found.worker_bytes >= 192 * (4 * 512 + 4 * 128)  # samples and mel of the longest
+
+
+def test_nothing_planned_needs_nothing():
+    assert need([], SPEC) == Need(0, 0, 0.0, 0, 0)
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan")])
+def test_limits_that_limit_nothing_are_refused(bad):
+    with pytest.raises(InvalidInput, match="positive and finite"):
+        Limits(max_seconds=bad)
+    with pytest.raises(InvalidInput, match="positive and finite"):
+        Limits(decode_seconds=bad)
