@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=4096, help="clips a step, two windows each (4096)")
     parser.add_argument("--steps", type=int, default=100_000, help="steps of the run (100000)")
     parser.add_argument("--masking-ratio", type=float, default=0.9, help="share of patches hidden, 0 to 1 (0.9)")
+    parser.add_argument("--projection-width", type=int, default=128, help="of the head that the loss sees (128)")
     parser.add_argument("--temperature", type=float, default=0.1, help="of InfoNCE (0.1)")
     parser.add_argument("--learning-rate", type=float, default=3e-4, help="Adam's (3e-4)")
     parser.add_argument("--weight-decay", type=float, default=1e-5, help="Adam's L2 term (1e-5)")
@@ -88,6 +89,7 @@ def _config(options: argparse.Namespace, shards: ShardSet) -> TrainConfig:
         batch=options.batch,
         steps=options.steps,
         masking_ratio=options.masking_ratio,
+        projection_width=options.projection_width,
         temperature=options.temperature,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,

@@ -196,7 +196,9 @@ def test_first_lines_of_docstrings_are_sentences():
 ARRAY = re.compile(r"\bNDArray\b|\bTensor\b")
 STATED_IN_ANNOTATION = re.compile(r"(Float|Int|UInt8|Bool|Shaped|Integer|Inexact|Num)\w*\[")
 # one axis may be told in words: "one per clip", "group of each clip"
-STATED_IN_TEXT = re.compile(r"`\[[^\]]*\]`|any shape|shape of|shape as|same shape|one per|of each", re.IGNORECASE)
+STATED_IN_TEXT = re.compile(
+    r"\[[A-Za-z0-9_, ]*\]|any shape|shape of|shape as|same shape|one per|of each", re.IGNORECASE
+)
 
 
 def test_public_arrays_state_their_shapes():
@@ -216,7 +218,7 @@ def test_public_arrays_state_their_shapes():
 def test_fields_of_the_contract_that_are_arrays_state_their_shapes():
     wrong = []
     for name, node in _public_definitions():
-        body = node.body if isinstance(node, ast.ClassDef) and not name.startswith("model") else []
+        body = node.body if isinstance(node, ast.ClassDef) and name.startswith(("stores", "pipeline.audio")) else []
         for field, after in zip(body, [*body, None][1:], strict=True):
             if isinstance(field, ast.AnnAssign) and ARRAY.search(text := ast.unparse(field.annotation)):
                 told = ast.unparse(after) if isinstance(after, ast.Expr) else ""

@@ -234,11 +234,9 @@ def test_a_signature_without_a_mode_states_no_key() -> None:
     assert keys.stated([([key.Key("G")], 0), ([], 0)]).reason == keys.NOT_STATED
 
 
-def test_music21_invents_no_mode_where_musicxml_has_none() -> None:
+def test_music21_invents_no_mode_where_musicxml_has_none(tmp_path: Path) -> None:
     part = stream.Part([stream.Measure([meter.TimeSignature("4/4"), key.Key("G"), note.Note("G4", type="whole")])])
-    xml = stream.Score([part]).write("musicxml")
-    stated = Path(xml).read_text()
-    Path(xml).unlink()
+    stated = Path(stream.Score([part]).write("musicxml", fp=tmp_path / "one.musicxml")).read_text()
     for text, reason in ((stated, ""), (stated.replace("<mode>major</mode>", ""), keys.NOT_STATED)):
         read = parts.read_parts(converter.parseData(text, format="musicxml"))
         assert keys.stated((each.signatures_within(0, 9600), 0) for each in read).reason == reason

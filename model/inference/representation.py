@@ -14,6 +14,7 @@ from model.inference.baselines import mean_chroma_of_audio, mean_log_mel
 from model.inference.embedding import Embedding
 from model.training import checkpoint
 from model.training.config import fastest_precision
+from model.training.learner import Learner
 from stores import locations
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 from stores.features import FeatureStore
@@ -98,7 +99,7 @@ def baseline(name: str, path: Path) -> Representation:
 
 def _untrained(trained: checkpoint.Checkpoint) -> Representation:
     config = trained.config
-    encoder = checkpoint.untrained(config.encoder, config.seed)
+    encoder = Learner(config).encoder.eval()
     embedding = Embedding(precision=fastest_precision())
     settings = _settings(embedding, {"encoder": config.encoder.to_dict(), "seed": config.seed})
     name = f"untrained-{config.encoder.name}-{config.seed}"

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from model.probes.task import Task
 
-INVERSE_L2 = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-MAX_ITERATIONS = 2_000
+INVERSE_L2 = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+MAX_ITERATIONS = 1_000
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from model.encoder.config import EncoderConfig
 from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
+from model.training.learner import Learner
 from stores import locations
 from stores.commit import committed
 from stores.errors import CorruptArtefact, MissingArtefact
 
 FORMAT = "myna-1"
 KEPT = 2
+MOMENTS = ("exp_avg", "exp_avg_sq")
 FINISHED = "encoder.safetensors"
 
 
@@ -37,7 +38,7 @@ class Checkpoint:
     """What a file holds."""
 
     tensors: dict[str, Tensor]
-    """`encoder.NAME`, and in a training checkpoint `optimizer.exp_avg.NAME` and `optimizer.exp_avg_sq.NAME`."""
+    """`encoder.NAME`, `linear_head.NAME`; for training also `optimizer.exp_avg.…` and `optimizer.exp_avg_sq.…`."""
     config: TrainConfig
     """The run's settings."""
     step: int
@@ -54,12 +55,12 @@ class Checkpoint:
         return encoder.eval()
 
 
-def save(path: Path, encoder: Encoder, optimizer: torch.optim.Adam | None, config: TrainConfig, step: int) -> None:
-    """Write the encoder, and the optimizer's state if given, atomically."""
-    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+def save(path: Path, learner: Learner, optimizer: torch.optim.Adam | None, config: TrainConfig, step: int) -> None:
+    """Write the learner, and the optimizer's state if given, atomically."""
+    tensors = dict(learner.state_dict())
     if optimizer is not None:
-        for name, parameter in encoder.named_parameters():
-            for moment in ("exp_avg", "exp_avg_sq"):
+        for name, parameter in learner.named_parameters():
+            for moment in MOMENTS:
                 tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
     header = {"format": FORMAT, "step": str(step), "config": json.dumps(config.to_dict())}
     with committed(path) as temporary:
@@ -98,15 +99,16 @@ def load_encoder(path: Path | str) -> Encoder:
     return load(Path(path)).build_encoder()
 
 
-def restore(checkpoint: Checkpoint, encoder: Encoder, optimizer: torch.optim.Adam) -> None:
+def restore(checkpoint: Checkpoint, learner: Learner, optimizer: torch.optim.Adam) -> None:
     """Put weights and moments back, bit for bit.
 
     Raises:
         CorruptArtefact: if tensors are missing or do not fit.
     """
-    _load(encoder, _without_prefix(checkpoint.tensors, "encoder."))
-    for name, parameter in encoder.named_parameters():
-        moments = {m: checkpoint.tensors.get(f"optimizer.{m}.{name}") for m in ("exp_avg", "exp_avg_sq")}
+    weights = {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith("optimizer.")}
+    _load(learner, weights)
+    for name, parameter in learner.named_parameters():
+        moments = {moment: checkpoint.tensors.get(f"optimizer.{moment}.{name}") for moment in MOMENTS}
         if any(moment is None for moment in moments.values()):
             raise CorruptArtefact(f"the checkpoint has no optimizer state for {name}; it cannot be continued")
         optimizer.state[parameter] = {"step": torch.tensor(float(checkpoint.step)), **moments}
@@ -144,17 +146,8 @@ def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _load(encoder: Encoder, state: Mapping[str, Any]) -> None:
+def _load(module: nn.Module, state: Mapping[str, Any]) -> None:
     try:
-        encoder.load_state_dict(state, strict=True)
+        module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CorruptArtefact(f"the weights do not fit encoder {encoder.config.name!r}: {error}") from error
-
-
-def untrained(config: EncoderConfig, seed: int) -> Encoder:
-    """A freshly initialised encoder in evaluation mode: where training with `seed` starts, and the probes' floor."""
-    generator_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    encoder = Encoder(config)
-    torch.random.set_rng_state(generator_state)
-    return encoder.eval()
+        raise CorruptArtefact(f"the checkpoint's weights do not fit: {error}") from error

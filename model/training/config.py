@@ -30,6 +30,8 @@ class TrainConfig:
     """Steps of the whole run."""
     masking_ratio: float = 0.9
     """Share of patches that is hidden."""
+    projection_width: int = 128
+    """Width of the linear head that the loss sees; the public code's `linear_head`, dropped after training."""
     temperature: float = 0.1
     """Of InfoNCE."""
     learning_rate: float = 3e-4
@@ -46,8 +48,9 @@ class TrainConfig:
     """Of weights, order, windows and masks."""
 
     def __post_init__(self) -> None:
-        if min(self.batch - 1, self.steps) < 1 or self.warmup_steps < 0:
-            raise InvalidInput(f"batch {self.batch}, steps {self.steps}, warm-up {self.warmup_steps}: need 2, 1, 0")
+        if min(self.batch - 1, self.steps, self.projection_width) < 1 or self.warmup_steps < 0:
+            sizes = f"batch {self.batch}, steps {self.steps}, head {self.projection_width}, warm-up {self.warmup_steps}"
+            raise InvalidInput(f"{sizes}: need at least 2, 1, 1, 0")
         if not (self.temperature > 0 and self.learning_rate > 0 and self.weight_decay >= 0):
             raise InvalidInput("temperature and learning rate must be positive, weight decay not negative")
         if self.precision not in PRECISIONS or self.schedule not in SCHEDULES:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from model.objectives.geometry import alignment, uniformity
 from model.training import checkpoint, optimizer
 from model.training.config import TrainConfig
+from model.training.learner import Learner
 from model.training.step import StepResult, TrainingStep
 from model.training.stream import VIEWS, WindowStream
 from stores.errors import InvalidInput, MynaError
@@ -48,8 +49,8 @@ class Run:
 
     def __init__(self, folder: Path, config: TrainConfig, quantizer: Quantizer, device: torch.device) -> None:
         self.folder, self.config, self.quantizer = folder, config, quantizer
-        self.encoder = checkpoint.untrained(config.encoder, config.seed).to(device).train()
-        self.optimizer = optimizer.build(self.encoder, config)
+        self.learner = Learner(config).to(device)
+        self.optimizer = optimizer.build(self.learner, config)
         self.step = 0
         self._resume()
 
@@ -60,7 +61,7 @@ class Run:
             Diverged: the loss is NaN or infinite; names the last good checkpoint.
             KeyboardInterrupt: after saving where it stands.
         """
-        step = TrainingStep(self.encoder, self.config, self.quantizer)
+        step = TrainingStep(self.learner, self.config, self.quantizer)
         with tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train") as bar:
             try:
                 while self.step < self.config.steps:
@@ -69,7 +70,7 @@ class Run:
                 self._save()
                 raise
         finished = self.folder / checkpoint.FINISHED
-        checkpoint.save(finished, self.encoder, None, self.config, self.step)
+        checkpoint.save(finished, self.learner, None, self.config, self.step)
         return finished
 
     def _one(self, step: TrainingStep, stream: WindowStream, pace: Pace, bar: tqdm[None]) -> None:
@@ -113,7 +114,7 @@ class Run:
 
     def _save(self) -> None:
         path = checkpoint.path_of(self.folder, self.step)
-        checkpoint.save(path, self.encoder, self.optimizer, self.config, self.step)
+        checkpoint.save(path, self.learner, self.optimizer, self.config, self.step)
         checkpoint.drop_old(self.folder)
 
     def _resume(self) -> None:
@@ -122,7 +123,7 @@ class Run:
             return
         saved = checkpoint.load(path)
         require_same(saved.config, self.config, self.folder)
-        checkpoint.restore(saved, self.encoder, self.optimizer)
+        checkpoint.restore(saved, self.learner, self.optimizer)
         self.step = saved.step
         self._forget_metrics_after(saved.step)
 

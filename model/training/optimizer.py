@@ -6,13 +6,13 @@ import math
 
 import torch
 
-from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
+from model.training.learner import Learner
 
 
-def build(encoder: Encoder, config: TrainConfig) -> torch.optim.Adam:
+def build(learner: Learner, config: TrainConfig) -> torch.optim.Adam:
     """Adam (Kingma and Ba 2015) over all weights, with L2 added to the gradient as in the public code; fused."""
-    return torch.optim.Adam(encoder.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.Adam(learner.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

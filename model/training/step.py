@@ -17,9 +17,9 @@ from model.encoder.config import PATCH_SHAPES, PatchKind
 from model.encoder.input_scale import scale_input
 from model.encoder.masking import UniformMasking, n_visible
 from model.encoder.patches import dequantize, gather_patches_frame_major
-from model.encoder.vit import Encoder
 from model.objectives.infonce import infonce
 from model.training.config import TrainConfig
+from model.training.learner import Learner
 from model.training.stream import VIEWS, Batch
 from stores.quantize import Quantizer
 
@@ -31,29 +31,29 @@ class StepResult:
     loss: Float[Tensor, ""]
     """Mean over the patch kinds."""
     first: Float[Tensor, "B D"]
-    """Embeddings of the first view (of the first patch kind), without gradient."""
+    """Projections of the first view (of the first patch kind), without gradient."""
     second: Float[Tensor, "B D"]
-    """Embeddings of the second view."""
+    """Projections of the second view."""
 
 
 class TrainingStep:
     """Loss and gradients of one batch.
 
     Args:
-        encoder: the weights.
+        learner: the weights.
         config: masking, temperature, precision, seed.
         quantizer: what the codes of the batch mean.
     """
 
-    def __init__(self, encoder: Encoder, config: TrainConfig, quantizer: Quantizer) -> None:
-        self.encoder, self.config = encoder, config
-        self.device = next(encoder.parameters()).device
+    def __init__(self, learner: Learner, config: TrainConfig, quantizer: Quantizer) -> None:
+        self.learner, self.config = learner, config
+        self.device = next(learner.parameters()).device
         power = torch.tensor(quantizer.table(), device=self.device)
-        self._table = scale_input(power, encoder.config.input_scale)
+        self._table = scale_input(power, config.encoder.input_scale)
         self._masking = UniformMasking()
 
     def backward(self, batch: Batch, step: int) -> StepResult:
-        """Add the gradients of `batch` to the encoder's; masks are a function of (seed, step)."""
+        """Add the gradients of `batch` to the learner's; masks are a function of (seed, step)."""
         pairs = self._embed(batch, self._generator(step))
         losses = [infonce(first, second, self.config.temperature) for first, second in pairs]
         loss = torch.stack(losses).mean()
@@ -68,14 +68,14 @@ class TrainingStep:
 
     def _embed(self, batch: Batch, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
         windows = batch.windows.to(self.device, non_blocking=True)
-        views = {kind: self._visible(windows, kind, generator) for kind in self.encoder.config.patch_kinds}
+        views = {kind: self._visible(windows, kind, generator) for kind in self.config.encoder.patch_kinds}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            embeddings = self.encoder.embed_visible_kinds(views)
+            embeddings = self.learner(views)
         halves = [both.chunk(VIEWS) for both in embeddings.values()]
         return [(first, second) for first, second in halves]
 
     def _visible(self, windows: Tensor, kind: PatchKind, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        patches = self.encoder.config.patch_counts[kind]
+        patches = self.config.encoder.patch_counts[kind]
         kept = n_visible(patches, self.config.masking_ratio)
         visible = self._masking.visible_patches(len(windows), patches, kept, generator, self.device)
         codes = gather_patches_frame_major(windows, visible, PATCH_SHAPES[kind])

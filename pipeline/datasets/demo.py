@@ -1,7 +1,7 @@
 """The demo dataset: real compositions from music21's corpus, rendered here; labels are genre and, where certain, key.
 
-2,000 clips take about 20 seconds and 0.4 GB the first time and a tenth of a second after that. No network. Needs
-`pip install 'myna[demo]'`, but only when clips have to be made.
+2,016 clips take 41 s on two cores that others use too (55 s of CPU) and 0.5 GB, after that 0.05 s. No network. Needs
+`pip install 'myna[demo]'`; only this module's import does without.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ earlier pieces only, so a small corpus is a prefix of a large one and no piece e
 The same tune stands in more than one book, and one chorale melody has several harmonisations. A piece that is note for
 note an earlier one (transposed or not) is dropped. A piece whose melody shares sixteen steps in a row with an earlier
 one joins its group and its split; one that shares with two splits is dropped. Of all 4,765 pieces 46 are copies, 35
-share with two splits, and one in seven joins an earlier one: 283 of them a tune in the other fiddle book, 125 chorales.
+share with two splits, and one in six joins an earlier one: 283 of them a tune in the other fiddle book, 125 chorales.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from ratio import compare
 from model.encoder.config import PATCH_SHAPES, preset
 from model.encoder.patches import patchify
 from model.objectives.infonce import infonce
-from model.training import checkpoint, optimizer
+from model.training import optimizer
 from model.training.config import TrainConfig, fastest_precision
+from model.training.learner import Learner
 from model.training.step import TrainingStep
 from model.training.stream import Batch
 from stores.quantize import Quantizer
@@ -21,8 +22,8 @@ table = torch.tensor(Quantizer().table())
 
 
 def our_step():
-    encoder = checkpoint.untrained(config.encoder, 0).train()
-    step, adam = TrainingStep(encoder, config, Quantizer()), optimizer.build(encoder, config)
+    learner = Learner(config)
+    step, adam = TrainingStep(learner, config, Quantizer()), optimizer.build(learner, config)
 
     def run() -> None:
         adam.zero_grad(set_to_none=True)
@@ -33,7 +34,7 @@ def our_step():
 
 
 def plain_step():
-    encoder = checkpoint.untrained(config.encoder, 0).train()
+    encoder = Learner(config).encoder
     adam = torch.optim.Adam(encoder.parameters(), lr=3e-4, weight_decay=1e-5, fused=False)
     mel = table[codes.long()].transpose(1, 2)
 
