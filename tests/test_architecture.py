@@ -235,7 +235,15 @@ COMMANDS = {
     "pipeline.shard": {"store", "--seed"},
     "model.train": {
         *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
-        *("--weight-decay", "--warmup-steps", "--schedule", "--precision", "--seed", "--checkpoint-every"),
+        *(
+            "--projection-width",
+            "--weight-decay",
+            "--warmup-steps",
+            "--schedule",
+            "--precision",
+            "--seed",
+            "--checkpoint-every",
+        ),
         *("--log-every",),
     },
     "model.extract": {"dataset", "--checkpoint"},

@@ -71,7 +71,7 @@ def cut(piece: Piece, recipe: Recipe) -> Excerpt:
     everything = sorted(each for part in parts for each in part.notes)
     start_ticks = _start(everything, recipe, piece)
     notes = window(everything, start_ticks) if start_ticks is not None else ()
-    verdict = _key(parts, start_ticks or 0, notes, piece)
+    verdict = _key(parts, start_ticks or 0, everything, piece)
     return Excerpt(
         notes=notes,
         program=recipe.random_for(piece.name, "program").choice(recipe.programs),
@@ -113,7 +113,11 @@ def _start(notes: Sequence[Note], recipe: Recipe, piece: Piece) -> int | None:
     return next((start for start in tries if sounding_ticks(window(notes, start)) >= LEAST_SOUND_TICKS), None)
 
 
-def _key(parts: Sequence[Part], start_ticks: int, notes: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
+def _key(parts: Sequence[Part], start_ticks: int, everything: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
+    """What the parts state in the excerpt, if the notes of the whole piece agree.
+
+    Of the whole piece: to ask the excerpt's own ten seconds would keep only those that any pitch histogram can tell.
+    """
     if piece.modal:
         return keys.KeyVerdict("", keys.MODAL)
     end_ticks = start_ticks + CLIP_TICKS
@@ -121,7 +125,7 @@ def _key(parts: Sequence[Part], start_ticks: int, notes: Sequence[Note], piece: 
         (part.signatures_within(start_ticks, end_ticks), part.transposition_semitones) for part in parts
     )
     durations = [0.0] * 12
-    for each in notes:
+    for each in everything:
         durations[each.pitch % 12] += each.end_ticks - each.start_ticks
     return keys.confirmed(verdict, durations)
 

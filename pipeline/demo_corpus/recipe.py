@@ -26,7 +26,7 @@ TRANSPOSITIONS_SEMITONES = tuple(range(-6, 6))
 """Every semitone of the octave once: each piece with a key visits all twelve tonics."""
 LOWEST_PITCH, HIGHEST_PITCH = 21, 108
 """The piano's range as MIDI pitches; a piece that leaves it in some transposition is not used."""
-VERSION = 1
+VERSION = 2
 """Raise it when the code changes what is heard or which pieces are chosen."""
 
 
@@ -42,6 +42,8 @@ class Recipe:
     """Of the SF2 file."""
     music21: str
     """Version: it holds the scores and reads them."""
+    midirenderer: str
+    """Version: it plays them."""
     version: int = VERSION
     """Of this code."""
 
@@ -67,6 +69,7 @@ def recipe_for(seed: int, programs: Sequence[int], soundfont: Path) -> Recipe:
         programs=tuple(programs),
         soundfont_sha256=hashlib.sha256(soundfont.read_bytes()).hexdigest(),
         music21=_installed("music21"),
+        midirenderer=_installed("midirenderer"),
     )
 
 
