@@ -20,19 +20,21 @@ from stores.errors import exit_status
 DATASET = "demo"
 
 
-def steps(clips: int, train_steps: int, seed: int) -> list[Step]:
+def steps(clips: int, train_steps: int, seed: int, batch: int = 512) -> list[Step]:
     """The chain, in order.
 
     Args:
         clips: size of the corpus, clips of 10 s.
         train_steps: steps of training.
         seed: of the training run.
+        batch: clips of a training step. It should be a good part of the corpus: only then does it hold several
+            transpositions of one piece, and telling those apart is what makes the encoder listen to pitch.
     """
     store = str(locations.mel_store(DATASET))
     name = f"{DATASET}-tiny-{seed}"
     encoder = str(locations.run(name) / checkpoint.FINISHED)
-    training = ("--preset", "tiny", "--batch", "256", "--learning-rate", "1e-3", "--schedule", "cosine")
-    length = ("--warmup-steps", "50", "--steps", str(train_steps), "--seed", str(seed))
+    training = ("--preset", "tiny", "--batch", str(batch), "--learning-rate", "2e-3", "--schedule", "cosine")
+    length = ("--warmup-steps", "30", "--steps", str(train_steps), "--seed", str(seed))
     return [
         Step("ingest", pipeline.ingest.main, (DATASET, "--clips", str(clips))),
         Step("shard", pipeline.shard.main, (store,), ("ingest",)),
@@ -46,12 +48,13 @@ def steps(clips: int, train_steps: int, seed: int) -> list[Step]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m dags.demo", description="From scores to a page of scores.")
-    parser.add_argument("--clips", type=int, default=2016, help="size of the corpus, clips of 10 s (2016)")
-    parser.add_argument("--train-steps", type=int, default=800, help="steps of training (800)")
+    parser.add_argument("--clips", type=int, default=1200, help="size of the corpus, clips of 10 s (1200)")
+    parser.add_argument("--train-steps", type=int, default=300, help="steps of training (300)")
+    parser.add_argument("--batch", type=int, default=512, help="clips of a training step (512)")
     parser.add_argument("--seed", type=int, default=0, help="of the training run (0)")
     parser.add_argument("--draw", action="store_true", help="print the graph as a Mermaid flow chart, run nothing")
     options = parser.parse_args(arguments)
-    chain = steps(options.clips, options.train_steps, options.seed)
+    chain = steps(options.clips, options.train_steps, options.seed, options.batch)
     if options.draw:
         print(mermaid(chain))
         return 0

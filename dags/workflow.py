@@ -15,6 +15,9 @@ from dask.delayed import Delayed
 
 from stores.errors import MynaError
 
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C stopped."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -52,6 +55,7 @@ def run(steps: Sequence[Step]) -> None:
 
     Raises:
         StepFailed: naming the step; what was finished is kept.
+        KeyboardInterrupt: if Ctrl-C stopped a step.
     """
     graph(steps).compute(scheduler="synchronous")
 
@@ -67,7 +71,10 @@ def mermaid(steps: Sequence[Step]) -> str:
 def _run(step: Step, _waits: Sequence[Any]) -> str:
     print(f"\n== {step.name}", flush=True)
     start = time.perf_counter()
-    if status := step.main(step.arguments):
+    status = step.main(step.arguments)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
         raise StepFailed(f"step {step.name!r} ended with status {status}; mend it and start again")
     print(f"   {step.name}: {time.perf_counter() - start:.1f} s", flush=True)
     return step.name

@@ -13,7 +13,7 @@ from model.probes import scores
 from model.probes.task import task_names
 from model.training import checkpoint
 from stores import locations
-from stores.errors import InvalidInput, MissingArtefact, exit_status
+from stores.errors import FingerprintMismatch, InvalidInput, MissingArtefact, exit_status
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
@@ -35,7 +35,7 @@ def _probe(options: argparse.Namespace) -> None:
     path = options.checkpoint or checkpoint.newest_finished()
     trained = representation.of_checkpoint(path)
     print(f"encoder: {path}")
-    features = {scores.TRAINED: _extracted(trained, options.dataset, path)}
+    features = {scores.TRAINED: _extracted(trained, store, options.dataset, path)}
     for name in BASELINES:
         chosen = representation.baseline(name, path)
         features[name] = chosen.extract(store, chosen.path(options.dataset))
@@ -45,13 +45,15 @@ def _probe(options: argparse.Namespace) -> None:
         print(scores.table(found))
 
 
-def _extracted(trained: Representation, dataset: str, checkpoint_path: Path) -> FeatureStore:
-    path = trained.path(dataset)
+def _extracted(trained: Representation, store: MelStore, dataset: str, checkpoint_path: Path) -> FeatureStore:
+    path, command = trained.path(dataset), f"python -m model.extract {dataset} --checkpoint {checkpoint_path}"
     if not path.exists():
-        raise MissingArtefact(
-            f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint {checkpoint_path}`"
-        )
-    return FeatureStore.read(path)
+        raise MissingArtefact(f"no features at {path}; make them with `{command}`")
+    features, wanted = FeatureStore.read(path), trained.provenance(store)
+    # not the whole digest: features that another machine extracted in another precision may be probed here
+    if differing := [key for key in ("store_digest", "encoder") if features.provenance.get(key) != wanted[key]]:
+        raise FingerprintMismatch(f"{path} was made with another {' and '.join(differing)}; run `{command}` again")
+    return features
 
 
 def _tasks(features: FeatureStore, dataset: str) -> list[str]:

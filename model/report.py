@@ -12,11 +12,11 @@ import numpy as np
 
 from model.page import figures, html
 from model.page.html import Section
-from model.probes.scores import Scores
+from model.probes.scores import TRAINED, Scores
 from model.training import checkpoint
 from stores import locations
 from stores.commit import write_bytes
-from stores.errors import MissingArtefact, exit_status
+from stores.errors import FingerprintMismatch, MissingArtefact, exit_status
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
@@ -36,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> None:
     run = options.run or checkpoint.newest_finished().parent.name
-    folder = locations.run(run)
+    folder, path = locations.run(run), locations.report(options.name or f"{options.dataset}-{run}")
     if not (folder / "config.json").is_file():
         raise MissingArtefact(f"no run at {folder}; train one with `python -m model.train --store STORE --name {run}`")
     scores = _scores(run, options.dataset)
     features = FeatureStore.read(locations.feature_store(options.dataset, run))
+    _require_of_these(scores, features, options.dataset)
     store = MelStore.open(locations.mel_store(options.dataset))
     sections = [
         *[_score_section(one) for one in scores],
@@ -49,7 +50,6 @@ def _report(options: argparse.Namespace) -> None:
         _mel_section(store),
         Section("Settings of the run", html.settings(json.loads((folder / "config.json").read_text()))),
     ]
-    path = locations.report(options.name or f"{options.dataset}-{run}")
     lead = f"Linear probes on frozen embeddings of the data set {options.dataset}, by the encoder of run {run}."
     write_bytes(path, html.page(f"Myna: {run} on {options.dataset}", lead, sections).encode())
     print(f"report: {path}")
@@ -62,6 +62,15 @@ def _scores(run: str, dataset: str) -> list[Scores]:
             f"no scores of {dataset!r} for run {run!r}; make them with `python -m model.probe {dataset}`"
         )
     return [Scores.read(path) for path in paths]
+
+
+def _require_of_these(scores: Sequence[Scores], features: FeatureStore, dataset: str) -> None:
+    stale = [one.task for one in scores if one.provenance[TRAINED] != features.provenance["digest"]]
+    if stale:
+        raise FingerprintMismatch(
+            f"the scores on {', '.join(stale)} are of other features than those there now; "
+            f"run `python -m model.probe {dataset}` again"
+        )
 
 
 def _score_section(scores: Scores) -> Section:

@@ -8,16 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from model.encoder.config import PRESETS, preset
 from model.training import checkpoint
-from model.training.config import TrainConfig, fastest_precision
+from model.training.config import TrainConfig, fastest_device, fastest_precision
 from model.training.loop import Pace, Run, require_same
 from model.training.stream import ResidentClips, WindowStream
 from stores import locations
 from stores.commit import write_json
-from stores.errors import InvalidInput, MissingArtefact, exit_status
+from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
@@ -30,9 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m model.train", description="A mel store becomes a trained encoder.")
-    parser.add_argument(
-        "--store", type=Path, required=True, help="mel store; its shards are made if they are not there"
-    )
+    parser.add_argument("--store", type=Path, required=True, help="mel store; its shards are made if need be")
     parser.add_argument("--name", help="of the run (default: STORE-PRESET)")
     parser.add_argument("--preset", default="myna-hybrid", choices=sorted(PRESETS), help="encoder (myna-hybrid)")
     parser.add_argument("--batch", type=int, default=4096, help="clips a step, two windows each (4096)")
@@ -70,16 +66,19 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _shards(store: Path) -> ShardSet:
-    """The shards of `store`; made by the stage that makes them, in a process of its own, if they are not there."""
-    MelStore.open(store)
-    folder = locations.shards(store)
+    """The shards of `store` as it is now; made by the stage that makes them, in a process of its own, if need be."""
+    wanted, folder = MelStore.open(store).digest(), locations.shards(store)
     try:
-        return ShardSet.open(folder)
-    except MissingArtefact:
-        made = subprocess.run([sys.executable, "-m", "pipeline.shard", str(store)], check=False)
-        if made.returncode:
-            raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {made.returncode}") from None
-        return ShardSet.open(folder)
+        shards = ShardSet.open(folder)
+        if shards.store_digest == wanted:
+            return shards
+        print(f"{folder}: {store} has changed since they were made; making them again", flush=True)
+    except (MissingArtefact, CorruptArtefact) as error:
+        print(f"{error}; doing so", flush=True)
+    made = subprocess.run([sys.executable, "-m", "pipeline.shard", str(store)], check=False)
+    if made.returncode:
+        raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {made.returncode}")
+    return ShardSet.open(folder)
 
 
 def _config(options: argparse.Namespace, shards: ShardSet) -> TrainConfig:
@@ -102,8 +101,7 @@ def _config(options: argparse.Namespace, shards: ShardSet) -> TrainConfig:
 
 def _open_run(folder: Path, config: TrainConfig, shards: ShardSet) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(folder, config, shards.quantizer, device)
+    run = Run(folder, config, shards.quantizer, fastest_device())
     settings = {"mel_spec": shards.spec.to_dict(), "quantizer": shards.quantizer.to_dict()}
     write_json(folder / "config.json", {**config.to_dict(), **settings, "store": shards.folder.stem})
     return run

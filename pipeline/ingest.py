@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, help="processes or threads to start (default: one a core)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done and needed, then stop")
     corpus = parser.add_argument_group("demo", "the demo corpus is rendered under --root first")
-    corpus.add_argument("--clips", type=int, default=2016, help="clips of 10 s to render (2016)")
+    corpus.add_argument("--clips", type=int, default=1200, help="clips of 10 s to render (1200)")
     corpus.add_argument("--programs", type=int, nargs="+", default=[0], help="General MIDI programs, 0-127 (0: piano)")
     corpus.add_argument("--seed", type=int, default=0, help="which pieces and excerpts (0)")
     return parser

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.inference.baselines import mean_chroma_of_audio, mean_log_mel
 from model.inference.embedding import Embedding
 from model.training import checkpoint
-from model.training.config import fastest_precision
+from model.training.config import fastest_device, fastest_precision
 from model.training.learner import Learner
 from stores import locations
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
@@ -78,7 +78,7 @@ def of_checkpoint(path: Path) -> Representation:
     name = path.resolve().parent.name
     embedding = Embedding(precision=fastest_precision())
     settings = _settings(embedding, {"run": loaded.config.to_dict(), "step": loaded.step})
-    encoder = loaded.build_encoder()
+    encoder = loaded.build_encoder().to(fastest_device())
     return Representation(name, settings, lambda store, rows: embedding.embed(encoder, store, rows))
 
 
@@ -99,7 +99,7 @@ def baseline(name: str, path: Path) -> Representation:
 
 def _untrained(trained: checkpoint.Checkpoint) -> Representation:
     config = trained.config
-    encoder = Learner(config).encoder.eval()
+    encoder = Learner(config).encoder.eval().to(fastest_device())
     embedding = Embedding(precision=fastest_precision())
     settings = _settings(embedding, {"encoder": config.encoder.to_dict(), "seed": config.seed})
     name = f"untrained-{config.encoder.name}-{config.seed}"

@@ -29,6 +29,7 @@ _STYLE = {
     "svg.hashsalt": "myna",  # same input, same bytes
 }
 _PERPLEXITY = 30.0
+_MARKERS = "osDv^P"  # one each time the palette begins anew
 
 
 def loss_curve(steps: Sequence[int], losses: Sequence[float], batch: int) -> str:
@@ -73,6 +74,8 @@ def score_bars(scores: Scores) -> str:
 
 def layout(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
     """Two coordinates `[clips, 2]` for each embedding by t-SNE (van der Maaten and Hinton 2008)."""
+    if len(embeddings) < 2:
+        return np.zeros((len(embeddings), 2), np.float32)
     perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
     found = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embeddings.astype(np.float64))
     coordinates: NDArray[np.float32] = np.asarray(found, np.float32)
@@ -103,15 +106,21 @@ def embedding_map(places: NDArray[np.float32], labels: Sequence[str], task: str)
 
 
 def _legend_order(label: str, task: str) -> tuple[int, str]:
-    return (CIRCLE_OF_FIFTHS.index(label.split()[0]), label) if task == "key" else (0, label)
+    return _fifths(label, task) or 0, label
 
 
 def _look(label: str, labels: Sequence[str], task: str) -> tuple[object, str]:
-    if task == "key":
-        tonic, mode = label.split()
-        hue = mpl.colormaps["hsv"](CIRCLE_OF_FIFTHS.index(tonic) / len(CIRCLE_OF_FIFTHS))
-        return hue, "o" if mode == "major" else "^"
-    return PALETTE[labels.index(label) % len(PALETTE)], "o"
+    fifths = _fifths(label, task)
+    if fifths is not None:
+        return mpl.colormaps["hsv"](fifths / len(CIRCLE_OF_FIFTHS)), "^" if label.endswith("minor") else "o"
+    again, color = divmod(labels.index(label), len(PALETTE))
+    return PALETTE[color], _MARKERS[again % len(_MARKERS)]
+
+
+def _fifths(label: str, task: str) -> int | None:
+    """Place on the circle of fifths of a key as the demo corpus spells it; other data sets may spell otherwise."""
+    tonic = label.split(" ")[0]
+    return CIRCLE_OF_FIFTHS.index(tonic) if task == "key" and tonic in CIRCLE_OF_FIFTHS else None
 
 
 def _axes(width_inches: float, height_inches: float) -> tuple[Figure, Axes]:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model.probes.task import Task
 
-INVERSE_L2 = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+INVERSE_L2 = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 MAX_ITERATIONS = 1_000
 
 

@@ -99,7 +99,8 @@ def score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore
     Raises:
         InvalidInput: the task cannot be probed.
     """
-    tasks = {name: Task.of(store, task) for name, store in features.items()}
+    names = sorted(features, key=lambda name: name != TRAINED)  # the trained one first, the others as they came
+    tasks = {name: Task.of(features[name], task) for name in names}
     results = {name: probe(one) for name, one in tasks.items()}
     trained = tasks[TRAINED]
     test, train = trained.splits["test"], trained.splits["train"]

@@ -25,7 +25,7 @@ from model.training.config import TrainConfig
 from model.training.learner import Learner
 from stores import locations
 from stores.commit import committed
-from stores.errors import CorruptArtefact, MissingArtefact
+from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 
 FORMAT = "myna-1"
 KEPT = 2
@@ -84,7 +84,10 @@ def load(path: Path) -> Checkpoint:
         raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from error
     if header.get("format") != FORMAT:
         raise CorruptArtefact(f"{path} is not a Myna checkpoint (format {header.get('format')!r}, needed {FORMAT!r})")
-    return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
+    try:
+        return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
+    except (KeyError, TypeError, ValueError, InvalidInput) as error:
+        raise CorruptArtefact(f"{path} has settings that this version cannot use: {error}") from error
 
 
 def load_encoder(path: Path | str) -> Encoder:
@@ -108,10 +111,8 @@ def restore(checkpoint: Checkpoint, learner: Learner, optimizer: torch.optim.Ada
     weights = {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith("optimizer.")}
     _load(learner, weights)
     for name, parameter in learner.named_parameters():
-        moments = {moment: checkpoint.tensors.get(f"optimizer.{moment}.{name}") for moment in MOMENTS}
-        if any(moment is None for moment in moments.values()):
-            raise CorruptArtefact(f"the checkpoint has no optimizer state for {name}; it cannot be continued")
-        optimizer.state[parameter] = {"step": torch.tensor(float(checkpoint.step)), **moments}
+        moments = {moment: _fitting(checkpoint, f"optimizer.{moment}.{name}", parameter) for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(float(checkpoint.step), device=parameter.device), **moments}
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -144,6 +145,13 @@ def newest_finished(runs: Path = locations.RUNS) -> Path:
 
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _fitting(checkpoint: Checkpoint, name: str, parameter: Tensor) -> Tensor:
+    tensor = checkpoint.tensors.get(name)
+    if tensor is None or tensor.shape != parameter.shape:
+        raise CorruptArtefact(f"the checkpoint has no {name} of shape {list(parameter.shape)}; it cannot be continued")
+    return tensor.to(parameter.device)
 
 
 def _load(module: nn.Module, state: Mapping[str, Any]) -> None:

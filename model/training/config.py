@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from model.encoder.config import EncoderConfig
+from model.encoder.masking import n_visible
 from stores.errors import InvalidInput
 from stores.fingerprint import digest
 
@@ -18,7 +20,11 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Every setting that can change the result; the defaults are the paper's."""
+    """Every setting that can change the result; the defaults are the paper's.
+
+    Raises:
+        InvalidInput: a number is out of its range or not finite, or a choice is unknown.
+    """
 
     encoder: EncoderConfig
     """What is trained."""
@@ -51,10 +57,21 @@ class TrainConfig:
         if min(self.batch - 1, self.steps, self.projection_width) < 1 or self.warmup_steps < 0:
             sizes = f"batch {self.batch}, steps {self.steps}, head {self.projection_width}, warm-up {self.warmup_steps}"
             raise InvalidInput(f"{sizes}: need at least 2, 1, 1, 0")
-        if not (self.temperature > 0 and self.learning_rate > 0 and self.weight_decay >= 0):
-            raise InvalidInput("temperature and learning rate must be positive, weight decay not negative")
+        if not (
+            0 < self.temperature < math.inf and 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
+        ):
+            raise InvalidInput(
+                f"temperature {self.temperature}, learning rate {self.learning_rate}, weight decay "
+                f"{self.weight_decay}: the first two must be positive, the third not negative, all finite"
+            )
+        for patches in self.encoder.patch_counts.values():
+            n_visible(patches, self.masking_ratio)  # refuses what cannot be masked
+        if not 0 <= self.seed < 2**63:
+            raise InvalidInput(f"seed is {self.seed}; give one from 0 to 2**63 - 1")
         if self.precision not in PRECISIONS or self.schedule not in SCHEDULES:
-            raise InvalidInput(f"precision is one of {PRECISIONS}, schedule one of {SCHEDULES}")
+            raise InvalidInput(
+                f"precision {self.precision!r}, schedule {self.schedule!r}: use one of {PRECISIONS}, of {SCHEDULES}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -75,6 +92,11 @@ class TrainConfig:
     def digest(self) -> str:
         """Fingerprint of the run's result."""
         return digest(self.to_dict())
+
+
+def fastest_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def fastest_precision() -> str:

@@ -30,5 +30,12 @@ class Learner(nn.Module):
             self.linear_head = nn.Linear(config.encoder.width, config.projection_width)
 
     def forward(self, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Float[Tensor, "B D"]]:
-        """Project the embeddings of visible patches, as `Encoder.embed_visible_kinds` takes them, kind by kind."""
+        """Project the embeddings of visible patches, kind by kind.
+
+        Args:
+            views: for each kind its (patches `[B, K, P]`, visible `[B, K]`), as `Encoder.embed_visible_kinds` takes.
+
+        Returns:
+            For each kind `[B, D]`, D being `projection_width`; in bfloat16 under bf16 autocast.
+        """
         return {kind: self.linear_head(one) for kind, one in self.encoder.embed_visible_kinds(views).items()}

@@ -1,4 +1,4 @@
-"""Steps from where the run stands to its end: measure, log, save; Ctrl-C saves and stops.
+"""Steps from where the run stands to its end: measure, log, save; Ctrl-C ends the step, saves and stops.
 
 Everything a step needs is a function of (config, step), so a run that was killed and goes on equals one that was not.
 """
@@ -6,6 +6,7 @@ Everything a step needs is a function of (config, step), so a run that was kille
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from tqdm import tqdm
 from model.objectives.geometry import alignment, uniformity
 from model.training import checkpoint, optimizer
 from model.training.config import TrainConfig
+from model.training.interruption import held_back
 from model.training.learner import Learner
 from model.training.step import StepResult, TrainingStep
 from model.training.stream import VIEWS, WindowStream
+from stores.commit import write_bytes
 from stores.errors import InvalidInput, MynaError
 from stores.quantize import Quantizer
 
@@ -34,7 +37,14 @@ class Pace:
 
 
 class Diverged(MynaError):
-    """The loss is not finite any more."""
+    """The loss or the weights are not finite any more."""
+
+
+class _Lap:
+    """What has passed since the last line of metrics."""
+
+    def __init__(self) -> None:
+        self.began, self.waited, self.steps = time.perf_counter(), 0.0, 0
 
 
 class Run:
@@ -58,17 +68,17 @@ class Run:
         """Run all steps that are left; returns the path of the finished encoder.
 
         Raises:
-            Diverged: the loss is NaN or infinite; names the last good checkpoint.
-            KeyboardInterrupt: after saving where it stands.
+            Diverged: the loss or a weight is NaN or infinite; names the last good checkpoint.
+            KeyboardInterrupt: after the step in hand, and after saving where it stands.
         """
-        step = TrainingStep(self.learner, self.config, self.quantizer)
-        with tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train") as bar:
-            try:
-                while self.step < self.config.steps:
-                    self._one(step, stream, pace, bar)
-            except KeyboardInterrupt:
-                self._save()
-                raise
+        step, self._lap = TrainingStep(self.learner, self.config, self.quantizer), _Lap()
+        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train")
+        with held_back() as interrupted, bar:
+            while self.step < self.config.steps:
+                self._one(step, stream, pace, bar)
+                if interrupted():
+                    self._save()
+                    raise KeyboardInterrupt
         finished = self.folder / checkpoint.FINISHED
         checkpoint.save(finished, self.learner, None, self.config, self.step)
         return finished
@@ -76,62 +86,70 @@ class Run:
     def _one(self, step: TrainingStep, stream: WindowStream, pace: Pace, bar: tqdm[None]) -> None:
         began = time.perf_counter()
         batch = stream.batch(self.step)
-        waited = time.perf_counter() - began
+        self._lap.waited += time.perf_counter() - began
+        self._lap.steps += 1
         rate = optimizer.learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         result = step.backward(batch, self.step)
         if self.step % pace.log_every == 0 or self.step + 1 == self.config.steps:
-            self._log(result, rate, waited, time.perf_counter() - began, bar)
+            self._log(result, rate, bar)
         self.optimizer.step()
         self.step += 1
         bar.update()
         if self.step % pace.checkpoint_every == 0 or self.step == self.config.steps:
             self._save()
 
-    def _log(self, result: StepResult, rate: float, waited: float, took: float, bar: tqdm[None]) -> None:
-        loss = float(result.loss)
-        if not torch.isfinite(result.loss):
-            good = checkpoint.newest(self.folder)
-            raise Diverged(
-                f"the loss is {loss} at step {self.step}; lower --learning-rate; last good checkpoint: {good}"
-            )
+    def _log(self, result: StepResult, rate: float, bar: tqdm[None]) -> None:
+        loss = float(result.loss)  # waits for the device
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss} at step {self.step}")
+        lap, self._lap = self._lap, _Lap()
+        took = self._lap.began - lap.began
         row = {
             "step": self.step,
             "loss": loss,
             "learning_rate": rate,
             "alignment": float(alignment(result.first, result.second)),
             "uniformity": float(uniformity(result.first)),
-            "data_wait_share": waited / took,
-            "windows_per_second": VIEWS * self.config.batch / took,
+            "data_wait_share": lap.waited / took,
+            "windows_per_second": VIEWS * self.config.batch * lap.steps / took,
         }
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         bar.set_postfix_str(
-            f"loss {loss:.3f}, {row['windows_per_second']:.0f} windows/s, {waited / took:.0%} data wait"
+            f"loss {loss:.3f}, {row['windows_per_second']:.0f} windows/s, {row['data_wait_share']:.0%} data wait"
         )
 
     def _save(self) -> None:
+        # a step between two lines of metrics can diverge unseen, and must not become the last good checkpoint
+        if not all(bool(parameter.isfinite().all()) for parameter in self.learner.parameters()):
+            raise self._diverged(f"weights are not finite after {self.step} steps")
         path = checkpoint.path_of(self.folder, self.step)
         checkpoint.save(path, self.learner, self.optimizer, self.config, self.step)
         checkpoint.drop_old(self.folder)
 
+    def _diverged(self, what: str) -> Diverged:
+        good = checkpoint.newest(self.folder) or "none yet"
+        return Diverged(f"{what}; lower --learning-rate, under another --name; last good checkpoint: {good}")
+
     def _resume(self) -> None:
         path = checkpoint.newest(self.folder)
-        if path is None:
-            return
-        saved = checkpoint.load(path)
-        require_same(saved.config, self.config, self.folder)
-        checkpoint.restore(saved, self.learner, self.optimizer)
-        self.step = saved.step
-        self._forget_metrics_after(saved.step)
+        if path is not None:
+            saved = checkpoint.load(path)
+            require_same(saved.config, self.config, self.folder)
+            checkpoint.restore(saved, self.learner, self.optimizer)
+            self.step = saved.step
+        self._forget_metrics()
 
-    def _forget_metrics_after(self, step: int) -> None:
-        """Drop lines of steps that will be done again."""
+    def _forget_metrics(self) -> None:
+        """Drop the lines of steps that will be done again, and one that a kill cut off."""
         path = self.folder / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-        path.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step))
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < self.step]
+        if kept != lines:
+            write_bytes(path, "".join(kept).encode())
 
 
 def require_same(saved: TrainConfig, asked: TrainConfig, folder: Path) -> None:

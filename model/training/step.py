@@ -62,7 +62,7 @@ class TrainingStep:
         return StepResult(loss.detach(), first.detach(), second.detach())
 
     def _generator(self, step: int) -> torch.Generator:
-        # odd multipliers keep (seed, step) pairs apart in 64 bits; the generator mixes the rest
+        # odd multipliers keep the steps of a seed apart in the low 32 bits, all that the CPU's generator looks at
         mixed = (self.config.seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1)
         return torch.Generator(device=self.device).manual_seed(mixed)
 

@@ -3,11 +3,13 @@
 A batch is a function of (seed, step) alone: which clips (`ClipOrder`), and where in each the two windows start. So a
 run that goes on after a kill sees what it would have seen.
 
-Axes: V view (2), B clip of the batch, N frame, M mel bin.
+Axes: B clip of the batch, VB window of the batch (first views of all clips, then second ones), N frame, M mel bin.
 """
 
 from __future__ import annotations
 
+import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +21,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.training.order import ClipOrder
-from stores.errors import CorruptArtefact
-from stores.shards import ShardSet, decode_record
+from stores.errors import CorruptArtefact, InvalidInput
+from stores.shards import Record, ShardSet, decode_record
 
 VIEWS = 2
+_MEND = "remove {} and run `python -m pipeline.shard` again"
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,13 @@ class ResidentClips:
         """Stream every shard once.
 
         Raises:
-            CorruptArtefact: if a record cannot be decoded, or clips are missing.
+            CorruptArtefact: if a shard or a record cannot be read, or they hold other clips than the index says.
         """
-        samples = webdataset.WebDataset([str(path) for path in shards.paths], shardshuffle=False, empty_check=True)
         codes = torch.empty((shards.frames, shards.spec.n_mels), dtype=torch.uint8)
         indices, lengths, filled = [], [], 0
         with tqdm(total=shards.clips, unit="clip", desc="load") as bar:
-            for record in map(decode_record, samples):
+            for record in _records(shards):
+                _require_room(record, codes[filled:], shards)
                 codes[filled : filled + len(record.codes)] = torch.from_numpy(record.codes)
                 filled += len(record.codes)
                 indices.append(record.indices)
@@ -57,7 +60,10 @@ class ResidentClips:
                 bar.update(len(record.indices))
         frames = np.concatenate(lengths)
         if filled != shards.frames or len(frames) != shards.clips:
-            raise CorruptArtefact(f"{shards.folder} holds {len(frames)} clips, its index says {shards.clips}")
+            raise CorruptArtefact(
+                f"{shards.folder} holds {len(frames)} clips, its index says {shards.clips}; "
+                f"{_MEND.format(shards.folder)}"
+            )
         return cls(codes, np.cumsum(frames) - frames, frames, np.concatenate(indices))
 
 
@@ -65,7 +71,7 @@ class ResidentClips:
 class Batch:
     """What one step trains on."""
 
-    windows: UInt8[Tensor, "V*B N M"]
+    windows: UInt8[Tensor, "VB N M"]
     """Codes of the first windows of all clips, then of the second ones, in the same order of clips."""
     indices: Int64[Tensor, " B"]
     """Stable index of each clip."""
@@ -81,10 +87,14 @@ class WindowStream:
         seed: of order and starts.
 
     Raises:
-        InvalidInput: fewer clips than a batch holds.
+        InvalidInput: fewer clips than a batch holds, or one shorter than a window.
     """
 
     def __init__(self, clips: ResidentClips, batch: int, window_frames: int, seed: int) -> None:
+        if clips.frames.min() < window_frames:
+            raise InvalidInput(
+                f"a clip has {clips.frames.min()} frames, a window {window_frames}; leave out shorter clips"
+            )
         self.clips = clips
         self.order = ClipOrder(len(clips.frames), batch, seed)
         self._window_frames, self._seed = window_frames, seed
@@ -98,3 +108,19 @@ class WindowStream:
         frames = torch.from_numpy(starts.reshape(-1, 1) + np.arange(self._window_frames))
         windows = self.clips.codes[frames]
         return Batch(windows, torch.from_numpy(self.clips.indices[chosen]))
+
+
+def _records(shards: ShardSet) -> Iterator[Record]:
+    samples = webdataset.WebDataset([str(path) for path in shards.paths], shardshuffle=False, empty_check=True)
+    try:
+        yield from map(decode_record, samples)
+    except (tarfile.TarError, ValueError, OSError) as error:  # ValueError: no sample at all
+        raise CorruptArtefact(f"{shards.folder} cannot be read: {error}; {_MEND.format(shards.folder)}") from error
+
+
+def _require_room(record: Record, room: Tensor, shards: ShardSet) -> None:
+    if len(record.codes) > len(room) or record.codes.shape[1] != room.shape[1]:
+        raise CorruptArtefact(
+            f"a record of {shards.folder} has codes {list(record.codes.shape)} where its index leaves room for "
+            f"{list(room.shape)}; {_MEND.format(shards.folder)}"
+        )

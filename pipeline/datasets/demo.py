@@ -1,6 +1,6 @@
 """The demo dataset: real compositions from music21's corpus, rendered here; labels are genre and, where certain, key.
 
-2,016 clips take 41 s on two cores that others use too (55 s of CPU) and 0.5 GB, after that 0.05 s. No network. Needs
+1,200 clips take a minute on two cores and 0.3 GB, after that 0.05 s. No network. Needs
 `pip install 'myna[demo]'`; only this module's import does without.
 """
 

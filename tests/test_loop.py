@@ -1,0 +1,223 @@
+"""A run that was stopped and goes on is the run that was not, bit for bit; and one that cannot go on says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+
+from model.training import checkpoint
+from model.training.loop import Diverged, Pace, Run, require_same
+from stores.errors import InvalidInput
+from stores.quantize import Quantizer
+
+CPU = torch.device("cpu")
+OFTEN = Pace(log_every=1, checkpoint_every=2)
+TIMINGS = {"data_wait_share", "windows_per_second"}
+# 14 clips in batches of 4 are 3 steps an epoch: 3 is a boundary, 4 and 5 are not, and 4 is a checkpoint's step anyway
+PLACES = pytest.mark.parametrize("steps_done", [3, 4, 5])
+
+
+class Meddling:
+    """A stream that does something before it gives the batch of one step."""
+
+    def __init__(self, stream, step, deed):
+        self.stream, self.step, self.deed = stream, step, deed
+
+    def batch(self, step):
+        if step == self.step:
+            self.deed()
+        return self.stream.batch(step)
+
+
+def _run(folder, config):
+    folder.mkdir(exist_ok=True)
+    return Run(folder, config, Quantizer(), CPU)
+
+
+def _train(folder, config, pace=OFTEN):
+    run = _run(folder, config)
+    run.train(tiny.stream(config), pace)
+    return run
+
+
+def _break_off(folder, config, step, deed, error, pace=OFTEN):
+    run = _run(folder, config)
+    with pytest.raises(error) as raised:
+        run.train(Meddling(tiny.stream(config), step, deed), pace)
+    return raised.value
+
+
+def _press_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMINGS} for line in lines]
+
+
+def _assert_same_outcome(folder, other):
+    for name in (checkpoint.FINISHED, "checkpoint-00000008.safetensors"):
+        ours, theirs = load_file(folder / name), load_file(other / name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert torch.equal(ours[key], theirs[key]), key
+    assert _metrics(folder) == _metrics(other)
+
+
+@PLACES
+@pytest.mark.parametrize("patches", ["vertical", "hybrid"])
+def test_a_run_stopped_by_ctrl_c_goes_on_to_the_same_end(tmp_path, steps_done, patches):
+    config = tiny.train_config(patches)
+    _train(tmp_path / "whole", config)
+    _break_off(tmp_path / "parts", config, steps_done - 1, _press_ctrl_c, KeyboardInterrupt)
+    assert checkpoint.newest(tmp_path / "parts") == checkpoint.path_of(tmp_path / "parts", steps_done)
+    assert not (tmp_path / "parts" / checkpoint.FINISHED).exists()
+    assert _run(tmp_path / "parts", config).step == steps_done
+    _train(tmp_path / "parts", config)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+@PLACES
+def test_a_run_that_was_killed_repeats_what_its_checkpoint_lacks_and_ends_the_same(tmp_path, steps_done):
+    config = tiny.train_config()
+    _train(tmp_path / "whole", config)
+    _break_off(tmp_path / "parts", config, steps_done, lambda: 1 / 0, ZeroDivisionError)
+    assert len(_metrics(tmp_path / "parts")) == steps_done
+    assert _run(tmp_path / "parts", config).step == steps_done // 2 * 2
+    _train(tmp_path / "parts", config)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over_without_double_lines(tmp_path):
+    config = tiny.train_config()
+    _train(tmp_path / "whole", config)
+    _break_off(tmp_path / "parts", config, 1, lambda: 1 / 0, ZeroDivisionError)
+    assert checkpoint.newest(tmp_path / "parts") is None
+    _train(tmp_path / "parts", config)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_line_of_metrics_that_a_kill_cut_off_is_forgotten(tmp_path):
+    config = tiny.train_config()
+    _train(tmp_path / "whole", config)
+    _break_off(tmp_path / "parts", config, 3, lambda: 1 / 0, ZeroDivisionError)
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1, "lo')
+    _train(tmp_path / "parts", config)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_how_often_it_looks_up_does_not_change_the_result(tmp_path):
+    config = tiny.train_config()
+    _train(tmp_path / "often", config)
+    _train(tmp_path / "seldom", config, Pace(log_every=3, checkpoint_every=100))
+    ours, theirs = (load_file(tmp_path / name / checkpoint.FINISHED) for name in ("often", "seldom"))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert [line["step"] for line in _metrics(tmp_path / "seldom")] == [0, 3, 6, 7]
+
+
+def test_a_run_has_a_line_of_metrics_per_look_and_two_checkpoints_and_the_encoder(tmp_path):
+    config = tiny.train_config(warmup_steps=4, schedule="cosine")
+    run = _train(tmp_path / "run", config, Pace(log_every=2, checkpoint_every=3))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    last = {"checkpoint-00000006.safetensors", "checkpoint-00000008.safetensors"}
+    assert names == {"metrics.jsonl", checkpoint.FINISHED} | last
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 2, 4, 6, 7]
+    assert lines[0]["learning_rate"] == pytest.approx(1e-3 / 4)
+    assert all(0 <= line["data_wait_share"] <= 1 and line["windows_per_second"] > 0 for line in lines)
+    assert all(0 <= line["alignment"] <= 4 and line["uniformity"] <= 0 for line in lines)
+    saved = checkpoint.load(tmp_path / "run" / checkpoint.FINISHED)
+    assert (saved.config, saved.step, run.step) == (config, 8, 8)
+
+
+def test_the_rate_of_windows_is_over_all_steps_since_the_last_line(tmp_path, monkeypatch):
+    ticks = iter(range(1000))
+    monkeypatch.setattr("model.training.loop.time.perf_counter", lambda: float(next(ticks)))
+    _train(tmp_path / "run", tiny.train_config(), Pace(log_every=2, checkpoint_every=100))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    # a clock that ticks when it is read: two reads around each batch, one where a lap ends
+    assert [line["windows_per_second"] for line in lines] == pytest.approx([8 / 3, 16 / 5, 16 / 5, 16 / 5, 8 / 3])
+    assert lines[1]["data_wait_share"] == pytest.approx(2 / 5)
+
+
+def test_the_loss_falls_on_clips_that_can_be_told_apart(tmp_path):
+    config = tiny.train_config(steps=60, batch=8, masking_ratio=0.5, learning_rate=3e-3)
+    clips = tiny.resident([100] * 16)
+    for place, start in enumerate(clips.starts):  # each clip a constant colour over its mel bins
+        clips.codes[start : start + 100] = torch.roll(torch.arange(128) // 16 * 30, place * 8).to(torch.uint8)
+    stream = tiny.WindowStream(clips, config.batch, 96, config.seed)
+    _run(tmp_path / "run", config).train(stream, Pace(log_every=1, checkpoint_every=100))
+    losses = [line["loss"] for line in _metrics(tmp_path / "run")]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learning_rate": 1e-2}, "learning_rate: 0.001 before, 0.01 now"),
+        ({"shards": "other"}, "shards: 'made' before, 'other' now"),
+        ({"steps": 9, "seed": 4}, r"steps: 8 before, 9 now\nseed: 3 before, 4 now"),
+        ({"encoder": tiny.encoder_config("square")}, "encoder: .*'vertical'.*'square'"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings_and_names_them(tmp_path, changed, named):
+    _break_off(tmp_path / "run", tiny.train_config(), 3, lambda: 1 / 0, ZeroDivisionError)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(InvalidInput, match=rf"run with other settings; choose another --name:\n{named}"):
+        _run(tmp_path / "run", tiny.train_config(**changed))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_the_same_settings_may_go_on(tmp_path):
+    require_same(tiny.train_config(), tiny.train_config(), tmp_path)
+
+
+def _poisoned(folder, step, pace):
+    config = tiny.train_config()
+    run = _run(folder, config)
+    with torch.no_grad():
+        poison = Meddling(tiny.stream(config), step, lambda: run.learner.linear_head.weight.detach().fill_(torch.nan))
+    with pytest.raises(Diverged) as raised:
+        run.train(poison, pace)
+    return str(raised.value)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoint(tmp_path):
+    told = _poisoned(tmp_path / "run", 5, OFTEN)
+    assert told.startswith("the loss is nan at step 5; lower --learning-rate")
+    assert told.endswith(f"last good checkpoint: {checkpoint.path_of(tmp_path / 'run', 4)}")
+    assert not (tmp_path / "run" / checkpoint.FINISHED).exists()
+
+
+def test_a_divergence_between_two_looks_never_becomes_a_checkpoint(tmp_path):
+    told = _poisoned(tmp_path / "run", 5, Pace(log_every=100, checkpoint_every=2))
+    assert told.startswith("weights are not finite after 6 steps")
+    assert told.endswith(f"last good checkpoint: {checkpoint.path_of(tmp_path / 'run', 4)}")
+    assert checkpoint.newest(tmp_path / "run") == checkpoint.path_of(tmp_path / "run", 4)
+
+
+def test_a_divergence_before_the_first_checkpoint_says_that_there_is_none(tmp_path):
+    assert _poisoned(tmp_path / "run", 0, OFTEN).endswith("last good checkpoint: none yet")
+
+
+def test_ctrl_c_in_the_very_first_step_saves_that_step(tmp_path):
+    _break_off(tmp_path / "run", tiny.train_config(), 0, _press_ctrl_c, KeyboardInterrupt)
+    assert checkpoint.newest(tmp_path / "run") == checkpoint.path_of(tmp_path / "run", 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_kill_between_the_last_checkpoint_and_the_encoder_costs_no_step(tmp_path):
+    config = tiny.train_config()
+    _train(tmp_path / "run", config)
+    _train(tmp_path / "whole", config)
+    (tmp_path / "run" / checkpoint.FINISHED).unlink()
+    _run(tmp_path / "run", config).train(Meddling(None, -1, None), OFTEN)  # a stream that has nothing to give
+    _assert_same_outcome(tmp_path / "run", tmp_path / "whole")

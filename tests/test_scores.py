@@ -1,0 +1,114 @@
+"""The score table: every representation beside chance and majority, and who leads whom."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+from model.probes.scores import TRAINED, Scores, score, table
+from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+
+
+def _score(**features):
+    return score("key", "made", "run", {name.replace("_", "-"): store for name, store in features.items()})
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """A trained representation that knows the class, and a baseline that knows nothing of the same clips."""
+    known = tiny.separable(90, noise=0.05, digest="good")
+    blind = tiny.FeatureStore(
+        np.random.default_rng(1).normal(size=(90, 7)).astype(np.float32), known.rows, {"digest": "bad"}
+    )
+    return _score(mean_log_mel=blind, trained=known)
+
+
+def test_the_trained_one_comes_first_whatever_order_it_was_given_in(scores):
+    assert [row.representation for row in scores.rows] == [TRAINED, "mean-log-mel"]
+    assert [row.width for row in scores.rows] == [4, 7]
+
+
+def test_the_lead_is_the_trained_one_minus_the_other(scores):
+    trained, blind = scores.rows
+    assert trained.test_accuracy == 1.0
+    assert trained.lead is None
+    assert 0 < blind.lead.low < trained.test_accuracy - blind.test_accuracy < blind.lead.high <= 1
+
+
+def test_a_trained_one_that_is_behind_has_a_negative_lead():
+    known = tiny.separable(90, noise=0.05)
+    blind = tiny.FeatureStore(
+        np.random.default_rng(1).normal(size=(90, 7)).astype(np.float32), known.rows, {"digest": 1}
+    )
+    behind = _score(trained=blind, untrained=known).rows[1].lead
+    assert -1 <= behind.low < behind.high < 0
+
+
+def test_the_lead_over_itself_is_nothing():
+    known = tiny.separable(90, noise=0.6)
+    lead = _score(trained=known, untrained=known).rows[1].lead
+    assert (lead.low, lead.high) == (0, 0)
+
+
+def test_chance_counts_classes_and_majority_scores_the_most_frequent_of_train():
+    splits = ["train"] * 6 + ["valid"] * 3 + ["test"] * 4
+    labels = ["a", "a", "a", "b", "b", "c", "a", "b", "c", "b", "b", "b", "a"]
+    made = tiny.features(np.random.default_rng(0).normal(size=(13, 2)), labels, splits)
+    scores = _score(trained=made)
+    assert scores.chance == pytest.approx(1 / 3)
+    assert scores.majority == 0.25  # "a" leads in train, and one of four test clips is "a"
+    assert scores.classes == ("a", "b", "c")
+    assert scores.clips == {"train": 6, "valid": 3, "test": 4}
+    assert scores.test_groups == 4
+
+
+def test_groups_are_counted_among_test_clips(scores):
+    assert scores.test_groups == 15  # 30 test clips, two a group
+
+
+def test_the_digests_of_the_features_are_kept(scores):
+    assert scores.provenance == {"trained": "good", "mean-log-mel": "bad"}
+
+
+def test_scores_come_back_as_they_were(scores, tmp_path):
+    scores.write(tmp_path / "deep" / "made.key.json")
+    assert Scores.read(tmp_path / "deep" / "made.key.json") == scores
+
+
+def test_scores_that_are_not_there_name_the_command(tmp_path):
+    with pytest.raises(MissingArtefact, match=r"no scores at .*python -m model\.probe"):
+        Scores.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"rows": [{}]}', '{"rows": []}', '{"rows": 5}'])
+def test_a_file_that_holds_no_scores_is_corruption(tmp_path, content):
+    (tmp_path / "s.json").write_text(content)
+    with pytest.raises(CorruptArtefact, match="does not hold scores of this version"):
+        Scores.read(tmp_path / "s.json")
+
+
+def test_scores_of_another_version_are_corruption(scores, tmp_path):
+    scores.write(tmp_path / "s.json")
+    content = json.loads((tmp_path / "s.json").read_text())
+    (tmp_path / "s.json").write_text(json.dumps({**content, "more": 1}))
+    with pytest.raises(CorruptArtefact, match="more"):
+        Scores.read(tmp_path / "s.json")
+
+
+def test_a_task_that_cannot_be_probed_is_refused():
+    with pytest.raises(InvalidInput, match="task 'genre'"):
+        score("genre", "made", "run", {TRAINED: tiny.separable()})
+
+
+def test_the_table_holds_every_number_and_lines_up(scores):
+    lines = table(scores).splitlines()
+    assert lines[0] == "made / key: 3 classes, 30 train, 30 valid, 30 test, 15 test groups"
+    assert [line.split()[0] for line in lines[2:]] == ["trained", "mean-log-mel", "majority", "chance"]
+    blind = scores.rows[1]
+    assert f"{blind.test_accuracy:.3f}" in lines[3]
+    assert lines[3].endswith(f"{blind.lead.low:+.3f} to {blind.lead.high:+.3f}")
+    ends = [line.index(f"{value:.3f}") for line, value in ((lines[2], 1.0), (lines[5], scores.chance))]
+    assert ends[0] == ends[1]

@@ -1,0 +1,135 @@
+"""The training step against the obvious one: everything cut, everything embedded, then what is masked thrown away."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import tiny
+import torch
+
+from model.encoder.config import PATCH_SHAPES
+from model.encoder.input_scale import scale_input
+from model.encoder.patches import gather_patches_frame_major, patchify
+from model.objectives.infonce import infonce
+from model.training import step as step_module
+from model.training.learner import Learner
+from model.training.step import TrainingStep
+from stores.quantize import Quantizer
+
+PATCHES = pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The masks that steps draw, one by one, as they draw them."""
+    masks = []
+
+    def spy(windows, visible, shape):
+        masks.append(visible.clone())
+        return gather_patches_frame_major(windows, visible, shape)
+
+    monkeypatch.setattr(step_module, "gather_patches_frame_major", spy)
+    return masks
+
+
+def _plain_losses(learner, config, batch, masks):
+    """Decode, scale, cut, embed every patch, keep the visible tokens, trunk, head, InfoNCE, kind by kind."""
+    power = torch.tensor(Quantizer().decode(batch.windows.numpy())).transpose(1, 2)
+    scaled = scale_input(power, config.encoder.input_scale)
+    losses = []
+    for kind, visible in zip(config.encoder.patch_kinds, masks, strict=True):
+        tokens = learner.encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
+        kept = torch.stack([tokens[i, visible[i]] for i in range(len(tokens))])
+        projected = learner.linear_head(learner.encoder.transformer(kept).mean(dim=1))
+        half = len(projected) // 2
+        losses.append(infonce(projected[:half], projected[half:], config.temperature))
+    return losses
+
+
+@PATCHES
+@pytest.mark.parametrize("scale", ["power", "log1p", "log"])
+def test_loss_and_gradients_are_those_of_the_plain_step(patches, scale, drawn):
+    config = tiny.train_config(encoder=tiny.encoder_config(patches, input_scale=scale))
+    learner, batch = Learner(config), tiny.batch()
+    plain = copy.deepcopy(learner)
+    result = TrainingStep(learner, config, Quantizer()).backward(batch, 5)
+    loss = torch.stack(_plain_losses(plain, config, batch, drawn)).mean()
+    loss.backward()
+    assert result.loss.item() == pytest.approx(loss.item(), abs=1e-5)
+    for (name, ours), theirs in zip(learner.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@PATCHES
+def test_bfloat16_is_close_and_keeps_weights_and_gradients_in_float32(patches):
+    full, half = tiny.train_config(patches), tiny.train_config(patches, precision="bf16")
+    exact, rounded, batch = Learner(full), Learner(half), tiny.batch(16)
+    loss = TrainingStep(exact, full, Quantizer()).backward(batch, 0).loss
+    result = TrainingStep(rounded, half, Quantizer()).backward(batch, 0)
+    assert result.loss.dtype == torch.float32
+    assert result.loss.item() == pytest.approx(loss.item(), rel=0.02)
+    ours, theirs = (torch.cat([p.grad.flatten() for p in one.parameters()]) for one in (rounded, exact))
+    assert ours.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.99
+
+
+@PATCHES
+def test_masks_are_a_function_of_seed_and_step(patches, drawn):
+    config, batch = tiny.train_config(patches), tiny.batch()
+
+    def masks(seed, step):
+        drawn.clear()
+        changed = tiny.train_config(patches, seed=seed)
+        TrainingStep(Learner(config), changed, Quantizer()).backward(batch, step)
+        return torch.cat(drawn)
+
+    first = masks(3, 7)
+    torch.rand(5)  # the global generator has no say
+    assert torch.equal(masks(3, 7), first)
+    assert not torch.equal(masks(3, 8), first)
+    assert not torch.equal(masks(4, 7), first)
+    assert first.shape == (8 * len(config.encoder.patch_kinds), 5)
+
+
+def test_the_two_views_and_the_two_kinds_are_masked_differently(drawn):
+    config = tiny.train_config("hybrid")
+    TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(32), 0)
+    square, vertical = drawn
+    assert not torch.equal(square, vertical)
+    assert not torch.equal(square[:32], square[32:])
+
+
+def test_hybrid_takes_the_mean_of_the_losses_of_its_kinds(drawn):
+    config, batch = tiny.train_config("hybrid"), tiny.batch()
+    learner = Learner(config)
+    loss = TrainingStep(learner, config, Quantizer()).backward(batch, 0).loss
+    square, vertical = (one.item() for one in _plain_losses(learner, config, batch, drawn))
+    assert square != pytest.approx(vertical, abs=1e-4)
+    assert loss.item() == pytest.approx((square + vertical) / 2, abs=1e-5)
+
+
+def test_gradients_are_added_to_those_that_are_there():
+    config, batch = tiny.train_config(), tiny.batch()
+    learner = Learner(config)
+    step = TrainingStep(learner, config, Quantizer())
+    step.backward(batch, 0)
+    once = [parameter.grad.clone() for parameter in learner.parameters()]
+    step.backward(batch, 0)
+    for parameter, grad in zip(learner.parameters(), once, strict=True):
+        torch.testing.assert_close(parameter.grad, 2 * grad)
+
+
+def test_the_masking_ratio_decides_how_many_patches_are_seen(drawn):
+    for ratio, kept in ((0.9, 5), (0.75, 12), (0.0, 48)):
+        drawn.clear()
+        config = tiny.train_config(masking_ratio=ratio)
+        TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(), 0)
+        assert drawn[0].shape == (8, kept)
+
+
+def test_projections_of_the_views_come_back_without_gradient():
+    config = tiny.train_config("hybrid")
+    result = TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(), 0)
+    assert result.first.shape == result.second.shape == (4, config.projection_width)
+    assert not any(one.requires_grad for one in (result.loss, result.first, result.second))
