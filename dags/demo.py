@@ -20,7 +20,7 @@ from stores.errors import exit_status
 DATASET = "demo"
 
 
-def steps(clips: int, train_steps: int, seed: int, batch: int = 512) -> list[Step]:
+def steps(clips: int, train_steps: int, seed: int, batch: int = 512, name: str = "") -> list[Step]:
     """The chain, in order.
 
     Args:
@@ -29,9 +29,10 @@ def steps(clips: int, train_steps: int, seed: int, batch: int = 512) -> list[Ste
         seed: of the training run.
         batch: clips of a training step. It should be a good part of the corpus: only then does it hold several
             transpositions of one piece, and telling those apart is what makes the encoder listen to pitch.
+        name: of the run; `demo-tiny-SEED` if empty.
     """
     store = str(locations.mel_store(DATASET))
-    name = f"{DATASET}-tiny-{seed}"
+    name = name or f"{DATASET}-tiny-{seed}"
     encoder = str(locations.run(name) / checkpoint.FINISHED)
     training = ("--preset", "tiny", "--batch", str(batch), "--learning-rate", "2e-3", "--schedule", "cosine")
     length = ("--warmup-steps", "30", "--steps", str(train_steps), "--seed", str(seed))
@@ -52,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--train-steps", type=int, default=300, help="steps of training (300)")
     parser.add_argument("--batch", type=int, default=512, help="clips of a training step (512)")
     parser.add_argument("--seed", type=int, default=0, help="of the training run (0)")
+    parser.add_argument("--name", default="", help="of the run (demo-tiny-SEED); other settings need another name")
     parser.add_argument("--draw", action="store_true", help="print the graph as a Mermaid flow chart, run nothing")
     options = parser.parse_args(arguments)
-    chain = steps(options.clips, options.train_steps, options.seed, options.batch)
+    chain = steps(options.clips, options.train_steps, options.seed, options.batch, options.name)
     if options.draw:
         print(mermaid(chain))
         return 0

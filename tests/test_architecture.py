@@ -249,7 +249,7 @@ COMMANDS = {
     "model.extract": {"dataset", "--checkpoint"},
     "model.probe": {"dataset", "--task", "--checkpoint"},
     "model.report": {"dataset", "--run", "--name"},
-    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--draw"},
+    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--draw"},
 }
 
 
