@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("dataset", help="name of a store under stores/, e.g. demo")
     parser.add_argument("--task", action="append", help="label to predict, e.g. key; may be repeated (default: all)")
+    parser.add_argument("--train-groups", type=int, help="label only so many training pieces (default: all); not kept")
     parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
     options = parser.parse_args(arguments)
     return exit_status(lambda: _probe(options))
@@ -40,8 +41,9 @@ def _probe(options: argparse.Namespace) -> None:
         chosen = representation.baseline(name, path)
         features[name] = chosen.extract(store, chosen.path(options.dataset))
     for task in options.task or _tasks(features[scores.TRAINED], options.dataset):
-        found = scores.score(task, options.dataset, trained.name, features)
-        found.write(locations.scores(trained.name, options.dataset, task))
+        found = scores.score(task, options.dataset, trained.name, features, options.train_groups)
+        if options.train_groups is None:
+            found.write(locations.scores(trained.name, options.dataset, task))
         print(scores.table(found))
 
 

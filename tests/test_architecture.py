@@ -247,7 +247,7 @@ COMMANDS = {
         *("--log-every",),
     },
     "model.extract": {"dataset", "--checkpoint"},
-    "model.probe": {"dataset", "--task", "--checkpoint"},
+    "model.probe": {"dataset", "--task", "--train-groups", "--checkpoint"},
     "model.report": {"dataset", "--run", "--name"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--draw"},
 }

@@ -75,3 +75,25 @@ def test_task_names_are_all_labels_that_clips_carry():
     features.rows[0].labels["genre"] = "chorale"
     assert task_names(features) == ["genre", "key"]
     assert task_names(tiny.features(np.zeros((1, 1)), [None], [""])) == []
+
+
+def test_fewer_training_groups_keep_whole_groups_and_leave_valid_and_test_alone():
+    splits, labels = ["train"] * 8 + ["valid", "test"], ["a", "b"] * 5
+    task = _task(labels, splits, groups=["p", "p", "q", "q", "r", "r", "s", "s", "v", "t"])
+    fewer = task.with_train_groups(2, seed=1)
+    kept = fewer.splits["train"]
+    assert len(set(kept.groups.tolist())) == 2
+    assert len(kept.targets) == len(kept.features) == 4
+    assert (fewer.splits["valid"], fewer.splits["test"]) == (task.splits["valid"], task.splits["test"])
+    assert np.array_equal(kept.features, task.with_train_groups(2, seed=1).splits["train"].features)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_more_training_groups_than_there_are_or_none_are_refused(count):
+    with pytest.raises(InvalidInput, match=f"{count} training groups were asked for; task 'key' has 1 to 2"):
+        _task().with_train_groups(count)
+
+
+def test_training_groups_of_one_class_only_are_refused():
+    with pytest.raises(InvalidInput, match="carry the label"):
+        _task().with_train_groups(1)

@@ -87,7 +87,9 @@ class Scores:
             raise CorruptArtefact(f"{path} does not hold scores of this version: {error}; probe again") from error
 
 
-def score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore]) -> Scores:
+def score(
+    task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], train_groups: int | None = None
+) -> Scores:
     """Probe every representation on `task`.
 
     Args:
@@ -95,12 +97,15 @@ def score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore
         dataset: name of the dataset.
         run: name of the run.
         features: by representation; `trained` must be among them.
+        train_groups: how many training groups carry labels, the same ones for all; all if None.
 
     Raises:
         InvalidInput: the task cannot be probed.
     """
     names = sorted(features, key=lambda name: name != TRAINED)  # the trained one first, the others as they came
     tasks = {name: Task.of(features[name], task) for name in names}
+    if train_groups is not None:
+        tasks = {name: one.with_train_groups(train_groups) for name, one in tasks.items()}
     results = {name: probe(one) for name, one in tasks.items()}
     trained = tasks[TRAINED]
     test, train = trained.splits["test"], trained.splits["train"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,21 @@ class Task:
             _, groups = np.unique([features.rows[i].group for i in rows], return_inverse=True)
             splits[split] = TaskSplit(features.embeddings[rows], targets, groups.astype(np.int64))
         return cls(name, classes, splits)
+
+    def with_train_groups(self, count: int, seed: int = 0) -> Task:
+        """The same task with labels for only `count` of its training groups, drawn by `seed`; the rest is untouched.
+
+        Raises:
+            InvalidInput: if there are not as many, or those drawn hold fewer than two classes.
+        """
+        train = self.splits["train"]
+        groups = np.unique(train.groups)
+        if not 1 <= count <= len(groups):
+            raise InvalidInput(f"{count} training groups were asked for; task {self.name!r} has 1 to {len(groups)}")
+        kept = np.isin(train.groups, np.random.default_rng(seed).permutation(groups)[:count])
+        _require_two_classes(self.name, {self.classes[target] for target in train.targets[kept]})
+        fewer = TaskSplit(train.features[kept], train.targets[kept], train.groups[kept])
+        return replace(self, splits={**self.splits, "train": fewer})
 
 
 def task_names(features: FeatureStore) -> list[str]:
