@@ -1,7 +1,7 @@
 """Notes to sound: an excerpt, transposed, through a General MIDI soundfont, then to FLAC.
 
-`midirenderer` (RustySynth) plays the notes; 0.1 s and 0.24 MB a clip. symusic 0.5.9 is faster, but out of tune with this
-soundfont: its A4 on the piano has its strongest partial at 1,649 Hz.
+`midirenderer` (RustySynth) plays the notes; 0.1 s and 0.24 MB a clip. symusic 0.5.9 is faster, but out of tune
+with this soundfont: its A4 on the piano has its strongest partial at 1,649 Hz.
 """
 
 from __future__ import annotations
