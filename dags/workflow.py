@@ -38,7 +38,7 @@ class StepFailed(MynaError):
 
 
 def graph(steps: Sequence[Step]) -> Delayed:
-    """The last of `steps` as a Dask graph, each step under its name; steps stand after those they wait for.
+    """All of `steps` as a Dask graph, each under its name; steps stand after those they wait for.
 
     Raises:
         KeyError: a step waits for one that does not stand before it.
@@ -47,7 +47,9 @@ def graph(steps: Sequence[Step]) -> Delayed:
     for step in steps:
         waits = [made[name] for name in step.after]
         made[step.name] = dask.delayed(_run, pure=False)(step, waits, dask_key_name=step.name)
-    return made[steps[-1].name]
+    waited_for = {name for step in steps for name in step.after}
+    last = [made[step.name] for step in steps if step.name not in waited_for]
+    return dask.delayed(list, pure=False)(last, dask_key_name="workflow")
 
 
 def run(steps: Sequence[Step]) -> None:

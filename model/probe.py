@@ -10,6 +10,7 @@ from pathlib import Path
 from model.inference import representation
 from model.inference.representation import BASELINES, Representation
 from model.probes import scores
+from model.probes.few_labels import FewLabels
 from model.probes.task import task_names
 from model.training import checkpoint
 from stores import locations
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("dataset", help="name of a store under stores/, e.g. demo")
     parser.add_argument("--task", action="append", help="label to predict, e.g. key; may be repeated (default: all)")
     parser.add_argument("--train-groups", type=int, help="label only so many training pieces (default: all); not kept")
+    parser.add_argument("--draws", type=int, default=5, help="mean of so many draws of those pieces (5)")
     parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
     options = parser.parse_args(arguments)
     return exit_status(lambda: _probe(options))
@@ -40,9 +42,10 @@ def _probe(options: argparse.Namespace) -> None:
     for name in BASELINES:
         chosen = representation.baseline(name, path)
         features[name] = chosen.extract(store, chosen.path(options.dataset))
+    few = None if options.train_groups is None else FewLabels(options.train_groups, options.draws)
     for task in options.task or _tasks(features[scores.TRAINED], options.dataset):
-        found = scores.score(task, options.dataset, trained.name, features, options.train_groups)
-        if options.train_groups is None:
+        found = scores.score(task, options.dataset, trained.name, features, few)
+        if few is None:
             found.write(locations.scores(trained.name, options.dataset, task))
         print(scores.table(found))
 
@@ -61,7 +64,10 @@ def _extracted(trained: Representation, store: MelStore, dataset: str, checkpoin
 def _tasks(features: FeatureStore, dataset: str) -> list[str]:
     names = task_names(features)
     if not names:
-        raise InvalidInput(f"the clips of {dataset!r} carry no labels; a probe needs some to predict")
+        raise InvalidInput(
+            f"the clips of {dataset!r} carry no labels that are classes; a probe needs some to predict "
+            f"(tags and numbers cannot be probed yet)"
+        )
     return names
 
 

@@ -1,9 +1,9 @@
-"""Tracks -> a finished mel store: plan what is new, run one task per region, record it, until nothing is planned."""
+"""A listing -> a finished mel store: plan what is new, run one task per region, record it, until nothing is planned."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,24 @@ from distributed import Client
 from tqdm import tqdm
 
 from pipeline import planning, region_task
-from pipeline.audio.decode import preprocessing
+from pipeline.audio import source
+from pipeline.audio.decode import file_digest, preprocessing
 from pipeline.cluster import run_all
 from pipeline.datasets.track import Track
-from pipeline.planning import Limits, Need
-from pipeline.region_task import Outcome, RegionTask
+from pipeline.planning import Limits
+from pipeline.progress import Progress
+from pipeline.region_task import RegionTask
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
-from stores.errors import FingerprintMismatch
+from stores.errors import AudioRefused, FingerprintMismatch
 from stores.manifest import ClipRow
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
 HEADERS_PER_TASK = 256
+MOVED_SAMPLE = 16
+"""Files looked at to see whether a folder is the one that a store was made from."""
 
 
 @dataclass(frozen=True)
@@ -46,104 +50,123 @@ class Building:
     """How it is cut."""
     limits: Limits = field(default_factory=Limits)
     """What one track may cost."""
+    keeps_silence: bool = False
+    """Store silent clips and flag them; otherwise they are refused."""
 
     def settings(self) -> dict[str, Any]:
-        """The store's attributes; all but `root` can change a stored value."""
+        """The store's attributes; all but `root` must be the same when a store is gone on with."""
         return {
             "dataset": self.dataset,
             "root": str(self.root),
             "mel_spec": self.spec.to_dict(),
             "quantizer": self.quantizer.to_dict(),
             "preprocessing": preprocessing(),
+            "keeps_silence": self.keeps_silence,
         }
 
     def planned_rows(self, tracks: Sequence[Track], client: Client) -> list[ClipRow]:
-        """The manifest with every track in it: rows of an earlier run as they are, new ones with new regions.
+        """The manifest with every track in it: rows of an earlier run in their places, new ones with new regions.
+
+        What the dataset says of a clip (labels, split, group) is taken from `tracks`, also for clips that are done.
 
         Raises:
             InvalidInput: no tracks, two with one id, or a path that is not UTF-8.
-            FingerprintMismatch: the store was made with other settings, or from other files.
+            FingerprintMismatch: the store was made with other settings, or from another folder.
         """
-        rows = self._existing_rows()
-        known = {row.id: row.source for row in rows}
-        self._require_same_files(known, tracks)
+        told = {row.id: row for row in planning.plan_rows(tracks, self.root)}
+        rows = [_described(row, told.get(row.id, row)) for row in self._existing_rows()]
+        known = {row.id for row in rows}
         new = [track for track in tracks if track.id not in known]
-        if rows and not new:
+        if not new:
             return rows
         added = planning.plan_rows(new, self.root, first_index=len(rows))
-        bounds = self._bounds([track.path for track in new], client)
-        return planning.with_regions([*rows, *added], [*[0] * len(rows), *bounds], self.grid)
+        return planning.with_regions([*rows, *added], [*[0] * len(rows), *self._bounds(new, client)], self.grid)
 
     def create_or_update(self, rows: Sequence[ClipRow]) -> MelStore:
         """The store on disk with `rows` as its manifest."""
         if not self.path.exists():
             return MelStore.create(self.path, rows, self.settings(), self.grid)
         store = MelStore.open(self.path, complete=False)
-        if len(rows) > len(store.rows):
+        if list(rows) != store.rows:
             store.update(planning.replan(manifest.merge(rows, store.merged_rows()), self.grid))
+        if store.attributes["root"] != str(self.root):
+            store.move_root(str(self.root))
         store.extend_axis()
         return store
 
-    def run(self, store: MelStore, client: Client) -> list[ClipRow]:
+    def run(self, store: MelStore, client: Client, progress: Progress) -> list[ClipRow]:
         """Work off all that is planned, round by round; a second round is for clips longer than their headers said.
 
         A clip without room must get a new region before its round counts as over: its old one holds its neighbours.
         """
         while regions := manifest.regions(store.rows):
-            self._run_round(store, [region for region in regions if not store.is_finished(region)], client)
+            self._run_round(store, [region for region in regions if not store.is_finished(region)], client, progress)
             store.update(planning.replan(store.merged_rows(), self.grid))
         return store.rows
-
-    def need(self, rows: Sequence[ClipRow]) -> Need:
-        """What the planned rows will need."""
-        return planning.need(rows, self.spec)
 
     def _existing_rows(self) -> list[ClipRow]:
         if not self.path.exists():
             return []
         store = MelStore.open(self.path, complete=False)
-        store.require_settings(self.settings())
+        store.require_settings({key: value for key, value in self.settings().items() if key != "root"})
+        if store.attributes["root"] != str(self.root):
+            self._require_moved(store)
         return store.rows
 
-    def _require_same_files(self, known: Mapping[str, str], tracks: Sequence[Track]) -> None:
-        for track in tracks:
-            source = planning.source_of(track, self.root)
-            if known.get(track.id, source) != source:
+    def _require_moved(self, store: MelStore) -> None:
+        """Check that this root holds the audio of the store, whose root is another: a moved folder may go on."""
+        written = [row for row in store.rows if row.state == "written"]
+        for row in written[:: max(1, len(written) // MOVED_SAMPLE)]:
+            try:
+                with source.opened(self.root / row.source, row.member) as path:
+                    same = file_digest(path) == row.source_digest
+            except AudioRefused:
+                same = False
+            if not same:
                 raise FingerprintMismatch(
-                    f"clip {track.id!r} of {self.path} was made from {known[track.id]}, now it is {source}; "
-                    f"name another --store or remove it"
+                    f"{self.path} was made from {store.attributes['root']}; {self.root} does not hold the same "
+                    f"{row.source}; name another --store for another folder"
                 )
 
-    def _bounds(self, paths: Sequence[Path], client: Client) -> list[int]:
-        """Upper bound of frames of each file, read from the headers in batches on the cluster."""
-        batches = [(i, tuple(paths[i : i + HEADERS_PER_TASK])) for i in range(0, len(paths), HEADERS_PER_TASK)]
+    def _bounds(self, tracks: Sequence[Track], client: Client) -> list[int]:
+        """Upper bound of frames of each track; headers that must be read are read in batches on the cluster."""
+        bounds = [planning.known_bound_frames(track, self.spec) for track in tracks]
+        unknown = [number for number, bound in enumerate(bounds) if not bound]
+        batches = [unknown[i : i + HEADERS_PER_TASK] for i in range(0, len(unknown), HEADERS_PER_TASK)]
         task = partial(_inspect, spec=self.spec, limits=self.limits)
-        found = dict(_with_bar(run_all(client, task, batches), len(batches), "headers"))
-        return [bound for start in sorted(found) for bound in found[start]]
+        work = ([(number, tracks[number]) for number in batch] for batch in batches)
+        for found in _with_bar(run_all(client, task, work), len(batches), "headers"):
+            for number, bound in found.items():
+                bounds[number] = bound
+        return bounds
 
-    def _run_round(self, store: MelStore, regions: Sequence[Region], client: Client) -> None:
+    def _run_round(self, store: MelStore, regions: Sequence[Region], client: Client, progress: Progress) -> None:
         tasks = (
-            RegionTask(self.path.absolute(), self.root, region, tuple(store.rows[i] for i in region.clips), self.limits)
+            RegionTask(
+                self.path.absolute(),
+                self.root,
+                region,
+                tuple(store.rows[i] for i in region.clips),
+                self.limits,
+                self.keeps_silence,
+            )
             for region in regions
         )
-        clips = sum(len(region.clips) for region in regions)
-        with tqdm(total=clips, unit="clip", desc="ingest", smoothing=0.1) as bar:
-            refused, seconds = 0, 0.0
+        with progress.round(sum(len(region.clips) for region in regions)):
             for outcome in run_all(client, region_task.run, tasks):
-                refused, seconds = refused + outcome.refused, seconds + self.spec.seconds_for(outcome.frames)
-                _show(bar, outcome, refused, seconds)
+                progress.add(outcome, self.spec.seconds_for(outcome.frames))
 
 
-def _inspect(batch: tuple[int, tuple[Path, ...]], spec: MelSpec, limits: Limits) -> tuple[int, list[int]]:
-    start, paths = batch
-    return start, [planning.bound_frames(path, spec, limits) for path in paths]
+def _described(row: ClipRow, told: ClipRow) -> ClipRow:
+    """`row` with what its dataset says now; where its audio lies only matters while it is still to be read."""
+    if row.state == "planned":
+        row = replace(row, source=told.source, member=told.member)
+    return replace(row, group=told.group, split=told.split, labels=told.labels)
 
 
-def _with_bar(results: Any, total: int, name: str) -> Any:
+def _inspect(batch: Sequence[tuple[int, Track]], spec: MelSpec, limits: Limits) -> Mapping[int, int]:
+    return {number: planning.bound_frames(track, spec, limits) for number, track in batch}
+
+
+def _with_bar(results: Iterator[Any], total: int, name: str) -> Any:
     return tqdm(results, total=total, desc=name, unit="batch", disable=total < 2)
-
-
-def _show(bar: Any, outcome: Outcome, refused: int, seconds: float) -> None:
-    bar.update(outcome.clips)
-    elapsed = max(bar.format_dict["elapsed"], 1e-9)
-    bar.set_postfix_str(f"{seconds / elapsed:.0f}x real time, {refused} refused")

@@ -34,7 +34,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     """
     if workers is not None and workers < 1:
         raise InvalidInput(f"{workers} workers were asked for; at least one is needed")
-    if scheduler.startswith("tcp://"):
+    if not is_local(scheduler):
         with _running(scheduler) as client:
             yield client
         return
@@ -58,6 +58,17 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         yield client
 
 
+def is_local(scheduler: str) -> bool:
+    """Whether `connect` starts the workers on this machine."""
+    return not scheduler.startswith("tcp://")
+
+
+def workers_of(client: Client) -> int:
+    """Tasks that run at a time: threads of all workers."""
+    threads: dict[str, int] = client.nthreads()
+    return max(1, sum(threads.values()))
+
+
 def _running(address: str) -> Client:
     try:
         return Client(address)
@@ -75,7 +86,7 @@ def run_all(client: Client, task: Callable[[Argument], Result], arguments: Itera
     """
     waiting = iter(arguments)
     running: Any = as_completed()
-    window = WINDOW_PER_THREAD * max(1, sum(client.nthreads().values()))
+    window = WINDOW_PER_THREAD * workers_of(client)
     for _, argument in zip(range(window), waiting, strict=False):
         running.add(client.submit(task, argument, pure=False))
     for future in running:

@@ -7,22 +7,29 @@ where it stopped; a folder that has grown gets its new files added.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline import summary
 from pipeline.building import Building
-from pipeline.cluster import connect
-from pipeline.datasets import demo, folder, gtzan
-from pipeline.datasets.track import Track
-from pipeline.planning import Limits, Need
-from stores import locations, manifest
+from pipeline.cluster import connect, is_local, workers_of
+from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
+from pipeline.datasets.listing import Listing
+from pipeline.log import logged
+from pipeline.memory import available_bytes
+from pipeline.need import Need, need
+from pipeline.planning import Limits
+from pipeline.progress import Progress
+from stores import locations
 from stores.errors import InvalidInput, exit_status
-from stores.manifest import ClipRow
-from stores.mel_spec import MelSpec
+from stores.mel_store import MelStore
+from stores.quantize import Quantizer
 
-NOT_YET = ("audioset", "magnatagatune", "giantsteps", "emomusic")
+LOG = logging.getLogger("pipeline.ingest")  # not __name__, which is __main__ for a command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,67 +40,115 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline.ingest", description="Audio files become a mel store.")
-    parser.add_argument("dataset", choices=(*_DATASETS, *NOT_YET), help="what to read (see the README for layouts)")
+    parser.add_argument("dataset", choices=tuple(_LISTINGS), help="what to read (see the README for layouts)")
     parser.add_argument(
         "--root", type=Path, help="folder with the audio (default: $MYNA_DATA/DATASET, else data/DATASET)"
     )
     parser.add_argument("--store", type=Path, help="mel store to make or go on with (default: stores/DATASET.zarr)")
+    parser.add_argument("--limit", type=int, help="read the first so many clips only; a later run adds the rest")
+    parser.add_argument("--dtype", default="uint8", help="uint8 or uint16 codes of log power, or float32 power (uint8)")
     parser.add_argument("--max-seconds", type=float, default=3600.0, help="longest audio per track, seconds (3600)")
     parser.add_argument("--decode-seconds", type=float, default=300.0, help="longest decoding per track, seconds (300)")
     parser.add_argument("--scheduler", default="processes", help="processes, threads or tcp://HOST:PORT (processes)")
     parser.add_argument("--workers", type=int, help="processes or threads to start (default: one a core)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done and needed, then stop")
+    _add_dataset_options(parser)
+    return parser
+
+
+def _add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    official = parser.add_argument_group("audioset")
+    official.add_argument("--segments", type=Path, nargs="+", help="official CSV files or their folder (below --root)")
+    official.add_argument("--ontology", type=Path, help="ontology.json (below --root)")
+    official.add_argument("--subset", default="music", choices=("music", "all"), help="which segments (music)")
+    benchmarks = parser.add_argument_group("gtzan, magnatagatune, giantsteps, emomusic")
+    benchmarks.add_argument("--splits", type=Path, help="folder with JukeMIR's split files (default: fetched, checked)")
+    own = parser.add_argument_group("folder")
+    own.add_argument("--labels", type=Path, help="CSV with the columns path, split, group; all others are labels")
     corpus = parser.add_argument_group("demo", "the demo corpus is rendered under --root first")
     corpus.add_argument("--clips", type=int, default=1200, help="clips of 10 s to render (1200)")
     corpus.add_argument("--programs", type=int, nargs="+", default=[0], help="General MIDI programs, 0-127 (0: piano)")
     corpus.add_argument("--seed", type=int, default=0, help="which pieces and excerpts (0)")
-    return parser
 
 
 def _ingest(options: argparse.Namespace) -> None:
-    if options.dataset in NOT_YET:
-        raise InvalidInput(
-            f"dataset {options.dataset!r} is not built yet; its files can be read with "
-            f"`python -m pipeline.ingest folder --root DIR`, without labels and splits"
-        )
-    start = time.perf_counter()
+    path = options.store or locations.mel_store(options.dataset)
+    if options.limit is not None and options.limit < 1:
+        raise InvalidInput(f"--limit is {options.limit}; it must be at least 1")
+    start, progress = time.perf_counter(), Progress()
     root = (options.root or locations.data_root(options.dataset)).resolve()
-    tracks = _DATASETS[options.dataset](root, options)
-    store = options.store or locations.mel_store(options.dataset)
-    limits = Limits(options.max_seconds, options.decode_seconds)
-    building = Building(options.dataset, root, store, limits=limits)
-    with connect(options.scheduler, options.workers) as client:
-        rows = building.planned_rows(tracks, client)
-        _tell_need(building.need(rows), store)
-        if options.dry_run:
+    log = path.with_suffix(".ingest.log")
+    with contextlib.nullcontext() if options.dry_run else logged(log):
+        listing = _LISTINGS[options.dataset](root, options)
+        _tell([f"{options.dataset} below {root}:", f"  found: {len(listing.tracks)} clips", *listing.lines()])
+        store = _build(_building(options, root, path, listing), listing, options, progress)
+        if store is None:
             return
-        rows = building.run(building.create_or_update(rows), client)
-    _tell_outcome(rows, store, building.spec, time.perf_counter() - start)
+        told = summary.summarise(store, listing.counts, time.perf_counter() - start, progress.peak_bytes)
+        told.write(path)
+        refused = summary.refusals(store.rows)
+        for line in refused:
+            LOG.warning(line)
+        _tell([f"{path}:", *told.lines()])
+        for line in refused[: summary.SHOWN_REFUSALS]:
+            print(f"  {line}")
+        if len(refused) > summary.SHOWN_REFUSALS:
+            print(f"  ... and {len(refused) - summary.SHOWN_REFUSALS} more, all in {log}")
 
 
-def _tell_need(need: Need, store: Path) -> None:
-    if not need.clips:
-        print(f"{store}: every clip is there already")
-        return
-    print(
-        f"{store}: {need.clips} clips, {need.audio_seconds / 3600:.2f} h of audio at most, {need.regions} tasks; "
-        f"at most {need.store_bytes / 1e6:.1f} MB before compression, {need.worker_bytes / 1e6:.0f} MB a worker"
+def _building(options: argparse.Namespace, root: Path, path: Path, listing: Listing) -> Building:
+    return Building(
+        options.dataset,
+        root,
+        path,
+        quantizer=Quantizer.of_dtype(options.dtype),
+        limits=Limits(options.max_seconds, options.decode_seconds),
+        keeps_silence=listing.keeps_silence,
     )
 
 
-def _tell_outcome(rows: Sequence[ClipRow], store: Path, spec: MelSpec, seconds: float) -> None:
-    hours = spec.seconds_for(sum(row.frames for row in rows)) / 3600
-    size = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
-    counts = ", ".join(f"{count} {state}" for state, count in sorted(manifest.counts(rows).items()))
-    print(f"{store}: {counts}; {hours:.2f} h, {size / 1e6:.1f} MB, {seconds:.1f} s")
-    for row in [row for row in rows if row.state == "refused"][:10]:
-        print(f"  refused {row.id}: {row.reason}: {row.detail.splitlines()[-1] if row.detail else ''}")
+def _build(building: Building, listing: Listing, options: argparse.Namespace, progress: Progress) -> MelStore | None:
+    """The finished store; None after a dry run."""
+    with connect(options.scheduler, options.workers) as client:
+        rows = building.planned_rows(listing.tracks[: options.limit], client)
+        stated, workers = need(rows, building.spec, building.quantizer), workers_of(client)
+        _tell([f"{building.path}:", *_need_lines(stated, workers)])
+        if is_local(options.scheduler):  # the memory of other machines is not ours to look at
+            stated.require_memory(available_bytes(), workers)
+        if options.dry_run:
+            return None
+        store = building.create_or_update(rows)
+        building.run(store, client, progress)
+        return store
 
 
-_DATASETS: dict[str, Callable[[Path, argparse.Namespace], list[Track]]] = {
+def _need_lines(stated: Need, workers: int) -> list[str]:
+    if not stated.clips:
+        return ["  every clip is there already"]
+    return [
+        f"  to do: {stated.clips} clips, at most {stated.audio_seconds / 3600:.2f} h of audio, "
+        f"in {stated.regions} tasks on {workers} workers",
+        f"  needs: about {stated.store_bytes / 1e6:.1f} MB on disk, "
+        f"at most {stated.worker_bytes / 1e6:.0f} MB a worker",
+    ]
+
+
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+        LOG.info(line)
+
+
+_LISTINGS: dict[str, Callable[[Path, argparse.Namespace], Listing]] = {
+    "audioset": lambda root, options: audioset.tracks(
+        root, segments=options.segments, ontology=options.ontology, subset=options.subset
+    ),
+    "gtzan": lambda root, options: gtzan.tracks(root, options.splits),
+    "magnatagatune": lambda root, options: magnatagatune.tracks(root, options.splits),
+    "giantsteps": lambda root, options: giantsteps.tracks(root, options.splits),
+    "emomusic": lambda root, options: emomusic.tracks(root, options.splits),
+    "folder": lambda root, options: folder.tracks(root, options.labels),
     "demo": lambda root, options: demo.tracks(root, options.clips, options.seed, tuple(options.programs)),
-    "folder": lambda root, _: folder.tracks(root),
-    "gtzan": lambda root, _: gtzan.tracks(root),
 }
 
 

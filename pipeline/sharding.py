@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stores.chunk_grid import packs
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
+from stores.quantize import Quantizer
 from stores.shards import Record, ShardSet, remove_shards, write_shard
 
 WINDOW_FRAMES = 96
 """Shortest clip that can be trained on: one window."""
+SHARD_BITS = 8
+"""Shards hold 8-bit codes, whatever the store holds."""
 TRAINING_SPLITS = ("", "train")
 """Clips of other splits never reach a shard."""
 
@@ -66,7 +70,7 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet:
         for number, records in enumerate(plan_shards(chosen, plan)):
             path = folder / f"{folder.stem}-{number:06d}.tar"
             facts.append(write_shard(path, list(_records(store, records, bar))))
-    shards = ShardSet(folder, tuple(facts), left_out, store.digest(), len(store), store.spec, store.quantizer)
+    shards = ShardSet(folder, tuple(facts), left_out, store.digest(), len(store), store.spec, _shard_quantizer(store))
     shards.write_index()
     return shards
 
@@ -89,7 +93,17 @@ def _left_out(row: ClipRow) -> str:
 
 def _records(store: MelStore, records: Sequence[Sequence[int]], bar: tqdm[None]) -> Iterator[Record]:
     for clips in records:
-        codes = [np.ascontiguousarray(store.codes(clip).T) for clip in clips]
+        codes = [np.ascontiguousarray(_codes(store, clip).T) for clip in clips]
         frames = np.array([len(c) for c in codes], np.int64)
         bar.update(len(clips))
         yield Record(np.concatenate(codes), np.array(clips, np.int64), frames)
+
+
+def _shard_quantizer(store: MelStore) -> Quantizer:
+    """That of the store, or the default of 8 bits for a store of finer values: a training step reads a byte a cell."""
+    return store.quantizer if store.quantizer.bits == SHARD_BITS else Quantizer()
+
+
+def _codes(store: MelStore, clip: int) -> NDArray[np.uint8]:
+    quantizer = _shard_quantizer(store)
+    return store.codes(clip) if quantizer == store.quantizer else quantizer.encode(store.clip(clip))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from stores.errors import InvalidInput
 
+MOST_REGIONS = 4_096
+"""Tasks that a scheduler takes without effort; a million clips of 10 s would be 9,600 of one Zarr shard each."""
+
 
 @dataclass(frozen=True)
 class ChunkGrid:
@@ -52,24 +55,30 @@ class Region:
         return f"region-{self.start_frame:012d}"
 
 
-def plan_regions(bounds_frames: Sequence[tuple[int, int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
-    """Cut clips, in order, into regions of about one Zarr shard; a longer clip gets as many as it needs.
+def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
+    """Cut clips, in order, into regions of whole Zarr shards; a longer parcel gets as many as it needs.
+
+    A region is about one Zarr shard. Where that gave more than `MOST_REGIONS`, each gets several.
 
     Args:
-        bounds_frames: index and upper bound of frames of each clip.
+        parcels: clips that must lie in one region, since one recording holds them, and the upper bound of their frames.
         grid: the cut of the frame axis.
         first_frame: where the first region starts, at a Zarr shard's edge.
 
     Raises:
         InvalidInput: if a bound is not positive, or `first_frame` not at an edge.
     """
+    for clips, frames in parcels:
+        if frames <= 0:
+            raise InvalidInput(f"clip {clips[0]} has a bound of {frames} frames; it must be positive")
     if first_frame % grid.zarr_shard_frames:
         raise InvalidInput(f"regions cannot start at frame {first_frame}: no multiple of {grid.zarr_shard_frames}")
-    bounds = dict(bounds_frames)
+    zarr_shards = -(-sum(frames for _, frames in parcels) // grid.zarr_shard_frames)
+    capacity = grid.zarr_shard_frames * max(1, -(-zarr_shards // MOST_REGIONS))
     regions: list[Region] = []
-    for clips in packs(bounds_frames, grid.zarr_shard_frames):
-        stop = first_frame + grid.round_up(sum(bounds[clip] for clip in clips))
-        regions.append(Region(first_frame, stop, tuple(clips)))
+    for positions in packs(((i, frames) for i, (_, frames) in enumerate(parcels)), capacity):
+        stop = first_frame + grid.round_up(sum(parcels[i][1] for i in positions))
+        regions.append(Region(first_frame, stop, tuple(clip for i in positions for clip in parcels[i][0])))
         first_frame = stop
     return regions
 
@@ -90,7 +99,7 @@ def packs(lengths_frames: Iterable[tuple[int, int]], capacity_frames: int) -> It
     used = 0
     for index, length in lengths_frames:
         if length <= 0:
-            raise InvalidInput(f"clip {index} has a length of {length} frames; it must be positive")
+            raise InvalidInput(f"item {index} has a length of {length} frames; it must be positive")
         if clips and used + length > capacity_frames:
             yield clips
             clips, used = [], 0

@@ -60,6 +60,7 @@ REFUSAL_REASONS = {
     "too_short": "fewer samples than one analysis window needs",
     "too_long": "longer than the limit for one track",
     "not_finite": "samples hold NaN or infinity, or are so loud that their power is infinite",
+    "silent": "no sample exceeds two steps of 16 bits; refused where clips are for training",
     "timeout": "decoding did not end within the limit for one track",
     "missing": "the file is not there, or is not a regular file",
 }

@@ -6,8 +6,9 @@ In memory a list of `ClipRow`; on disk Parquet. A clip's index is its row, and n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class ClipRow:
     id: str
     """The dataset's own name for it."""
     source: str
-    """Where its audio lies, relative to the store's `root`, with `/`."""
+    """File that its audio lies in, relative to the store's `root`, with `/`."""
     group: str
     """Piece, song or artist: never in two splits, resampled as one."""
     split: str
@@ -56,7 +57,17 @@ class ClipRow:
     start_frame: int = 0
     """First frame in `mel`."""
     frames: int = 0
-    """Frames written."""
+    """Frames written; of a planned clip that did not fit, the frames that it needs."""
+    bound_frames: int = 0
+    """Frames that its region has room for: an upper bound from before it was decoded."""
+    member: str = ""
+    """Where in the file, if that is a container: the name in a tar, the row number in a Parquet file."""
+    cut_start_seconds: float = 0.0
+    """Where in the recording the clip starts."""
+    cut_seconds: float = 0.0
+    """Length that was cut out; 0 for all that follows the start."""
+    silent: bool = False
+    """No sample exceeds two steps of 16 bits; such clips are stored for benchmarks and refused otherwise."""
 
 
 SCHEMA = pa.schema(
@@ -77,6 +88,11 @@ SCHEMA = pa.schema(
         ("decoder", pa.string()),
         ("start_frame", pa.int64()),
         ("frames", pa.int64()),
+        ("bound_frames", pa.int64()),
+        ("member", pa.string()),
+        ("cut_start_seconds", pa.float64()),
+        ("cut_seconds", pa.float64()),
+        ("silent", pa.bool_()),
     ]
 )
 _NAMES = tuple(f.name for f in fields(ClipRow))
@@ -131,6 +147,12 @@ def regions(rows: Iterable[ClipRow]) -> list[Region]:
     return [Region(start, stop, tuple(clips)) for (start, stop), clips in sorted(planned.items())]
 
 
+def recordings(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
+    """The rows, cut where another recording begins: what one decoding serves."""
+    for _, clips in groupby(rows, key=lambda row: (row.source, row.member)):
+        yield list(clips)
+
+
 def assign_regions(rows: Sequence[ClipRow], planned: Iterable[Region]) -> list[ClipRow]:
     """`rows` with the regions of `planned` written into their clips' rows."""
     assigned = list(rows)
@@ -149,12 +171,13 @@ def merge(planned: Sequence[ClipRow], done: Iterable[ClipRow]) -> list[ClipRow]:
     """`planned` with the rows of `done` put in their places by index.
 
     A row of `done` counts only for the region that it was planned with: what was planned anew since is left alone, so
-    merging twice is merging once.
+    merging twice is merging once. What its dataset says of a clip is taken from `planned`, which is newer.
     """
     merged = list(planned)
     for row in done:
-        if merged[row.index].state == "planned" and merged[row.index].region_start == row.region_start:
-            merged[row.index] = row
+        plan = merged[row.index]
+        if plan.state == "planned" and plan.region_start == row.region_start:
+            merged[row.index] = replace(row, group=plan.group, split=plan.split, labels=plan.labels)
     return merged
 
 

@@ -2,16 +2,25 @@
 
     NAME.zarr/
       zarr.json            attributes "myna": format_version, mel_spec, quantizer, dataset, root, preprocessing
-      mel/                 uint8 [128, total_frames], chunked, sharded, Blosc zstd + bitshuffle
+      mel/                 [128, total_frames], chunked, sharded; uint8 (or uint16) codes as differences along time in
+                           Blosc zstd, or float32 power in Blosc zstd + bitshuffle
       manifest.parquet     one row per clip; the only place that says a clip is complete
       parts/               rows of finished regions, while an ingest is under way
 
 The driver writes attributes and the manifest; each region of frames has one writer. Zarr does no locking.
+
+Differences along time make 9.0 MB of an hour of real music where bitshuffle alone makes 11.1. numcodecs' Delta is not
+in Zarr's own specification, so zarr-python warns on opening it; it runs over a chunk's rows one after another, `mel`
+outside and `frame` inside, and needs no transposition.
+
+Format versions: a reader reads exactly `FORMAT_VERSION` and refuses every other, older ones too: a store can always be
+made again from the audio, so no code is kept for stores of the past. The version rises with every change on disk.
 """
 
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +29,9 @@ import numpy as np
 import pyarrow as pa
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, BloscShuffle
+from zarr.codecs.numcodecs import Delta
+from zarr.errors import ZarrUserWarning
 
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
@@ -28,9 +39,11 @@ from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, Mi
 from stores.fingerprint import digest
 from stores.manifest import ClipRow
 from stores.mel_spec import MelSpec
-from stores.quantize import Quantizer
+from stores.quantize import Codes, Quantizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Known and meant, see above; without this every worker would say it for every region.
+warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3", ZarrUserWarning)
 _MANIFEST, _PARTS = "manifest.parquet", "parts"
 _SETTINGS = ("dataset", "root", "mel_spec", "quantizer", "preprocessing")
 
@@ -64,14 +77,15 @@ class MelStore:
         attributes = {"format_version": FORMAT_VERSION, **settings}
         building = path.with_name(f".{path.name}.building")
         shutil.rmtree(building, ignore_errors=True)
+        dtype = Quantizer.from_dict(attributes["quantizer"]).dtype
         group = zarr.open_group(building, mode="w", zarr_format=3, attributes={"myna": attributes})
         group.create_array(
             "mel",
             shape=(attributes["mel_spec"]["n_mels"], manifest.total_frames(rows)),
-            dtype="uint8",
+            dtype=dtype,
             chunks=(attributes["mel_spec"]["n_mels"], grid.chunk_frames),
             shards=(attributes["mel_spec"]["n_mels"], grid.zarr_shard_frames),
-            compressors=BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=1),
+            **_codecs(dtype),
             fill_value=0,
             dimension_names=("mel", "frame"),
         )
@@ -105,6 +119,15 @@ class MelStore:
             )
         return store
 
+    @classmethod
+    def writer(cls, path: Path) -> MelStore:
+        """Open a store to write regions, without its manifest, which may have millions of rows.
+
+        Raises:
+            CorruptArtefact: something there that is not a mel store of this version.
+        """
+        return cls(path, _read_attributes(path), ())
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -122,8 +145,8 @@ class MelStore:
         """The settings that can change a stored value."""
         return {key: self.attributes[key] for key in ("format_version", "mel_spec", "quantizer", "preprocessing")}
 
-    def codes(self, index: int) -> NDArray[np.uint8]:
-        """Stored codes `[128, frames]` of clip `index`.
+    def codes(self, index: int) -> Codes:
+        """What is stored of clip `index`, `[128, frames]` in the quantiser's type.
 
         Raises:
             InvalidInput: no such clip, or it was refused.
@@ -150,7 +173,7 @@ class MelStore:
             raise InvalidInput(f"frames {start} to {start + frames} are not inside clip {row.id!r} of {row.frames}")
         return self.quantizer.decode(self._read(row.start_frame + start, frames))
 
-    def write_region(self, region: Region, codes: NDArray[np.uint8]) -> None:
+    def write_region(self, region: Region, codes: Codes) -> None:
         """Write `codes` `[128, n]` at the start of `region`; the rest of its last Zarr shard becomes 0.
 
         Whole Zarr shards are written, so doing it twice leaves the same bytes.
@@ -195,6 +218,11 @@ class MelStore:
         if mel.shape[1] < frames:
             mel.resize((mel.shape[0], frames))
 
+    def move_root(self, root: str) -> None:
+        """Record that the audio lies under another folder now."""
+        self.attributes["root"] = root
+        zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False).attrs["myna"] = self.attributes
+
     def require_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that an ingest with `settings` may go on in this store.
 
@@ -216,8 +244,8 @@ class MelStore:
             raise InvalidInput(f"clip {row.id!r} has no mel: {row.state} {row.reason} {row.detail}".rstrip())
         return row
 
-    def _read(self, start: int, frames: int) -> NDArray[np.uint8]:
-        return np.asarray(self._array()[:, start : start + frames], dtype=np.uint8)
+    def _read(self, start: int, frames: int) -> Codes:
+        return np.asarray(self._array()[:, start : start + frames], dtype=self.quantizer.dtype)
 
     def _array(self) -> zarr.Array[Any]:
         if self._mel is None:
@@ -232,13 +260,29 @@ class MelStore:
         return {**self.__dict__, "_mel": None}
 
 
+def _codecs(dtype: str) -> dict[str, Any]:
+    """Filters and compressor of the array, chosen by measuring on real music (tests/benchmarks/bench_store.py)."""
+    if dtype == "float32":
+        return {"compressors": BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=4)}
+    itemsize = np.dtype(dtype).itemsize
+    shuffle = BloscShuffle.noshuffle if itemsize == 1 else BloscShuffle.shuffle
+    return {
+        "filters": Delta(dtype=dtype),
+        "compressors": BloscCodec(cname="zstd", clevel=5, shuffle=shuffle, typesize=itemsize),
+    }
+
+
 def _read_attributes(path: Path) -> dict[str, Any]:
     try:
         attributes = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs["myna"]
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON, but no object
         raise CorruptArtefact(f"{path} is not a mel store: {error}") from error
     if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
-        raise CorruptArtefact(f"{path} has a format that this version cannot read (it reads {FORMAT_VERSION})")
+        version = attributes.get("format_version") if isinstance(attributes, dict) else None
+        raise CorruptArtefact(
+            f"{path} has format version {version}; this version of Myna reads {FORMAT_VERSION}; ingest again under "
+            f"another --store"
+        )
     if missing := [key for key in _SETTINGS if key not in attributes]:
         raise CorruptArtefact(f"{path} does not say its {', '.join(missing)}; ingest again under another --store")
     return dict(attributes)

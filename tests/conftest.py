@@ -43,7 +43,7 @@ def planned_rows(lengths, grid=SMALL_GRID, splits=None):
     """One planned row per length, with its region."""
     splits = splits or [""] * len(lengths)
     rows = [ClipRow(i, f"clip-{i}", f"{i}.wav", f"group-{i}", splits[i]) for i in range(len(lengths))]
-    return assign_regions(rows, plan_regions(list(enumerate(lengths)), grid))
+    return assign_regions(rows, plan_regions([((clip,), frames) for clip, frames in enumerate(lengths)], grid))
 
 
 def random_codes(frames, seed=0):

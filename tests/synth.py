@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 
 from pipeline.audio import ffmpeg
@@ -83,3 +86,16 @@ def loudest_hz(samples, rate_hz=RATE_HZ):
     peak = int(spectrum[1:-1].argmax()) + 1
     left, middle, right = spectrum[peak - 1 : peak + 2]
     return (peak + 0.5 * (left - right) / (left - 2 * middle + right)) * rate_hz / len(samples)
+
+
+def pack(path: Path, files):
+    """Put `files` into a tar, under their names, or into a Parquet file with the columns of the Hugging Face hub."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".tar":
+        with tarfile.open(path, "w") as tar:
+            for file in files:
+                tar.add(file, file.name)
+        return path
+    rows = [{"video_id": file.stem, "audio": {"bytes": file.read_bytes(), "path": file.name}} for file in files]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=2)
+    return path

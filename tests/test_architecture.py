@@ -230,13 +230,21 @@ def test_fields_of_the_contract_that_are_arrays_state_their_shapes():
 COMMANDS = {
     "pipeline.ingest": {
         *("dataset", "--root", "--store", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
-        *("--dry-run", "--clips", "--programs", "--seed"),
+        *("--limit", "--dtype", "--dry-run", "--segments", "--ontology", "--subset", "--splits", "--labels"),
+        *("--clips", "--programs", "--seed"),
     },
+    "pipeline.preview": {"store", "--clips", "--id", "--out"},
     "pipeline.shard": {"store", "--seed"},
     "model.train": {
         *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
         *(
             "--projection-width",
+            "--objective",
+            "--gamma",
+            "--gamma-decay-epochs",
+            "--rho",
+            "--temperature-learning-rate",
+            "--optimizer",
             "--weight-decay",
             "--warmup-steps",
             "--schedule",
@@ -247,9 +255,11 @@ COMMANDS = {
         *("--log-every",),
     },
     "model.extract": {"dataset", "--checkpoint"},
-    "model.probe": {"dataset", "--task", "--train-groups", "--checkpoint"},
+    "model.probe": {"dataset", "--task", "--train-groups", "--draws", "--checkpoint"},
     "model.report": {"dataset", "--run", "--name"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--draw"},
+    "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
+    "dags.benchmark": {"datasets", "--checkpoint", "--draw"},
 }
 
 
@@ -274,7 +284,7 @@ def test_every_command_is_in_the_list():
 
 
 PUBLIC_NAMES = {
-    "stores.chunk_grid": "ChunkGrid Region packs plan_regions",
+    "stores.chunk_grid": "ChunkGrid MOST_REGIONS Region packs plan_regions",
     "stores.commit": "committed write_bytes write_json",
     "stores.errors": (
         "AudioRefused CorruptArtefact FingerprintMismatch InvalidInput MissingArtefact MynaError REFUSAL_REASONS "
@@ -282,13 +292,15 @@ PUBLIC_NAMES = {
     ),
     "stores.features": "FORMAT_VERSION FeatureStore",
     "stores.fingerprint": "digest",
+    "stores.labels": "SEPARATOR join_tags split_tags",
     "stores.locations": ("REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards"),
     "stores.manifest": (
-        "ClipRow SCHEMA STATES assign_regions counts from_table merge read regions to_table total_frames write"
+        "ClipRow SCHEMA STATES assign_regions counts from_table merge read recordings regions to_table total_frames "
+        "write"
     ),
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "FORMAT_VERSION MelStore",
-    "stores.quantize": "LARGEST_CODE Quantizer",
+    "stores.quantize": "Codes Quantizer",
     "stores.shards": "FORMAT_VERSION Record ShardFacts ShardSet decode_record remove_shards write_shard",
 }
 

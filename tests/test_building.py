@@ -20,6 +20,7 @@ from pipeline.building import Building
 from pipeline.cluster import connect
 from pipeline.datasets import folder
 from pipeline.datasets.track import Track
+from pipeline.progress import Progress
 from stores.errors import FingerprintMismatch, InvalidInput
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -45,8 +46,8 @@ def audio(tmp_path_factory):
 
 def _build(root, path, client, tracks=None, **changed):
     building = Building("folder", Path(root), path, **{"grid": SMALL_GRID, **changed})
-    rows = building.planned_rows(folder.tracks(root) if tracks is None else tracks, client)
-    building.run(building.create_or_update(rows), client)
+    rows = building.planned_rows(folder.tracks(root).tracks if tracks is None else tracks, client)
+    building.run(building.create_or_update(rows), client, Progress())
     return MelStore.open(path)
 
 
@@ -106,7 +107,7 @@ def test_rows_say_where_each_clip_came_from(audio, tmp_path, client):
     row = store.rows[0]
     assert (row.index, row.id, row.source, row.group) == (0, "0.flac", "0.flac", "0.flac")
     assert (row.source_rate_hz, row.frames) == (16_000, store.spec.frames_for(16_000))
-    assert row.decoder.startswith("ffmpeg ")
+    assert row.decoder.startswith("libsndfile ")
     assert len(row.source_digest) == 32
 
 
@@ -207,7 +208,7 @@ def test_a_kill_between_manifest_and_axis_is_made_good(audio, tmp_path, client, 
     _claims(monkeypatch, {})
     with monkeypatch.context() as patched:
         patched.setattr(
-            MelStore, "extend_axis", lambda self: (_ for _ in ()).throw(Stopped) if self.rows[0].frames else None
+            MelStore, "extend_axis", lambda self: (_ for _ in ()).throw(Stopped) if self.rows[1].frames else None
         )
         with pytest.raises(Stopped):
             _build(audio, tmp_path / "a.zarr", client)
@@ -233,16 +234,115 @@ def test_other_settings_do_not_go_into_the_same_store(audio, tmp_path, client):
         _build(audio, store.path, client, quantizer=Quantizer(-5, 5))
 
 
-def test_a_known_id_from_another_file_is_not_taken_for_the_same_clip(audio, tmp_path, client):
-    tracks = folder.tracks(audio)
-    store = _build(audio, tmp_path / "a.zarr", client, tracks[:2])
+def test_a_clip_that_is_done_stays_when_its_dataset_finds_it_in_another_file(audio, tmp_path, client):
+    tracks = folder.tracks(audio).tracks
+    before = _build(audio, tmp_path / "a.zarr", client, tracks[:2])
     swapped = [tracks[0], replace(tracks[1], path=tracks[2].path)]
-    with pytest.raises(FingerprintMismatch, match=r"clip '1.wav' .*1\.wav.*2\.flac"):
-        _build(audio, store.path, client, swapped)
+    assert _build(audio, tmp_path / "a.zarr", client, swapped).rows == before.rows
+
+
+def test_a_clip_that_is_not_done_is_read_where_its_dataset_finds_it_now(audio, tmp_path, client, monkeypatch):
+    tracks = folder.tracks(audio).tracks
+    with monkeypatch.context() as patched:
+        patched.setattr(region_task, "run", lambda task: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            _build(audio, tmp_path / "a.zarr", client, tracks[:2])
+    swapped = [tracks[0], replace(tracks[1], path=tracks[2].path)]
+    _assert_holds_everything(audio, _build(audio, tmp_path / "a.zarr", client, swapped))
+
+
+def test_new_labels_reach_clips_that_are_done_and_touch_no_mel(audio, tmp_path, client):
+    tracks = folder.tracks(audio).tracks
+    before = _build(audio, tmp_path / "a.zarr", client, tracks)
+    told = [replace(track, labels={"mood": "calm"}, split="test", group="all") for track in tracks]
+    after = _build(audio, tmp_path / "a.zarr", client, told)
+    assert [row.labels for row in after.rows] == [{"mood": "calm"}] * len(tracks)
+    assert {(row.split, row.group) for row in after.rows} == {("test", "all")}
+    assert after.digest() == before.digest()
+
+
+def test_a_folder_that_moved_goes_on(tmp_path, client):
+    synth.write(tmp_path / "old" / "a.wav", synth.chords(1.0))
+    before = _build(tmp_path / "old", tmp_path / "a.zarr", client)
+    (tmp_path / "old").rename(tmp_path / "new")
+    synth.write(tmp_path / "new" / "b.wav", synth.chords(1.0, seed=1))
+    after = _build(tmp_path / "new", tmp_path / "a.zarr", client)
+    assert after.attributes["root"] == MelStore.open(after.path).attributes["root"] == str(tmp_path / "new")
+    assert after.rows[0] == before.rows[0]
+    _assert_holds_everything(tmp_path / "new", after)
+
+
+def test_another_folder_does_not_go_into_the_same_store(tmp_path, client):
+    for number, name in enumerate(("one", "two")):
+        synth.write(tmp_path / name / "track-1.wav", synth.chords(1.0, seed=number))
+    _build(tmp_path / "one", tmp_path / "a.zarr", client)
+    with pytest.raises(FingerprintMismatch, match=r"made from .*one; .*two does not hold the same track-1\.wav"):
+        _build(tmp_path / "two", tmp_path / "a.zarr", client)
+
+
+def test_clips_of_one_recording_are_cut_where_they_should_be_and_it_is_decoded_once(tmp_path, client, monkeypatch):
+    path = synth.write(tmp_path / "audio" / "long.wav", synth.chords(5.0))
+    decoded = []
+    monkeypatch.setattr(region_task, "decode", lambda path, *rest: decoded.append(path) or decode(path, *rest))
+    spans = [(0.0, 1.5), (1.5, 1.5), (4.0, 1.5), (2.5, 0.0)]
+    tracks = [
+        Track(f"long-{i}", path, "long", cut_start_seconds=start, cut_seconds=seconds)
+        for i, (start, seconds) in enumerate(spans)
+    ]
+    store = _build(tmp_path / "audio", tmp_path / "a.zarr", client, tracks)
+    assert len(decoded) == 1
+    samples = decode(path, 16_000).samples
+    for row, (start, seconds) in zip(store.rows, spans, strict=True):
+        stop = start + seconds if seconds else 5.0
+        power = mel_power(samples[round(start * 16_000) : round(stop * 16_000)], store.spec)
+        np.testing.assert_array_equal(store.codes(row.index), Quantizer().encode(power))
+
+
+@pytest.mark.parametrize("container", ["tar", "parquet"])
+def test_audio_in_containers_gives_the_same_mel_as_files(audio, tmp_path, client, container):
+    tracks = folder.tracks(audio).tracks
+    plain = _build(audio, tmp_path / "a.zarr", client, tracks)
+    packed = synth.pack(tmp_path / "packed" / f"x.{container}", [track.path for track in tracks])
+    members = [
+        replace(track, path=packed, member=track.path.name if container == "tar" else str(number))
+        for number, track in enumerate(tracks)
+    ]
+    store = _build(tmp_path / "packed", tmp_path / "b.zarr", client, members)
+    assert [row.source_digest for row in store.rows] == [row.source_digest for row in plain.rows]
+    for index in range(len(tracks)):
+        np.testing.assert_array_equal(store.codes(index), plain.codes(index))
+
+
+@pytest.mark.parametrize("keeps_silence", [False, True])
+def test_silence_is_refused_for_training_and_flagged_for_benchmarks(tmp_path, client, keeps_silence):
+    root = tmp_path / "audio"
+    synth.write(root / "hush.wav", np.full(16_000, 2.0**-15, np.float32), subtype="FLOAT")
+    synth.write(root / "quiet.wav", synth.sine(440, amplitude=1e-3), subtype="FLOAT")
+    hush, quiet = _build(root, tmp_path / "a.zarr", client, keeps_silence=keeps_silence).rows
+    assert (quiet.state, quiet.silent) == ("written", False)
+    assert (hush.state, hush.reason, hush.silent) == (
+        ("written", "", True) if keeps_silence else ("refused", "silent", False)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_every_dtype_holds_the_mel_as_finely_as_it_promises(audio, tmp_path, client, dtype):
+    quantizer = Quantizer.of_dtype(dtype)
+    store = _build(audio, tmp_path / "a.zarr", client, quantizer=quantizer)
+    assert _mel(store).dtype == dtype
+    for row in store.rows:
+        power = _expected(audio, store, row.index)
+        if dtype == "float32":
+            np.testing.assert_array_equal(store.clip(row.index), power)
+            continue
+        stored = store.clip(row.index)
+        inside = stored > 0
+        apart = np.abs(np.log10(power[inside]) - np.log10(stored[inside]))
+        assert apart.max() <= 0.5001 * quantizer.step_decades + 1e-6
 
 
 def test_two_tracks_of_one_id_are_refused(audio, tmp_path, client):
-    track = folder.tracks(audio)[0]
+    track = folder.tracks(audio).tracks[0]
     with pytest.raises(InvalidInput, match="two tracks have the id"):
         _build(audio, tmp_path / "a.zarr", client, [track, track])
     assert not (tmp_path / "a.zarr").exists()
@@ -262,7 +362,7 @@ def test_splits_and_labels_reach_the_store(audio, tmp_path, client):
 def test_headers_are_read_in_batches_and_kept_in_order(audio, tmp_path, client, monkeypatch):
     monkeypatch.setattr(module, "HEADERS_PER_TASK", 2)
     building = Building("folder", audio, tmp_path / "a.zarr", grid=SMALL_GRID)
-    rows = building.planned_rows(folder.tracks(audio), client)
-    bounds = [planning.bound_frames(audio / row.source, building.spec, building.limits) for row in rows]
-    expected = planning.with_regions(planning.plan_rows(folder.tracks(audio), audio), bounds, SMALL_GRID)
+    rows = building.planned_rows(folder.tracks(audio).tracks, client)
+    bounds = [planning.bound_frames(track, building.spec, building.limits) for track in folder.tracks(audio).tracks]
+    expected = planning.with_regions(planning.plan_rows(folder.tracks(audio).tracks, audio), bounds, SMALL_GRID)
     assert rows == expected

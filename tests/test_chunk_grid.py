@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.chunk_grid import ChunkGrid, Region, packs, plan_regions
+from stores.chunk_grid import MOST_REGIONS, ChunkGrid, Region, packs, plan_regions
 from stores.errors import InvalidInput
 
 grids = st.tuples(st.integers(1, 20), st.integers(1, 10)).map(lambda t: ChunkGrid(t[0], t[0] * t[1]))
@@ -30,11 +30,15 @@ def test_packs_are_those_of_the_reference(sizes, capacity):
     assert list(packs(items, capacity)) == _reference_packs(items, capacity)
 
 
+def _alone(lengths):
+    """Each clip a parcel of its own."""
+    return [((clip,), frames) for clip, frames in lengths]
+
+
 @given(grids, lengths, st.integers(0, 5))
 def test_regions_are_aligned_disjoint_and_hold_each_clip_once(grid, sizes, offset):
     first = offset * grid.zarr_shard_frames
-    items = list(enumerate(sizes))
-    regions = plan_regions(items, grid, first)
+    regions = plan_regions(_alone(enumerate(sizes)), grid, first)
     frames = {frame for region in regions for frame in range(region.start_frame, region.stop_frame)}
     assert len(frames) == sum(region.frames for region in regions)  # disjoint
     assert frames == set(range(first, first + len(frames)))  # and without a gap
@@ -53,7 +57,7 @@ def test_rounding_up_gives_the_first_edge_that_is_not_before(grid, frames):
 
 def test_a_long_clip_gets_a_region_of_its_own():
     grid = ChunkGrid(10, 100)
-    assert plan_regions([(0, 30), (1, 250), (2, 30)], grid) == [
+    assert plan_regions(_alone([(0, 30), (1, 250), (2, 30)]), grid) == [
         Region(0, 100, (0,)),
         Region(100, 400, (1,)),
         Region(400, 500, (2,)),
@@ -61,10 +65,24 @@ def test_a_long_clip_gets_a_region_of_its_own():
 
 
 def test_clips_share_a_region_to_the_last_frame():
-    assert plan_regions([(5, 40), (3, 60), (9, 1)], ChunkGrid(10, 100)) == [
+    assert plan_regions(_alone([(5, 40), (3, 60), (9, 1)]), ChunkGrid(10, 100)) == [
         Region(0, 100, (5, 3)),
         Region(100, 200, (9,)),
     ]
+
+
+def test_clips_of_one_recording_share_a_region():
+    parcels = [((0, 1), 60), ((2, 3), 60), ((4,), 40)]
+    assert [region.clips for region in plan_regions(parcels, ChunkGrid(10, 100))] == [(0, 1), (2, 3, 4)]
+
+
+@pytest.mark.parametrize("clips", [100, 425_984, 1_000_000, 2_000_000])
+def test_millions_of_clips_stay_within_the_tasks_that_a_scheduler_takes(clips):
+    grid = ChunkGrid()
+    regions = plan_regions([(range(i, i + 1_000), 315_000) for i in range(0, clips, 1_000)], grid)
+    assert 1 <= len(regions) <= MOST_REGIONS
+    assert sum(len(region.clips) for region in regions) == -(-clips // 1_000) * 1_000
+    assert all(region.frames % grid.zarr_shard_frames == 0 for region in regions)
 
 
 def test_no_clips_need_no_regions():
@@ -73,13 +91,13 @@ def test_no_clips_need_no_regions():
 
 def test_regions_go_on_only_at_an_edge():
     with pytest.raises(InvalidInput, match="cannot start at frame 50"):
-        plan_regions([(0, 1)], ChunkGrid(10, 100), first_frame=50)
+        plan_regions([((0,), 1)], ChunkGrid(10, 100), first_frame=50)
 
 
 @pytest.mark.parametrize("length", [0, -1])
 def test_a_clip_without_frames_is_refused(length):
-    with pytest.raises(InvalidInput, match=f"clip 4 has a length of {length} frames"):
-        plan_regions([(4, length)], ChunkGrid())
+    with pytest.raises(InvalidInput, match=f"clip 4 has a bound of {length} frames"):
+        plan_regions([((4,), length)], ChunkGrid())
 
 
 @pytest.mark.parametrize(("chunk", "shard"), [(0, 10), (-1, 10), (10, 15), (10, 5), (10, 0), (10, -10)])

@@ -15,7 +15,7 @@ import pytest
 import synth
 
 from pipeline.audio import decode as decoding
-from pipeline.audio import ffmpeg
+from pipeline.audio import ffmpeg, sndfile
 from pipeline.audio.decode import decode, file_digest, preprocessing
 from stores.errors import REFUSAL_REASONS, AudioRefused
 
@@ -51,6 +51,7 @@ def fake_ffmpeg(tmp_path, monkeypatch):
         script.write_text("\n".join([*lines, f"header = {AU_HEADER!r}", body]))
         script.chmod(0o755)
         monkeypatch.setattr(ffmpeg, "executable", lambda: str(script))
+        monkeypatch.setattr(sndfile, "serves", lambda head: False)
         return pid
 
     return make
@@ -95,6 +96,9 @@ def test_samples_at_the_right_rate_come_through_untouched(tmp_path):
 def test_resampling_in_blocks_is_resampling_at_once(tmp_path, monkeypatch):
     path = synth.write(tmp_path / "chirp.wav", synth.chirp(50, 6000, 4.0, 44_100), 44_100)
     whole = decode(path, RATE).samples
+    monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", 10_007)
+    np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
+    monkeypatch.setattr(sndfile, "serves", lambda head: False)
     monkeypatch.setattr(ffmpeg, "BLOCK_BYTES", 10_007)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
 
@@ -152,8 +156,10 @@ def test_any_file_name_is_only_a_name(tmp_path, monkeypatch, name):
     assert len(decode(Path(name), RATE).samples) == RATE
 
 
-def test_a_name_that_is_no_utf8_is_refused_and_told(tmp_path):
+def test_a_name_that_ffmpeg_cannot_be_given_is_refused_and_told(tmp_path, monkeypatch):
     path = synth.write(tmp_path / "plain.wav", synth.sine(440)).rename(tmp_path / os.fsdecode(b"latin\xe9.wav"))
+    assert len(decode(path, RATE).samples) == RATE  # libsndfile takes an open file, so no name at all
+    _by(monkeypatch, served=False)
     refused = _refusal(path)
     assert refused.reason == "unreadable"
     assert "rename" in refused.detail
@@ -242,13 +248,13 @@ def test_a_decoder_that_complains_at_length_does_not_hang(tmp_path, fake_ffmpeg)
     refused = _refusal(path, limit_seconds=20)
     assert refused.reason == "unreadable"
     assert refused.detail.endswith("last words")
-    assert len(refused.detail) <= 2048
+    assert len(refused.detail) <= 2048 + len("ffmpeg 12.34.56: ")
 
 
 def test_a_decoder_that_says_nothing_is_told_by_its_status(tmp_path, fake_ffmpeg):
     path = synth.write(tmp_path / "tone.wav", synth.sine(440))
     fake_ffmpeg("sys.exit(3)")
-    assert _refusal(path).detail == "ffmpeg ended with status 3"
+    assert _refusal(path).detail == f"{ffmpeg.version()}: ended with status 3"
 
 
 @pytest.mark.parametrize(
@@ -328,7 +334,63 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
 
 def test_the_fingerprint_names_decoder_downmix_and_resampler():
     found = preprocessing()
-    assert set(found) == {"decoder", "downmix", "resampler"}
-    assert found["decoder"].startswith("ffmpeg ")
-    assert found["decoder"][7].isdigit()
+    assert set(found) == {"decoders", "downmix", "resampler"}
+    for version, name in zip(found["decoders"], ("libsndfile ", "ffmpeg "), strict=True):
+        assert version.startswith(name)
+        assert version[len(name)].isdigit()
     assert json.loads(json.dumps(found)) == found
+
+
+def _by(monkeypatch, served):
+    monkeypatch.setattr(sndfile, "serves", lambda head: served)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"), [(".wav", 0), (".flac", 0), (".aiff", 0), (".au", 0), (".mp3", 2e-6), (".ogg", 2e-6)]
+)
+def test_both_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, tolerance):
+    stereo = np.stack([synth.chords(3.0, 44_100), synth.noise(3.0, 44_100)], axis=1)
+    path = synth.write(tmp_path / f"x{suffix}", stereo, 44_100)
+    ours = decode(path, RATE)
+    _by(monkeypatch, served=False)
+    other = decode(path, RATE)
+    assert (ours.decoder, other.decoder) == (sndfile.version(), ffmpeg.version())
+    assert (ours.source_rate_hz, ours.source_channels) == (other.source_rate_hz, other.source_channels) == (44_100, 2)
+    np.testing.assert_allclose(ours.samples, other.samples, atol=tolerance)
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".opus", ".webm", ".mka", ".wma"])
+def test_ffmpeg_decodes_what_libsndfile_does_not_serve(tmp_path, suffix):
+    path = synth.write(tmp_path / f"x{suffix}", synth.sine(440, 1.0, 48_000), 48_000)
+    assert decode(path, RATE).decoder == ffmpeg.version()
+
+
+def test_what_one_decoder_refuses_the_other_reads_and_the_refusal_is_kept(tmp_path, monkeypatch):
+    path = synth.write(tmp_path / "x.webm", synth.sine(440, 1.0, 48_000), 48_000)
+    _by(monkeypatch, served=True)
+    audio = decode(path, RATE)
+    assert audio.decoder == ffmpeg.version()
+    assert audio.complaints.startswith(sndfile.version())
+
+
+def test_a_file_that_nobody_reads_is_refused_with_the_words_of_both(tmp_path):
+    path = tmp_path / "x.flac"
+    path.write_bytes(b"fLaC" + bytes(2_000))
+    refused = _refusal(path)
+    assert refused.reason in ("unreadable", "no_audio")
+    assert sndfile.version() in refused.detail
+    assert ffmpeg.version() in refused.detail
+
+
+def test_only_the_start_that_is_asked_for_is_kept_and_the_rest_is_counted(tmp_path):
+    samples = synth.noise(5.0)
+    path = synth.write(tmp_path / "x.wav", samples, subtype="FLOAT")
+    audio = decode(path, RATE, keep_seconds=2.0)
+    assert audio.total_samples == len(samples)
+    np.testing.assert_array_equal(audio.samples, samples[: 2 * RATE + 1])
+
+
+def test_libsndfile_is_given_up_when_it_takes_too_long(tmp_path, monkeypatch):
+    path = synth.write(tmp_path / "x.wav", synth.noise(5.0))
+    monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", 100)
+    assert _refusal(path, limit_seconds=1e-9).reason == "timeout"

@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(root: Path) -> list[Track]:
-    return demo.tracks(root, CLIPS, workers=1, quiet=True)
+    return list(demo.tracks(root, CLIPS, workers=1, quiet=True).tracks)
 
 
 def excerpt(melody: tuple[int, ...] = (), content: str = "a", refusal: str = "") -> Excerpt:
@@ -62,19 +62,19 @@ def test_six_pieces_of_six_genres_give_seventy_two_clips_of_ten_seconds_at_minus
 
 
 def test_a_smaller_corpus_is_a_prefix_of_a_larger_one(made: list[Track], root: Path) -> None:
-    assert demo.tracks(root, 25, workers=1, quiet=True) == made[:36]
+    assert demo.tracks(root, 25, workers=1, quiet=True).tracks == made[:36]
 
 
 def test_a_larger_corpus_begins_with_the_smaller_one_and_keeps_its_audio(root: Path, made: list[Track]) -> None:
     before = made[0].path.stat().st_mtime_ns
-    larger = demo.tracks(root, CLIPS + 12, workers=1, quiet=True)
+    larger = demo.tracks(root, CLIPS + 12, workers=1, quiet=True).tracks
     assert larger[:CLIPS] == made
     assert len(larger) == CLIPS + 12
     assert made[0].path.stat().st_mtime_ns == before
 
 
 def test_audio_is_the_same_to_the_byte_in_another_root_and_other_processes(made: list[Track], tmp_path: Path) -> None:
-    again = demo.tracks(tmp_path, 24, workers=2, quiet=True)
+    again = demo.tracks(tmp_path, 24, workers=2, quiet=True).tracks
     for ours, theirs in zip(made, again, strict=False):
         assert ours.id == theirs.id
         assert ours.path.read_bytes() == theirs.path.read_bytes()
@@ -111,7 +111,12 @@ def test_a_deleted_clip_comes_back_and_no_other_is_touched(made: list[Track], ro
 
 def test_what_is_there_is_not_made_again(made: list[Track], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_produce", lambda *_: pytest.fail("made again"))
-    assert demo.tracks(root, CLIPS, quiet=True) == made
+    assert demo.tracks(root, CLIPS, quiet=True).tracks == made
+
+
+def test_silent_clips_are_kept_as_for_every_benchmark(root: Path, made: list[Track]) -> None:
+    listing = demo.tracks(root, CLIPS, quiet=True)
+    assert (listing.keeps_silence, listing.published, listing.counts) == (True, {}, {})
 
 
 def test_other_settings_go_to_another_folder() -> None:

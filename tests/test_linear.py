@@ -71,7 +71,7 @@ def test_test_labels_have_no_say():
     other = probe(_with(task, test=_changed(test, targets=(test.targets + 1) % 3)))
     np.testing.assert_array_equal(other.predictions, probe(task).predictions)
     assert other.inverse_l2 == probe(task).inverse_l2
-    assert not (other.correct & probe(task).correct).any()
+    assert not (other.correct * probe(task).correct).any()
 
 
 class Constant:

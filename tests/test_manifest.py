@@ -36,6 +36,11 @@ rows_of_anything = st.lists(
         decoder=text,
         start_frame=st.integers(0, 1 << 40),
         frames=st.integers(0, 1 << 40),
+        bound_frames=st.integers(0, 1 << 40),
+        member=text,
+        cut_start_seconds=st.floats(0, 1e9),
+        cut_seconds=st.floats(0, 1e9),
+        silent=st.booleans(),
     ),
     max_size=8,
 )

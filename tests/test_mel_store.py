@@ -195,7 +195,7 @@ def test_missing_settings_are_corruption(make_store, key):
         ("mel_spec", "none"),
         ("quantizer", {"kind": "of another version"}),
         ("quantizer", {**Quantizer().to_dict(), "low_decades": "low"}),
-        ("format_version", 2),
+        ("format_version", 1),
     ],
 )
 def test_settings_that_cannot_be_read_are_corruption(make_store, key, value):

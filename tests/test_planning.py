@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import planning
 from pipeline.datasets.track import Track
-from pipeline.planning import Limits, Need, bound_frames, need, plan_rows, replan, source_of, with_regions
+from pipeline.planning import Limits, bound_frames, known_bound_frames, plan_rows, replan, source_of, with_regions
 from stores import manifest
 from stores.chunk_grid import ChunkGrid
 from stores.errors import InvalidInput
@@ -27,6 +28,10 @@ SPEC = MelSpec()
 
 def _tracks(count):
     return [Track(f"clip-{i}", ROOT / "deep" / f"{i}.wav", f"g{i}", "train", {"key": "C"}) for i in range(count)]
+
+
+def _track(path, **changed):
+    return Track("x", path, "x", **changed)
 
 
 def _rows(count):
@@ -61,19 +66,19 @@ def test_a_source_that_no_manifest_can_hold_is_refused():
 def test_the_bound_of_an_honest_header_is_enough_and_not_much_more(tmp_path, suffix):
     path = synth.write(tmp_path / f"x{suffix}", synth.chords(4.0, 48_000), 48_000)
     needed = SPEC.frames_for(4 * 16_000)
-    assert needed <= bound_frames(path, SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
+    assert needed <= bound_frames(_track(path), SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
 
 
 @pytest.mark.parametrize("claim", [None, 1e9])
 def test_without_a_believable_header_the_bound_is_the_limit(monkeypatch, claim):
     monkeypatch.setattr(planning, "claimed_seconds", lambda _: claim)
-    assert bound_frames(ROOT, SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
+    assert bound_frames(_track(ROOT), SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
 
 
 @pytest.mark.parametrize("claim", [0.0, 1e-9, 0.5])
 def test_the_bound_is_always_positive(monkeypatch, claim):
     monkeypatch.setattr(planning, "claimed_seconds", lambda _: claim)
-    assert bound_frames(ROOT, SPEC, Limits()) > 0
+    assert bound_frames(_track(ROOT), SPEC, Limits()) > 0
 
 
 def test_new_regions_come_after_all_that_are_there():
@@ -105,18 +110,42 @@ def test_planning_again_leaves_clips_alone_that_were_not_tried_yet():
     assert replan(rows, GRID) == rows
 
 
-def test_the_need_is_that_of_planned_regions_only():
-    rows = with_regions(_rows(3), [60, 60, 130], GRID)
-    rows[0] = replace(rows[0], state="written")
-    frames = 64 + 192
-    found = need(rows, SPEC)
-    assert (found.clips, found.regions, found.store_bytes) == (2, 2, frames * 128)
-    assert found.audio_seconds == SPEC.seconds_for(frames)
-    assert found.worker_bytes >= 192 * (4 * 512 + 4 * 128)  # samples and mel of the longest
+def test_clips_of_one_recording_are_planned_side_by_side():
+    tracks = [_track(ROOT / "a.wav", cut_start_seconds=30.0 * i, cut_seconds=30.0) for i in range(3)]
+    rows = plan_rows([replace(track, id=str(i)) for i, track in enumerate(tracks)], ROOT)
+    planned = with_regions(rows, [40, 40, 40], GRID)
+    assert {(row.region_start, row.region_stop) for row in planned} == {(0, 128)}
+    assert [row.bound_frames for row in planned] == [40, 40, 40]
+    assert [row.cut_start_seconds for row in planned] == [0, 30, 60]
 
 
-def test_nothing_planned_needs_nothing():
-    assert need([], SPEC) == Need(0, 0, 0.0, 0, 0)
+@pytest.mark.parametrize(
+    ("facts", "seconds"),
+    [
+        ({"cut_seconds": 30.0}, 30.0),
+        ({"cut_seconds": 30.0, "bound_seconds": 99.0}, 30.0),
+        ({"bound_seconds": 10.25}, 10.25),
+        ({"bound_seconds": 10.0, "cut_start_seconds": 4.0}, 6.0),
+    ],
+)
+def test_what_the_dataset_says_of_a_length_needs_no_header(facts, seconds):
+    assert known_bound_frames(_track(ROOT / "none.wav", **facts), SPEC) == SPEC.frames_for(int(seconds * 16_000))
+
+
+def test_without_a_word_of_the_dataset_the_header_must_be_read():
+    assert known_bound_frames(_track(ROOT / "none.wav"), SPEC) == 0
+
+
+def test_the_header_of_a_member_is_read_in_its_container(tmp_path):
+    path = synth.write(tmp_path / "x.flac", synth.chords(4.0))
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(path, "deep/x.flac")
+    whole, member = _track(path), _track(tmp_path / "x.tar", member="deep/x.flac")
+    assert bound_frames(member, SPEC, Limits()) == bound_frames(whole, SPEC, Limits())
+
+
+def test_a_member_that_is_not_there_gets_the_least_room():
+    assert bound_frames(_track(ROOT / "none.tar", member="x"), SPEC, Limits()) >= 1
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan")])

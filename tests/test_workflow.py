@@ -76,7 +76,7 @@ def test_a_step_that_waits_for_one_that_is_not_before_it_is_a_mistake(diary):
 
 def test_the_graph_has_a_key_for_each_step(diary):
     keys = graph([diary.step("a"), diary.step("b", "a")]).__dask_graph__().keys()
-    assert set(keys) == {"a", "b"}
+    assert set(keys) == {"a", "b", "workflow"}
 
 
 def test_the_drawing_has_an_arrow_for_each_wait_and_runs_nothing(diary):

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.audio import source
 from pipeline.audio.chroma import mean_chroma
+from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode
+from stores import manifest
 from stores.errors import MissingArtefact
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
@@ -24,8 +27,7 @@ from stores.mel_store import MelStore
 
 def mean_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     """Mean over frames of log1p of mel power, `[clips, 128]`."""
-    table = np.log1p(store.quantizer.table())
-    means = [table[store.codes(row.index)].mean(axis=1) for row in tqdm(rows, desc="mean log-mel", unit="clip")]
+    means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in tqdm(rows, desc="mean log-mel", unit="clip")]
     return np.stack(means).astype(np.float32)
 
 
@@ -35,13 +37,18 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     Raises:
         MissingArtefact: if the audio is not where it was.
     """
-    root = Path(store.attributes["root"])
+    root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
     missing = next((row.source for row in rows if not (root / row.source).is_file()), None)
     if missing is not None:
         raise MissingArtefact(f"{root / missing} is not there any more; chroma needs the audio that was ingested")
 
-    def one(row: ClipRow) -> NDArray[np.float32]:
-        return mean_chroma(decode(root / row.source, store.spec.sample_rate_hz).samples, store.spec.sample_rate_hz)
+    def one(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
+        with source.opened(root / clips[0].source, clips[0].member) as path:
+            samples = decode(path, rate_hz).samples
+        parts = (cut(samples, rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
+        return [mean_chroma(part, rate_hz) for part in parts]
 
-    with ThreadPoolExecutor() as pool:  # the work is in ffmpeg's processes and in code that releases the GIL
-        return np.stack(list(tqdm(pool.map(one, rows), total=len(rows), desc="mean chroma", unit="clip")))
+    recordings = list(manifest.recordings(rows))
+    with ThreadPoolExecutor() as pool:  # the work is in code that releases the GIL
+        found = list(tqdm(pool.map(one, recordings), total=len(recordings), desc="mean chroma", unit="recording"))
+    return np.stack([chroma for clips in found for chroma in clips])

@@ -28,9 +28,9 @@ class ProbeResult:
     valid_accuracy: float
     """What it was chosen by."""
     predictions: NDArray[np.int64]
-    """Its class for each test clip."""
-    correct: NDArray[np.bool_]
-    """Whether that is right."""
+    """Its class for each test clip (`[clips]`; of several draws, that of the first)."""
+    correct: NDArray[np.float64]
+    """1 for each test clip that is right, 0 for others (`[clips]`; of several draws, the share that is right)."""
 
     @property
     def test_accuracy(self) -> float:
@@ -45,7 +45,7 @@ def probe(task: Task) -> ProbeResult:
     scores = [float((model.predict(valid.features) == valid.targets).mean()) for model in fitted]
     best = int(np.argmax(scores))
     predictions = fitted[best].predict(test.features).astype(np.int64)
-    return ProbeResult(INVERSE_L2[best], scores[best], predictions, predictions == test.targets)
+    return ProbeResult(INVERSE_L2[best], scores[best], predictions, (predictions == test.targets).astype(np.float64))
 
 
 def _fit(features: NDArray[np.float32], targets: NDArray[np.int64], inverse_l2: float) -> Pipeline:

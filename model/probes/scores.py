@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from model.probes.bootstrap import Interval, interval
+from model.probes.few_labels import FewLabels
 from model.probes.linear import ProbeResult, probe
 from model.probes.task import Task
 from stores.commit import write_json
@@ -88,7 +89,7 @@ class Scores:
 
 
 def score(
-    task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], train_groups: int | None = None
+    task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], few: FewLabels | None = None
 ) -> Scores:
     """Probe every representation on `task`.
 
@@ -97,16 +98,14 @@ def score(
         dataset: name of the dataset.
         run: name of the run.
         features: by representation; `trained` must be among them.
-        train_groups: how many training groups carry labels, the same ones for all; all if None.
+        few: which training groups carry labels, the same ones for all representations; all if None.
 
     Raises:
         InvalidInput: the task cannot be probed.
     """
     names = sorted(features, key=lambda name: name != TRAINED)  # the trained one first, the others as they came
     tasks = {name: Task.of(features[name], task) for name in names}
-    if train_groups is not None:
-        tasks = {name: one.with_train_groups(train_groups) for name, one in tasks.items()}
-    results = {name: probe(one) for name, one in tasks.items()}
+    results = {name: few.probe(one) if few else probe(one) for name, one in tasks.items()}
     trained = tasks[TRAINED]
     test, train = trained.splits["test"], trained.splits["train"]
     most = np.bincount(train.targets).argmax()
@@ -126,14 +125,14 @@ def score(
 
 def _scored(name: str, task: Task, result: ProbeResult, trained: ProbeResult) -> Row:
     test = task.splits["test"]
-    ahead = trained.correct.astype(np.float64) - result.correct
+    ahead = trained.correct - result.correct
     return Row(
         representation=name,
         width=test.features.shape[1],
         inverse_l2=result.inverse_l2,
         valid_accuracy=result.valid_accuracy,
         test_accuracy=result.test_accuracy,
-        interval=interval(result.correct.astype(np.float64), test.groups),
+        interval=interval(result.correct, test.groups),
         lead=None if result is trained else interval(ahead, test.groups),
     )
 

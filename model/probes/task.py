@@ -11,6 +11,8 @@ from stores.errors import InvalidInput
 from stores.features import FeatureStore
 
 SPLITS = ("train", "valid", "test")
+NOT_CLASSES = {"tags": "several tags a clip", "arousal": "a number", "valence": "a number"}
+"""Labels that are not one class of several; probes for them are not built yet."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,11 @@ class Task:
         """Select the clips that carry label `name`.
 
         Raises:
-            InvalidInput: a split has no such clip, a group stands in two splits, or train has fewer than two classes.
+            InvalidInput: labels that are not classes, a split has no such clip, a group stands in two splits, or train
+                has fewer than two classes.
         """
+        if name in NOT_CLASSES:
+            raise InvalidInput(f"task {name!r} has {NOT_CLASSES[name]} as its label; a probe for that is not built yet")
         chosen = [i for i, row in enumerate(features.rows) if name in row.labels and row.split in SPLITS]
         _require_splits(name, [features.rows[i].split for i in chosen])
         _require_whole_groups([(features.rows[i].group, features.rows[i].split) for i in chosen])
@@ -74,8 +79,8 @@ class Task:
 
 
 def task_names(features: FeatureStore) -> list[str]:
-    """Names of all labels that clips carry, sorted."""
-    return sorted({name for row in features.rows for name in row.labels})
+    """Names of all labels that clips carry and that can be probed, sorted."""
+    return sorted({name for row in features.rows for name in row.labels} - set(NOT_CLASSES))
 
 
 def _require_splits(name: str, splits: list[str]) -> None:

@@ -13,12 +13,16 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Generator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import ffmpeg
 import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.audio.au import AuStream
 from stores.errors import AudioRefused, MissingArtefact
 
 BLOCK_BYTES = 1 << 20
@@ -76,7 +80,7 @@ def inspect_command(path: Path) -> list[str]:
 
 
 class Decoding:
-    """One ffmpeg process: iterate over its output, then ask for its last words.
+    """One ffmpeg process: iterate over its blocks, then ask for its last words.
 
     Args:
         path: the audio file.
@@ -87,10 +91,24 @@ class Decoding:
         self._path = path
         self._limit_seconds = limit_seconds
         self._timed_out = False
+        self.name = version()
+        self.rate_hz, self.channels = 0, 0
         self.last_words = ""
 
-    def blocks(self) -> Generator[bytes, None, None]:
-        """Bytes of standard output, about a mebibyte at a time.
+    def blocks(self) -> Generator[NDArray[np.float32], None, None]:
+        """Interleaved samples `[T, channels]` float32, full scale -1 to 1, about a mebibyte at a time.
+
+        Raises:
+            AudioRefused: `timeout`, or `unreadable` when ffmpeg fails.
+        """
+        with closing(self._output()) as output:  # whoever stops half-way ends ffmpeg now, not at collection
+            stream = AuStream(output)
+            for block in stream.blocks():
+                self.rate_hz, self.channels = stream.rate_hz, stream.channels
+                yield block
+
+    def _output(self) -> Generator[bytes, None, None]:
+        """Bytes of standard output.
 
         Raises:
             AudioRefused: `timeout`, or `unreadable` when ffmpeg fails.
@@ -125,7 +143,7 @@ class Decoding:
         if self._timed_out:
             raise AudioRefused("timeout", f"decoding took over {self._limit_seconds:g} s")
         if status != 0:
-            raise AudioRefused("unreadable", self.last_words or f"ffmpeg ended with status {status}")
+            raise AudioRefused("unreadable", f"{self.name}: {self.last_words or f'ended with status {status}'}")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
 from pipeline.demo_corpus import ledger
 from pipeline.demo_corpus.key_label import transposed
@@ -30,7 +31,7 @@ def tracks(
     workers: int | None = None,
     soundfont: Path | None = None,
     quiet: bool = False,
-) -> list[Track]:
+) -> Listing:
     """Make the demo corpus below `root`, or what is missing of it, and return its clips.
 
     The pieces of a small corpus are the first ones of a larger one with the same settings, with the same splits; other
@@ -46,8 +47,8 @@ def tracks(
         quiet: do not print the table of counts.
 
     Returns:
-        Tracks with ids like `chorale/bwv66-6/+03`, grouped by piece (pieces that share a melody are one group), labels
-        `genre` and, where the score states it and an analysis agrees, `key`, e.g. `Gb minor`.
+        All clips asked for, with ids like `chorale/bwv66-6/+03`, grouped by piece (pieces that share a melody are one
+        group), labels `genre` and, where the score states it and an analysis agrees, `key`, e.g. `Gb minor`.
 
     Raises:
         InvalidInput: for numbers out of range, more clips than the corpus has, or if the extra `demo` is missing.
@@ -65,7 +66,7 @@ def tracks(
         found = _tracks(folder, rows)
     if not quiet:
         print(ledger.summary(rows))
-    return found
+    return Listing(found, keeps_silence=True)
 
 
 def _produce(folder: Path, recipe: Recipe, wanted: int, soundfont: Path, workers: int) -> list[ledger.Row]:

@@ -1,0 +1,60 @@
+"""`python -m dags.benchmark`: an encoder and the benchmark sets of the paper, from audio to scores and pages."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import model.extract
+import model.probe
+import model.report
+import pipeline.ingest
+from dags.workflow import Step, mermaid, run
+from model.training import checkpoint
+from stores.errors import exit_status
+
+DATASETS = ("gtzan", "giantsteps")
+"""Those whose labels are classes; magnatagatune and emomusic join them when their probes are built."""
+
+
+def steps(datasets: Sequence[str], encoder: Path) -> list[Step]:
+    """For each dataset its chain, in order; no dataset waits for another.
+
+    Args:
+        datasets: names of benchmark sets.
+        encoder: a checkpoint in its run's folder.
+    """
+    chosen, run_name = ("--checkpoint", str(encoder)), encoder.resolve().parent.name
+    return [
+        step
+        for name in datasets
+        for step in (
+            Step(f"ingest-{name}", pipeline.ingest.main, (name,)),
+            Step(f"extract-{name}", model.extract.main, (name, *chosen), (f"ingest-{name}",)),
+            Step(f"probe-{name}", model.probe.main, (name, *chosen), (f"extract-{name}",)),
+            Step(f"report-{name}", model.report.main, (name, "--run", run_name), (f"probe-{name}",)),
+        )
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dags.benchmark",
+        description="An encoder and the benchmark sets, from audio to scores; audio is looked for in $MYNA_DATA/NAME, "
+        "else data/NAME.",
+    )
+    parser.add_argument("datasets", nargs="*", default=list(DATASETS), help=f"benchmark sets ({' '.join(DATASETS)})")
+    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    parser.add_argument("--draw", action="store_true", help="print the graph as a Mermaid flow chart, run nothing")
+    options = parser.parse_args(arguments)
+    if options.draw:
+        print(mermaid(steps(options.datasets, options.checkpoint or Path("runs/NAME") / checkpoint.FINISHED)))
+        return 0
+    return exit_status(lambda: run(steps(options.datasets, options.checkpoint or checkpoint.newest_finished())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

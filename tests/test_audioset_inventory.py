@@ -1,0 +1,60 @@
+"""What lies below a folder."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+
+from audioset_on_disk import write_file
+
+from pipeline.datasets.audioset import inventory
+
+
+def _below(root, paths):
+    return [os.path.relpath(path, root) for path in paths]
+
+
+def test_files_are_sorted_by_what_their_names_promise(tmp_path):
+    names = {
+        "audio": ["a/x.WAV", "b.flac", "c.tar/d.opus"],
+        "tars": ["a/b/c.tar", "d.TAR"],
+        "parquets": ["data/eval/00.parquet"],
+        "packed": ["a.tar.gz", "b.tgz", "c.zip"],
+        "segments": ["csv/eval_segments.csv", "eval_segments.csv"],
+        "ontologies": ["metadata/ontology.json"],
+    }
+    for name in (*chain(*names.values()), "x.json", "wav", "class_labels_indices.csv", ".hidden/y.wav", "._b.flac"):
+        write_file(tmp_path / name)
+    found = inventory.take(tmp_path)
+    assert {kind: _below(tmp_path, getattr(found, kind)) for kind in names} == names
+    assert found.closed == []
+
+
+def test_links_are_followed_but_not_in_circles_nor_upwards(tmp_path):
+    root = tmp_path / "root"
+    write_file(tmp_path / "elsewhere" / "far.wav")
+    write_file(tmp_path / "beside.wav")
+    write_file(root / "z" / "near.wav")
+    (root / "a").symlink_to(root / "z")
+    (root / "up").symlink_to(tmp_path)
+    (root / "self").symlink_to("self")
+    (root / "z" / "back").symlink_to(root)
+    (root / "c").symlink_to(tmp_path / "elsewhere")
+    (root / "b").symlink_to(tmp_path / "elsewhere")
+    (root / "linked.wav").symlink_to(tmp_path / "beside.wav")
+    (root / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (root / "circle.wav").symlink_to("circle.wav")
+    assert _below(root, inventory.take(root).audio) == ["b/far.wav", "linked.wav", "z/near.wav"]
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    write_file(tmp_path / "shut" / "x.wav")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert _below(tmp_path, inventory.take(tmp_path).closed) == ["shut"]

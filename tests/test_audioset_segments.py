@@ -1,0 +1,120 @@
+"""AudioSet's CSVs, which come from the network and are checked row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from audioset_on_disk import CLASSES, GUITAR, MUSIC, SEGMENTS, SPEECH, segments_text
+
+from pipeline.datasets.audioset import segments
+from pipeline.datasets.audioset.segments import Segment
+from stores.errors import InvalidInput
+
+NAMES = {entry["id"]: entry["name"] for entry in CLASSES}
+
+
+def _write(folder, name, text):
+    path = folder / f"{name}_segments.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def _rows(folder, *lines):
+    return _write(folder, "balanced_train", segments_text([]) + "".join(f"{line}\n" for line in lines))
+
+
+def test_the_official_format_is_read_as_it_is(tmp_path):
+    read = segments.read([_write(tmp_path, name, segments_text(rows)) for name, rows in SEGMENTS.items()], NAMES)
+    assert len(read.wanted) == 10
+    assert (read.left_out, read.repeated) == (set(), 0)
+    assert read.wanted["--PJHxphWEs"] == Segment(30.0, 40.0, "train", "Speech|Gush")
+    assert read.wanted["_______0123"] == Segment(0.0, 5.12, "train", "Music|Rock, and roll")
+    assert read.wanted["eval_clip-1"] == Segment(30.0, 40.0, "test", "Speech|Guitar")
+
+
+def test_outside_the_subset_only_ids_are_kept(tmp_path):
+    read = segments.read([_write(tmp_path, "eval", segments_text(SEGMENTS["eval"]))], NAMES, {MUSIC, GUITAR})
+    assert set(read.wanted) == {"0123456789_", "eval_clip-1"}
+    assert read.left_out == {"eval_clip-2"}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_is_in_eval_never_trains(tmp_path, swapped):
+    row = ("abcdefghijk", 30.0, 40.0)
+    paths = [
+        _write(tmp_path, "balanced_train", segments_text([(*row, (MUSIC,))])),
+        _write(tmp_path, "eval", segments_text([(*row, (SPEECH,))])),
+    ]
+    paths = paths[::-1] if swapped else paths
+    read = segments.read(paths, NAMES)
+    assert read.wanted == {"abcdefghijk": Segment(30.0, 40.0, "test", "Speech")}
+    assert read.repeated == 1
+    assert segments.read(paths, NAMES, {MUSIC}).wanted == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'abcdefghijk, 30.000, 40.000, "/m/04rlf,/m/0342h"',
+        'abcdefghijk,30,40,"/m/04rlf, /m/0342h"',
+        'abcdefghijk, 30.000, 40.000, "/m/04rlf,/m/0342h"\r',
+        '# a fourth comment\n\nabcdefghijk, 30.000, 40.000, "/m/04rlf,/m/0342h"',
+    ],
+)
+def test_spaces_line_ends_and_more_comments_make_no_difference(tmp_path, line):
+    assert segments.read([_rows(tmp_path, line)], NAMES).wanted == {
+        "abcdefghijk": Segment(30.0, 40.0, "train", "Music|Guitar")
+    }
+
+
+def test_a_single_label_needs_no_quotes_and_a_byte_order_mark_no_care(tmp_path):
+    path = _write(tmp_path, "eval", b"\xef\xbb\xbf# x\nabcdefghijk,30.0,40.0,/m/04rlf\n")
+    assert segments.read([path], NAMES).wanted["abcdefghijk"].tags == "Music"
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("<html>", "is not a segment; expected YouTube id"),
+        ('short, 30.000, 40.000, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, 30.000, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, thirty, 40.000, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, 30.000, 1e9, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, -1, nan, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, 30.000, 40.000, "/m/04rlf', "is not a segment"),
+        ('abcdefghijk, 30.000, 40.000, ""', "is not a segment"),
+        ('../../../etc, 30.000, 40.000, "/m/04rlf"', "is not a segment"),
+        ('abcdefghijk, 40.000, 30.000, "/m/04rlf"', "ends at 30.000 s and starts at 40.000 s"),
+        ('abcdefghijk, 30.000, 40.000, "/m/04rlf,/m/none"', "label '/m/none' is not in the ontology"),
+        ("abcdefghijk\x00\x00, \x07", "is not a segment"),
+    ],
+)
+def test_a_wrong_row_is_named_by_file_and_line(tmp_path, line, wrong):
+    path = _rows(tmp_path, 'zyxwvutsrqp, 0.000, 10.000, "/m/04rlf"', line)
+    with pytest.raises(InvalidInput, match=rf"balanced_train_segments.csv, line 5: .*{wrong}"):
+        segments.read([path], NAMES)
+
+
+def test_bytes_that_are_no_text_are_a_wrong_row(tmp_path):
+    path = _write(tmp_path, "eval", b'# x\nabcdefghij\xff, 30.000, 40.000, "/m/04rlf"\n')
+    with pytest.raises(InvalidInput, match=r"line 2: .*is not a segment"):
+        segments.read([path], NAMES)
+
+
+def test_files_without_rows_are_told(tmp_path):
+    with pytest.raises(InvalidInput, match=r"no segments in .*_segments.csv; expected rows such as --PJHxphWEs"):
+        segments.read([_rows(tmp_path)], NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("eval_segments.csv", "test"),
+        ("my_Evaluation.csv", "test"),
+        ("unbalanced_train_segments.csv", "train"),
+        ("medieval_music.csv", "train"),
+    ],
+)
+def test_the_name_of_the_file_tells_the_split(name, split):
+    assert segments.split_of(Path("eval") / name) == split
