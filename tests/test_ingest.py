@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
 
+import audioset_on_disk
 import numpy as np
 import pytest
 import synth
 import zarr
+from distributed import Client
 
 from pipeline import ingest, shard
-from pipeline.audio.decode import decode
+from pipeline.audio.decode import decode, file_digest
 from pipeline.audio.mel import mel_power
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -200,3 +206,76 @@ def test_a_folder_that_moved_goes_on_and_another_one_does_not(mixed, tmp_path, c
     synth.write(tmp_path / "other" / "a.wav", synth.noise(2.0))
     assert _ingest("folder", "--root", tmp_path / "other", "--store", store) == 2
     assert "does not hold the same" in capsys.readouterr().err
+
+
+def test_audioset_in_three_layouts_comes_in_with_one_command(tmp_path, capsys):
+    root = audioset_on_disk.write_lists(tmp_path / "audioset")
+    files = {}
+    for number, youtube_id in enumerate(sorted(audioset_on_disk.MUSIC_IDS)):
+        files[youtube_id] = synth.write(tmp_path / "made" / f"{youtube_id}.flac", synth.chords(5.0, seed=number))
+    ids = list(files)
+    synth.pack(root / "bal_train00.tar", [files[one] for one in ids[:3]])
+    synth.pack(root / "data" / "unbal_train" / "0.parquet", [files[one] for one in ids[3:5]])
+    for youtube_id in ids[5:]:
+        shutil.copy(files[youtube_id], root / f"Y{youtube_id}.flac")
+    assert _ingest("audioset", "--root", root, "--store", tmp_path / "a.zarr") == 0
+    rows = {row.id: row for row in MelStore.open(tmp_path / "a.zarr").rows}
+    assert set(rows) == set(ids)
+    assert {row.state for row in rows.values()} == {"written"}
+    for youtube_id, row in rows.items():
+        assert row.source_digest == file_digest(files[youtube_id])
+    evaluation = {one[0] for one in audioset_on_disk.SEGMENTS["eval"]}
+    assert {name for name, row in rows.items() if row.split == "test"} == evaluation & set(ids)
+    printed = capsys.readouterr().out
+    assert f"found: {len(ids)} clips" in printed
+    assert shard.main([str(tmp_path / "a.zarr")]) == 0
+    assert f"{len(evaluation & set(ids))} split test" in capsys.readouterr().out
+
+
+def test_audioset_without_its_lists_says_what_was_looked_for_and_where_to_get_it(tmp_path, capsys):
+    synth.write(tmp_path / "audioset" / "abcdefghijk.wav", synth.chords(1.0))
+    assert _ingest("audioset", "--root", tmp_path / "audioset", "--store", tmp_path / "a.zarr") == 2
+    error = capsys.readouterr().err
+    assert "balanced_train_segments.csv" in error
+    assert str(tmp_path / "audioset") in error
+    assert "us_audioset/youtube_corpus" in error
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def tcp_cluster(tmp_path):
+    """Address of a scheduler with two workers, all processes of their own, started as on a real cluster."""
+    address = f"tcp://127.0.0.1:{_free_port()}"
+    port = address.rsplit(":", 1)[1]
+    place = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = ["distributed.cli.dask_scheduler", *place, "--port", port]
+    worker = ["distributed.cli.dask_worker", address, *place, "--nthreads", "1", "--local-directory", str(tmp_path)]
+    started = [
+        subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for words in (scheduler, worker, worker)
+    ]
+    yield address
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(20)
+
+
+@pytest.mark.slow
+def test_a_cluster_over_tcp_makes_the_same_store(mixed, tmp_path, tcp_cluster):
+    for number in range(6):
+        synth.write(mixed / f"more-{number}.flac", synth.chords(3.0, seed=number))
+    assert _ingest("folder", "--root", mixed, "--store", tmp_path / "here.zarr") == 0
+    with Client(tcp_cluster, timeout=60) as client:
+        client.wait_for_workers(2, timeout=60)
+    remote = ["folder", "--root", str(mixed), "--store", str(tmp_path / "there.zarr"), "--scheduler", tcp_cluster]
+    assert ingest.main(remote) == 0
+    here, there = MelStore.open(tmp_path / "here.zarr"), MelStore.open(tmp_path / "there.zarr")
+    assert there.rows == here.rows
+    for row in [row for row in here.rows if row.state == "written"]:
+        np.testing.assert_array_equal(there.codes(row.index), here.codes(row.index))

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import zarr
 from conftest import SMALL_GRID, planned_rows, random_codes, store_settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from stores.chunk_grid import ChunkGrid
 from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
 from stores.manifest import regions
 from stores.mel_spec import MelSpec
@@ -232,3 +235,38 @@ def test_a_manifest_that_is_no_parquet_is_corruption(make_store):
     (store.path / "manifest.parquet").write_bytes(b"not parquet")
     with pytest.raises(CorruptArtefact, match="Parquet"):
         MelStore.open(store.path)
+
+
+@given(
+    st.sampled_from(["uint8", "uint16", "float32"]),
+    st.integers(1, 200),
+    st.sampled_from([(1, 1), (4, 8), (16, 64), (64, 64)]),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_written_comes_back_bit_for_bit(tmp_path_factory, dtype, frames, cut, seed):
+    """Every type through the whole chain of codecs, in any cut: smooth, rough, constant and extreme values."""
+    quantizer, grid = Quantizer.of_dtype(dtype), ChunkGrid(*cut)
+    rows = planned_rows([frames], grid)
+    path = tmp_path_factory.mktemp("chain") / "c.zarr"
+    store = MelStore.create(path, rows, store_settings(quantizer=quantizer.to_dict()), grid)
+    codes = _codes_of_any_kind(dtype, frames, seed)
+    (region,) = regions(rows)
+    store.write_region(region, codes)
+    read = zarr.open(path, mode="r")["mel"][:, :frames]
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, codes)
+
+
+def _codes_of_any_kind(dtype, frames, seed):
+    rng = np.random.default_rng(seed)
+    if dtype == "float32":
+        return np.exp(rng.normal(0, 20, (128, frames))).astype(np.float32)
+    top = np.iinfo(dtype).max
+    kinds = [
+        lambda n: rng.integers(0, top, n, endpoint=True),
+        lambda n: np.cumsum(rng.integers(-3, 4, n)) % (top + 1),
+        lambda n: np.full(n, rng.choice([0, 1, top])),
+        lambda n: np.where(np.arange(n) % 2, 0, top),
+    ]
+    return np.stack([kinds[rng.integers(len(kinds))](frames) for _ in range(128)]).astype(dtype)

@@ -57,3 +57,15 @@ def test_stored_mel_equals_nnaudio_of_independently_decoded_recordings(tmp_path:
         if compared == 3:
             return
     pytest.fail(f"only {compared} recordings could be compared")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RECORDINGS, reason="MYNA_TEST_RECORDINGS names no folder of real recordings")
+def test_an_ogg_that_ffmpeg_refuses_is_read_by_libsndfile() -> None:
+    assert RECORDINGS
+    found = sorted(Path(RECORDINGS).rglob("hr-savino-caribbean.ogg"))
+    if not found:
+        pytest.skip("the recordings do not hold hr-savino-caribbean.ogg of Debian's hyperrogue-music")
+    audio = decode(found[0], 16_000)
+    assert audio.decoder.startswith("libsndfile")
+    assert len(audio.samples) == pytest.approx(62.3 * 16_000, rel=0.01)

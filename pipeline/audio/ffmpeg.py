@@ -8,6 +8,7 @@ pipe undrained.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -132,7 +133,7 @@ class Decoding:
                 timer.cancel()
                 _kill(process)
                 process.stdout.close()
-                self.last_words = _tail(errors.fileno())
+                self.last_words = _tail(errors.fileno(), self._path)
         self._require_success(process.returncode)
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
@@ -152,7 +153,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _tail(descriptor: int) -> str:
+def _tail(descriptor: int, path: Path) -> str:
+    """The end of what was written, without what differs from run to run: addresses, and the path of a copy."""
     size = os.fstat(descriptor).st_size
-    content = os.pread(descriptor, LAST_WORDS_BYTES, max(0, size - LAST_WORDS_BYTES))
-    return content.decode("utf-8", "replace").strip()
+    content = os.pread(descriptor, LAST_WORDS_BYTES, max(0, size - LAST_WORDS_BYTES)).decode("utf-8", "replace")
+    return re.sub(r" @ 0x[0-9a-f]+", "", content).replace(f"file:{path}", "the file").strip()
