@@ -39,8 +39,8 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e '.[demo]'
 	touch $@
 
-# vit-pytorch is an oracle for one test; its own dependencies (torchvision) are neither needed nor wanted
+# vit-pytorch and libauc are oracles for one test each; their own dependencies (torchvision) are neither needed nor wanted
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e '.[demo,dev]'
-	$(INSTALL) --no-deps vit-pytorch
+	$(INSTALL) --no-deps vit-pytorch libauc
 	touch $@

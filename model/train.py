@@ -1,4 +1,8 @@
-"""`python -m model.train --store stores/NAME.zarr`: a mel store becomes a trained encoder in `runs/NAME/`."""
+"""`python -m model.train --store stores/NAME.zarr`: a mel store becomes a trained encoder in `runs/NAME/`.
+
+On several GPUs or CPUs of a machine: `torchrun --nproc-per-node N -m model.train --store stores/NAME.zarr`; a run may
+go on with another N.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,20 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from model.encoder.config import PRESETS, preset
-from model.training import checkpoint
-from model.training.config import TrainConfig, fastest_device, fastest_precision
+from model.objectives.config import PRESETS as OBJECTIVES
+from model.objectives.config import ObjectiveConfig
+from model.objectives.config import preset as preset_objective
+from model.training import checkpoint, ranks
+from model.training.config import OPTIMIZERS, TrainConfig, fastest_device, fastest_precision
+from model.training.learner import Autoencoder
 from model.training.loop import Pace, Run, require_same
+from model.training.reconstructions import draw
 from model.training.stream import ResidentClips, WindowStream
 from stores import locations
 from stores.commit import write_json
@@ -23,7 +35,9 @@ from stores.shards import ShardSet
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     options = _parser().parse_args(arguments)
-    return exit_status(lambda: _train(options))
+    device = fastest_device()
+    with ranks.joined(device):
+        return exit_status(lambda: _train(options, device))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,9 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=100_000, help="steps of the run (100000)")
     parser.add_argument("--masking-ratio", type=float, default=0.9, help="share of patches hidden, 0 to 1 (0.9)")
     parser.add_argument("--projection-width", type=int, default=128, help="of the head that the loss sees (128)")
-    parser.add_argument("--temperature", type=float, default=0.1, help="of InfoNCE (0.1)")
-    parser.add_argument("--learning-rate", type=float, default=3e-4, help="Adam's (3e-4)")
-    parser.add_argument("--weight-decay", type=float, default=1e-5, help="Adam's L2 term (1e-5)")
+    _add_objective(parser)
+    parser.add_argument("--optimizer", default="adam", choices=OPTIMIZERS, help="(adam)")
+    parser.add_argument("--learning-rate", type=float, default=3e-4, help="the optimizer's (3e-4)")
+    parser.add_argument("--weight-decay", type=float, default=1e-5, help="L2 of adam and sgd, decay of others (1e-5)")
     parser.add_argument("--warmup-steps", type=int, default=0, help="steps of linear rise (0)")
     parser.add_argument(
         "--schedule", default="constant", choices=("constant", "cosine"), help="after warm-up (constant)"
@@ -49,47 +64,74 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train(options: argparse.Namespace) -> None:
+def _add_objective(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("objective", "Numbers that are not given are those of the preset.")
+    group.add_argument("--objective", default="infonce", choices=sorted(OBJECTIVES), help="preset (infonce)")
+    group.add_argument("--temperature", type=float, help="at the start, if it is learned (0.1)")
+    group.add_argument("--gamma", type=float, help="inner learning rate, at its lowest, 0 to 1")
+    group.add_argument("--gamma-decay-epochs", type=int, help="of its cosine (half of the run's)")
+    group.add_argument("--rho", type=float, help="nats that sharpen or soften learned temperatures")
+    group.add_argument("--temperature-learning-rate", type=float, help="of their logarithms")
+
+
+def _train(options: argparse.Namespace, device: torch.device) -> None:
     shards = _shards(options.store)
     config = _config(options, shards)
     folder = locations.run(options.name or f"{options.store.stem}-{options.preset}")
     if (folder / checkpoint.FINISHED).is_file():
         require_same(checkpoint.load(folder / checkpoint.FINISHED).config, config, folder)
-        print(f"{folder}: finished already")
+        _tell(f"{folder}: finished already")
         return
-    run = _open_run(folder, config, shards)
+    ranks.part_of(config.batch)  # refuses what ranks cannot share, before a folder is made
+    run = _open_run(folder, config, shards, device)
     clips = ResidentClips.load(shards)
     stream = WindowStream(clips, config.batch, config.encoder.window_frames, config.seed)
-    print(f"{folder}: {config.steps} steps of {config.batch} clips, {stream.order.steps_per_epoch} steps an epoch")
+    _tell(f"{folder}: {config.steps} steps of {config.batch} clips, {stream.order.steps_per_epoch} steps an epoch")
     finished = run.train(stream, Pace(options.log_every, options.checkpoint_every))
-    print(f"{finished}: finished after {run.step} steps")
+    if isinstance(run.learner, Autoencoder) and ranks.writes():
+        draw(folder / "reconstructions.png", run.learner, config, shards.quantizer, stream.batch(0))
+    _tell(f"{finished}: finished after {run.step} steps")
+
+
+def _tell(line: str) -> None:
+    if ranks.writes():
+        print(line)
 
 
 def _shards(store: Path) -> ShardSet:
-    """The shards of `store` as it is now; made by the stage that makes them, in a process of its own, if need be."""
+    """The shards of `store` as it is now; the rank that writes makes them if need be, while the others wait."""
+    if ranks.writes():
+        _make_shards(store)
+    ranks.wait()
+    return ShardSet.open(locations.shards(store))
+
+
+def _make_shards(store: Path) -> None:
+    """By the stage that makes them, in a process of its own, unless they are there."""
     wanted, folder = MelStore.open(store).digest(), locations.shards(store)
     try:
-        shards = ShardSet.open(folder)
-        if shards.store_digest == wanted:
-            return shards
+        if ShardSet.open(folder).store_digest == wanted:
+            return
         print(f"{folder}: {store} has changed since they were made; making them again", flush=True)
     except (MissingArtefact, CorruptArtefact) as error:
         print(f"{error}; doing so", flush=True)
     made = subprocess.run([sys.executable, "-m", "pipeline.shard", str(store)], check=False)
     if made.returncode:
         raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {made.returncode}")
-    return ShardSet.open(folder)
 
 
 def _config(options: argparse.Namespace, shards: ShardSet) -> TrainConfig:
     return TrainConfig(
         encoder=preset(options.preset),
         shards=shards.store_digest,
+        mel=shards.mel_settings,
+        samples=shards.store_clips,
+        objective=_objective(options, shards),
         batch=options.batch,
         steps=options.steps,
         masking_ratio=options.masking_ratio,
         projection_width=options.projection_width,
-        temperature=options.temperature,
+        optimizer=options.optimizer,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,
         warmup_steps=options.warmup_steps,
@@ -99,11 +141,21 @@ def _config(options: argparse.Namespace, shards: ShardSet) -> TrainConfig:
     )
 
 
-def _open_run(folder: Path, config: TrainConfig, shards: ShardSet) -> Run:
+def _objective(options: argparse.Namespace, shards: ShardSet) -> ObjectiveConfig:
+    """The preset with what was given instead; the cosine of gamma takes half of the run, as FastCLIP advises."""
+    chosen = preset_objective(options.objective)
+    if chosen.gamma_schedule == "cosine":
+        epochs = options.steps // max(1, shards.clips // max(1, options.batch))
+        chosen = replace(chosen, gamma_decay_epochs=max(1, epochs // 2))
+    numbers = ("temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate")
+    return replace(chosen, **{name: getattr(options, name) for name in numbers if getattr(options, name) is not None})
+
+
+def _open_run(folder: Path, config: TrainConfig, shards: ShardSet, device: torch.device) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, config, shards.quantizer, fastest_device())
-    settings = {"mel_spec": shards.spec.to_dict(), "quantizer": shards.quantizer.to_dict()}
-    write_json(folder / "config.json", {**config.to_dict(), **settings, "store": shards.folder.stem})
+    run = Run(folder, config, shards.quantizer, device)
+    if ranks.writes():
+        write_json(folder / "config.json", {**config.to_dict(), "store": shards.folder.stem})
     return run
 
 

@@ -70,7 +70,16 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet:
         for number, records in enumerate(plan_shards(chosen, plan)):
             path = folder / f"{folder.stem}-{number:06d}.tar"
             facts.append(write_shard(path, list(_records(store, records, bar))))
-    shards = ShardSet(folder, tuple(facts), left_out, store.digest(), len(store), store.spec, _shard_quantizer(store))
+    shards = ShardSet(
+        folder,
+        tuple(facts),
+        left_out,
+        store_digest=store.digest(),
+        store_clips=len(store),
+        spec=store.spec,
+        quantizer=_shard_quantizer(store),
+        preprocessing=store.attributes["preprocessing"],
+    )
     shards.write_index()
     return shards
 

@@ -16,7 +16,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _INDEX = "index.json"
 
 
@@ -87,6 +87,14 @@ class ShardSet:
     """What the mel is."""
     quantizer: Quantizer
     """What the codes mean."""
+    preprocessing: Mapping[str, Any]
+    """How the recordings were decoded and resampled."""
+
+    @property
+    def mel_settings(self) -> dict[str, Any]:
+        """How the recordings became what is here: `mel_spec`, `quantizer`, `preprocessing`, as JSON values."""
+        spec, quantizer = self.spec.to_dict(), self.quantizer.to_dict()
+        return {"mel_spec": spec, "quantizer": quantizer, "preprocessing": dict(self.preprocessing)}
 
     @property
     def clips(self) -> int:
@@ -106,9 +114,8 @@ class ShardSet:
     def write_index(self) -> None:
         """Make the set visible: without its index a folder of tars is not a shard set."""
         shards = [asdict(shard) for shard in self.shards]
-        settings = {"mel_spec": self.spec.to_dict(), "quantizer": self.quantizer.to_dict()}
         store = {"digest": self.store_digest, "clips": self.store_clips}
-        content = {"format_version": FORMAT_VERSION, "store": store, **settings, "left_out": self.left_out}
+        content = {"format_version": FORMAT_VERSION, "store": store, **self.mel_settings, "left_out": self.left_out}
         write_json(self.folder / _INDEX, {**content, "shards": shards})
 
     @classmethod
@@ -147,6 +154,7 @@ class ShardSet:
             store_clips=index["store"]["clips"],
             spec=MelSpec.from_dict(index["mel_spec"]),
             quantizer=Quantizer.from_dict(index["quantizer"]),
+            preprocessing=dict(index["preprocessing"]),
         )
 
 

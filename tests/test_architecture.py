@@ -291,7 +291,7 @@ PUBLIC_NAMES = {
         "exit_status"
     ),
     "stores.features": "FORMAT_VERSION FeatureStore",
-    "stores.fingerprint": "digest",
+    "stores.fingerprint": "digest other_settings",
     "stores.labels": "SEPARATOR join_tags split_tags",
     "stores.locations": ("REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards"),
     "stores.manifest": (

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from stores.fingerprint import digest
+from stores.errors import FingerprintMismatch
+from stores.fingerprint import digest, other_settings
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -27,3 +28,27 @@ def test_it_is_sixteen_hex_digits_that_never_change():
 def test_what_is_no_json_has_no_digest(bad):
     with pytest.raises((TypeError, ValueError)):
         digest({"a": bad})
+
+
+MEL = {"mel_spec": {"n_mels": 128}, "quantizer": {"kind": "a"}, "preprocessing": {"decoders": ["x 1"]}}
+
+
+def test_the_same_mel_differs_in_nothing():
+    assert other_settings(MEL, {**MEL, "format_version": 9}) == []
+
+
+def test_another_decoder_or_quantiser_is_told():
+    here = {**MEL, "quantizer": {"kind": "b"}, "preprocessing": {"decoders": ["x 2"]}}
+    assert other_settings(MEL, here) == [
+        "quantizer: then {'kind': 'a'}, now {'kind': 'b'}",
+        "preprocessing: then {'decoders': ['x 1']}, now {'decoders': ['x 2']}",
+    ]
+
+
+def test_another_definition_of_the_mel_is_refused():
+    with pytest.raises(FingerprintMismatch, match=r"made with mel \{'n_mels': 128\}, here is \{'n_mels': 64\}"):
+        other_settings(MEL, {**MEL, "mel_spec": {"n_mels": 64}})
+
+
+def test_what_is_unknown_differs_in_nothing():
+    assert other_settings({}, MEL) == []

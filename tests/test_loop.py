@@ -11,13 +11,16 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
+from model.objectives.config import PRESETS
 from model.training import checkpoint
+from model.training.config import OPTIMIZERS
 from model.training.loop import Diverged, Pace, Run, require_same
 from stores.errors import InvalidInput
 from stores.quantize import Quantizer
 
 CPU = torch.device("cpu")
 OFTEN = Pace(log_every=1, checkpoint_every=2)
+SELDOM = Pace(log_every=4, checkpoint_every=4)
 TIMINGS = {"data_wait_share", "windows_per_second"}
 # 14 clips in batches of 4 are 3 steps an epoch: 3 is a boundary, 4 and 5 are not, and 4 is a checkpoint's step anyway
 PLACES = pytest.mark.parametrize("steps_done", [3, 4, 5])
@@ -82,6 +85,41 @@ def test_a_run_stopped_by_ctrl_c_goes_on_to_the_same_end(tmp_path, steps_done, p
     assert _run(tmp_path / "parts", config).step == steps_done
     _train(tmp_path / "parts", config)
     _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", [*PRESETS])
+def test_a_run_of_any_objective_goes_on_to_the_same_end(tmp_path, name):
+    config = tiny.train_config(objective=tiny.objective_config(name, gamma_decay_epochs=2))
+    _train(tmp_path / "whole", config, SELDOM)
+    _break_off(tmp_path / "parts", config, 5, lambda: 1 / 0, ZeroDivisionError, SELDOM)
+    assert _run(tmp_path / "parts", config).step == 4
+    _train(tmp_path / "parts", config, SELDOM)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_run_with_any_optimizer_goes_on_to_the_same_end(tmp_path, optimizer):
+    config = tiny.train_config(optimizer=optimizer)
+    _train(tmp_path / "whole", config, SELDOM)
+    _break_off(tmp_path / "parts", config, 5, lambda: 1 / 0, ZeroDivisionError, SELDOM)
+    _train(tmp_path / "parts", config, SELDOM)
+    _assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_metrics_tell_gamma_and_temperature_of_a_global_loss(tmp_path):
+    config = tiny.train_config(objective=tiny.objective_config("fastclip-v3", gamma_decay_epochs=2))
+    _train(tmp_path / "run", config, Pace(log_every=1, checkpoint_every=8))
+    lines = _metrics(tmp_path / "run")  # three steps an epoch
+    assert [line["gamma"] for line in lines] == pytest.approx([1.0] * 3 + [0.6] * 3 + [0.2] * 2)
+    assert lines[0]["temperature"] != 0.1
+    assert len({line["temperature"] for line in lines}) == 8
+
+
+def test_metrics_of_mae_tell_no_geometry(tmp_path):
+    _train(tmp_path / "run", tiny.train_config(objective=tiny.objective_config("mae")), SELDOM)
+    lines = _metrics(tmp_path / "run")
+    assert {"loss", "step"} <= set(lines[0])
+    assert not {"alignment", "uniformity", "temperature"} & set(lines[0])
 
 
 @PLACES
@@ -162,6 +200,8 @@ def test_the_loss_falls_on_clips_that_can_be_told_apart(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
+        ({"objective": tiny.objective_config(temperature=0.2)}, "temperature: 0.1 before, 0.2 now$"),
+        ({"samples": 99}, "samples: 140 before, 99 now"),
         ({"learning_rate": 1e-2}, "learning_rate: 0.001 before, 0.01 now"),
         ({"shards": "other"}, "shards: 'made' before, 'other' now"),
         ({"steps": 9, "seed": 4}, r"steps: 8 before, 9 now\nseed: 3 before, 4 now"),

@@ -1,4 +1,4 @@
-"""How the learning rate moves, and what Adam does with the decay term."""
+"""How the learning rate moves, what each optimizer does in a step, and that its state comes back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tiny
 import torch
 
 from model.training import optimizer
+from model.training.config import OPTIMIZERS
 from model.training.learner import Learner
 
 
@@ -45,8 +46,8 @@ def test_a_warm_up_as_long_as_the_run_or_longer_only_rises():
     assert _rates(schedule="cosine", warmup_steps=16)[-1] == 0.5
 
 
-def _one_step(weight_decay, gradient):
-    config = tiny.train_config(weight_decay=weight_decay, learning_rate=0.1)
+def _one_step(weight_decay, gradient, **changed):
+    config = tiny.train_config(weight_decay=weight_decay, learning_rate=0.1, **changed)
     learner = Learner(config)
     adam = optimizer.build(learner, config)
     before = learner.linear_head.weight.detach().clone()
@@ -73,3 +74,55 @@ def test_all_weights_are_trained():
     learner = Learner(config)
     groups = optimizer.build(learner, config).param_groups
     assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in learner.parameters()}
+
+
+# the update of a first step, gradient 3, rate 0.1, weights w: what the papers' formulas give
+FIRST_STEP = {
+    "adam": lambda w: torch.full_like(w, -0.1),
+    "adamw": lambda w: torch.full_like(w, -0.1),
+    # without bias correction m / sqrt(v) is 0.1 / sqrt(0.001) = 3.16 everywhere; its norm is scaled to the weights'
+    "lamb": lambda w: torch.full_like(w, -0.1) * w.norm() / w.numel() ** 0.5,
+    "lion": lambda w: torch.full_like(w, -0.1),
+    "sgd": lambda w: torch.full_like(w, -0.3),
+}
+
+
+def test_there_is_a_formula_for_each():
+    assert set(FIRST_STEP) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_first_step_is_that_of_the_paper(name):
+    before, after = _one_step(0.0, 3.0, optimizer=name)
+    torch.testing.assert_close(after - before, FIRST_STEP[name](before), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb", "lion"])
+def test_decay_is_taken_off_the_weights_by_the_others(name):
+    before, after = _one_step(0.5, 0.0, optimizer=name)
+    torch.testing.assert_close(after, before * (1 - 0.1 * 0.5))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_moments_and_steps_that_are_put_back_give_the_same_next_step(name):
+    config = tiny.train_config(optimizer=name, weight_decay=0.01)
+    whole, resumed = Learner(config), Learner(config)
+    ours, theirs = optimizer.build(whole, config), optimizer.build(resumed, config)
+    generator = torch.Generator().manual_seed(0)
+
+    def step(learner, steps_of):
+        for weight, gradient in zip(learner.parameters(), steps_of, strict=True):
+            weight.grad = gradient.clone()
+
+    for _ in range(3):
+        step(whole, [torch.randn(weight.shape, generator=generator) for weight in whole.parameters()])
+        ours.step()
+    resumed.load_state_dict(whole.state_dict())
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        theirs.state[other] = {moment: ours.state[one][moment].clone() for moment in optimizer.MOMENTS[type(ours)]}
+    optimizer.set_steps(theirs, 3)
+    gradients = [torch.randn(weight.shape, generator=generator) for weight in whole.parameters()]
+    step(whole, gradients), step(resumed, gradients)
+    ours.step(), theirs.step()
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -14,7 +14,7 @@ from model.inference import representation
 from model.inference.baselines import mean_log_mel
 from model.inference.embedding import Embedding
 from model.inference.representation import BASELINES, Representation
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import FingerprintMismatch, InvalidInput, MissingArtefact
 from stores.features import FeatureStore
 
 
@@ -143,3 +143,24 @@ def test_a_baseline_that_nobody_knows_is_refused(encoder):
 def test_without_a_checkpoint_there_is_no_representation(tmp_path):
     with pytest.raises(MissingArtefact, match="no checkpoint at"):
         representation.of_checkpoint(tmp_path / "none.safetensors")
+
+
+def _heard(store, **changed):
+    return Representation("x", {}, Counted(), {**store.value_settings(), **changed})
+
+
+def test_an_encoder_that_heard_the_same_mel_is_not_remarked_on(store, tmp_path, capsys):
+    _heard(store).extract(store, tmp_path / "f.zarr")
+    assert capsys.readouterr().err == ""
+
+
+def test_an_encoder_that_heard_another_decoder_is_told_and_used(store, tmp_path, capsys):
+    _heard(store, preprocessing={"decoder": "other 1.0"}).extract(store, tmp_path / "f.zarr")
+    assert "note: x heard other mel" in capsys.readouterr().err
+    assert FeatureStore.read(tmp_path / "f.zarr").provenance["mel"] == store.value_settings()
+
+
+def test_an_encoder_that_heard_another_mel_is_refused(store, tmp_path):
+    other = {**store.spec.to_dict(), "hop_samples": 160}
+    with pytest.raises(FingerprintMismatch, match="ingest the recordings again"):
+        _heard(store, mel_spec=other).extract(store, tmp_path / "f.zarr")

@@ -28,7 +28,7 @@ def _write_set(folder, shards=2):
         write_shard(folder / f"made-{n:06d}.tar", [_record([100, 200], 4 * n, n), _record([50, 96], 4 * n + 2, n + 10)])
         for n in range(shards)
     ]
-    made = ShardSet(folder, tuple(facts), {"split test": 3}, "digest", 11, MelSpec(), Quantizer())
+    made = ShardSet(folder, tuple(facts), {"split test": 3}, "digest", 11, MelSpec(), Quantizer(), {"downmix": "mean"})
     made.write_index()
     return made
 

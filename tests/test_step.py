@@ -13,8 +13,7 @@ from model.encoder.input_scale import scale_input
 from model.encoder.patches import gather_patches_frame_major, patchify
 from model.objectives.infonce import infonce
 from model.training import step as step_module
-from model.training.learner import Learner
-from model.training.step import TrainingStep
+from model.training.learner import Autoencoder, Learner
 from stores.quantize import Quantizer
 
 PATCHES = pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
@@ -43,7 +42,7 @@ def _plain_losses(learner, config, batch, masks):
         kept = torch.stack([tokens[i, visible[i]] for i in range(len(tokens))])
         projected = learner.linear_head(learner.encoder.transformer(kept).mean(dim=1))
         half = len(projected) // 2
-        losses.append(infonce(projected[:half], projected[half:], config.temperature))
+        losses.append(infonce(projected[:half], projected[half:], config.objective.temperature))
     return losses
 
 
@@ -53,7 +52,7 @@ def test_loss_and_gradients_are_those_of_the_plain_step(patches, scale, drawn):
     config = tiny.train_config(encoder=tiny.encoder_config(patches, input_scale=scale))
     learner, batch = Learner(config), tiny.batch()
     plain = copy.deepcopy(learner)
-    result = TrainingStep(learner, config, Quantizer()).backward(batch, 5)
+    result = tiny.training_step(config, learner).backward(batch, 5)
     loss = torch.stack(_plain_losses(plain, config, batch, drawn)).mean()
     loss.backward()
     assert result.loss.item() == pytest.approx(loss.item(), abs=1e-5)
@@ -65,8 +64,8 @@ def test_loss_and_gradients_are_those_of_the_plain_step(patches, scale, drawn):
 def test_bfloat16_is_close_and_keeps_weights_and_gradients_in_float32(patches):
     full, half = tiny.train_config(patches), tiny.train_config(patches, precision="bf16")
     exact, rounded, batch = Learner(full), Learner(half), tiny.batch(16)
-    loss = TrainingStep(exact, full, Quantizer()).backward(batch, 0).loss
-    result = TrainingStep(rounded, half, Quantizer()).backward(batch, 0)
+    loss = tiny.training_step(full, exact).backward(batch, 0).loss
+    result = tiny.training_step(half, rounded).backward(batch, 0)
     assert result.loss.dtype == torch.float32
     assert result.loss.item() == pytest.approx(loss.item(), rel=0.02)
     ours, theirs = (torch.cat([p.grad.flatten() for p in one.parameters()]) for one in (rounded, exact))
@@ -81,7 +80,7 @@ def test_masks_are_a_function_of_seed_and_step(patches, drawn):
     def masks(seed, step):
         drawn.clear()
         changed = tiny.train_config(patches, seed=seed)
-        TrainingStep(Learner(config), changed, Quantizer()).backward(batch, step)
+        tiny.training_step(changed, Learner(config)).backward(batch, step)
         return torch.cat(drawn)
 
     first = masks(3, 7)
@@ -94,7 +93,7 @@ def test_masks_are_a_function_of_seed_and_step(patches, drawn):
 
 def test_the_two_views_and_the_two_kinds_are_masked_differently(drawn):
     config = tiny.train_config("hybrid")
-    TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(32), 0)
+    tiny.training_step(config).backward(tiny.batch(32), 0)
     square, vertical = drawn
     assert not torch.equal(square, vertical)
     assert not torch.equal(square[:32], square[32:])
@@ -103,7 +102,7 @@ def test_the_two_views_and_the_two_kinds_are_masked_differently(drawn):
 def test_hybrid_takes_the_mean_of_the_losses_of_its_kinds(drawn):
     config, batch = tiny.train_config("hybrid"), tiny.batch()
     learner = Learner(config)
-    loss = TrainingStep(learner, config, Quantizer()).backward(batch, 0).loss
+    loss = tiny.training_step(config, learner).backward(batch, 0).loss
     square, vertical = (one.item() for one in _plain_losses(learner, config, batch, drawn))
     assert square != pytest.approx(vertical, abs=1e-4)
     assert loss.item() == pytest.approx((square + vertical) / 2, abs=1e-5)
@@ -112,7 +111,7 @@ def test_hybrid_takes_the_mean_of_the_losses_of_its_kinds(drawn):
 def test_gradients_are_added_to_those_that_are_there():
     config, batch = tiny.train_config(), tiny.batch()
     learner = Learner(config)
-    step = TrainingStep(learner, config, Quantizer())
+    step = tiny.training_step(config, learner)
     step.backward(batch, 0)
     once = [parameter.grad.clone() for parameter in learner.parameters()]
     step.backward(batch, 0)
@@ -124,12 +123,42 @@ def test_the_masking_ratio_decides_how_many_patches_are_seen(drawn):
     for ratio, kept in ((0.9, 5), (0.75, 12), (0.0, 48)):
         drawn.clear()
         config = tiny.train_config(masking_ratio=ratio)
-        TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(), 0)
+        tiny.training_step(config).backward(tiny.batch(), 0)
         assert drawn[0].shape == (8, kept)
 
 
 def test_projections_of_the_views_come_back_without_gradient():
     config = tiny.train_config("hybrid")
-    result = TrainingStep(Learner(config), config, Quantizer()).backward(tiny.batch(), 0)
-    assert result.first.shape == result.second.shape == (4, config.projection_width)
-    assert not any(one.requires_grad for one in (result.loss, result.first, result.second))
+    result = tiny.training_step(config).backward(tiny.batch(), 0)
+    assert [one.shape for one in result.pair] == 2 * [(4, config.projection_width)]
+    assert not any(one.requires_grad for one in (result.loss, *result.pair))
+
+
+def test_hybrid_remembers_each_kind_of_patch_by_itself(drawn):
+    config = tiny.train_config("hybrid", objective=tiny.objective_config("sogclr"))
+    step, batch = tiny.training_step(config), tiny.batch()
+    step.backward(batch, 0)
+    square, vertical = step.objective.log_u[:, :4]
+    assert square.isfinite().all()
+    assert vertical.isfinite().all()
+    assert not torch.allclose(square, vertical)
+
+
+@PATCHES
+def test_mae_is_the_error_of_painting_hidden_patches_and_reaches_all_weights(patches, drawn):
+    config = tiny.train_config(patches, objective=tiny.objective_config("mae"), masking_ratio=0.75)
+    learner, batch = Autoencoder(config), tiny.batch()
+    result = tiny.training_step(config, learner).backward(batch, 0)
+    power = torch.tensor(Quantizer().decode(batch.windows.numpy())).transpose(1, 2)
+    errors = []
+    for kind, visible in zip(config.encoder.patch_kinds, drawn[: len(config.encoder.patch_kinds)], strict=True):
+        cells = patchify(power, PATCH_SHAPES[kind])
+        scaled = patchify(scale_input(power, config.encoder.input_scale), PATCH_SHAPES[kind])
+        seen = torch.stack([scaled[i, visible[i]] for i in range(len(scaled))])
+        painted = learner({kind: (seen, visible)})[kind]
+        hidden = [sorted(set(range(48)) - set(row.tolist())) for row in visible]
+        there = torch.stack([cells[i, hidden[i]] for i in range(len(cells))]).log1p()
+        errors.append((torch.stack([painted[i, hidden[i]] for i in range(len(cells))]) - there).square().mean())
+    assert result.loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
+    assert result.pair is None
+    assert all(weight.grad is not None and weight.grad.any() for weight in learner.parameters())

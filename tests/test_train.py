@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 import model
 from model import train
@@ -21,6 +25,7 @@ from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
 STORE = "stores/made.zarr"
+REAL_RUN = subprocess.run
 LENGTHS = [100, 96, 120, 300, 97, 0, 130, 110]
 
 
@@ -73,12 +78,8 @@ def test_the_runs_settings_are_written_down_with_what_the_codes_mean(workplace, 
     written = json.loads((workplace / "runs" / "run" / "config.json").read_text())
     store = MelStore.open(STORE)
     config = checkpoint.load(workplace / "runs" / "run" / checkpoint.FINISHED).config
-    assert written == {
-        **config.to_dict(),
-        "mel_spec": store.spec.to_dict(),
-        "quantizer": store.quantizer.to_dict(),
-        "store": "made",
-    }
+    assert written == {**config.to_dict(), "store": "made"}
+    assert config.mel == {key: store.attributes[key] for key in ("mel_spec", "quantizer", "preprocessing")}
     assert (config.seed, config.masking_ratio, config.shards) == (5, 0.5, store.digest())
 
 
@@ -90,6 +91,45 @@ def test_a_finished_run_says_so_and_is_left_alone(workplace, sharded_here, capsy
     assert capsys.readouterr().out == "runs/run: finished already\n"
     assert {path: path.stat().st_mtime_ns for path in (workplace / "runs").rglob("*")} == before
     assert sharded_here == [STORE]
+
+
+def test_an_objective_and_its_numbers_are_chosen_by_flags(workplace, sharded_here):
+    assert _train("--objective", "fastclip-v2", "--rho", "0.4", "--steps", "8", "--optimizer", "lamb") == 0
+    config = checkpoint.load(workplace / "runs" / "run" / checkpoint.FINISHED).config
+    objective = config.objective
+    assert (objective.name, objective.rho, objective.gamma, config.optimizer) == ("fastclip-v2", 0.4, 0.2, "lamb")
+    assert objective.gamma_decay_epochs == 4  # half of 8 epochs of one step
+    assert config.samples == len(LENGTHS)
+
+
+def test_a_masked_autoencoder_leaves_a_picture_and_an_encoder(workplace, sharded_here):
+    assert _train("--objective", "mae") == 0
+    assert (workplace / "runs" / "run" / "reconstructions.png").stat().st_size > 1000
+    assert model.load_encoder("runs/run/encoder.safetensors")(torch.zeros(1, 128, 96)).shape == (1, 32)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_what_one_process_trains_and_either_goes_on_where_the_other_stopped(workplace, sharded_here):
+    flags = ["--store", STORE, "--preset", "tiny", "--batch", "4", "--steps", "4", "--checkpoint-every", "2"]
+    flags += ["--objective", "isogclr", "--optimizer", "sgd", "--precision", "fp32", "--projection-width", "8"]
+    assert train.main([*flags, "--name", "alone"]) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "model.train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(train.__file__).parents[1])}
+    done = REAL_RUN([*torchrun, *flags, "--name", "two"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished after 4 steps") == 1
+    again = workplace / "runs" / "again"
+    shutil.copytree(workplace / "runs" / "two", again)
+    for name in (checkpoint.FINISHED, "checkpoint-00000004.safetensors"):
+        (again / name).unlink()
+    assert train.main([*flags, "--name", "again"]) == 0
+    alone, two, again = (
+        load_file(workplace / "runs" / name / "checkpoint-00000004.safetensors") for name in ("alone", "two", "again")
+    )
+    assert alone["objective.log_u"].isfinite().any()
+    for name, expected in alone.items():
+        for other in (two, again):
+            torch.testing.assert_close(other[name], expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("state", ["finished", "unfinished"])

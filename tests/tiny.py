@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from model.encoder.config import EncoderConfig
+from model.objectives import objective
+from model.objectives.config import preset
 from model.training import checkpoint
 from model.training.config import TrainConfig
-from model.training.learner import Learner
+from model.training.learner import Learner, build
+from model.training.step import TrainingStep
 from model.training.stream import Batch, ResidentClips, WindowStream
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
+from stores.quantize import Quantizer
 
 LENGTHS = [96, 97, 120, 150, 200, 96, 300, 110, 101, 99, 130, 140, 180, 105]
 
@@ -23,7 +29,19 @@ def encoder_config(patches="vertical", **changed):
 
 def train_config(patches="vertical", **changed):
     few = {"batch": 4, "steps": 8, "projection_width": 16, "learning_rate": 1e-3, "seed": 3}
-    return TrainConfig(**{"encoder": encoder_config(patches), "shards": "made", **few, **changed})
+    facts = {"encoder": encoder_config(patches), "shards": "made", "samples": 10 * len(LENGTHS)}
+    return TrainConfig(**{**facts, **few, **changed})
+
+
+def objective_config(name="infonce", **changed):
+    return replace(preset(name), **changed)
+
+
+def training_step(config, learner=None):
+    """The step of a run that has not begun, and what it moves."""
+    learner = learner or build(config)
+    made = objective.build(config.objective, len(config.encoder.patch_kinds), config.samples)
+    return TrainingStep(learner, made, config, Quantizer())
 
 
 def resident(lengths, seed=0):

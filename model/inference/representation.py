@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,9 @@ from model.inference.embedding import Embedding
 from model.training import checkpoint
 from model.training.config import fastest_device, fastest_precision
 from model.training.learner import Learner
-from stores import locations
+from stores import fingerprint, locations
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 from stores.features import FeatureStore
-from stores.fingerprint import digest
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
@@ -36,6 +36,8 @@ class Representation:
     """All that can change a value, JSON."""
     features: Features
     """From a store and its rows to `[clips, D]`."""
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    """How the recordings that the encoder heard became mel; empty where nothing was heard."""
 
     def path(self, dataset: str) -> Path:
         """Where its features of `dataset` lie."""
@@ -46,8 +48,11 @@ class Representation:
 
         Raises:
             InvalidInput: the store has no clip with a mel.
+            FingerprintMismatch: its mel is not what the encoder heard; another decoder or quantiser is only told.
         """
         provenance = self.provenance(store)
+        for difference in fingerprint.other_settings(self.trained_on, store.value_settings()):
+            print(f"note: {self.name} heard other mel than {store.path} holds: {difference}", file=sys.stderr)
         try:
             existing = FeatureStore.read(path)
             if existing.provenance.get("digest") == provenance["digest"]:
@@ -63,9 +68,9 @@ class Representation:
 
     def provenance(self, store: MelStore) -> dict[str, Any]:
         """What the features are made of, and its digest."""
-        source = {"store": store.path.stem, "store_digest": store.digest(), "mel_spec": store.spec.to_dict()}
+        source = {"store": store.path.stem, "store_digest": store.digest(), "mel": store.value_settings()}
         facts = {"representation": self.name, **source, **self.settings}
-        return {**facts, "digest": digest(facts)}
+        return {**facts, "digest": fingerprint.digest(facts)}
 
 
 def of_checkpoint(path: Path) -> Representation:
@@ -79,7 +84,8 @@ def of_checkpoint(path: Path) -> Representation:
     embedding = Embedding(precision=fastest_precision())
     settings = _settings(embedding, {"run": loaded.config.to_dict(), "step": loaded.step})
     encoder = loaded.build_encoder().to(fastest_device())
-    return Representation(name, settings, lambda store, rows: embedding.embed(encoder, store, rows))
+    heard = loaded.config.mel
+    return Representation(name, settings, lambda store, rows: embedding.embed(encoder, store, rows), heard)
 
 
 def baseline(name: str, path: Path) -> Representation:

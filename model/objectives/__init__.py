@@ -1,1 +1,1 @@
-"""What training minimises (`infonce`), and the geometry that tells whether it worked (`geometry`)."""
+"""What training minimises, between ranks or on one, and the geometry that tells whether it worked."""

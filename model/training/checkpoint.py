@@ -3,7 +3,7 @@
 runs/NAME/
   config.json                    the run's resolved settings
   metrics.jsonl                  one line per logged step
-  checkpoint-00000800.safetensors   encoder and optimizer after 800 steps; the last two are kept
+  checkpoint-00000800.safetensors   weights, optimizer and objective after 800 steps; the last two are kept
   encoder.safetensors            the finished encoder; its presence says that the run is finished
 """
 
@@ -15,21 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
-from model.training.learner import Learner
+from model.training.optimizer import MOMENTS, set_steps
 from stores import locations
 from stores.commit import committed
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
 
 FORMAT = "myna-1"
 KEPT = 2
-MOMENTS = ("exp_avg", "exp_avg_sq")
 FINISHED = "encoder.safetensors"
 
 
@@ -38,7 +37,8 @@ class Checkpoint:
     """What a file holds."""
 
     tensors: dict[str, Tensor]
-    """`encoder.NAME`, `linear_head.NAME`; for training also `optimizer.exp_avg.…` and `optimizer.exp_avg_sq.…`."""
+    """`encoder.NAME`, `linear_head.NAME` or `decoder.NAME`; for training also `optimizer.MOMENT.NAME`, and
+    `objective.NAME` where it remembers clips."""
     config: TrainConfig
     """The run's settings."""
     step: int
@@ -55,13 +55,24 @@ class Checkpoint:
         return encoder.eval()
 
 
-def save(path: Path, learner: Learner, optimizer: torch.optim.Adam | None, config: TrainConfig, step: int) -> None:
-    """Write the learner, and the optimizer's state if given, atomically."""
+@dataclass(frozen=True)
+class Progress:
+    """What changes while a run trains, besides the weights."""
+
+    optimizer: Optimizer
+    """With a moment or more for each weight."""
+    objective: nn.Module
+    """With what it remembers of clips, if anything."""
+
+
+def save(path: Path, learner: nn.Module, progress: Progress | None, config: TrainConfig, step: int) -> None:
+    """Write the learner, and the progress if given, atomically."""
     tensors = dict(learner.state_dict())
-    if optimizer is not None:
-        for name, parameter in learner.named_parameters():
-            for moment in MOMENTS:
-                tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment]
+    if progress is not None:
+        for name, weight in learner.named_parameters():
+            for moment in MOMENTS[type(progress.optimizer)]:
+                tensors[f"optimizer.{moment}.{name}"] = progress.optimizer.state[weight][moment]
+        tensors |= {f"objective.{name}": tensor for name, tensor in progress.objective.state_dict().items()}
     header = {"format": FORMAT, "step": str(step), "config": json.dumps(config.to_dict())}
     with committed(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
@@ -102,17 +113,20 @@ def load_encoder(path: Path | str) -> Encoder:
     return load(Path(path)).build_encoder()
 
 
-def restore(checkpoint: Checkpoint, learner: Learner, optimizer: torch.optim.Adam) -> None:
-    """Put weights and moments back, bit for bit.
+def restore(checkpoint: Checkpoint, learner: nn.Module, progress: Progress) -> None:
+    """Put weights, moments and what is remembered of clips back, bit for bit.
 
     Raises:
         CorruptArtefact: if tensors are missing or do not fit.
     """
-    weights = {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith("optimizer.")}
-    _load(learner, weights)
-    for name, parameter in learner.named_parameters():
-        moments = {moment: _fitting(checkpoint, f"optimizer.{moment}.{name}", parameter) for moment in MOMENTS}
-        optimizer.state[parameter] = {"step": torch.tensor(float(checkpoint.step), device=parameter.device), **moments}
+    progressed = ("optimizer.", "objective.")
+    _load(learner, {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith(progressed)})
+    _load(progress.objective, _without_prefix(checkpoint.tensors, "objective."))
+    optimizer = progress.optimizer
+    for name, weight in learner.named_parameters():
+        moments = MOMENTS[type(optimizer)]
+        optimizer.state[weight] = {one: _fitting(checkpoint, f"optimizer.{one}.{name}", weight) for one in moments}
+    set_steps(optimizer, checkpoint.step)
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -158,4 +172,4 @@ def _load(module: nn.Module, state: Mapping[str, Any]) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CorruptArtefact(f"the checkpoint's weights do not fit: {error}") from error
+        raise CorruptArtefact(f"what the checkpoint holds does not fit: {error}") from error

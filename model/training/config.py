@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
 
 from model.encoder.config import EncoderConfig
 from model.encoder.masking import n_visible
+from model.objectives.config import ObjectiveConfig, preset
 from stores.errors import InvalidInput
 from stores.fingerprint import digest
 
 PRECISIONS = ("fp32", "bf16")
 SCHEDULES = ("constant", "cosine")
+OPTIMIZERS = ("adam", "adamw", "lamb", "lion", "sgd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +33,26 @@ class TrainConfig:
     """What is trained."""
     shards: str
     """Digest of the mel store that the shards were made from."""
+    mel: Mapping[str, Any] = field(default_factory=dict)
+    """How its recordings became mel: `mel_spec`, `quantizer`, `preprocessing`; empty where that is unknown."""
+    samples: int = 0
+    """Clips of that store, which objectives that remember clips need to know: every stable index is below it."""
+    objective: ObjectiveConfig = field(default_factory=lambda: preset("infonce"))
+    """What is minimised."""
     batch: int = 4_096
-    """Clips of a step; each gives two views."""
+    """Clips of a step, of all ranks together; each gives two views."""
     steps: int = 100_000
     """Steps of the whole run."""
     masking_ratio: float = 0.9
     """Share of patches that is hidden."""
     projection_width: int = 128
     """Width of the linear head that the loss sees; the public code's `linear_head`, dropped after training."""
-    temperature: float = 0.1
-    """Of InfoNCE."""
+    optimizer: str = "adam"
+    """Which one; see `model.training.optimizer`."""
     learning_rate: float = 3e-4
-    """Adam's, at its highest."""
+    """The optimizer's, at its highest."""
     weight_decay: float = 1e-5
-    """Adam's L2 term."""
+    """L2 term of adam and sgd; share of the weights, times the rate, that the others take off in a step."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0."""
     schedule: str = "constant"
@@ -57,21 +66,18 @@ class TrainConfig:
         if min(self.batch - 1, self.steps, self.projection_width) < 1 or self.warmup_steps < 0:
             sizes = f"batch {self.batch}, steps {self.steps}, head {self.projection_width}, warm-up {self.warmup_steps}"
             raise InvalidInput(f"{sizes}: need at least 2, 1, 1, 0")
-        if not (
-            0 < self.temperature < math.inf and 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
-        ):
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise InvalidInput(
-                f"temperature {self.temperature}, learning rate {self.learning_rate}, weight decay "
-                f"{self.weight_decay}: the first two must be positive, the third not negative, all finite"
+                f"learning rate {self.learning_rate}, weight decay {self.weight_decay}: the first must be positive, "
+                "the second not negative, both finite"
             )
         for patches in self.encoder.patch_counts.values():
             n_visible(patches, self.masking_ratio)  # refuses what cannot be masked
         if not 0 <= self.seed < 2**63:
             raise InvalidInput(f"seed is {self.seed}; give one from 0 to 2**63 - 1")
-        if self.precision not in PRECISIONS or self.schedule not in SCHEDULES:
-            raise InvalidInput(
-                f"precision {self.precision!r}, schedule {self.schedule!r}: use one of {PRECISIONS}, of {SCHEDULES}"
-            )
+        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in choices:
+                raise InvalidInput(f"{name} {getattr(self, name)!r}: use one of {choices}")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -84,10 +90,14 @@ class TrainConfig:
         Raises:
             InvalidInput: unknown or missing keys, which it names.
         """
-        names = {field.name for field in fields(cls)}
+        names = {one.name for one in fields(cls)}
         if set(values) != names:
             raise InvalidInput(f"training settings differ from this version's in {sorted(names ^ set(values))}")
-        return cls(**{**values, "encoder": EncoderConfig.from_dict(values["encoder"])})
+        nested = {
+            "encoder": EncoderConfig.from_dict(values["encoder"]),
+            "objective": ObjectiveConfig.from_dict(values["objective"]),
+        }
+        return cls(**{**values, **nested})
 
     def digest(self) -> str:
         """Fingerprint of the run's result."""
@@ -95,8 +105,10 @@ class TrainConfig:
 
 
 def fastest_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU if there is one (of several, the one that torchrun gives this process), else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def fastest_precision() -> str:

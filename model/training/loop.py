@@ -1,5 +1,7 @@
 """Steps from where the run stands to its end: measure, log, save; Ctrl-C ends the step, saves and stops.
 
+Of several ranks one logs and saves; all see Ctrl-C at the next line of metrics, where they wait for each other anyhow.
+
 Everything a step needs is a function of (config, step), so a run that was killed and goes on equals one that was not.
 """
 
@@ -14,11 +16,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from model.objectives import objective
 from model.objectives.geometry import alignment, uniformity
-from model.training import checkpoint, optimizer
+from model.training import checkpoint, learner, optimizer, ranks
 from model.training.config import TrainConfig
 from model.training.interruption import held_back
-from model.training.learner import Learner
 from model.training.step import StepResult, TrainingStep
 from model.training.stream import VIEWS, WindowStream
 from stores.commit import write_bytes
@@ -58,8 +60,9 @@ class Run:
     """
 
     def __init__(self, folder: Path, config: TrainConfig, quantizer: Quantizer, device: torch.device) -> None:
-        self.folder, self.config, self.quantizer = folder, config, quantizer
-        self.learner = Learner(config).to(device)
+        self.folder, self.config, self.quantizer, self._device = folder, config, quantizer, device
+        self.learner = learner.build(config).to(device)
+        self.objective = objective.build(config.objective, len(config.encoder.patch_kinds), config.samples).to(device)
         self.optimizer = optimizer.build(self.learner, config)
         self.step = 0
         self._resume()
@@ -71,17 +74,23 @@ class Run:
             Diverged: the loss or a weight is NaN or infinite; names the last good checkpoint.
             KeyboardInterrupt: after the step in hand, and after saving where it stands.
         """
-        step, self._lap = TrainingStep(self.learner, self.config, self.quantizer), _Lap()
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train")
+        step, self._lap = TrainingStep(self.learner, self.objective, self.config, self.quantizer), _Lap()
+        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.writes())
         with held_back() as interrupted, bar:
             while self.step < self.config.steps:
+                looks = self._looks(pace)
                 self._one(step, stream, pace, bar)
-                if interrupted():
+                if (looks or ranks.alone()) and ranks.anyone(interrupted(), self._device):
                     self._save()
                     raise KeyboardInterrupt
         finished = self.folder / checkpoint.FINISHED
-        checkpoint.save(finished, self.learner, None, self.config, self.step)
+        if ranks.writes():
+            checkpoint.save(finished, self.learner, None, self.config, self.step)
+        ranks.wait()
         return finished
+
+    def _looks(self, pace: Pace) -> bool:
+        return self.step % pace.log_every == 0 or self.step + 1 == self.config.steps
 
     def _one(self, step: TrainingStep, stream: WindowStream, pace: Pace, bar: tqdm[None]) -> None:
         began = time.perf_counter()
@@ -93,16 +102,16 @@ class Run:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         result = step.backward(batch, self.step)
-        if self.step % pace.log_every == 0 or self.step + 1 == self.config.steps:
-            self._log(result, rate, bar)
+        if self._looks(pace):
+            self._log(result, batch.epoch, rate, bar)
         self.optimizer.step()
         self.step += 1
         bar.update()
         if self.step % pace.checkpoint_every == 0 or self.step == self.config.steps:
             self._save()
 
-    def _log(self, result: StepResult, rate: float, bar: tqdm[None]) -> None:
-        loss = float(result.loss)  # waits for the device
+    def _log(self, result: StepResult, epoch: int, rate: float, bar: tqdm[None]) -> None:
+        loss = float(ranks.mean(result.loss))  # waits for the device
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss} at step {self.step}")
         lap, self._lap = self._lap, _Lap()
@@ -111,13 +120,14 @@ class Run:
             "step": self.step,
             "loss": loss,
             "learning_rate": rate,
-            "alignment": float(alignment(result.first, result.second)),
-            "uniformity": float(uniformity(result.first)),
+            **self.objective.readings(epoch),
+            **_geometry(result),
             "data_wait_share": lap.waited / took,
             "windows_per_second": VIEWS * self.config.batch * lap.steps / took,
         }
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        if ranks.writes():
+            with (self.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
         bar.set_postfix_str(
             f"loss {loss:.3f}, {row['windows_per_second']:.0f} windows/s, {row['data_wait_share']:.0%} data wait"
         )
@@ -126,9 +136,14 @@ class Run:
         # a step between two lines of metrics can diverge unseen, and must not become the last good checkpoint
         if not all(bool(parameter.isfinite().all()) for parameter in self.learner.parameters()):
             raise self._diverged(f"weights are not finite after {self.step} steps")
-        path = checkpoint.path_of(self.folder, self.step)
-        checkpoint.save(path, self.learner, self.optimizer, self.config, self.step)
-        checkpoint.drop_old(self.folder)
+        if ranks.writes():
+            path = checkpoint.path_of(self.folder, self.step)
+            checkpoint.save(path, self.learner, self._progress, self.config, self.step)
+            checkpoint.drop_old(self.folder)
+
+    @property
+    def _progress(self) -> checkpoint.Progress:
+        return checkpoint.Progress(self.optimizer, self.objective)
 
     def _diverged(self, what: str) -> Diverged:
         good = checkpoint.newest(self.folder) or "none yet"
@@ -139,9 +154,10 @@ class Run:
         if path is not None:
             saved = checkpoint.load(path)
             require_same(saved.config, self.config, self.folder)
-            checkpoint.restore(saved, self.learner, self.optimizer)
+            checkpoint.restore(saved, self.learner, self._progress)
             self.step = saved.step
-        self._forget_metrics()
+        if ranks.writes():
+            self._forget_metrics()
 
     def _forget_metrics(self) -> None:
         """Drop the lines of steps that will be done again, and one that a kill cut off."""
@@ -152,6 +168,13 @@ class Run:
             write_bytes(path, "".join(kept).encode())
 
 
+def _geometry(result: StepResult) -> dict[str, float]:
+    """How the embeddings of this rank's views lie on the sphere, where there are any."""
+    if result.pair is None:
+        return {}
+    return {"alignment": float(alignment(*result.pair)), "uniformity": float(uniformity(result.pair[0]))}
+
+
 def require_same(saved: TrainConfig, asked: TrainConfig, folder: Path) -> None:
     """Check that a run may go on with the settings `asked`.
 
@@ -159,6 +182,9 @@ def require_same(saved: TrainConfig, asked: TrainConfig, folder: Path) -> None:
         InvalidInput: naming each setting that differs.
     """
     before, now = saved.to_dict(), asked.to_dict()
+    # one by one, not the objective as a whole: who changed a temperature need not read ten other numbers
+    before |= before.pop("objective")
+    now |= now.pop("objective")
     differing = [f"{key}: {before[key]!r} before, {now[key]!r} now" for key in before if before[key] != now[key]]
     if differing:
         raise InvalidInput(f"{folder} holds a run with other settings; choose another --name:\n" + "\n".join(differing))

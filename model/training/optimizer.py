@@ -1,18 +1,58 @@
-"""Adam as the paper uses it, and how the learning rate moves."""
+"""Optimizers, what each remembers of a weight, and how the learning rate moves.
+
+adam is the paper's; FastCLIP compares adamw, lamb, lion and sgd. Three are PyTorch's, lamb and lion
+pytorch_optimizer's.
+"""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from pytorch_optimizer import Lamb, Lion
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from model.training.config import TrainConfig
-from model.training.learner import Learner
+
+# Tensors of a weight's shape, by the names that the libraries give them
+MOMENTS: dict[type[Optimizer], tuple[str, ...]] = {
+    Adam: ("exp_avg", "exp_avg_sq"),
+    AdamW: ("exp_avg", "exp_avg_sq"),
+    Lamb: ("exp_avg", "exp_avg_sq"),
+    Lion: ("exp_avg",),
+    SGD: ("momentum_buffer",),
+}
 
 
-def build(learner: Learner, config: TrainConfig) -> torch.optim.Adam:
-    """Adam (Kingma and Ba 2015) over all weights, with L2 added to the gradient as in the public code; fused."""
-    return torch.optim.Adam(learner.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+def build(learner: nn.Module, config: TrainConfig) -> Optimizer:
+    """The optimizer of `config` over all weights.
+
+    adam (Kingma and Ba 2015), fused, with L2 added to the gradient as in the public code; adamw (Loshchilov and Hutter
+    2019), fused, lamb (You et al. 2020, without bias correction) and lion (Chen et al. 2023) take the decay off the
+    weights; sgd has momentum 0.9, as the public code's, and L2.
+    """
+    weights, rate, decay = list(learner.parameters()), config.learning_rate, config.weight_decay
+    match config.optimizer:
+        case "adamw":
+            return AdamW(weights, lr=rate, weight_decay=decay, fused=True)
+        case "lamb":
+            # else the first step would be ten times the rate: the trust ratio has already undone the small first moment
+            return Lamb(weights, lr=rate, weight_decay=decay, adam_debias=True)
+        case "lion":
+            return Lion(weights, lr=rate, weight_decay=decay)
+        case "sgd":
+            return SGD(weights, lr=rate, weight_decay=decay, momentum=0.9)
+        case _:
+            return Adam(weights, lr=rate, weight_decay=decay, fused=True)
+
+
+def set_steps(optimizer: Optimizer, steps: int) -> None:
+    """Tell an optimizer whose moments were put back how many steps made them; only adam and adamw ask for it."""
+    if isinstance(optimizer, Adam):  # AdamW is one
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                optimizer.state[weight]["step"] = torch.tensor(float(steps), device=weight.device)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

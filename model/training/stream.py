@@ -1,7 +1,8 @@
 """Shards -> batches of windows. The shards are streamed through `webdataset` once and stay in memory as uint8.
 
 A batch is a function of (seed, step) alone: which clips (`ClipOrder`), and where in each the two windows start. So a
-run that goes on after a kill sees what it would have seen.
+run that goes on after a kill sees what it would have seen. Ranks share a batch in order, so its clips do not depend on
+how many there are; each rank holds all clips.
 
 Axes: B clip of the batch, VB window of the batch (first views of all clips, then second ones), N frame, M mel bin.
 """
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from model.training import ranks
 from model.training.order import ClipOrder
 from stores.errors import CorruptArtefact, InvalidInput
 from stores.shards import Record, ShardSet, decode_record
@@ -75,6 +77,8 @@ class Batch:
     """Codes of the first windows of all clips, then of the second ones, in the same order of clips."""
     indices: Int64[Tensor, " B"]
     """Stable index of each clip."""
+    epoch: int = 0
+    """Passes over all clips before this one."""
 
 
 class WindowStream:
@@ -82,12 +86,12 @@ class WindowStream:
 
     Args:
         clips: what to cut from; each at least `window_frames` long.
-        batch: clips of a step.
+        batch: clips of a step, of all ranks together; this rank's stream gives its part of them.
         window_frames: frames of a window.
         seed: of order and starts.
 
     Raises:
-        InvalidInput: fewer clips than a batch holds, or one shorter than a window.
+        InvalidInput: fewer clips than a batch holds, or one shorter than a window, or ranks that cannot share a batch.
     """
 
     def __init__(self, clips: ResidentClips, batch: int, window_frames: int, seed: int) -> None:
@@ -98,20 +102,23 @@ class WindowStream:
         self.clips = clips
         self.order = ClipOrder(len(clips.frames), batch, seed)
         self._window_frames, self._seed = window_frames, seed
+        self._mine = ranks.part_of(batch)
 
     def batch(self, step: int) -> Batch:
-        """The batch of `step`, counted from 0."""
+        """The part of this rank of the batch of `step`, counted from 0; cut as if it were one rank, then parted."""
         chosen = self.order.batch(step)
         rng = np.random.default_rng((self._seed, step, 1))
         room = self.clips.frames[chosen] - self._window_frames + 1
         starts = self.clips.starts[chosen] + rng.integers(0, room, size=(VIEWS, len(chosen)))
-        frames = torch.from_numpy(starts.reshape(-1, 1) + np.arange(self._window_frames))
-        windows = self.clips.codes[frames]
-        return Batch(windows, torch.from_numpy(self.clips.indices[chosen]))
+        frames = torch.from_numpy(starts[:, self._mine].reshape(-1, 1) + np.arange(self._window_frames))
+        indices = torch.from_numpy(self.clips.indices[chosen[self._mine]])
+        return Batch(self.clips.codes[frames], indices, step // self.order.steps_per_epoch)
 
 
 def _records(shards: ShardSet) -> Iterator[Record]:
-    samples = webdataset.WebDataset([str(path) for path in shards.paths], shardshuffle=False, empty_check=True)
+    paths = [str(path) for path in shards.paths]
+    # every rank reads all shards: which clips are whose is decided batch by batch
+    samples = webdataset.WebDataset(paths, shardshuffle=False, nodesplitter=iter, empty_check=True)
     try:
         yield from map(decode_record, samples)
     except (tarfile.TarError, ValueError, OSError) as error:  # ValueError: no sample at all

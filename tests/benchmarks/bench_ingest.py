@@ -40,12 +40,17 @@ _nnaudio: MelSpectrogram | None = None
 
 def write_clips(root: Path, recordings: Path | None) -> None:
     """A third of the clips in each format: cut from real recordings if there are some, else chords and noise."""
-    found = sorted(recordings.rglob("*.ogg")) if recordings else []
+    found = [path for path in sorted(recordings.rglob("*.ogg")) if is_long(path)] if recordings else []
     for number in range(CLIPS):
         samples = excerpt(found[number % len(found)], number) if found else made(number)
         suffix = list(FORMATS)[number % 3]
         kind, subtype = FORMATS[suffix]
         soundfile.write(root / f"{number:04d}.{suffix}", samples, RATE_HZ, format=kind, subtype=subtype)
+
+
+def is_long(path: Path) -> bool:
+    facts = soundfile.info(path)
+    return facts.samplerate == RATE_HZ and facts.frames >= SECONDS * RATE_HZ
 
 
 def excerpt(path: Path, number: int) -> np.ndarray:

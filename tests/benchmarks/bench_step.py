@@ -6,6 +6,7 @@ from ratio import compare
 
 from model.encoder.config import PATCH_SHAPES, preset
 from model.encoder.patches import patchify
+from model.objectives import objective
 from model.objectives.infonce import infonce
 from model.training import optimizer
 from model.training.config import TrainConfig, fastest_precision
@@ -23,7 +24,8 @@ table = torch.tensor(Quantizer().table())
 
 def our_step():
     learner = Learner(config)
-    step, adam = TrainingStep(learner, config, Quantizer()), optimizer.build(learner, config)
+    step = TrainingStep(learner, objective.build(config.objective, 1, 0), config, Quantizer())
+    adam = optimizer.build(learner, config)
 
     def run() -> None:
         adam.zero_grad(set_to_none=True)

@@ -1,0 +1,105 @@
+"""What each objective costs: time of a step, bytes remembered of a clip, bytes that a rank sends; OpenCLIP beside.
+
+Bytes are counted below the code that sends them, at 2 and 4 ranks joined by gloo, and projected to 64 by the formula
+that the count confirms: (ranks - 1) times a rank's own rows. One kind of patch; a hybrid has two of everything.
+"""
+
+import json
+import pathlib
+import platform
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import collectives
+import torch.distributed as dist
+
+from model.encoder.config import preset as encoder_preset
+from model.objectives import objective
+from model.objectives.config import PRESETS, preset
+from model.training import optimizer
+from model.training.config import TrainConfig
+from model.training.learner import build
+from model.training.step import TrainingStep
+from model.training.stream import Batch
+from stores.quantize import Quantizer
+
+CLIPS, WIDTH, SAMPLES, ROUNDS = 64, 128, 8_400, 7  # clips of a rank, width of the head, clips of the corpus
+CONTRASTIVE = [name for name in PRESETS if name != "mae"]
+OPENCLIP = "openclip, gather with gradient"
+
+
+def sent_bytes(_folder) -> dict[str, int]:
+    """Bytes that this rank sends for one loss and its gradient, by objective."""
+    found = {}
+    for name in [*CONTRASTIVE, OPENCLIP]:
+        first, second = (torch.randn(CLIPS, WIDTH, requires_grad=True) for _ in range(2))
+        with collectives.SentBytes() as sent:
+            if name == OPENCLIP:
+                collectives.openclip_loss(first, second, 0.1).backward()
+            else:
+                made = objective.build(preset(name), 1, SAMPLES)
+                made(first, second, torch.arange(CLIPS) + CLIPS * dist.get_rank(), 0, 0).backward()
+        found[name] = sent.total
+    return found
+
+
+def one_step(name: str):
+    """A step of the tiny encoder, and the state of its objective in bytes."""
+    config = TrainConfig(
+        encoder=encoder_preset("tiny"), shards="none", samples=SAMPLES, objective=preset(name), batch=CLIPS, steps=1
+    )
+    learner, made = build(config), objective.build(preset(name), 1, SAMPLES)
+    step, adam = TrainingStep(learner, made, config, Quantizer()), optimizer.build(learner, config)
+    codes = np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8)
+    batch = Batch(torch.from_numpy(codes), torch.arange(CLIPS))
+
+    def run() -> None:
+        adam.zero_grad(set_to_none=True)
+        step.backward(batch, 0)
+        adam.step()
+
+    return run, sum(one.numel() * one.element_size() for one in made.state_dict().values())
+
+
+def times_ms(steps) -> dict[str, float]:
+    """Median milliseconds of each, all in turn: absolute times drift, ratios less so."""
+    seen = {name: [] for name in steps}
+    for _ in range(ROUNDS + 1):
+        for name, run in steps.items():
+            start = time.perf_counter()
+            run()
+            seen[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(one[1:]) for name, one in seen.items()}
+
+
+def main() -> None:
+    """Print the table, and its numbers as JSON."""
+    sent = {ranks: collectives.on_ranks(ranks, sent_bytes, tempfile.mkdtemp())[0] for ranks in (2, 4)}
+    made = {name: one_step(name) for name in PRESETS}
+    times = times_ms({name: run for name, (run, _) in made.items()})
+    rows = {}
+    for name in [*PRESETS, OPENCLIP]:
+        two, four = (sent[ranks].get(name, 0) for ranks in (2, 4))
+        assert four == 3 * two, "the formula does not hold"
+        state = made[name][1] / SAMPLES if name in made else 0
+        rows[name] = {
+            "ms": round(times[name], 1) if name in times else None,
+            "state_bytes_per_clip": round(state, 2),
+            "sent_bytes": {"2": two, "4": four, "64 (projected)": 63 * two},
+        }
+        print(
+            f"{name:32}{rows[name]['ms'] or '':>8} ms {state:6.2f} B/clip {two:>10,} {four:>10,} {63 * two:>12,} B sent"
+        )
+    machine = f"{platform.machine()} {platform.processor() or platform.system()}"
+    print(json.dumps({"benchmark": f"objectives, tiny, {CLIPS} clips a rank", "machine": machine, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
