@@ -13,14 +13,16 @@ from stores.errors import InvalidInput
 
 MOST_REGIONS = 4_096
 """Tasks that a scheduler takes without effort; a million clips of 10 s would be 9,600 of one Zarr shard each."""
+LEAST_REGIONS, LEAST_REGION_FRAMES = 16, 4_096
+"""A small collection is cut finer than by Zarr shards, so that more than one worker has something to do."""
 
 
 @dataclass(frozen=True)
 class ChunkGrid:
     """How the frame axis is cut for I/O."""
 
-    chunk_frames: int = 1_024
-    """Frames of one compressed chunk (128 KiB of codes): one read."""
+    chunk_frames: int = 2_048
+    """Frames of one compressed chunk (256 KiB of codes): one read; with 1,024, writing took twice as long."""
     zarr_shard_frames: int = 32_768
     """Frames of one Zarr shard (4 MiB of codes, about 100 clips of 10 s): one file, one writer."""
 
@@ -58,7 +60,8 @@ class Region:
 def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
     """Cut clips, in order, into regions of whole Zarr shards; a longer parcel gets as many as it needs.
 
-    A region is about one Zarr shard. Where that gave more than `MOST_REGIONS`, each gets several.
+    A region is about one Zarr shard. Where that gave more than `MOST_REGIONS`, each gets several; where it gave fewer
+    than `LEAST_REGIONS`, each fills only a part of its own, which leaves a gap on the frame axis and costs no bytes.
 
     Args:
         parcels: clips that must lie in one region, since one recording holds them, and the upper bound of their frames.
@@ -73,14 +76,20 @@ def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid
             raise InvalidInput(f"clip {clips[0]} has a bound of {frames} frames; it must be positive")
     if first_frame % grid.zarr_shard_frames:
         raise InvalidInput(f"regions cannot start at frame {first_frame}: no multiple of {grid.zarr_shard_frames}")
-    zarr_shards = -(-sum(frames for _, frames in parcels) // grid.zarr_shard_frames)
-    capacity = grid.zarr_shard_frames * max(1, -(-zarr_shards // MOST_REGIONS))
+    capacity = _capacity_frames(sum(frames for _, frames in parcels), grid)
     regions: list[Region] = []
     for positions in packs(((i, frames) for i, (_, frames) in enumerate(parcels)), capacity):
         stop = first_frame + grid.round_up(sum(parcels[i][1] for i in positions))
         regions.append(Region(first_frame, stop, tuple(clip for i in positions for clip in parcels[i][0])))
         first_frame = stop
     return regions
+
+
+def _capacity_frames(total_frames: int, grid: ChunkGrid) -> int:
+    shares = -(-total_frames // LEAST_REGIONS)
+    if shares < grid.zarr_shard_frames:
+        return min(grid.zarr_shard_frames, max(shares, LEAST_REGION_FRAMES))
+    return grid.round_up(-(-total_frames // MOST_REGIONS))
 
 
 def packs(lengths_frames: Iterable[tuple[int, int]], capacity_frames: int) -> Iterator[list[int]]:

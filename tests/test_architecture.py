@@ -284,7 +284,7 @@ def test_every_command_is_in_the_list():
 
 
 PUBLIC_NAMES = {
-    "stores.chunk_grid": "ChunkGrid MOST_REGIONS Region packs plan_regions",
+    "stores.chunk_grid": "ChunkGrid LEAST_REGIONS LEAST_REGION_FRAMES MOST_REGIONS Region packs plan_regions",
     "stores.commit": "committed write_bytes write_json",
     "stores.errors": (
         "AudioRefused CorruptArtefact FingerprintMismatch InvalidInput MissingArtefact MynaError REFUSAL_REASONS "

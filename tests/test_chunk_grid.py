@@ -76,6 +76,14 @@ def test_clips_of_one_recording_share_a_region():
     assert [region.clips for region in plan_regions(parcels, ChunkGrid(10, 100))] == [(0, 1), (2, 3, 4)]
 
 
+@pytest.mark.parametrize(("clips", "regions"), [(1, 1), (13, 1), (100, 8), (360, 17), (1_200, 16), (10_400, 100)])
+def test_small_collections_are_cut_finer_than_by_zarr_shards(clips, regions):
+    found = plan_regions([((clip,), 313) for clip in range(clips)], ChunkGrid())
+    assert len(found) == regions
+    assert [clip for region in found for clip in region.clips] == list(range(clips))
+    assert {region.frames for region in found} == {ChunkGrid().zarr_shard_frames}
+
+
 @pytest.mark.parametrize("clips", [100, 425_984, 1_000_000, 2_000_000])
 def test_millions_of_clips_stay_within_the_tasks_that_a_scheduler_takes(clips):
     grid = ChunkGrid()

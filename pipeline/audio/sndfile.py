@@ -61,7 +61,7 @@ class Decoding:
         """
         deadline = time.monotonic() + self._limit_seconds
         try:
-            with self._path.open("rb") as content, soundfile.SoundFile(content) as file:
+            with self._path.open("rb") as content, soundfile.SoundFile(content.fileno(), closefd=False) as file:
                 self.rate_hz, self.channels = file.samplerate, file.channels
                 yield from self._read(file, deadline)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:

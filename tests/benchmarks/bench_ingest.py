@@ -32,7 +32,7 @@ from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
-CLIPS, ROUNDS, RATE_HZ, SECONDS = 360, 3, 44_100, 10
+CLIPS, ROUNDS, RATE_HZ, SECONDS = 720, 3, 44_100, 10
 CLIPS_OF_A_REGION = 104
 FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS"), "flac": ("FLAC", "PCM_16")}
 _nnaudio: MelSpectrogram | None = None
