@@ -85,8 +85,9 @@ def _score_section(scores: Scores) -> Section:
 
 def _loss_section(folder: Path) -> Section:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    batch = json.loads((folder / "config.json").read_text())["batch"]
-    curve = figures.loss_curve([row["step"] for row in rows], [row["loss"] for row in rows], batch)
+    config = json.loads((folder / "config.json").read_text())
+    objective, batch = config["objective"]["name"], config["batch"]
+    curve = figures.loss_curve([row["step"] for row in rows], [row["loss"] for row in rows], objective, batch)
     return Section("Training", html.figure(curve, f"loss from {rows[0]['loss']:.2f} to {rows[-1]['loss']:.2f}"))
 
 

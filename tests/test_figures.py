@@ -26,8 +26,9 @@ def _places(count):
 
 
 DRAWN = {
-    "loss_curve": lambda: figures.loss_curve([0, 10, 19], [6.2, 4.0, 3.1], 256),
-    "loss_curve of one step": lambda: figures.loss_curve([0], [6.2], 256),
+    "loss_curve": lambda: figures.loss_curve([0, 10, 19], [6.2, 4.0, 3.1], "infonce", 256),
+    "loss_curve of one step": lambda: figures.loss_curve([0], [6.2], "infonce", 256),
+    "loss_curve below zero": lambda: figures.loss_curve([0, 10, 19], [-0.1, -0.2, -0.3], "sogclr", 256),
     "mel_preview": lambda: figures.mel_preview(np.random.default_rng(0).random((128, 313), np.float32), MelSpec()),
     "mel_preview of silence": lambda: figures.mel_preview(np.zeros((128, 96), np.float32), MelSpec()),
     "score_bars": lambda: figures.score_bars(_scores()),

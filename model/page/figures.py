@@ -32,15 +32,21 @@ _PERPLEXITY = 30.0
 _MARKERS = "osDv^P"  # one each time the palette begins anew
 
 
-def loss_curve(steps: Sequence[int], losses: Sequence[float], batch: int) -> str:
-    """Loss over steps, with the loss of guessing among all 2 * batch - 1 other views."""
+def loss_curve(steps: Sequence[int], losses: Sequence[float], objective: str, batch: int) -> str:
+    """Loss of `objective` over steps; for infonce with the loss of guessing among all 2 * batch - 1 other views.
+
+    Other objectives have other zeros, and the global ones are negative once negatives lie far apart: their axis is cut
+    to what the run did.
+    """
     figure, axes = _axes(6.4, 2.6)
     axes.plot(steps, losses, color=PALETTE[0], linewidth=1.5)
-    guessing = float(np.log(2 * batch - 1))
-    axes.axhline(guessing, color=QUIET, linewidth=1, linestyle="--")
-    axes.annotate("guessing", (steps[-1], guessing), xytext=(0, -4), textcoords="offset points", ha="right", va="top",
-                  color="#5b616b")  # fmt: skip
-    axes.set(xlabel="step", ylabel="InfoNCE loss (nats)", ylim=(0, None))
+    axes.set(xlabel="step", ylabel=f"{objective} loss")
+    if objective == "infonce":
+        guessing = float(np.log(2 * batch - 1))
+        axes.axhline(guessing, color=QUIET, linewidth=1, linestyle="--")
+        axes.annotate("guessing", (steps[-1], guessing), xytext=(0, -4), textcoords="offset points", ha="right",
+                      va="top", color="#5b616b")  # fmt: skip
+        axes.set(ylabel="infonce loss (nats)", ylim=(0, None))
     return _svg(figure)
 
 
