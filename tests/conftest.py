@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,9 @@ CHECKED = (
     "model.training.stream",
 )
 install_import_hook(CHECKED, "beartype.beartype")
+
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests must not depend on who started them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL_GRID = ChunkGrid(chunk_frames=16, zarr_shard_frames=64)
 

@@ -15,7 +15,7 @@ import pytest
 import synth
 
 from pipeline.audio import decode as decoding
-from pipeline.audio import ffmpeg, sndfile
+from pipeline.audio import ffmpeg, libav, sndfile
 from pipeline.audio.decode import decode, file_digest, preprocessing
 from stores.errors import REFUSAL_REASONS, AudioRefused
 
@@ -41,6 +41,12 @@ def _reason_or_samples(path, **limits):
         return refused.reason, 0
 
 
+def _by(monkeypatch, *decoders):
+    """Only these decoders, and ffmpeg after them."""
+    for decoder in (libav, sndfile):
+        monkeypatch.setattr(decoder, "serves", lambda head, served=decoder in decoders: served)
+
+
 @pytest.fixture
 def fake_ffmpeg(tmp_path, monkeypatch):
     """A function that puts a Python script in ffmpeg's place; the script's process id is in the file it returns."""
@@ -51,7 +57,7 @@ def fake_ffmpeg(tmp_path, monkeypatch):
         script.write_text("\n".join([*lines, f"header = {AU_HEADER!r}", body]))
         script.chmod(0o755)
         monkeypatch.setattr(ffmpeg, "executable", lambda: str(script))
-        monkeypatch.setattr(sndfile, "serves", lambda head: False)
+        _by(monkeypatch)
         return pid
 
     return make
@@ -98,7 +104,7 @@ def test_resampling_in_blocks_is_resampling_at_once(tmp_path, monkeypatch):
     whole = decode(path, RATE).samples
     monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", 10_007)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
-    monkeypatch.setattr(sndfile, "serves", lambda head: False)
+    _by(monkeypatch)
     monkeypatch.setattr(ffmpeg, "BLOCK_BYTES", 10_007)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
 
@@ -159,7 +165,7 @@ def test_any_file_name_is_only_a_name(tmp_path, monkeypatch, name):
 def test_a_name_that_ffmpeg_cannot_be_given_is_refused_and_told(tmp_path, monkeypatch):
     path = synth.write(tmp_path / "plain.wav", synth.sine(440)).rename(tmp_path / os.fsdecode(b"latin\xe9.wav"))
     assert len(decode(path, RATE).samples) == RATE  # libsndfile takes an open file, so no name at all
-    _by(monkeypatch, served=False)
+    _by(monkeypatch)
     refused = _refusal(path)
     assert refused.reason == "unreadable"
     assert "rename" in refused.detail
@@ -335,39 +341,55 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
 def test_the_fingerprint_names_decoder_downmix_and_resampler():
     found = preprocessing()
     assert set(found) == {"decoders", "downmix", "resampler"}
-    for version, name in zip(found["decoders"], ("libsndfile ", "ffmpeg "), strict=True):
+    for version, name in zip(found["decoders"], ("libavcodec ", "libsndfile ", "ffmpeg "), strict=True):
         assert version.startswith(name)
         assert version[len(name)].isdigit()
     assert json.loads(json.dumps(found)) == found
 
 
-def _by(monkeypatch, served):
-    monkeypatch.setattr(sndfile, "serves", lambda head: served)
-
-
 @pytest.mark.parametrize(
-    ("suffix", "tolerance"), [(".wav", 0), (".flac", 0), (".aiff", 0), (".au", 0), (".mp3", 2e-6), (".ogg", 2e-6)]
-)
-def test_both_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, tolerance):
-    stereo = np.stack([synth.chords(3.0, 44_100), synth.noise(3.0, 44_100)], axis=1)
-    path = synth.write(tmp_path / f"x{suffix}", stereo, 44_100)
+    ("suffix", "better", "tolerance"),
+    [(".wav", sndfile, 0), (".flac", sndfile, 0), (".aiff", sndfile, 0), (".au", sndfile, 0), (".mp3", sndfile, 2e-6),
+     (".ogg", libav, 2e-6), (".opus", libav, 2e-6)],
+)  # fmt: skip
+def test_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, better, tolerance):
+    rate_hz = 48_000 if suffix == ".opus" else 44_100
+    stereo = np.stack([synth.chords(3.0, rate_hz), synth.noise(3.0, rate_hz)], axis=1)
+    path = synth.write(tmp_path / f"x{suffix}", stereo, rate_hz)
     ours = decode(path, RATE)
-    _by(monkeypatch, served=False)
+    _by(monkeypatch)
     other = decode(path, RATE)
-    assert (ours.decoder, other.decoder) == (sndfile.version(), ffmpeg.version())
-    assert (ours.source_rate_hz, ours.source_channels) == (other.source_rate_hz, other.source_channels) == (44_100, 2)
+    assert (ours.decoder, other.decoder) == (better.version(), ffmpeg.version())
+    assert (ours.source_rate_hz, ours.source_channels) == (other.source_rate_hz, other.source_channels) == (rate_hz, 2)
     np.testing.assert_allclose(ours.samples, other.samples, atol=tolerance)
 
 
-@pytest.mark.parametrize("suffix", [".m4a", ".opus", ".webm", ".mka", ".wma"])
-def test_ffmpeg_decodes_what_libsndfile_does_not_serve(tmp_path, suffix):
+def test_both_decoders_of_vorbis_agree_on_every_sample(tmp_path, monkeypatch):
+    path = synth.write(tmp_path / "x.ogg", synth.chords(3.0, 44_100), 44_100)
+    ours = decode(path, RATE)
+    _by(monkeypatch, sndfile)
+    other = decode(path, RATE)
+    assert (ours.decoder, other.decoder) == (libav.version(), sndfile.version())
+    np.testing.assert_allclose(ours.samples, other.samples, atol=2e-6)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 1_000])
+def test_vorbis_in_blocks_of_any_size_is_the_same(tmp_path, monkeypatch, frames):
+    path = synth.write(tmp_path / "x.ogg", synth.chords(3.0, 44_100), 44_100)
+    whole = decode(path, RATE).samples
+    monkeypatch.setattr(libav, "BLOCK_FRAMES", frames)
+    np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".webm", ".mka", ".wma"])
+def test_ffmpeg_decodes_what_the_others_do_not_serve(tmp_path, suffix):
     path = synth.write(tmp_path / f"x{suffix}", synth.sine(440, 1.0, 48_000), 48_000)
     assert decode(path, RATE).decoder == ffmpeg.version()
 
 
 def test_what_one_decoder_refuses_the_other_reads_and_the_refusal_is_kept(tmp_path, monkeypatch):
     path = synth.write(tmp_path / "x.webm", synth.sine(440, 1.0, 48_000), 48_000)
-    _by(monkeypatch, served=True)
+    _by(monkeypatch, sndfile)
     audio = decode(path, RATE)
     assert audio.decoder == ffmpeg.version()
     assert audio.complaints.startswith(sndfile.version())
@@ -390,7 +412,7 @@ def test_only_the_start_that_is_asked_for_is_kept_and_the_rest_is_counted(tmp_pa
     np.testing.assert_array_equal(audio.samples, samples[: 2 * RATE + 1])
 
 
-def test_libsndfile_is_given_up_when_it_takes_too_long(tmp_path, monkeypatch):
-    path = synth.write(tmp_path / "x.wav", synth.noise(5.0))
-    monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", 100)
+@pytest.mark.parametrize("suffix", [".wav", ".ogg"])
+def test_decoding_in_this_process_is_given_up_when_it_takes_too_long(tmp_path, suffix):
+    path = synth.write(tmp_path / f"x{suffix}", synth.noise(5.0))
     assert _refusal(path, limit_seconds=1e-9).reason == "timeout"

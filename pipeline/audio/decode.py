@@ -1,8 +1,8 @@
 """An audio file -> mono float32 samples at the mel's rate, whatever the file is.
 
-libsndfile decodes the containers that it serves best, ffmpeg all others; what one refuses, the other is asked for. The
-mean of the channels is the one downmix rule and soxr HQ the one resampler. Blocks stream through, so memory holds the
-mono result and a few mebibytes, also for 8 channels at 192 kHz.
+libav and libsndfile decode the containers that they serve best, in this process, ffmpeg all others; what one refuses,
+the next is asked for. The mean of the channels is the one downmix rule and soxr HQ the one resampler. Blocks stream
+through, so memory holds the mono result and a few mebibytes, also for 8 channels at 192 kHz.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from pipeline.audio import ffmpeg, sndfile
+from pipeline.audio import ffmpeg, libav, sndfile
 from stores.errors import AudioRefused
 
 OTHER_MAY_READ = ("unreadable", "no_audio")
@@ -58,7 +58,7 @@ class Decoder(Protocol):
 def preprocessing() -> dict[str, Any]:
     """What can change a sample, for the fingerprint of a store."""
     return {
-        "decoders": [sndfile.version(), ffmpeg.version()],
+        "decoders": [libav.version(), sndfile.version(), ffmpeg.version()],
         "downmix": "mean of channels",
         "resampler": f"soxr {soxr.__libsoxr_version__} HQ",
     }
@@ -111,14 +111,14 @@ def file_digest(path: Path) -> str:
 
 
 def _decoders(path: Path, limit_seconds: float) -> list[Decoder]:
-    """Those that may read the file, the better one first. libsndfile is never given what it does not serve."""
+    """Those that may read the file, the better one first; only ffmpeg is given what it may not serve."""
     try:
         with path.open("rb") as file:
             head = file.read(sndfile.HEAD_BYTES)
     except OSError as error:
         raise AudioRefused("missing", str(error)) from error
-    by_ffmpeg = ffmpeg.Decoding(path, limit_seconds)
-    return [sndfile.Decoding(path, limit_seconds), by_ffmpeg] if sndfile.serves(head) else [by_ffmpeg]
+    serving = [decoder for decoder in (libav, sndfile) if decoder.serves(head)]
+    return [decoder.Decoding(path, limit_seconds) for decoder in (*serving, ffmpeg)]
 
 
 def _decoded(

@@ -1,4 +1,4 @@
-"""libsndfile in this process: WAV, FLAC, OGG Vorbis, MP3, AIFF, AU, four times as fast as an ffmpeg for each file.
+"""libsndfile in this process: WAV, FLAC, MP3, AIFF, AU, W64, four times as fast as an ffmpeg for each file; and Vorbis.
 
 What a file is, its first bytes say, never its name. Only containers that libsndfile reads well are given to it: its
 readers of rare formats are as little tested as the files are common, and its Opus is slower than a whole ffmpeg.
