@@ -21,7 +21,7 @@ PARQUET_BYTES = 200_000_000
 COPIES = 3
 """Of samples at once: blocks, joined, padded."""
 STORED_BYTES_PER_CODE_BYTE = 0.7
-"""0.62 were measured on real music (tests/benchmarks/bench_store.py); rounded up for the manifest and small stores."""
+"""0.59 were measured on real music (tests/benchmarks/bench_store.py); rounded up for the manifest and small stores."""
 
 
 @dataclass(frozen=True)

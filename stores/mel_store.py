@@ -9,7 +9,7 @@
 
 The driver writes attributes and the manifest; each region of frames has one writer. Zarr does no locking.
 
-Differences along time make 9.0 MB of an hour of real music where bitshuffle alone makes 11.1. numcodecs' Delta is not
+Differences along time make 8.5 MB of an hour of real music where bitshuffle alone makes 10.8. numcodecs' Delta is not
 in Zarr's own specification, so zarr-python warns on opening it; it runs over a chunk's rows one after another, `mel`
 outside and `frame` inside, and needs no transposition.
 
@@ -265,10 +265,11 @@ def _codecs(dtype: str) -> dict[str, Any]:
     if dtype == "float32":
         return {"compressors": BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=4)}
     itemsize = np.dtype(dtype).itemsize
-    shuffle = BloscShuffle.noshuffle if itemsize == 1 else BloscShuffle.shuffle
+    # for bytes level 1 is not only seven times as fast as 5, but smaller, too
+    level, shuffle = (1, BloscShuffle.noshuffle) if itemsize == 1 else (5, BloscShuffle.shuffle)
     return {
         "filters": Delta(dtype=dtype),
-        "compressors": BloscCodec(cname="zstd", clevel=5, shuffle=shuffle, typesize=itemsize),
+        "compressors": BloscCodec(cname="zstd", clevel=level, shuffle=shuffle, typesize=itemsize),
     }
 
 

@@ -26,7 +26,7 @@ CHECKED = (
 )
 install_import_hook(CHECKED, "beartype.beartype")
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests must not depend on who started them.
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests must not depend on their parents.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL_GRID = ChunkGrid(chunk_frames=16, zarr_shard_frames=64)

@@ -20,7 +20,7 @@ from pipeline.audio.mel import mel_power
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
-SPEC, CHUNK_FRAMES, LEAST_BYTES = MelSpec(), 1_024, 500_000
+SPEC, CHUNK_FRAMES, LEAST_BYTES = MelSpec(), 2_048, 500_000
 SHUFFLES = {"none": Blosc.NOSHUFFLE, "byte": Blosc.SHUFFLE, "bit": Blosc.BITSHUFFLE}
 
 
@@ -32,10 +32,10 @@ def mel_of_recordings() -> np.ndarray:
     return np.concatenate([mel_power(decode(path, SPEC.sample_rate_hz).samples, SPEC) for path in files], axis=1)
 
 
-def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str) -> dict:
+def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str, level: int) -> dict:
     quantizer = Quantizer.of_dtype(dtype)
     codes = quantizer.encode(mel)
-    blosc = Blosc("zstd", 5, SHUFFLES[shuffle], typesize=codes.itemsize)
+    blosc = Blosc("zstd", level, SHUFFLES[shuffle], typesize=codes.itemsize)
     size, start = 0, time.perf_counter()
     chunks = range(0, codes.shape[1] - CHUNK_FRAMES + 1, CHUNK_FRAMES)
     for frame in chunks:
@@ -50,6 +50,7 @@ def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str) -> dict:
         "dtype": dtype,
         "delta": delta,
         "shuffle": shuffle,
+        "level": level,
         "mb_per_hour": round(size / 1e6 / hours, 2),
         "encode_ms_per_10_s": round(1e3 * seconds / hours / 360, 2),
         "largest_error_decades": round(float(apart.max()), 5),
@@ -61,10 +62,11 @@ decades = np.log10(np.maximum(mel, 1e-30))
 print("decades of power at 0.1, 1, 50, 99, 99.9 %:", np.quantile(decades, [0.001, 0.01, 0.5, 0.99, 0.999]).round(2))
 print(f"below the range: {(decades < Quantizer().low_decades).mean():.3f}, largest {decades.max():.2f}")
 rows = [
-    row(mel, dtype, delta, shuffle)
+    row(mel, dtype, delta, shuffle, level)
     for dtype in ("uint8", "uint16", "float32")
     for delta in ((False, True) if dtype != "float32" else (False,))
     for shuffle in (("none", "bit") if dtype == "uint8" else ("none", "byte", "bit"))
+    for level in (1, 5)
 ]
 for one in rows:
     print(one)
