@@ -85,7 +85,8 @@ def _ingest(options: argparse.Namespace) -> None:
         if store is None:
             return
         told = summary.summarise(store, listing.counts, time.perf_counter() - start, progress.peak_bytes)
-        told.write(path)
+        if progress.peak_bytes or not (path / summary.REPORT).exists():  # with nothing to do there is no news
+            told.write(path)
         refused = summary.refusals(store.rows)
         for line in refused:
             LOG.warning(line)
