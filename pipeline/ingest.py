@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import summary
@@ -20,8 +21,8 @@ from pipeline.cluster import connect, is_local, workers_of
 from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
 from pipeline.datasets.listing import Listing
 from pipeline.log import logged
-from pipeline.memory import available_bytes
-from pipeline.need import Need, need
+from pipeline.memory import available_bytes, peak_bytes
+from pipeline.need import STARTED_WORKER_BYTES, Need, need
 from pipeline.planning import Limits
 from pipeline.progress import Progress
 from stores import locations
@@ -113,6 +114,9 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
     with connect(options.scheduler, options.workers) as client:
         rows = building.planned_rows(listing.tracks[: options.limit], client)
         stated, workers = need(rows, building.spec, building.quantizer), workers_of(client)
+        # a workflow's workers import what the workflow imports, PyTorch above all
+        beyond = max(0, max(client.run(peak_bytes).values(), default=0) - STARTED_WORKER_BYTES)
+        stated = replace(stated, worker_bytes=stated.worker_bytes + beyond)
         _tell([f"{building.path}:", *_need_lines(stated, workers)])
         if is_local(options.scheduler):  # the memory of other machines is not ours to look at
             stated.require_memory(available_bytes(), workers)

@@ -16,6 +16,8 @@ from stores.quantize import Quantizer
 
 WORKER_BASE_BYTES = 260_000_000
 """A worker without data: Python with Dask, NumPy, SciPy, Arrow and Zarr (191 MB measured), decoders and codecs."""
+STARTED_WORKER_BYTES = 191_000_000
+"""Of these, what it has before its first task; what a worker has beyond, somebody else made it import."""
 PARQUET_BYTES = 200_000_000
 """What Arrow holds while it reads recordings of a megabyte out of a row group, measured with 1 MB each."""
 COPIES = 3
