@@ -1,6 +1,22 @@
-"""Stages two and three: shards become a trained encoder, an encoder embeds collections, probes score embeddings."""
+"""Stages two and three: shards become a trained encoder, an encoder embeds collections, probes score embeddings.
 
-from model.inference.loading import load_encoder
-from model.inference.myna import Myna
+`model.Myna` and `model.load_encoder` are found when they are asked for: whoever trains needs no audio decoder.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model.inference.loading import load_encoder
+    from model.inference.myna import Myna
 
 __all__ = ["Myna", "load_encoder"]
+_PLACES = {"Myna": "model.inference.myna", "load_encoder": "model.inference.loading"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

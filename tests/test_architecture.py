@@ -150,6 +150,11 @@ def test_workers_of_an_ingest_need_no_torch():
     assert _loaded_after("import pipeline.region_task, pipeline.ingest", ["torch", "webdataset", "sklearn"]) == []
 
 
+def test_training_needs_no_audio_decoder():
+    decoders = ["av", "soundfile", "soxr", "ffmpeg", "imageio_ffmpeg"]
+    assert _loaded_after("import model.train, model.inference.mel, model.encoder.kernels.cells", decoders) == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_files_are_short_and_say_first_what_they_are(path):
     lines = path.read_text().splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pairs
 import pytest
 import tiny
 import torch
@@ -16,14 +17,14 @@ from model.encoder.vit import Encoder
 def _gradients(trunk, read, tokens):
     tokens = tokens.clone().requires_grad_()
     out = read(tokens)
-    out.backward(torch.sin(torch.arange(out.numel())).view_as(out))
+    out.backward(torch.sin(torch.arange(out.numel())).view_as(out).to(out))
     return [out, tokens.grad, *(weight.grad for weight in trunk.parameters())]
 
 
 @pytest.mark.parametrize("kernels", [False, True])
 def test_the_fused_trunk_is_the_plain_one(kernels, monkeypatch):
-    trunk = Encoder(tiny.encoder_config()).transformer
-    plain, tokens = copy.deepcopy(trunk), torch.randn(7, 5, trunk.norm.normalized_shape[0])
+    trunk = Encoder(tiny.encoder_config()).transformer.to(pairs.DEVICE)
+    plain, tokens = copy.deepcopy(trunk), torch.randn(7, 5, trunk.norm.normalized_shape[0]).to(pairs.DEVICE)
     if kernels:
         for room in (add_norm, attention, linear_gelu):
             monkeypatch.setattr(room, "fused", lambda tensor: True)

@@ -120,6 +120,8 @@ def test_what_fails_is_told_and_the_rest_goes_on(script, tmp_path, capsys):
 
     assert not told.attempt("first", fails)
     assert told.attempt("second", lambda: told.add("second", ms=1.0))
+    kept = json.loads((tmp_path / "tried.json").read_text())["rows"]  # before the end, which may never come
+    assert [row["what"] for row in kept] == ["first", "second"]
     told.finish()
     rows = _told(capsys, tmp_path, "tried")
     assert rows["first"]["skipped"] == "RuntimeError: no compiler"
@@ -149,6 +151,21 @@ def test_pretraining_says_what_it_lacks(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pretrain, "NEEDS", ("torch", "no_such_renderer"))
     assert pretrain.main(["--toy", "--out", str(tmp_path)]) == 1
     assert _told(capsys, tmp_path, "pretrain")["everything"]["skipped"] == "not installed: no_such_renderer"
+
+
+def test_an_encoder_that_fails_does_not_keep_the_others_from_being_trained(script, monkeypatch, tmp_path, capsys):
+    def run(self, words):
+        if "vertical-90-2" in str(words):
+            raise RuntimeError("model.train ended with status 1")
+        return 1.0
+
+    pretrain = script("pretrain")
+    monkeypatch.setattr(pretrain, "row_of", lambda one, work, tasks: {"encoder": one.encoder})
+    monkeypatch.setattr(pretrain.Runner, "__call__", run)
+    assert pretrain.main(["--toy", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]) == 0
+    rows = _told(capsys, tmp_path / "out", "pretrain")
+    assert rows["vertical-90-2"]["skipped"] == "model.train ended with status 1"
+    assert rows["mae-90-2"]["train_extract_probe_seconds"] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def _outputs_and_gradients(function, inputs):
     outputs = function(*inputs)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     wanted = [one for one in inputs if isinstance(one, torch.Tensor)]
-    coming = [_random(*one.shape, dtype=one.dtype).detach() for one in outputs]
+    coming = [_random(*one.shape, dtype=one.dtype).detach().to(one.device) for one in outputs]
     return [*outputs, *torch.autograd.grad(outputs, wanted, coming)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from model.objectives.gather import rank, world_size
 from stores.errors import InvalidInput
+
+PATIENCE = timedelta(hours=4)
+"""With a rank that does not come: rank 0 may be making shards, an hour for two million clips. NCCL's own is 10 min."""
 
 
 @contextlib.contextmanager
@@ -25,7 +29,7 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:

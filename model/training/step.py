@@ -69,6 +69,11 @@ class TrainingStep:
         self._masking = masking_policy(config.masking)
         self._graph = Graph(self._compute) if self.device.type == "cuda" and world_size() == 1 else None
 
+    @property
+    def captured(self) -> bool:
+        """Whether steps are replayed as a CUDA graph by now."""
+        return self._graph is not None and self._graph.captured
+
     def backward(self, batch: Batch, step: int) -> StepResult:
         """Set the learner's gradients to those of `batch`; masks are a function of (seed, step).
 
@@ -77,9 +82,9 @@ class TrainingStep:
         """
         if not batch.indices.is_cuda:
             self.objective.require_known(batch.indices)
-        codes, starts, indices = (
-            one.to(self.device, non_blocking=True) for one in (batch.codes, batch.starts, batch.indices)
-        )
+        codes = batch.codes.to(self.device, non_blocking=True)
+        # copies always: a captured step writes the next batch's over those that it was captured with
+        starts, indices = (one.to(self.device, non_blocking=True, copy=True) for one in (batch.starts, batch.indices))
         key = torch.full((), self._key(step), device=self.device)  # a launch, where a copy would wait
         self.objective.prepare(batch.epoch)
         result = self._graph(codes, starts, indices, key) if self._graph else self._compute(codes, starts, indices, key)

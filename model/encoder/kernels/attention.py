@@ -139,14 +139,14 @@ def _tile(tokens, length: tl.constexpr, rows: tl.constexpr):
 def _load(base, token, there, stride: tl.constexpr, width: tl.constexpr, block: tl.constexpr):
     column = tl.arange(0, block)
     mask = there[:, None] & (column < width)[None, :]
-    return tl.load(base + token[:, None] * stride + column[None, :], mask, 0)
+    return tl.load(base + token.to(tl.int64)[:, None] * stride + column[None, :], mask, 0)
 
 
 @jit
 def _store(base, token, there, value, stride: tl.constexpr, width: tl.constexpr, block: tl.constexpr):
     column = tl.arange(0, block)
     mask = there[:, None] & (column < width)[None, :]
-    tl.store(base + token[:, None] * stride + column[None, :], value.to(base.dtype.element_ty), mask)
+    tl.store(base + token.to(tl.int64)[:, None] * stride + column[None, :], value.to(base.dtype.element_ty), mask)
 
 
 @jit

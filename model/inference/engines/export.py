@@ -38,8 +38,8 @@ class Plan:
             )
 
     def reading(self, encoder: Encoder) -> Reading:
-        """The module that is exported."""
-        return Reading(encoder, self.precision, self.quantizer).eval()
+        """The module that is exported, on the encoder's device."""
+        return Reading(encoder, self.precision, self.quantizer).eval().to(next(encoder.parameters()).device)
 
     def example(self, encoder: Encoder, batch: int) -> Tensor:
         """Silence of the input's type, `[batch, 128, 96]`, on the encoder's device."""

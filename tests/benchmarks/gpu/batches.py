@@ -25,9 +25,10 @@ def stored_clips(count: int, device: torch.device) -> ResidentClips:
 
 
 def one_batch(clips: ResidentClips, config: TrainConfig, device: torch.device) -> Batch:
-    """A batch, all of it on the device but the indices, which stay where streams leave them."""
+    """A batch, all of it on the device but the indices, which stay where streams leave them, page-locked."""
     made = WindowStream(clips, config.batch, config.encoder.window_frames, config.seed).batch(0)
-    return Batch(clips.codes, made.starts.to(device), made.indices, 0)
+    indices = made.indices.pin_memory() if device.type == "cuda" else made.indices
+    return Batch(clips.codes, made.starts.to(device), indices, 0)
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ class Runner:
         left = self._ends - time.monotonic()
         if left <= 0:
             raise OutOfTimeError(f"no time for {' '.join(words)}")
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         log = self._work / "pretrain.log"
         began = time.monotonic()
         with log.open("a") as out:
@@ -119,12 +119,21 @@ class Runner:
             try:
                 status = process.wait(left)
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-                process.wait(LAST_WORDS_SECONDS)
+                _end(process)
                 raise OutOfTimeError(f"stopped: {' '.join(words)}") from None
         if status:
             raise RuntimeError(f"{' '.join(words)} ended with status {status}; the last of {log}:\n{_tail(log)}")
         return time.monotonic() - began
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C would; what does not heed it is killed."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(LAST_WORDS_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _tail(log: Path) -> str:
@@ -161,15 +170,21 @@ def work_through(told: record.Record, rest: Sequence[One], kept: Path, options: 
     for words in corpus_commands(options) if rest else []:
         told.add(f"python -m {' '.join(words)}", seconds=runner(words))
     for one in rest:
-        seconds = [runner(words) for words in one.commands(options)]
-        row = {
-            **row_of(one, options.work, tasks_of(options)),
-            "train_extract_probe_seconds": [round(each, 1) for each in seconds],
-        }
+        try:
+            row = finished(one, runner, options)
+        except (RuntimeError, OSError, ValueError, KeyError) as error:  # the others may do better
+            told.skip(one.name, str(error))
+            continue
         kept.parent.mkdir(parents=True, exist_ok=True)
         with kept.open("a") as file:
             file.write(json.dumps({"name": one.name, **row}) + "\n")
         told.add(one.name, **row)
+
+
+def finished(one: One, runner: Runner, options: argparse.Namespace) -> dict[str, Any]:
+    """Train, extract and probe one encoder; its row."""
+    seconds = [round(runner(words), 1) for words in one.commands(options)]
+    return {**row_of(one, options.work, tasks_of(options)), "train_extract_probe_seconds": seconds}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=1_000, help="of every encoder (1000)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="highest, of a cosine (1e-3)")
     parser.add_argument("--input-scale", default="log1p", help="of the mel power; the paper's is power (log1p)")
-    parser.add_argument("--budget-seconds", type=float, default=560.0, help="then stop, to go on later (560)")
+    parser.add_argument("--budget-seconds", type=float, default=480.0, help="then stop within a minute (480)")
     parser.add_argument("--work", type=Path, default=ROOT, help="where stores/, data/ and runs/ are (the repository)")
     parser.add_argument("--plan", action="store_true", help="print the commands and stop")
     options = parser.parse_args(arguments)

@@ -1,4 +1,7 @@
-"""What a benchmark leaves: a table, and one line of JSON with hardware, versions, date and commit, kept in a file."""
+"""What a benchmark leaves: a table, and one line of JSON with hardware, versions, date and commit, kept in a file.
+
+The file is written anew with every row, so that who is cut off has what was measured.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +54,15 @@ class Record:
     """Rows of one benchmark."""
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
-        self.name, self._options = name, options
+        self.name, self._options, self._facts = name, options, _facts(options)
         self._rows: list[dict[str, Any]] = []
 
     def add(self, what: str, **values: Any) -> None:
-        """A row, printed at once: who is cut off has seen what was measured."""
+        """A row, printed and kept at once."""
         rounded = {key: _rounded(value) for key, value in values.items()}
         self._rows.append({"what": what, **rounded})
         print(f"{what:44}" + "".join(f"  {key} {value}" for key, value in rounded.items()), flush=True)
+        self._keep()
 
     def skip(self, what: str, reason: str) -> None:
         """A row that could not be measured, and why."""
@@ -76,11 +80,16 @@ class Record:
 
     def finish(self) -> None:
         """Print the line of JSON, last, and keep it; toys are not kept unless `--out` says where."""
-        line = json.dumps({"benchmark": self.name, **_facts(self._options), "rows": self._rows})
+        self._keep()
+        print(self._line())
+
+    def _keep(self) -> None:
         if not (self._options.toy and self._options.out == RESULTS):
             self._options.out.mkdir(parents=True, exist_ok=True)
-            (self._options.out / f"{self.name}.json").write_text(line + "\n")
-        print(line)
+            (self._options.out / f"{self.name}.json").write_text(self._line() + "\n")
+
+    def _line(self) -> str:
+        return json.dumps({"benchmark": self.name, **self._facts, "rows": self._rows})
 
 
 def _rounded(value: Any) -> Any:

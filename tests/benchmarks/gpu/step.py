@@ -2,7 +2,8 @@
 
 `python tests/benchmarks/gpu/step.py [--baselines] [--toy]`. Times are of a whole step with its optimizer. "fed" makes
 every batch from clips that lie on the device, as a run does, the CPU's work included; "synthetic" repeats one batch.
-Peak memory is without the data. The 100,000 steps of the paper are extrapolated from the fed step.
+Peak memory is without the data. The 100,000 steps of the paper are extrapolated from the fed step. Kernels are profiled
+after everything was timed, since a profiler may slow down what comes after it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import batches
 import record
 import torch
 from ceilings import GEMMS, gemm_calls
-from timing import median_ms
+from timing import WARM_UP, median_ms
 
 from model.encoder.masking import n_visible
 from model.objectives import objective
@@ -102,12 +103,11 @@ def gemms_alone_ms(config: TrainConfig, device: torch.device, rounds: int) -> fl
 
 def gemms_inside_ms(step: Callable[[], object], told: record.Record, name: str, steps: int = 5) -> float:
     """What the profiler sees of matrix products in a step; the dearest kernels become rows."""
-    step()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
         for _ in range(steps):
             step()
         torch.cuda.synchronize()
-    times = {one.key: one.self_device_time_total / 1e3 / steps for one in profile.key_averages()}
+    times = {one.key: one.self_device_time_total / 1e3 / steps for one in seen.key_averages()}
     for kernel, ms in sorted(times.items(), key=lambda item: -item[1])[:25]:
         told.add(f"kernel of {name}", ms=ms, name=kernel[:90])
     told.add(f"all kernels of {name}", ms=sum(times.values()))
@@ -115,7 +115,7 @@ def gemms_inside_ms(step: Callable[[], object], told: record.Record, name: str, 
 
 
 def measure(told: record.Record, name: str, sizes: Sizes, options: argparse.Namespace, device: torch.device) -> None:
-    """All rows of one encoder."""
+    """All times of one encoder."""
     config, clips = config_of(name, sizes, options), batches.stored_clips(sizes.stored, device)
     synthetic = batches.one_batch(clips, config, device)
     if device.type == "cuda":
@@ -131,14 +131,25 @@ def measure(told: record.Record, name: str, sizes: Sizes, options: argparse.Name
         times = median_ms(calls, device, options.rounds, 1 if options.toy else 20)
     peak = torch.cuda.max_memory_allocated() - before if device.type == "cuda" else float("nan")
     tflops = step_tflop(config) / times["synthetic"] * 1e3
-    what = f"step of {name}, {config.objective.name}, {sizes.clips} x 2"
-    told.add(f"{what}, synthetic", ms=times["synthetic"], trunk_tflops=tflops, peak_gb=peak / 1e9)
+    what, facts = _what(name, sizes, options), {"trunk_tflops": tflops, "peak_gb": peak / 1e9}
+    told.add(f"{what}, synthetic", ms=times["synthetic"], **facts, captured=trained.step.captured)
     minutes = times["fed"] * PAPER_STEPS / 6e4
     told.add(f"{what}, fed", ms=times["fed"], over_synthetic=times["fed"] / times["synthetic"], paper_minutes=minutes)
-    if device.type == "cuda":
-        told.attempt(f"{what}, gemms", lambda: _measure_gemms(told, what, config, calls["synthetic"], options))
     if options.baselines:
         _beside_baselines(told, what, name, calls["synthetic"], sizes, options, device)
+
+
+def profile(told: record.Record, name: str, sizes: Sizes, options: argparse.Namespace, device: torch.device) -> None:
+    """The dearest kernels of one encoder's step, and its products against the same products alone."""
+    config, clips = config_of(name, sizes, options), batches.stored_clips(sizes.stored, device)
+    synthetic, trained = batches.one_batch(clips, config, device), Trained(config, device)
+    for _ in range(WARM_UP):
+        trained(lambda _: synthetic)
+    _measure_gemms(told, _what(name, sizes, options), config, lambda: trained(lambda _: synthetic), options)
+
+
+def _what(name: str, sizes: Sizes, options: argparse.Namespace) -> str:
+    return f"step of {name}, {options.objective}, {sizes.clips} x 2"
 
 
 def _measure_gemms(
@@ -158,7 +169,7 @@ def _beside_baselines(
         def both(form: baselines.Form = form) -> None:
             """Ours and this baseline, in turn."""
             theirs = baselines.step_of(form, name, sizes.clips, device)
-            inner = 1 if options.toy or not form.modern else 5
+            inner = 1 if options.toy else 5 if form.modern else 3
             times = median_ms({"ours": ours, "theirs": theirs}, device, options.rounds, inner)
             told.add(f"{what}, against {form.name}", **times, ratio=times["theirs"] / times["ours"])
 
@@ -180,6 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = Sizes(4, 9) if options.toy else Sizes(options.clips, options.stored)
     for name in options.encoders:
         told.attempt(f"step of {name}", lambda name=name: measure(told, name, sizes, options, device))
+        baselines.free(device)
+    for name in options.encoders if device.type == "cuda" else ():
+        what = f"{_what(name, sizes, options)}, gemms"
+        told.attempt(what, lambda name=name: profile(told, name, sizes, options, device))
         baselines.free(device)
     told.finish()
 
