@@ -67,6 +67,7 @@ def test_scores_of_other_features_than_those_there_now_are_refused(place):
         ("none", [], "no run at runs/none; train one with `python -m model.train --store STORE --name none`"),
         ("first", ["other"], "no scores of 'other' for run 'first'; make them with `python -m model.probe other`"),
         ("first", ["made", "other"], "no scores of 'other'"),
+        ("first", ["first"], "no scores of 'first' for run 'first'; `--run first` tells of that run"),
     ],
 )
 def test_what_is_not_there_is_missing(place, run, datasets, told):

@@ -61,7 +61,7 @@ def curve(rows: Rows, field: str, title: str, reference: tuple[str, float] | Non
     title = f"{title}, mean of {every}" if every > 1 else title
     values = [row[field] for row in there] + ([reference[1]] if reference else [])
     base = alt.Chart(data(there)).encode(
-        x=alt.X("step:Q", axis=alt.Axis(title="step", grid=False, tickMinStep=1, format=_steps(there))),
+        x=alt.X("step:Q", axis=_step_axis(there)),
         y=alt.Y(f"{field}:Q", title=title, scale=span(values)),
     )
     told = [alt.Tooltip("step:Q", format=",d"), alt.Tooltip(f"{field}:Q", title=title, format=".4~f")]
@@ -82,9 +82,11 @@ def _means(points: Sequence[tuple[int, float]], field: str, every: int) -> list[
     return [{"step": fmean(x for x, _ in one), field: fmean(y for _, y in one)} for one in groups]
 
 
-def _steps(there: Rows) -> str:
-    """How steps are written on the axis: 5,000, but 50k."""
-    return "~s" if there and there[-1]["step"] >= _SHORT_FROM_STEP else ",d"
+def _step_axis(there: Rows) -> alt.Axis:
+    """Steps read 5,000, but 50k, and never touch each other."""
+    written = "~s" if there and there[-1]["step"] >= _SHORT_FROM_STEP else ",d"
+    apart: Spec = {"tickCount": 8, "labelOverlap": "parity", "labelSeparation": 6}
+    return alt.Axis(title="step", grid=False, tickMinStep=1, format=written, **apart)
 
 
 def _reference_line(reference: tuple[str, float]) -> list[alt.Chart]:

@@ -113,7 +113,8 @@ def _scores_of(run: str, datasets: Sequence[str]) -> tuple[Scores, ...]:
     for name in datasets or ("DATASET",):
         if name not in there and (datasets or not found):
             what = f"of {name!r} for run {run!r}" if datasets else f"for run {run!r}"
-            raise MissingArtefact(f"no scores {what}; make them with `python -m model.probe {name}`")
+            mend = f"`--run {name}` tells of that run" if locations.run(name).is_dir() else ""
+            raise MissingArtefact(f"no scores {what}; {mend or f'make them with `python -m model.probe {name}`'}")
     return tuple(sorted(found, key=lambda one: (_place(one.dataset), one.dataset, one.task)))
 
 
