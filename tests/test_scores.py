@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -109,6 +109,16 @@ def test_scores_of_another_version_are_corruption(scores, tmp_path):
 def test_a_task_that_cannot_be_probed_is_refused():
     with pytest.raises(InvalidInput, match="task 'genre'"):
         score("genre", "made", "run", {TRAINED: tiny.separable()}, tiny.grid())
+
+
+def test_the_table_lines_up_under_a_long_name_as_well(scores):
+    first, second = scores.rows
+    named = replace(scores, rows=(first, replace(second, representation="catalogue-of-another-encoder")))
+    lines = table(named).splitlines()
+    values = {"trained": 1.0, "catalogue-of-another-encoder": second.main.value, "chance": scores.chance["accuracy"]}
+    ends = {line.index(f"{values[name]:.3f}") for line in lines[3:-1] if (name := line.split()[0]) in values}
+    assert len(ends) == 1
+    assert lines[2].index("test") + len("test") == ends.pop() + len("0.000")
 
 
 def test_the_table_holds_every_number_and_lines_up(scores):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from model.probes.config import FULL, GRIDS
 from model.probes.scores import Row, Scores
 
+_NARROWEST = 20  # characters of a name
+
 
 def table(scores: Scores) -> str:
     """What was scored, then a block for each metric: all representations, majority and chance."""
@@ -39,20 +41,23 @@ def _how(scores: Scores) -> str:
 
 
 def _block(scores: Scores, metric: str) -> list[str]:
-    seeds = len(scores.rows[0].metrics[metric].seeds)
-    head = f"  {metric:<22}{'width':>6}{'test':>8}{'95 % interval':>18}"
+    seeds, wide = len(scores.rows[0].metrics[metric].seeds), max(_NARROWEST, *(len(_name(row)) for row in scores.rows))
+    head = f"  {metric:<{wide + 2}}{'width':>6}{'test':>8}{'95 % interval':>18}"
     head += f"{f'{seeds} seeds':>16}{'k-NN':>8}" if seeds else ""
     lines = [f"{head}   trained is ahead by (95 %)"]
-    lines += [_line(row, metric) for row in scores.rows]
+    lines += [_line(row, metric, wide) for row in scores.rows]
     guesses = {"majority": scores.majority[metric], "chance": scores.chance[metric]}
-    return lines + [f"    {name:<20}{'':>6}{value:>8.3f}" for name, value in guesses.items()]
+    return lines + [f"    {name:<{wide}}{'':>6}{value:>8.3f}" for name, value in guesses.items()]
 
 
-def _line(row: Row, metric: str) -> str:
+def _name(row: Row) -> str:
+    return f"{row.representation} ({row.part})" if row.part else row.representation
+
+
+def _line(row: Row, metric: str, wide: int) -> str:
     one = row.metrics[metric]
     within = f"{one.interval.low:.3f} to {one.interval.high:.3f}"
-    name = f"{row.representation} ({row.part})" if row.part else row.representation
-    line = f"    {name:<20}{row.width:>6}{one.value:>8.3f}{within:>18}"
+    line = f"    {_name(row):<{wide}}{row.width:>6}{one.value:>8.3f}{within:>18}"
     if one.seeds:
         mean = sum(one.seeds) / len(one.seeds)
         line += f"{f'{mean:.3f} ± {one.spread:.3f}':>16}"
