@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import synth
 
 from pipeline.audio import decode as decoding
@@ -350,7 +351,7 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
 
 def test_the_fingerprint_names_decoder_downmix_and_resampler():
     found = preprocessing()
-    assert set(found) == {"decoders", "downmix", "resampler"}
+    assert set(found) == {"decoders", "downmix", "resampler", "revision"}
     for version, name in zip(found["decoders"], ("libavcodec ", "libsndfile ", "ffmpeg "), strict=True):
         assert version.startswith(name)
         assert version[len(name)].isdigit()
@@ -389,6 +390,23 @@ def test_vorbis_in_blocks_of_any_size_is_the_same(tmp_path, monkeypatch, frames)
     whole = decode(path, RATE).samples
     monkeypatch.setattr(libav, "BLOCK_FRAMES", frames)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [("-b:a", "24k"), ("-q:a", "7"), ("-b:a", "128k")])
+@pytest.mark.parametrize("block_samples", [1 << 14, 1 << 18])
+def test_an_mp3_in_blocks_is_what_it_is_as_a_whole(tmp_path, monkeypatch, options, block_samples):
+    """Frames of low bit rates borrow bits from those before, also across a block's end."""
+    loud = synth.chords(30.0, 22_050) + synth.noise(30.0, 22_050, amplitude=0.1)
+    source = synth.write(tmp_path / "x.wav", loud, 22_050)
+    command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-i", source, "-c:a", "libmp3lame", *options]
+    subprocess.run([*command, tmp_path / "x.mp3"], check=True)
+    monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", block_samples)
+    ours = decode(tmp_path / "x.mp3", 22_050)
+    whole, _ = soundfile.read(tmp_path / "x.mp3", dtype="float32")
+    np.testing.assert_allclose(ours.samples, whole, atol=2e-7)
+    assert ours.decoder == sndfile.version()
+    _by(monkeypatch)
+    np.testing.assert_allclose(ours.samples, decode(tmp_path / "x.mp3", 22_050).samples, atol=2e-6)
 
 
 @pytest.mark.parametrize("suffix", [".m4a", ".webm", ".mka", ".wma"])
