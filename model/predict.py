@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.inference import given
+from model.inference.representation import BASELINES
 from model.probes.head import Head
 from model.probes.predictions import Output, predictions
 from stores import locations
@@ -67,6 +68,11 @@ def _features_of(dataset: str, head: Head) -> Path:
     if not name:
         raise InvalidInput("the probe reads embeddings of another model; give a .parquet or .npz with that model's")
     path = locations.feature_store(dataset, name)
+    if not path.exists() and name.startswith(BASELINES):
+        raise MissingArtefact(
+            f"the probe reads {name}, a baseline that only `model.probe {dataset}` makes; predict with the probe of an "
+            "encoder, which has features of any catalogue"
+        )
     if not path.exists():
         raise MissingArtefact(
             f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint "

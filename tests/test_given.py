@@ -102,6 +102,16 @@ def test_columns_that_are_something_else_are_refused(tmp_path, columns):
         given.read(tmp_path / "x.parquet")
 
 
+@pytest.mark.parametrize("stated", ["no JSON", "[1]", "[" * 100_000])
+def test_a_provenance_that_is_none_is_refused(tmp_path, stated):
+    table = pa.table({"id": IDS, "embedding": _column(EMBEDDINGS.tolist())})
+    pq.write_table(table.replace_schema_metadata({"myna": stated}), tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", ids=np.array(IDS), embeddings=EMBEDDINGS, provenance=np.array(stated))
+    for suffix in (".npz", ".parquet"):
+        with pytest.raises(CorruptArtefact, match="does not hold ids and embeddings"):
+            given.read(tmp_path / f"x{suffix}")
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 @pytest.mark.parametrize("content", [b"", b"no", b"PK\x03\x04" + b"\0" * 40, b"PAR1" + b"\0" * 40 + b"PAR1"])
 def test_files_that_are_damaged_are_refused(tmp_path, suffix, content):

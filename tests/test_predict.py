@@ -19,7 +19,7 @@ from model.probes.network import Weights
 from model.probes.predictions import predictions
 from model.probes.saved import keep
 from model.probes.search import Search
-from stores import locations
+from stores import feature_tables, locations
 from stores.features import FeatureStore
 
 ENCODER = {"encoder": {"run": "first"}, "representation": "first", "hop_frames": 96}
@@ -42,6 +42,7 @@ def workplace(tmp_path, monkeypatch, won):
     store, found = won
     store.write(locations.feature_store("made", "first"))
     keep(tmp_path / "p.safetensors", found, store.provenance, {"dataset": "made"})
+    keep(tmp_path / "mfcc.safetensors", found, {"digest": "d", "representation": "mfcc"}, {"dataset": "made"})
     return tmp_path, store
 
 
@@ -67,10 +68,21 @@ def test_embeddings_in_a_file_are_predicted_alike(workplace, suffix):
     assert pq.read_table("deep/x.parquet").equals(pq.read_table("made.parquet"))
 
 
+@pytest.mark.parametrize("kind", feature_tables.KINDS)
+@pytest.mark.parametrize(("run", "status"), [("first", 0), ("second", 2)])
+def test_exported_embeddings_of_another_encoder_are_refused(workplace, capsys, kind, run, status):
+    folder, store = workplace
+    made = FeatureStore(store.embeddings, store.rows, {"digest": "x", **ENCODER, "encoder": {"run": run}})
+    feature_tables.write(folder / f"x.{kind}", made, kind)
+    assert predict.main([f"x.{kind}", "--probe", "p.safetensors"]) == status
+    assert ("was made with another encoder" in capsys.readouterr().err) == bool(status)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["other", "--probe", "p.safetensors"], "model.extract other --checkpoint runs/first/encoder.safetensors"),
+        (["other", "--probe", "mfcc.safetensors"], "reads mfcc, a baseline that only `model.probe other` makes"),
         (["music", "--probe", "p.safetensors"], "python -m dags.embed music --checkpoint runs/first/encoder.safet"),
         (["made", "--probe", "none.safetensors"], "no probe at none.safetensors"),
         (["made", "--probe", "p.safetensors", "--out", "x.pkl"], "must end in .csv or .parquet"),

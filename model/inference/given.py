@@ -2,12 +2,14 @@
 
 `.npz`     arrays `ids` (text) and `embeddings` (floats, [clips, width]); nothing that would need a pickle
 Parquet    columns `id` (string) and `embedding` (fixed-size lists of float32), without nulls
+Both may state where they come from, as ours do: JSON, in an array `provenance` or in the schema's metadata under `myna`.
 The file is hostile until it was checked: sizes are read before contents, and every embedding must be finite.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +29,10 @@ from stores.manifest import ClipRow
 LARGEST_BYTES = 16 << 30
 """Of what a file holds, unpacked."""
 ID, EMBEDDING = "id", "embedding"
-_DAMAGE = (pa.ArrowException, zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError, NotImplementedError)
+_DAMAGE = (
+    *(pa.ArrowException, zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError, NotImplementedError),
+    RecursionError,  # JSON that nests without end
+)
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,22 @@ def read(path: Path) -> Given:
     if path.suffix not in readers or not path.is_file():
         raise InvalidInput(f"{path} is no feature store and ends neither in .npz nor in .parquet")
     try:
-        ids, embeddings = readers[path.suffix](path)
+        ids, embeddings, stated = readers[path.suffix](path)
+        provenance = _provenance(stated)
     except _DAMAGE as error:
         raise CorruptArtefact(f"{path} does not hold ids and embeddings: {error}") from error
-    return _checked(ids, embeddings, path, {})
+    return _checked(ids, embeddings, path, provenance)
 
 
-def _npz(path: Path) -> tuple[list[str], NDArray[Any]]:
+def _provenance(stated: bytes) -> dict[str, Any]:
+    """What a file says of itself; but for the digest, which is of what it holds now."""
+    found = json.loads(stated or b"{}")
+    if not isinstance(found, dict):
+        raise ValueError("its provenance is no JSON object")
+    return {key: value for key, value in found.items() if key != "digest"}
+
+
+def _npz(path: Path) -> tuple[list[str], NDArray[Any], bytes]:
     with zipfile.ZipFile(path) as archive:
         names = Counter(archive.namelist())
         _require_size(sum(one.file_size for one in archive.infolist()))
@@ -87,12 +101,13 @@ def _npz(path: Path) -> tuple[list[str], NDArray[Any]]:
         raise ValueError(f"it holds {sorted(names)}; `ids` and `embeddings` are needed, once each")
     with np.load(path, allow_pickle=False) as arrays:
         ids, embeddings = arrays["ids"], arrays["embeddings"]
+        stated = arrays["provenance"] if "provenance" in arrays else np.array("")
     if ids.ndim != 1 or ids.dtype.kind != "U":
         raise ValueError(f"ids are {ids.dtype} {ids.shape}; a list of text is needed")
-    return ids.tolist(), embeddings
+    return ids.tolist(), embeddings, str(stated).encode()
 
 
-def _parquet(path: Path) -> tuple[list[str], NDArray[Any]]:
+def _parquet(path: Path) -> tuple[list[str], NDArray[Any], bytes]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema, groups = file.schema_arrow, file.metadata.num_row_groups
         _require_size(sum(file.metadata.row_group(group).total_byte_size for group in range(groups)))
@@ -107,7 +122,8 @@ def _parquet(path: Path) -> tuple[list[str], NDArray[Any]]:
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     if table[ID].null_count or column.null_count or column.flatten().null_count:
         raise ValueError("some ids or embeddings are null")
-    return table[ID].to_pylist(), column.flatten().to_numpy().reshape(len(column), kind.list_size)
+    stated = (schema.metadata or {}).get(b"myna", b"")
+    return table[ID].to_pylist(), column.flatten().to_numpy().reshape(len(column), kind.list_size), stated
 
 
 def _require_size(size_bytes: int) -> None:

@@ -81,7 +81,7 @@ class Decoding:
             self.last_words = f"the header claims {claimed} samples a channel, {frames} could be decoded"
 
 
-class _Forward(soundfile.SoundFile):
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # it knows no types
     """A file that is read from its start to its end.
 
     soundfile seeks to where it is after every read, and at a seek libmpg123 drops the bits that an MP3's next frames
