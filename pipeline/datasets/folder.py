@@ -26,8 +26,8 @@ def tracks(root: Path, labels: Path | None = None) -> Listing:
     Args:
         root: folder of the audio.
         labels: CSV with the columns `path` (below `root`, with `/`), optionally `split` and `group`, and a column per
-            task; several tags in one cell are joined by `|`, an empty cell is no label. With it, silent clips are
-            stored and flagged; without, they are refused.
+            task; several tags in one cell are joined by `|`, an empty cell is no label. It may come later, or change:
+            what is refused, silence among it, does not depend on it.
 
     Raises:
         MissingArtefact: if `root` is not a folder, or holds no audio; if `labels` cannot be opened.
@@ -56,7 +56,7 @@ def _labelled(files: AudioFiles, table: LabelTable) -> Listing:
         "rows without a file": len(table.rows) - len(matched),
         "files without a row": sum(table.row(name) is None for name in files.names),
     }
-    return Listing(found, _stated(list(table.rows.values())), {**counts, **files.counts}, keeps_silence=True)
+    return Listing(found, _stated(list(table.rows.values())), {**counts, **files.counts})
 
 
 def _stated(rows: Sequence[LabelRow]) -> dict[str, int]:
