@@ -182,6 +182,18 @@ def test_what_is_no_audio_is_refused(tmp_path, content):
     assert refused.detail
 
 
+def test_a_film_without_sound_holds_no_audio(tmp_path):
+    command = [ffmpeg.executable(), "-v", "error", "-f", "lavfi", "-i", "testsrc=d=0.2:s=64x64", "-c:v", "mpeg4"]
+    subprocess.run([*command, tmp_path / "x.mp4"], check=True)
+    refused = _refusal(tmp_path / "x.mp4")
+    assert (refused.reason, refused.detail) == ("no_audio", f"{ffmpeg.version()}: no audio stream")
+
+
+def test_an_empty_file_is_called_so(tmp_path):
+    (tmp_path / "x.mp3").touch()
+    assert _refusal(tmp_path / "x.mp3").detail == "the file is empty"
+
+
 def test_a_file_without_samples_holds_no_audio(tmp_path):
     path = synth.write(tmp_path / "empty.wav", np.zeros(0, np.float32))
     assert _refusal(path).reason == "no_audio"

@@ -121,6 +121,8 @@ def _decoders(path: Path, deadline: Deadline) -> list[Decoder]:
             head = file.read(sndfile.HEAD_BYTES)
     except OSError as error:
         raise AudioRefused("missing", str(error)) from error
+    if not head:
+        raise AudioRefused("unreadable", "the file is empty")
     serving = [decoder for decoder in (libav, sndfile) if decoder.serves(head)]
     return [decoder.Decoding(path, deadline) for decoder in (*serving, ffmpeg)]
 

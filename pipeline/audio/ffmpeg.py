@@ -31,6 +31,9 @@ from stores.errors import AudioRefused, MissingArtefact
 BLOCK_BYTES = 1 << 20
 HEARD_BYTES = 1 << 16
 LAST_WORDS_CHARACTERS = 2_048
+NO_STREAM = "matches no streams"
+"""What ffmpeg says where there is none of the kind that was asked for."""
+_SAID_TWICE = r" @ 0x[0-9a-f]+|^ *Last message repeated.*$|^Error opening input files?\b.*$"
 # Audio containers and raw streams. Left out is all that names other files or hosts: concat, hls, dash, sdp, image2.
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp3,mpc,mpc8,mpegts,ogg,tta,voc,w64,wav,wv"
@@ -153,6 +156,8 @@ class Decoding:
     def _require_success(self, status: int) -> None:
         if self._timed_out:
             raise self._deadline.passed()
+        if status != 0 and NO_STREAM in self.last_words:
+            raise AudioRefused("no_audio", f"{self.name}: no audio stream")
         if status != 0:
             raise AudioRefused("unreadable", f"{self.name}: {self.last_words or f'ended with status {status}'}")
 
@@ -167,6 +172,6 @@ def _tail(descriptor: int, path: Path) -> str:
     """What was written, without what differs from run to run: addresses, the path of a copy, the order of threads."""
     size = os.fstat(descriptor).st_size
     content = os.pread(descriptor, HEARD_BYTES, max(0, size - HEARD_BYTES)).decode("utf-8", "replace")
-    words = re.sub(r" @ 0x[0-9a-f]+|^ *Last message repeated.*$", "", content, flags=re.MULTILINE)
+    words = re.sub(_SAID_TWICE, "", content, flags=re.MULTILINE)
     words = words.replace(f"file:{path}", "the file")
     return "\n".join(sorted(set(filter(None, words.splitlines()))))[-LAST_WORDS_CHARACTERS:]
