@@ -23,7 +23,7 @@ from pipeline.datasets.listing import Listing
 from pipeline.log import logged
 from pipeline.memory import available_bytes, peak_bytes
 from pipeline.need import STARTED_WORKER_BYTES, Need, need
-from pipeline.planning import Limits
+from pipeline.planning import Limits, of_unknown_length
 from pipeline.progress import Progress
 from stores import locations
 from stores.commit import sweep
@@ -124,7 +124,8 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
         # a workflow's workers import what the workflow imports, PyTorch above all
         beyond = max(0, max(client.run(peak_bytes).values(), default=0) - STARTED_WORKER_BYTES)
         stated = replace(stated, worker_bytes=stated.worker_bytes + beyond)
-        _tell([f"{building.path}:", *_need_lines(stated, workers)])
+        unknown = of_unknown_length(rows, building.spec, building.limits)
+        _tell([f"{building.path}:", *_need_lines(stated, workers, unknown, options.max_seconds)])
         if is_local(options.scheduler):  # the memory of other machines is not ours to look at
             stated.require_memory(available_bytes(), workers)
         if options.dry_run:
@@ -139,12 +140,14 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
         return store
 
 
-def _need_lines(stated: Need, workers: int) -> list[str]:
+def _need_lines(stated: Need, workers: int, unknown: int, max_seconds: float) -> list[str]:
     if not stated.clips:
         return ["  every clip is there already"]
+    counted = f"  of no stated length: {unknown} of them, counted as {max_seconds:g} s each (--max-seconds)"
     return [
         f"  to do: {stated.clips} clips, at most {stated.audio_seconds / 3600:.2f} h of audio, "
         f"in {stated.regions} tasks on {workers} workers",
+        *([counted] if unknown else []),
         f"  needs: about {stated.store_bytes / 1e6:.1f} MB on disk, "
         f"at most {stated.worker_bytes / 1e6:.0f} MB a worker",
     ]

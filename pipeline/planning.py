@@ -125,6 +125,12 @@ def bound_frames(track: Track, spec: MelSpec, limits: Limits, in_process: bool =
     return _frames(max(0.0, believed - track.cut_start_seconds), spec)
 
 
+def of_unknown_length(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
+    """How many planned clips count as the longest that there may be, since nothing says how long they are."""
+    longest = _frames(limits.max_seconds, spec)
+    return sum(row.state == "planned" and row.bound_frames == longest for row in rows)
+
+
 def _frames(seconds: float, spec: MelSpec) -> int:
     return spec.frames_for(math.ceil(seconds * spec.sample_rate_hz))
 

@@ -12,6 +12,7 @@ from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
 REPORT = "report.json"
+NO_SPLIT = "none"
 SHOWN_REFUSALS = 10
 
 
@@ -25,6 +26,8 @@ class Summary:
     """Clips in the store."""
     written_by_split: Mapping[str, int]
     """The same by split; an empty split is called `none`."""
+    complaints: int
+    """Of the written ones, those of which a decoder complained: cut off, or refused by another decoder."""
     silent: int
     """Of the written ones, silent."""
     refused: Mapping[str, int]
@@ -43,11 +46,14 @@ class Summary:
     def lines(self) -> list[str]:
         """The summary for a person."""
         refused = ", ".join(f"{count} {reason}" for reason, count in sorted(self.refused.items()))
-        splits = ", ".join(f"{count} {split}" for split, count in sorted(self.written_by_split.items()))
+        named = {split: "without a split" if split == NO_SPLIT else split for split in self.written_by_split}
+        splits = ", ".join(f"{count} {named[split]}" for split, count in sorted(self.written_by_split.items()))
+        complaints = f"  complaints: {self.complaints}, by decoders; `detail` in manifest.parquet has their words"
         rate = self.store_bytes / 1e6 / self.audio_hours if self.audio_hours else 0.0
         memory = f", at most {self.worker_peak_bytes / 1e6:.0f} MB a worker" if self.worker_peak_bytes else ""
         return [
             f"  written: {self.written} clips ({splits or 'nothing'}), {self.silent} of them silent",
+            *([complaints] if self.complaints else []),
             f"  refused: {sum(self.refused.values())} clips" + (f" ({refused})" if refused else ""),
             f"  {self.audio_hours:.2f} h of audio, {self.store_bytes / 1e6:.1f} MB ({rate:.1f} MB an hour), "
             f"{self.seconds:.1f} s{memory}",
@@ -64,7 +70,8 @@ def summarise(store: MelStore, listing: Mapping[str, int], seconds: float, worke
     return Summary(
         dataset=str(store.attributes["dataset"]),
         written=len(written),
-        written_by_split=dict(Counter(row.split or "none" for row in written)),
+        written_by_split=dict(Counter(row.split or NO_SPLIT for row in written)),
+        complaints=sum(bool(row.detail) for row in written),
         silent=sum(row.silent for row in written),
         refused=dict(Counter(row.reason for row in store.rows if row.state == "refused")),
         listing=dict(listing),

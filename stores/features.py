@@ -158,7 +158,7 @@ def publish(building: Path, path: Path, clips: Sequence[ClipRow], spans: Spans) 
 
 def _read_spans(path: Path) -> Spans:
     try:
-        return Spans.of_table(pq.read_table(pa.BufferReader((path / _SPANS).read_bytes())))
+        return Spans.of_table(pq.read_table(manifest.in_memory(path / _SPANS)))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise CorruptArtefact(f"{path / _SPANS} cannot be read: {error}; extract again") from error
 

@@ -57,7 +57,8 @@ def test_good_and_bad_files_are_told_apart_and_counted(mixed, tmp_path, capsys):
     assert reasons["text.wav"] == "unreadable"
     printed = capsys.readouterr().out
     assert "found: 8 clips" in printed
-    assert "written: 4 clips (4 none)" in printed
+    assert "written: 4 clips (4 without a split), 0 of them silent\n" in printed
+    assert "complaints" not in printed
     assert "1 too_short" in printed
     assert "refused 'text.wav': unreadable:" in printed
     log = (tmp_path / "m.ingest.log").read_text()
@@ -65,6 +66,23 @@ def test_good_and_bad_files_are_told_apart_and_counted(mixed, tmp_path, capsys):
     assert log.splitlines()[-1].endswith("ended")
     report = json.loads((tmp_path / "m.zarr" / "report.json").read_text())
     assert (report["written"], report["refused"]["too_short"]) == (4, 1)
+
+
+def test_a_file_that_was_cut_off_is_stored_and_told(tmp_path, capsys):
+    path = synth.write(tmp_path / "music" / "x.flac", synth.chords(9.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert _ingest("folder", "--root", tmp_path / "music", "--store", tmp_path / "m.zarr") == 0
+    assert "  complaints: 1, by decoders; `detail` in manifest.parquet has their words" in capsys.readouterr().out
+    (row,) = MelStore.open(tmp_path / "m.zarr").rows
+    assert row.detail
+    assert json.loads((tmp_path / "m.zarr" / "report.json").read_text())["complaints"] == 1
+
+
+def test_what_does_not_state_its_length_is_said_to_count_as_the_longest(mixed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.planning.claimed_seconds", lambda path, in_process: None)
+    words = ["--root", mixed, "--store", tmp_path / "m.zarr", "--max-seconds", "60", "--dry-run"]
+    assert _ingest("folder", *words) == 0
+    assert "of no stated length: 8 of them, counted as 60 s each (--max-seconds)" in capsys.readouterr().out
 
 
 def test_what_is_stored_is_the_mel_within_half_a_step(mixed, tmp_path):
