@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
-from model.training.optimizer import MOMENTS, set_steps
+from model.training.optimizer import moments, set_steps
 from stores import locations
 from stores.commit import committed
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, MynaError
@@ -85,7 +85,7 @@ def save(
     tensors = dict(learner.state_dict())
     if progress is not None:
         for name, weight in learner.named_parameters():
-            for moment in MOMENTS[type(progress.optimizer)]:
+            for moment in moments(progress.optimizer):
                 tensors[f"optimizer.{moment}.{name}"] = progress.optimizer.state[weight][moment]
         tensors |= {f"objective.{name}": tensor for name, tensor in progress.objective.state_dict().items()}
     facts = {"config": json.dumps(config.to_dict()), "config_digest": config.digest()}
@@ -152,8 +152,9 @@ def restore(checkpoint: Checkpoint, learner: nn.Module, progress: Progress) -> N
     _load(progress.objective, _without_prefix(checkpoint.tensors, "objective."))
     optimizer = progress.optimizer
     for name, weight in learner.named_parameters():
-        moments = MOMENTS[type(optimizer)]
-        optimizer.state[weight] = {one: _fitting(checkpoint, f"optimizer.{one}.{name}", weight) for one in moments}
+        optimizer.state[weight] = {
+            moment: _fitting(checkpoint, f"optimizer.{moment}.{name}", weight) for moment in moments(optimizer)
+        }
     set_steps(optimizer, checkpoint.step)
 
 
