@@ -41,6 +41,16 @@ def test_a_class_that_train_lacks_counts_among_the_classes():
     assert "c" in _task().classes
 
 
+def test_what_makes_scores_mean_less_is_remarked():
+    assert _task().remarks() == [
+        "1 of 3 classes of key are in no training clip, e.g. 'c': they can only be missed",
+    ]
+    years = [str(1900 + year) for year in range(8)]
+    table = tiny.features(np.eye(24), 3 * years, [split for split in ("train", "valid", "test") for _ in years])
+    assert Task.of(table, "key").remarks() == ["labels of key are numbers, and taken as 8 classes"]
+    assert Task.of(tiny.separable(), "key").remarks() == []
+
+
 def test_groups_are_numbered_from_0_within_each_split():
     task = _task(groups=["x", "y", "v", "t", "t", "x", "?", "u"])
     assert task.splits["train"].groups.tolist() == [0, 1]

@@ -26,6 +26,7 @@ SPLITS = ("train", "valid", "test")
 TAGS = "tags"
 NUMBERS = {"emotion": ("arousal", "valence")}
 """Tasks that are made of several labels, numbers each."""
+_FEW = 5  # classes that may well be called 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,21 @@ class Task:
             embeddings = features.embeddings[[chosen[k] for k in of_split]]
             splits[split] = TaskSplit(embeddings, targets[of_split], _numbered([row.group for row in clips]), songs)
         return cls(name, classes, splits, kind)
+
+    def remarks(self) -> list[str]:
+        """What makes its scores mean less than they seem to: classes that train lacks, numbers taken as classes."""
+        if self.kind not in ("classes", "key"):
+            return []
+        unseen = sorted(set(range(len(self.classes))) - set(self.splits["train"].targets.tolist()))
+        remarks = []
+        if unseen:
+            named = f"{len(unseen)} of {len(self.classes)} classes of {self.name}"
+            remarks.append(
+                f"{named} are in no training clip, e.g. {self.classes[unseen[0]]!r}: they can only be missed"
+            )
+        if len(self.classes) > _FEW and all(_is_number(label) for label in self.classes):
+            remarks.append(f"labels of {self.name} are numbers, and taken as {len(self.classes)} classes")
+        return remarks
 
     def with_train(self, clips: NDArray[Any]) -> Task:
         """The same task with only these of its training clips, by mask or index `[clips]`."""
@@ -155,6 +171,13 @@ def _number(row: ClipRow, label: str) -> float:
     if not math.isfinite(value):
         raise InvalidInput(f"clip {row.id!r} has {label} {row.labels[label]!r}; a finite number is needed")
     return value
+
+
+def _is_number(label: str) -> bool:
+    try:
+        return math.isfinite(float(label))
+    except ValueError:
+        return False
 
 
 def _numbered(names: Sequence[object]) -> NDArray[np.int64]:
