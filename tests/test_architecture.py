@@ -337,8 +337,8 @@ PUBLIC_NAMES = {
     ),
     "stores.lock": "lock_file locked",
     "stores.manifest": (
-        "ClipRow SCHEMA STATES assign_regions counts from_table merge read recordings regions to_table total_frames "
-        "unread write"
+        "ClipRow SCHEMA STATES assign_regions counts from_table in_memory merge read recordings regions to_table "
+        "total_frames unread write"
     ),
     "stores.mel_check": "ARRAY_METADATA Damage damages metadata_damage restore restore_metadata written_regions",
     "stores.mel_spec": "MelSpec",
