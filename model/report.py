@@ -25,6 +25,7 @@ from model.page import (
     paper_table,
     provenance,
     quoted,
+    quoted_columns,
     sweeps,
     training,
 )
@@ -63,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(options: argparse.Namespace) -> None:
     run = options.run or checkpoint.newest_finished().parent.name
     locations.report(options.name or run)  # a name that cannot be used is refused before the work
-    every = (*quoted.own(), *(quoted.read(options.quoted) if options.quoted else ()))
-    quotes = list({(one.row, one.column): one for one in every}.values())  # those of the user's file win
+    theirs = quoted.read(options.quoted) if options.quoted else ()
     found = findings.gather(run, options.datasets)
+    aside = quoted_columns.not_shown(theirs, found.scores, str(options.quoted))
+    quotes = list({(one.row, one.column): one for one in (*quoted.own(), *theirs)}.values())  # the user's file wins
     usual = run if len(found.datasets) > 1 else f"{found.datasets[0]}-{run}"
     path = locations.report(options.name or usual)
     mapped = _map(found, options.map, options.audio)
@@ -75,6 +77,9 @@ def _report(options: argparse.Namespace) -> None:
     figures = {f"map-{place}": spec for place, spec in enumerate(mapped.figures().values())} if mapped else {}
     exports.write(path, found, quotes, _charts_of(sections) | figures)
     print(f"report: {path} ({len(page) / 1e6:.1f} MB)")
+    if aside:
+        told = ", ".join(f"{one.column} (line {one.line})" for one in aside)
+        print(f"  quoted in {options.quoted}, but not on this page: {told}")
     if len(page) > MAILED_BYTES:
         print(f"  more than {MAILED_BYTES / 1e6:.0f} MB: too much for most mail; give fewer clips to --audio, or none")
 

@@ -143,6 +143,7 @@ def everything(make_store):
         features(lambda i, task=task: {task: "x"}).write(locations.feature_store(dataset, "first"))
     run("other", "sogclr", seed=4)
     scores(run="other", seed=9).write(locations.scores("other", "made", "genre"))
+    features(lambda i: {"genre": ("one", "two", "three")[i % 3]}).write(locations.feature_store("made", "other"))
     write_bytes(locations.run("first") / "reconstructions.png", PIXEL)
     for over, values in SWEEPS.items():
         sweep(f"made-{over}", over, values)

@@ -59,6 +59,36 @@ def test_a_scale_holds_its_values_with_some_room(values, low, high):
     assert max(values) < found[1] <= high
 
 
+@pytest.mark.parametrize(
+    ("intervals", "low", "high", "cut"),
+    [
+        ([(0.4, 0.6), (0.5, 0.7)], (0.3, 0.4), (0.7, 0.8), False),
+        ([(0.4, 0.6), (-0.1, 0.9)], (-0.2, -0.1), (0.9, 1.0), False),
+        ([(0.4, 0.6), (0.45, 0.6), (-98.0, 0.7)], (0.2, 0.4), (0.7, 0.9), True),
+        ([(0.4, 0.6), (0.45, 0.6), (0.5, 98.0)], (0.3, 0.4), (0.7, 0.9), True),
+        ([(0.5, 0.5), (0.5, 0.5), (0.2, 0.9)], (0.1, 0.2), (0.9, 1.0), False),
+        ([], (0.4, 0.5), (0.6, 0.7), False),
+    ],
+)
+def test_an_axis_holds_intervals_but_one_far_longer_than_most_which_it_says(intervals, low, high, cut):
+    found = charts.spanned("score", [0.5, 0.6], intervals)
+    first, last = found["scale"].to_dict()["domain"]
+    assert low[0] <= first <= low[1]
+    assert high[0] <= last <= high[1]
+    assert found["title"] == ("score (longer lines go on)" if cut else "score")
+    assert found["scale"].to_dict().get("clamp", False) is cut
+
+
+@pytest.mark.parametrize("count", [1, 40, 41, 58, 80, 81, 200])
+def test_of_many_names_so_many_are_labelled_as_are_legible(count):
+    names = [str(place) for place in range(count)]
+    shown = charts.labelled(names)
+    every = int(shown[1]) if len(shown) > 1 else 1
+    assert list(shown) == names[::every]
+    assert len(shown) <= 40
+    assert every == 1 or len(names[:: every - 1]) > 40
+
+
 def test_cells_say_their_number_on_both_halves_of_the_ramp():
     rows = [{"true": "a", "said": "b", "share": share, "words": "3"} for share in (0.5, 0.51)]
     spec = charts.heat_map(rows, ("true", "said"), (["a"], ["b"]))

@@ -46,9 +46,13 @@ def test_relations_are_shares_that_sum_to_one():
 
 
 def test_tags_without_a_value_are_in_the_table_and_not_in_the_chart():
-    drawn = {row["tag"] for row in _rows(classes.tags_chart(TAGS.rows[0].details["tags"]))}
-    assert drawn == {"tag 1", "tag 2"}
-    assert "tag 3" in Elements(classes.section([TAGS]).body).text
+    spec = classes.tags_chart(TAGS.rows[0].details["tags"])
+    sets = spec["datasets"].values()
+    assert spec["height"] == 2 * 17  # no room is left for it
+    assert [{row["tag"] for row in rows} for rows in sets] == [{"tag 1", "tag 2"}] * 2
+    text = Elements(classes.section([TAGS]).body).text
+    assert "tag 3" in text
+    assert "average precision of 2 tags, the best ROC-AUC first. 1 more has no score: no clip in test, or all." in text
 
 
 def test_wide_tables_scroll_and_small_ones_do_not():
@@ -61,3 +65,17 @@ def test_scores_without_details_make_no_section():
     for row in bare.rows:
         row.details.clear()
     assert classes.section([bare]) is None
+
+
+def test_columns_of_very_many_classes_are_labelled_now_and_then_which_is_said():
+    many = made_report.scores(classes=tuple(str(1990 + year) for year in range(58)))
+    axis = classes.confusions_chart(many)["layer"][0]["encoding"]["x"]["axis"]
+    assert axis["values"][:2] == ["1990", "1992"]
+    assert "One column in 2 is labelled" in Elements(classes.section([many]).body).text
+    assert "is labelled" not in Elements(classes.section([KEY]).body).text
+
+
+def test_of_equal_metrics_of_a_tag_neither_hides_the_other():
+    marks = [layer["mark"] for layer in classes.tags_chart(TAGS.rows[0].details["tags"])["layer"]]
+    assert [one["filled"] for one in marks] == [False, False]
+    assert marks[1]["size"] > 2 * marks[0]["size"]

@@ -102,9 +102,18 @@ def test_nothing_on_the_page_is_fetched_or_linked_from_outside(elements):
 def test_links_lead_to_sections_that_are_there(elements):
     ids = {attributes["id"] for _, attributes in elements.tags if "id" in attributes}
     leads = {attributes["href"][1:] for tag, attributes in elements.tags if tag == "a"}
-    assert leads == {"content", "section-0", "section-1"} <= ids
+    assert leads == {"content", "script-alert-1-script", "two"} <= ids
     named = {attributes["aria-labelledby"] for tag, attributes in elements.tags if tag == "section"}
-    assert named == {"section-0-title", "section-1-title"} <= ids
+    assert named == {"script-alert-1-script-title", "two-title"} <= ids
+
+
+def test_sections_are_linked_to_by_their_titles_and_by_number_where_these_are_taken():
+    chart = Section("Fewer labels", "", {"two": CHART}, {})
+    titles = ("Two", "Three", "three", "Content", "Ü?", "Three")
+    parts = [chart, *(Section(one, "", {}, {}) for one in titles)]
+    tags = Elements(document.page("t", "l", parts)).tags
+    names = [attributes["id"] for tag, attributes in tags if tag == "section"]
+    assert names == ["fewer-labels", "section-1", "three", "section-3", "section-4", "section-5", "section-6"]
 
 
 def test_two_elements_of_one_name_are_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import made_report
 import pytest
@@ -106,3 +107,11 @@ def test_a_line_of_metrics_whose_step_is_no_number_is_refused(place):
     (locations.run("first") / "metrics.jsonl").write_text('{"step": "0", "loss": 1}\n')
     with pytest.raises(CorruptArtefact, match="holds a line whose step is no integer"):
         findings.gather("first")
+
+
+def test_clips_of_the_shards_are_counted_only_where_they_are_those_of_the_run(place, monkeypatch):
+    seen = {"clips": 57, "store_digest": findings.gather("first").config.shards}
+    monkeypatch.setattr(findings.ShardSet, "open", lambda *_, **__: SimpleNamespace(**seen))
+    assert findings.gather("first").trained_clips == 57
+    seen["store_digest"] = "other"
+    assert findings.gather("first").trained_clips is None

@@ -229,6 +229,78 @@ def test_the_chosen_clip_and_its_neighbours_are_ringed(chart):
     assert max(changed[i] for i in far) == 0
 
 
+def test_names_of_classes_make_room_for_numbers_of_neighbours(chart):
+    chart.page.locator(".map-task select").select_option("0")
+    covered = _covered(chart)
+    assert covered
+    for clip, name, panel in covered[:2]:
+        box = _box(chart, name, panel)
+        before = _dark(chart, box)
+        chart.page.mouse.click(*chart.at(clip))
+        assert chart.page.locator(".map-about h3").inner_text() == chart.named(clip)
+        chart.page.mouse.move(5, 5)
+        chart.page.wait_for_timeout(200)
+        after = _dark(chart, _box(chart, name, panel))
+        chart.page.keyboard.press("Escape")
+        chart.page.wait_for_timeout(200)
+        assert after < 0.7 * before
+        assert _dark(chart, _box(chart, name, panel)) == before
+
+
+def _covered(chart):
+    """Clips that a mouse can choose, one of whose neighbours' numbers lies right on a name, with that name."""
+    made, found = chart.made, []
+    names = [(name, panel) for panel, of in enumerate(made.names(made.colourings[0])) for name in of]
+    pixels = (chart.plots.first.bounding_box()["width"] - 2) / (2 * made.clips.reach[0])
+    for clip, near in enumerate(made.neighbours.clips):
+        same = [other for other in range(CLIPS) if other != clip and made.clips.panel[other] == made.clips.panel[clip]]
+        if min(np.linalg.norm(made.clips.places[same] - made.clips.places[clip], axis=1)) * pixels < 8:
+            continue
+        for rank, other in enumerate(near):
+            turn = 2 * np.pi * rank / len(near)
+            x, y = made.clips.places[other] * pixels + 15 * np.array([np.sin(turn), np.cos(turn)])
+            for name, panel in names:
+                on = abs(x - name.x * pixels) < 3 * len(name.text) and abs(y - name.y * pixels) < 10
+                if panel == made.clips.panel[other] and on:
+                    found.append((clip, name, panel))
+    return found
+
+
+def _box(chart, name, panel):
+    """Where a name stands in the window."""
+    plot, (side, up) = chart.plots.nth(panel), chart.made.clips.reach
+    plot.scroll_into_view_if_needed()
+    box, wide = plot.bounding_box(), 7 * len(name.text)
+    x, y = (name.x + side) / (2 * side) * box["width"], (up - name.y) / (2 * up) * box["height"]
+    return {"x": box["x"] + x - wide / 2, "y": box["y"] + y - 8, "width": wide, "height": 16}
+
+
+def _dark(chart, box):
+    image = chart.page.screenshot(clip=box, animations="disabled")
+    return int((np.asarray(Image.open(io.BytesIO(image)).convert("L")) < 60).sum())
+
+
+def test_where_every_clip_is_a_piece_of_its_own_pieces_are_not_spoken_of(browser, tmp_path):
+    features, store = made_map.made(12)
+    one = EmbeddingMap.of(replace(features, rows=[replace(row, group=row.id) for row in features.rows]), store)
+    (tmp_path / "own.html").write_text(document("Own", "", [one.section()]), encoding="utf-8")
+    context = browser.new_context(viewport=SIZES["desktop"])
+    page = _opened(context, tmp_path / "own.html", [], len(one.clips.splits))
+    page.mouse.click(*Map(page, one).at(0))
+    assert page.locator(".map-near h3").inner_text() == "Most like it"
+    assert "piece" not in page.locator(".map").inner_text()
+    context.close()
+
+
+def test_a_map_of_tags_says_that_one_is_to_be_chosen(chart):
+    select, number = chart.page.locator(".map-task select"), [one.kind for one in chart.made.colourings].index("tags")
+    said = chart.page.get_by_text("Choose a tag: its clips become diamonds.")
+    assert said.count() == 0
+    select.select_option(str(number))
+    assert said.is_visible()
+    select.select_option("0")
+
+
 def _apart(chart, clip, others):
     clips = chart.made.clips
     same = [i for i in others if clips.panel[i] == clips.panel[clip]]

@@ -100,3 +100,13 @@ def test_clips_without_labels_make_a_map_as_well():
     one = EmbeddingMap.of(features, store, audio_clips=3)
     assert one.data()["tasks"] == []
     assert "<table>" not in one.section().body
+
+
+def test_pieces_are_spoken_of_only_where_one_has_several_clips(made):
+    assert made.data()["grouped"] is True
+    assert "of other pieces" in made.remarks()[1]
+    features, store = made_map.made(12)
+    features = replace(features, rows=[replace(row, group=row.id) for row in features.rows])
+    one = EmbeddingMap.of(features, store)
+    assert one.data()["grouped"] is False
+    assert "piece" not in " ".join(one.remarks())

@@ -138,6 +138,17 @@ def test_a_chart_that_cannot_be_drawn_leaves_the_others_alone(browser, pages, tm
         assert opened.page.locator(".chart svg").count() == opened.page.locator(".chart").count() - 1
 
 
+def test_a_page_whose_run_is_no_point_of_a_sweep_draws_without_a_complaint(browser, pages):
+    """Of an empty layer Vega says that its extent is infinite."""
+    folder = pages["everything"].parent.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert report.main(["--run", "other", "--name", "other"]) == 0
+    with Opened(browser, folder / "reports" / "other.html") as opened:
+        assert opened.page.locator("[id^=sweep-] svg").count() == 3
+        assert opened.told == []
+
+
 def test_pointing_at_a_dot_tells_its_numbers(browser, pages):
     with Opened(browser, pages["one"]) as opened:
         opened.page.locator(".chart").first.scroll_into_view_if_needed()
@@ -201,6 +212,27 @@ def test_the_skip_link_leads_to_the_content(browser, pages):
         assert opened.page.evaluate("document.activeElement.id") == "content"
 
 
+def test_charts_and_panels_keep_their_role_and_name_when_they_are_drawn_and_drawn_again(browser, pages):
+    written = [one for tag, one in Elements(pages["everything"].read_text()).tags if one.get("class") == "chart"]
+    with Opened(browser, pages["everything"]) as opened:
+        opened.page.emulate_media(color_scheme="dark")
+        opened.drawn("dark")
+        for one in written:
+            chart = opened.page.locator(f"[id='{one['id']}']")
+            assert [chart.get_attribute(name) for name in ("role", "aria-label", "aria-roledescription")] == [
+                *("img", one["aria-label"], None),
+            ]
+            assert chart.locator("svg").count() == 1
+        plots = opened.page.locator(".map-plot")
+        assert plots.count() == 3
+        for plot in plots.all():
+            assert plot.get_attribute("role") == "application"
+            assert "Arrow keys move from dot to dot" in plot.get_attribute("aria-label")
+            assert plot.locator("canvas").count() == 1
+        assert opened.page.get_by_role("img", name="Vega visualization").count() == 0
+        assert "Vega visualization" not in opened.page.locator("body").aria_snapshot()
+
+
 def test_headings_are_in_order_and_every_section_and_chart_has_a_name(browser, pages):
     with Opened(browser, pages["everything"]) as opened:
         levels = opened.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(one => +one.tagName[1])")
@@ -211,6 +243,16 @@ def test_headings_are_in_order_and_every_section_and_chart_has_a_name(browser, p
             for one in opened.page.get_by_role(role).all():
                 named = one.evaluate("e => e.ariaLabel || e.alt || e.getAttribute('aria-labelledby') || e.id")
                 assert named, one.evaluate("e => e.outerHTML.slice(0, 120)")
+
+
+def test_a_link_leads_to_its_section_when_charts_are_drawn(browser, pages):
+    with Opened(browser, pages["everything"]) as opened:
+        page = opened.context.new_page()
+        page.goto(f"{pages['everything'].as_uri()}#classes")
+        page.wait_for_selector("html[data-drawn=light]", state="attached", timeout=LONGEST_WAIT_MS)
+        page.wait_for_timeout(200)
+        assert 0 <= page.evaluate("document.getElementById('classes').getBoundingClientRect().top") < 100
+        assert opened.told == []
 
 
 def test_who_wants_no_motion_gets_none(browser, pages):

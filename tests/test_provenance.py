@@ -13,6 +13,7 @@ import model.train
 from model.encoder.config import preset as encoder
 from model.objectives.config import preset as objective
 from model.page import provenance
+from model.page.findings import PAPER
 
 CONFIGS = {
     "defaults": {},
@@ -50,8 +51,10 @@ def test_pauses_are_no_training():
     assert provenance.training_seconds(seldom) == 3_600
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0, ""), (90, "1.5 min"), (3600, "1.0 h"), (90_000, "25.0 h")])
-def test_durations_are_told_in_minutes_or_hours(seconds, told):
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, ""), (1.26, "1.3 s"), (90, "1.5 min"), (3600, "1.0 h"), (90_000, "25.0 h")]
+)
+def test_durations_are_told_in_seconds_minutes_or_hours(seconds, told):
     assert provenance.duration(seconds) == told
 
 
@@ -65,9 +68,10 @@ def test_the_section_has_fingerprints_commands_and_settings(found):
 
 def test_the_commands_lead_from_the_store_to_this_page(found):
     commands = provenance.commands(found)
-    assert commands[0].startswith("python -m model.train --store stores/made.zarr --name first")
-    assert commands[1] == "python -m model.extract magnatagatune --checkpoint runs/first/encoder.safetensors"
-    assert commands[2] == "python -m model.probe magnatagatune --checkpoint runs/first/encoder.safetensors"
+    assert commands[:4] == [f"python -m pipeline.ingest {name}" for name in PAPER]
+    assert commands[4].startswith("python -m model.train --store stores/made.zarr --name first")
+    assert commands[5] == "python -m model.extract magnatagatune --checkpoint runs/first/encoder.safetensors"
+    assert commands[6] == "python -m model.probe magnatagatune --checkpoint runs/first/encoder.safetensors"
     assert commands[-1] == "python -m model.report magnatagatune gtzan giantsteps emomusic made --run first"
 
 
@@ -81,4 +85,28 @@ def test_the_engine_that_was_asked_is_asked_again(found):
 
 def test_the_grid_that_was_searched_is_searched_again(found):
     full = replace(found, scores=tuple(replace(one, grid="full") for one in found.scores))
-    assert provenance.commands(full)[2].endswith("--grid full")
+    assert provenance.commands(full)[6].endswith("--grid full")
+
+
+def test_what_the_commands_lack_is_told(found):
+    text = Elements(provenance.section(found).body).text
+    assert "How made was ingested is not noted here" in text
+    assert "add --check-store and --check-task" in text
+    bare = replace(found, metrics=[{"step": 0, "loss": 1.0}], scores=found.scores[:1], store="gtzan")
+    text = Elements(provenance.section(bare).body).text
+    assert "not noted here" not in text
+    assert "--check-store" not in text
+
+
+@pytest.mark.parametrize(
+    ("clips", "told"),
+    [
+        (None, "60 clips in its stores, with those that have no mel"),
+        (60, "60 clips"),
+        (57, "57 clips with a mel, of 60 in its store"),
+    ],
+)
+def test_clips_without_a_mel_are_not_counted_as_trained_on(found, clips, told):
+    config = replace(found.config, samples=60)
+    facts = provenance.facts(replace(found, config=config, trained_clips=clips))
+    assert facts["trained on"] == f"made: {told}, shards {config.shards}"

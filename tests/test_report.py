@@ -75,6 +75,24 @@ def test_published_scores_are_shown_beside(workplace):
     assert "Quoted from: <script>." in text
 
 
+def test_quotes_that_are_not_on_the_page_are_named_by_the_command(workplace, capsys):
+    shutil.rmtree(locations.mel_store("made"))
+    lines = ["a,made/genre/accuracy,0.9,s", "a,lab/mood/accuracy,0.5,s", "a,giantsteps/key/accuracy,0.5,s"]
+    (workplace / "q.csv").write_text("\n".join(["row,column,value,source", *lines, ""]))
+    assert report.main(["--quoted", "q.csv"]) == 0
+    named = "lab/mood/accuracy (line 3), giantsteps/key/accuracy (line 4)"
+    assert f"  quoted in q.csv, but not on this page: {named}\n" in capsys.readouterr().out
+
+
+def test_a_mistyped_column_is_an_error_before_the_work(workplace, capsys):
+    (workplace / "q.csv").write_text("row,column,value,source\na,gtzan/genre/acc,0.9,s\n")
+    assert report.main(["--quoted", "q.csv"]) == 2
+    told = capsys.readouterr().err
+    assert "q.csv, line 2: there is no column 'gtzan/genre/acc'; known are " in told
+    assert "gtzan/genre/accuracy" in told
+    assert not (workplace / "reports").exists()
+
+
 def test_a_quote_of_the_users_stands_instead_of_ours(workplace, monkeypatch):
     shutil.rmtree(locations.mel_store("made"))
     ours = (report.quoted.Quote("Theirs", "made/genre/accuracy", 0.5, "ours"),)

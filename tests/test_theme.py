@@ -73,3 +73,8 @@ def test_the_style_sheet_has_both_themes_for_the_system_and_for_the_button():
     assert found == ["light", "dark", "dark"]
     assert not theme.LIGHT.dark
     assert theme.DARK.dark
+
+
+def test_pictures_are_dimmed_in_the_dark_only():
+    found = re.findall(r"color-scheme: (\w+); --picture: ([^;]+);", theme.style_sheet())
+    assert found == [("light", "none"), ("dark", "brightness(.72)"), ("dark", "brightness(.72)")]

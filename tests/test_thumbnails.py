@@ -27,6 +27,11 @@ def test_each_clip_is_drawn_at_its_place_low_frequencies_at_the_bottom():
         assert abs(_brightest_row(sheet, place) - (127 - clip) // 2) <= 1
 
 
+def test_the_bar_that_vanishes_is_not_written_to_files(capsys):
+    Thumbnails.of(made_map.made(12)[1], range(12))
+    assert capsys.readouterr().err == ""
+
+
 def test_sheets_hold_some_hundred_each(monkeypatch):
     monkeypatch.setattr(thumbnails, "SHEET", 30)
     _, store = made_map.made(70)

@@ -7,7 +7,7 @@ Vega, so the same specification is drawn in every theme, in a browser and withou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import altair as alt
@@ -16,6 +16,9 @@ Spec = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 MOST_POINTS = 200
 """Of a curve; what more would show is noise."""
+_EDGE_PIXELS, _FAR = 8, 3
+_MOST_LABELS = 40
+"""Across, that are legible beside each other."""
 _MOST_DOTS = 60  # a curve of more is a line only
 _LABEL_PIXELS, _SHORT_FROM_STEP = 140, 10_000
 
@@ -32,6 +35,11 @@ def data(rows: Rows) -> alt.InlineData:
     return alt.InlineData(values=[dict(row) for row in rows])
 
 
+def apart(overlap: str = "parity") -> Spec:
+    """For an axis: labels that would touch each other are left out, every second one, or `greedy` those that do."""
+    return {"labelOverlap": overlap, "labelSeparation": 6}
+
+
 def names(field: str, order: Sequence[str]) -> alt.Y:
     """A vertical axis of names in this order, from the top."""
     axis = alt.Axis(title=None, labelLimit=_LABEL_PIXELS, ticks=False, domain=False, labelPadding=8)
@@ -43,7 +51,24 @@ def span(values: Iterable[float]) -> alt.Scale:
     low, high = min(values := list(values)), max(values)
     room = 0.04 * (high - low) or 0.1 * abs(high) or 0.1
     least = low - room if low < 0 else max(0.0, low - room)
-    return alt.Scale(domain=[round(least, 6), round(high + room, 6)], zero=False, nice=False)
+    return alt.Scale(domain=[round(least, 6), round(high + room, 6)], zero=False, nice=False, padding=_EDGE_PIXELS)
+
+
+def spanned(title: str, values: Iterable[float], intervals: Iterable[tuple[float, float]]) -> Spec:
+    """Title and scale of an axis that holds all of `values`, and their intervals unless one is far longer than most.
+
+    One probe that failed may have an interval of a hundred times the others', beside which these would be flat lines.
+    Where one reaches over `_FAR` usual lengths beyond all values, the axis and the line end a usual length beyond them,
+    and its title says so.
+    """
+    values, intervals = list(values), list(intervals)
+    usual = median([high - low for low, high in intervals if high > low] or [0.0])
+    ends = [end for one in intervals for end in one]
+    if all(min(values) - _FAR * usual <= end <= max(values) + _FAR * usual for end in ends):
+        return {"title": title, "scale": span([*values, *ends])}
+    scale = span([*values, *(min(max(end, min(values) - usual), max(values) + usual) for end in ends)])
+    scale["clamp"] = True  # and not a mark's clip, which makes other bytes each time
+    return {"title": f"{title} (longer lines go on)", "scale": scale}
 
 
 def curve(rows: Rows, field: str, title: str, reference: tuple[str, float] | None = None) -> Spec:
@@ -85,8 +110,7 @@ def _means(points: Sequence[tuple[int, float]], field: str, every: int) -> list[
 def _step_axis(there: Rows) -> alt.Axis:
     """Steps read 5,000, but 50k, and never touch each other."""
     written = "~s" if there and there[-1]["step"] >= _SHORT_FROM_STEP else ",d"
-    apart: Spec = {"tickCount": 8, "labelOverlap": "parity", "labelSeparation": 6}
-    return alt.Axis(title="step", grid=False, tickMinStep=1, format=written, **apart)
+    return alt.Axis(title="step", grid=False, tickMinStep=1, format=written, tickCount=8, **apart())
 
 
 def _reference_line(reference: tuple[str, float]) -> list[alt.Chart]:
@@ -96,6 +120,11 @@ def _reference_line(reference: tuple[str, float]) -> list[alt.Chart]:
         line.mark_rule(style="reference"),
         line.mark_text(style="remark", **words).encode(x=alt.value("width"), text="is:N"),
     ]
+
+
+def labelled(names: Sequence[str]) -> Sequence[str]:
+    """Every n-th of many names, so that their labels do not lie on one another."""
+    return names[:: -(-len(names) // _MOST_LABELS)]
 
 
 def heat_map(
@@ -123,7 +152,7 @@ def heat_map(
         x=alt.X(
             f"{across}:N",
             sort=list(orders[1]),
-            axis=alt.Axis(orient="top", labelAngle=-40, labelLimit=110, **bare),
+            axis=alt.Axis(orient="top", labelAngle=-40, labelLimit=110, values=labelled(orders[1]), **bare),
         ),
         tooltip=[alt.Tooltip(f"{down}:N"), alt.Tooltip(f"{across}:N"), alt.Tooltip("share:Q", format=".1%"), "words:N"],
     )

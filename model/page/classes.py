@@ -21,6 +21,8 @@ _RELATIONS = {
     "parallel": "parallel",
     "other": "other",
 }
+_OF_TAGS = {"ROC-AUC": 45, "average precision": 130}
+"""Metrics of a tag and the area of their marks, square pixels: of equal ones the smaller is inside the larger."""
 _WIDE = 12
 """Classes from which on a table of confusions is wider than a phone."""
 
@@ -43,7 +45,7 @@ def section(scores: Sequence[Scores]) -> Section | None:
             body += _confusions(one, name)
         if "tags" in details:
             drawn[name] = tags_chart(details["tags"])
-            told = f"ROC-AUC and average precision of {len(details['tags'])} tags, the best ROC-AUC first."
+            told = _tags_told(details["tags"])
             body += markup.paragraph(told, quiet=True) + markup.chart(name, told, _tags_table(details["tags"]))
         if "numbers" in details:
             lines = [Line((str(n["name"]), markup.number(n["correlation"]))) for n in details["numbers"]]
@@ -85,30 +87,31 @@ def relations_chart(scores: Scores) -> Spec:
 
 
 def tags_chart(tags: Sequence[Mapping[str, Any]]) -> Spec:
-    """Both metrics of every tag as dots of two shapes, the best ROC-AUC on top."""
-    ranked = sorted(tags, key=lambda tag: -(tag["ROC-AUC"] or 0.0))
-    rows = [
-        {"tag": tag["name"], "clips": tag["clips"], "metric": metric, "value": tag[metric]}
-        for tag in ranked
-        for metric in ("ROC-AUC", "average precision")
-        if tag[metric] is not None
-    ]
-    told = ["tag:N", "metric:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("clips:Q", format=",")]
-    looks = alt.Scale(domain=["ROC-AUC", "average precision"])
-    axis = alt.Axis(orient="top", tickCount=5, format=".1f")
-    chart = alt.Chart(charts.data(rows)).mark_point(filled=True, size=60, opacity=1)
-    marks = chart.encode(
-        y=charts.names("tag", [str(tag["name"]) for tag in ranked]),
-        x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=axis),
-        color=alt.Color("metric:N", scale=looks, title=None, legend=alt.Legend(columns=1)),
-        shape=alt.Shape("metric:N", scale=looks, title=None),
-        tooltip=told,
-    )
-    return charts.spec_of(marks.properties(height=17 * len(ranked)))
+    """Both metrics of every tag, the best ROC-AUC on top: rings in squares where they are equal."""
+    ranked = sorted((tag for tag in tags if tag["ROC-AUC"] is not None), key=lambda tag: -tag["ROC-AUC"])
+    looks, axis = alt.Scale(domain=list(_OF_TAGS)), alt.Axis(orient="top", tickCount=5, format=".1f")
+    layers = []
+    for metric, size in _OF_TAGS.items():
+        rows = [{"tag": one["name"], "clips": one["clips"], "metric": metric, "value": one[metric]} for one in ranked]
+        marks = (
+            alt.Chart(charts.data(rows))
+            .mark_point(filled=False, strokeWidth=2, opacity=1, size=size)
+            .encode(
+                y=charts.names("tag", [str(tag["name"]) for tag in ranked]),
+                x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1], padding=8), axis=axis),
+                color=alt.Color("metric:N", scale=looks, title=None, legend=alt.Legend(columns=1)),
+                shape=alt.Shape("metric:N", scale=looks, title=None),
+                tooltip=["tag:N", "metric:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("clips:Q", format=",")],
+            )
+        )
+        layers.append(marks)
+    return charts.spec_of(alt.layer(*layers).properties(height=17 * len(ranked)))
 
 
 def _confusions(scores: Scores, name: str) -> str:
     told = "Rows are true classes, columns what they were taken for; the colour is the share of the row."
+    every = -(-len(scores.classes) // len(charts.labelled(scores.classes)))
+    told += f" One column in {every} is labelled; pointing at a cell names both classes." if every > 1 else ""
     chart = markup.chart(name, f"Confusions of the trained encoder on {scores.task}. {told}", _confusions_table(scores))
     wide = len(scores.classes) >= _WIDE
     return markup.paragraph(told, quiet=True) + (markup.scrolled(chart, "confusions") if wide else chart)
@@ -137,6 +140,13 @@ def _relations_table(scores: Scores) -> str:
         for row in scores.rows
     ]
     return markup.table(("representation", *_RELATIONS.values()), lines, "Test songs or clips by how the key was taken")
+
+
+def _tags_told(tags: Sequence[Mapping[str, Any]]) -> str:
+    scored = sum(tag["ROC-AUC"] is not None for tag in tags)
+    told = f"ROC-AUC and average precision of {scored} tags, the best ROC-AUC first."
+    left = len(tags) - scored
+    return f"{told} {left} more {'has' if left == 1 else 'have'} no score: no clip in test, or all." if left else told
 
 
 def _tags_table(tags: Sequence[Mapping[str, Any]]) -> str:

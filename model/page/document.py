@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +26,8 @@ from model.page import theme
 VEGA_LITE = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 """Version of Vega-Lite that draws: that of the schema by which Altair checked the charts."""
 _GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
+_NAMED = ("content", "theme", "theme-light", "theme-dark")
+"""Elements of the page itself."""
 _ESCAPES = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
@@ -86,10 +89,11 @@ def safe_json(content: Any) -> str:
 
 
 def _body(title: str, lead: str, sections: Sequence[Section]) -> str:
+    names = _anchors(sections)
     links = "".join(
-        f'<li><a href="#section-{place}">{escape(one.title)}</a></li>' for place, one in enumerate(sections)
+        f'<li><a href="#{name}">{escape(one.title)}</a></li>' for name, one in zip(names, sections, strict=True)
     )
-    cards = "\n".join(_card(place, one) for place, one in enumerate(sections))
+    cards = "\n".join(_card(name, one) for name, one in zip(names, sections, strict=True))
     return (
         '<a class="skip" href="#content">Skip to the content</a>\n'
         f'<header><h1>{escape(title)}</h1><button id="theme" type="button" hidden>Theme: auto</button>'
@@ -100,8 +104,17 @@ def _body(title: str, lead: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _card(place: int, section: Section) -> str:
-    name = f"section-{place}"
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """A name that one can link to for each section: its title's letters; a number where there are none, or others'."""
+    found: list[str] = []
+    for place, one in enumerate(sections):
+        name = re.sub(r"[^a-z0-9]+", "-", one.title.lower()).strip("-")
+        taken = {*found, *_NAMED, *(drawn for other in sections for drawn in (*other.charts, *other.data))}
+        found.append(name if name and name not in taken else f"section-{place}")
+    return found
+
+
+def _card(name: str, section: Section) -> str:
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>\n'
         f"{section.body}</section>"

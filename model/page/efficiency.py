@@ -43,11 +43,12 @@ def chart(scores: Scores) -> Spec:
     counts = sorted({row["clips"] for row in rows})
     base = alt.Chart(charts.data(rows)).encode(
         x=alt.X("at:Q", title="training clips", scale=alt.Scale(type="log", nice=False, padding=14),
-                axis=alt.Axis(values=counts, grid=False, format=",", labelOverlap=True)),
+                axis=alt.Axis(values=counts, grid=False, format=",", **charts.apart("greedy"))),
         color=alt.Color("representation:N", scale=looks, title=None, sort=names),
     )  # fmt: skip
     shape = alt.Shape("representation:N", scale=looks, title=None, sort=names)
-    at = alt.Y("score:Q", title=scores.metric, scale=charts.span(end for row in rows for end in _ends(row)))
+    within = [(row["low"], row["high"]) for row in rows if "low" in row]
+    at = alt.Y("score:Q", **charts.spanned(scores.metric, [row["score"] for row in rows], within))
     told = ["representation:N", "clips:Q", alt.Tooltip("score:Q", format=".3f"), "draws:Q"]
     rules = [base.mark_rule(opacity=0.55).encode(y=alt.Y("low:Q"), y2="high:Q")]
     layers = [
@@ -89,7 +90,3 @@ def _rows(scores: Scores) -> list[dict[str, Any]]:
             facts["at"] = one["clips"] * aside ** (place - len(scores.rows) // 2)
             found.append({**facts, "score": one["metrics"][scores.metric], **within})
     return found
-
-
-def _ends(row: dict[str, Any]) -> list[float]:
-    return [row[name] for name in ("score", "low", "high") if name in row]

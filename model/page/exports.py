@@ -20,7 +20,7 @@ import vl_convert
 from model.page import theme
 from model.page.document import VEGA_LITE
 from model.page.findings import Findings
-from model.page.quoted import AVERAGE, Quote
+from model.page.quoted import AVERAGE, FIELDS, Quote
 from stores.commit import write_bytes, write_json
 
 FORMAT_VERSION = 1
@@ -67,7 +67,7 @@ def content(findings: Findings, quotes: Sequence[Quote]) -> dict[str, Any]:
         "store": findings.store,
         "config": findings.config.to_dict(),
         "scores": [asdict(one) for one in findings.scores],
-        "quoted": [asdict(one) for one in quotes],
+        "quoted": [{name: getattr(one, name) for name in FIELDS} for one in quotes],
         "sweeps": [asdict(one) for one in findings.sweeps],
         "metrics": list(findings.metrics),
     }

@@ -18,6 +18,7 @@ from stores import locations
 from stores.commit import read_bounded
 from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
 from stores.features import FeatureStore
+from stores.shards import ShardSet
 
 PAPER = ("magnatagatune", "gtzan", "giantsteps", "emomusic")
 """The paper's data sets, in its order, which comes before that of the alphabet."""
@@ -37,6 +38,8 @@ class Findings:
     """Its settings."""
     store: str
     """What it was trained on."""
+    trained_clips: int | None
+    """Clips in the shards that it was trained on, those with a mel; None where these are gone or others now."""
     metrics: Sequence[Mapping[str, Any]]
     """Lines of metrics.jsonl, without values that are no finite numbers."""
     scores: tuple[Scores, ...]
@@ -81,6 +84,7 @@ def gather(run: str, datasets: Sequence[str] = ()) -> Findings:
         run=run,
         config=config,
         store=store,
+        trained_clips=_clips_in_shards(store, config.shards),
         metrics=_measured(folder),
         scores=scores,
         features=features,
@@ -103,6 +107,15 @@ def _settings(folder: Path) -> tuple[TrainConfig, str]:
         return TrainConfig.from_dict(content), store
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
         raise CorruptArtefact(f"{path} holds no settings of a run of this version: {error}") from error
+
+
+def _clips_in_shards(store: str, digest: str) -> int | None:
+    """Of the run's own store; several, or one that lies elsewhere, are not found by the name."""
+    try:
+        shards = ShardSet.open(locations.shards(locations.mel_store(store)), complete=False)
+    except (InvalidInput, MissingArtefact, CorruptArtefact):
+        return None
+    return shards.clips if shards.store_digest == digest else None
 
 
 def _scores_of(run: str, datasets: Sequence[str]) -> tuple[Scores, ...]:

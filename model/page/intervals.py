@@ -55,9 +55,9 @@ def chart(scores: Scores, metric: str) -> Spec:
         y=charts.names("representation", order),
         tooltip=["representation:N", *(alt.Tooltip(f"{one}:Q", format=".3f") for one in ("value", "low", "high"))],
     )
-    ends = [end for row in rows for end in (row["low"], row["high"], row["value"])]
-    scale = charts.span([*ends, scores.chance[metric]])
-    at = alt.X("value:Q", title=f"{metric} on test", scale=scale, axis=alt.Axis(tickCount=5, labelOverlap=True))
+    values = [*(row["value"] for row in rows), scores.chance[metric]]
+    span = charts.spanned(f"{metric} on test", values, [(row["low"], row["high"]) for row in rows])
+    at = alt.X("value:Q", axis=alt.Axis(tickCount=5, **charts.apart()), **span)
     trained, others = (base.transform_filter(f"{sign}datum.trained") for sign in ("", "!"))
     words: dict[str, Any] = {"align": "left", "baseline": "middle", "dx": 10}
     marks = [
@@ -76,8 +76,8 @@ def description(scores: Scores, metric: str) -> str:
     mine = scores.rows[0].metrics[metric]
     return (
         f"Test {metric} of {len(scores.rows)} representations on {scores.task} of {scores.dataset}: the trained one "
-        f"has {mine.value:.3f} ({_between(mine.interval)}), the best is {best.representation} with "
-        f"{best.metrics[metric].value:.3f}."
+        f"has {markup.number(mine.value)} ({_between(mine.interval)}), the best is {best.representation} with "
+        f"{markup.number(best.metrics[metric].value)}."
     )
 
 
@@ -86,7 +86,7 @@ def numbers(scores: Scores, metric: str) -> str:
     head = ("representation", "width", metric, "95 % interval", "seeds", "k-NN", "trained is ahead by (95 %)")
     lines = [_line(row, metric) for row in scores.rows]
     guesses = {"majority": scores.majority[metric], "chance": scores.chance[metric]}
-    lines += [Line((name, "", f"{value:.3f}", "", "", "", ""), "guess") for name, value in guesses.items()]
+    lines += [Line((name, "", markup.number(value), "", "", "", ""), "guess") for name, value in guesses.items()]
     return markup.table(head, lines, f"{scores.dataset} / {scores.task}: {metric} on test")
 
 
@@ -98,7 +98,7 @@ def _line(row: Row, metric: str) -> Line:
         f"{row.width:,}",
         markup.number(one.value),
         _between(one.interval),
-        f"{mean:.3f} ± {one.spread:.3f}" if one.seeds else markup.GONE,
+        f"{markup.number(mean)} ± {one.spread:.3f}" if one.seeds else markup.GONE,
         markup.number(one.neighbours),
         _signed(one.lead) if one.lead else markup.GONE,
     )

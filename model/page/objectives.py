@@ -1,4 +1,4 @@
-"""Objectives side by side: runs that differ in what they minimise, where several have scores on the same data sets."""
+"""All runs with scores on the same data sets, by objective, where they differ in what they minimise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from model.page.findings import Findings, Other
 from model.page.markup import Line
 from model.probes.scores import Scores
 
-_NAMED = ("objective", "batch", "steps", "seed")
-
 
 def section(findings: Findings) -> Section | None:
-    """A line for each run, this one first; None unless runs of at least two objectives were probed."""
+    """A line for each run, this one first, then by objective; None unless at least two objectives were probed."""
     mine: Other = (findings.run, findings.config, findings.scores)
-    runs = [mine, *findings.others]
+    runs = [mine, *sorted(findings.others, key=lambda run: _place(run, mine))]
     if len({config.objective.name for _, config, _ in runs}) < 2:
         return None
     columns = list(dict.fromkeys(column for _, _, scores in runs for column in _values(scores)))
@@ -26,9 +24,13 @@ def section(findings: Findings) -> Section | None:
     body = markup.paragraph(_told(runs), quiet=True)
     if findings.unread:
         body += markup.paragraph(f"Runs that could not be read: {', '.join(findings.unread)}.", quiet=True)
-    return Section(
-        "Objectives", body + markup.table(head, lines, "Runs by objective: scores of the trained encoder"), {}, {}
-    )
+    return Section("Runs by objective", body + markup.table(head, lines, "Scores of the trained encoder"), {}, {})
+
+
+def _place(run: Other, mine: Other) -> tuple[bool, str, str]:
+    """Those of this run's objective come first."""
+    name, objective = run[0], run[1].objective.name
+    return objective != mine[1].objective.name, objective, name
 
 
 def _line(run: Other, columns: Sequence[str], kind: str) -> Line:
@@ -52,8 +54,9 @@ def _told(runs: Sequence[Other]) -> str:
     flat = [_flat(config.to_dict()) for _, config, _ in runs]
     differ = sorted(name for name in flat[0] if len({str(one.get(name)) for one in flat}) > 1)
     more = [name for name in differ if not name.startswith(("objective", "shards", "samples"))]
-    also = f" They also differ in {', '.join(more)}." if more else " All other settings are equal."
-    return f"{len(runs)} runs with scores on the same data sets; intervals are 95 %.{also}"
+    words = [" ".join(name.replace("_", " ").split(".")) for name in more]
+    also = f" Besides their objective they differ in {', '.join(words)}." if more else " All other settings are equal."
+    return f"All {len(runs)} runs with scores on the same data sets; intervals are 95 %.{also}"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

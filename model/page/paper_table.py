@@ -13,21 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.page import markup
+from model.page import markup, overview
 from model.page.document import Section
 from model.page.findings import PAPER
 from model.page.markup import Line
 from model.page.quoted import AVERAGE, Quote
 from model.probes.config import FULL
-from model.probes.measure import AVERAGED, average
+from model.probes.measure import average
 from model.probes.scores import TRAINED, Scores
 
-_PAPER_TASKS = (
-    ("magnatagatune", "tags", "tags", ("ROC-AUC", "average precision")),
-    ("gtzan", "genre", "classes", ("accuracy",)),
-    ("giantsteps", "key", "key", ("weighted score",)),
-    ("emomusic", "emotion", "numbers", ("R² arousal", "R² valence")),
-)
 _SPELLED = {"magnatagatune": "MagnaTagATune", "gtzan": "GTZAN", "giantsteps": "GiantSteps", "emomusic": "EmoMusic"}
 _SHORT = {"average precision": "AP"}
 
@@ -49,6 +43,15 @@ class Task:
     def columns(self) -> tuple[str, ...]:
         """DATASET/TASK/METRIC of each."""
         return tuple(f"{self.dataset}/{self.name}/{metric}" for metric in self.metrics)
+
+
+PAPER_TASKS = (
+    Task("magnatagatune", "tags", "tags", ("ROC-AUC", "average precision")),
+    Task("gtzan", "genre", "classes", ("accuracy",)),
+    Task("giantsteps", "key", "key", ("weighted score",)),
+    Task("emomusic", "emotion", "numbers", ("R² arousal", "R² valence")),
+)
+"""Those of the paper's table, from left to right."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,16 @@ class Table:
 
 def tables(scores: Sequence[Scores], quotes: Sequence[Quote]) -> list[Table]:
     """The paper's table if one of its data sets was probed, then one for all others."""
-    paper = tuple(Task(*one) for one in _PAPER_TASKS)
     ours = [one for one in scores if one.dataset in PAPER]
     others = tuple(_task(one) for one in scores if one.dataset not in PAPER)
-    extra = tuple(task for task in map(_task, ours) if task not in paper)
-    chosen = [tasks for tasks in ((paper + extra) if ours else (), others) if tasks]
+    extra = tuple(task for task in map(_task, ours) if task not in PAPER_TASKS)
+    chosen = [tasks for tasks in ((PAPER_TASKS + extra) if ours else (), others) if tasks]
     return [_table(tasks, scores, quotes) for tasks in chosen]
+
+
+def columns(scores: Sequence[Scores]) -> set[str]:
+    """All that stand in the tables: what may be quoted beside these scores."""
+    return {column for table in tables(scores, ()) for column in _columns(table.tasks)}
 
 
 def section(run: str, scores: Sequence[Scores], quotes: Sequence[Quote]) -> Section:
@@ -108,7 +115,7 @@ def _columns(tasks: Sequence[Task]) -> set[str]:
 
 
 def _task(scores: Scores) -> Task:
-    return Task(scores.dataset, scores.task, scores.kind, tuple(scores.rows[0].metrics)[: AVERAGED[scores.kind]])
+    return Task(scores.dataset, scores.task, scores.kind, overview.averaged(scores))
 
 
 def _body(table: Table, run: str) -> str:
@@ -144,8 +151,8 @@ def _remarks(scores: Sequence[Scores], shown: Sequence[Table], quotes: Sequence[
     if quick:
         told.append(f"Not the paper's protocol, which is --grid full: {', '.join(quick)}.")
     rows = {name for table in shown for name in table.quoted}
-    columns = {column for table in shown for column in _columns(table.tasks)}
-    sources = dict.fromkeys(one.source for one in quotes if one.column in columns)
+    known = columns(scores)
+    sources = dict.fromkeys(one.source for one in quotes if one.column in known)
     if rows:
         told.append("Quoted rows were published by others, by their own protocols; they were not measured here.")
         told += [f"Quoted from: {source}." for source in sources]

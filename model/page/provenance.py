@@ -15,7 +15,7 @@ from model.objectives import config as objectives
 from model.objectives.config import ObjectiveConfig
 from model.page import markup
 from model.page.document import Section
-from model.page.findings import Findings
+from model.page.findings import PAPER, Findings
 from model.page.markup import Line
 from model.probes.config import GRIDS, QUICK
 from model.probes.scores import Scores
@@ -37,25 +37,36 @@ def section(findings: Findings) -> Section:
     """Facts, a table of what was probed on what, the commands and all settings."""
     body = markup.pairs(facts(findings)) + _probed(findings)
     body += markup.heading("To make it again") + markup.commands(commands(findings), "commands")
-    if "-" in findings.store:
-        told = "Names of several stores are joined by a hyphen; where they were several, give --store for each."
-        body += markup.paragraph(told, quiet=True)
-    if findings.config.init:
-        told = "The run began with the weights of another checkpoint; add --init with its path."
-        body += markup.paragraph(f"{told} Their digest is {findings.config.init}.", quiet=True)
+    body += "".join(markup.paragraph(one, quiet=True) for one in _missing(findings))
     settings = json.dumps(findings.config.to_dict(), indent=2, ensure_ascii=False)
     return Section("Provenance", body + markup.folded("All settings", markup.listing(settings, "settings")), {}, {})
+
+
+def _missing(findings: Findings) -> list[str]:
+    """What the run did not note, so that its commands lack it."""
+    told = []
+    own = [name for name in dict.fromkeys((findings.store, *findings.datasets)) if name and name not in PAPER]
+    if own:
+        told.append(f"How {', '.join(own)} was ingested is not noted here: see pipeline.ingest in the README.")
+    if "-" in findings.store:
+        told.append("Names of several stores are joined by a hyphen; where they were several, give --store for each.")
+    if any("neighbours" in row for row in findings.metrics):
+        told.append("Neighbours were checked in training on a store not noted: add --check-store and --check-task.")
+    if findings.config.init:
+        begun = "The run began with the weights of another checkpoint; add --init with its path."
+        told.append(f"{begun} Their digest is {findings.config.init}.")
+    return told
 
 
 def facts(findings: Findings) -> dict[str, str]:
     """What a reader asks first, by name."""
     config, rows = findings.config, findings.metrics
     speeds = [row["windows_per_second"] for row in rows if "windows_per_second" in row]
-    encoder, clips = config.encoder, f"{config.samples:,} clips in its stores, shards {config.shards}"
+    encoder = config.encoder
     shape = f"{encoder.patches} patches, width {encoder.width}, depth {encoder.depth}, {encoder.heads} heads"
     return {
         "run": f"{findings.run}, settings {config.digest()}",
-        "trained on": f"{findings.store or 'a store that was not noted'}: {clips}",
+        "trained on": f"{findings.store or 'a store that was not noted'}: {_trained_on(findings)}",
         "encoder": f"{encoder.name}: {shape}",
         "mel": _mel(config.mel),
         "training": f"{config.objective.name}, batch {config.batch:,}, {config.steps:,} steps, {config.precision}",
@@ -63,6 +74,15 @@ def facts(findings: Findings) -> dict[str, str]:
         "speed": f"{statistics.median(speeds):,.0f} windows a second (median)" if speeds else "not measured",
         "versions": "; ".join(_versions(findings)) or "not noted",
     }
+
+
+def _trained_on(findings: Findings) -> str:
+    """Clips with a mel; those of the store without one were never seen."""
+    every, seen = findings.config.samples, findings.trained_clips
+    clips = f"{every:,} clips in its stores, with those that have no mel"
+    if seen is not None:
+        clips = f"{seen:,} clips" if seen == every else f"{seen:,} clips with a mel, of {every:,} in its store"
+    return f"{clips}, shards {findings.config.shards}"
 
 
 def training_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -74,14 +94,20 @@ def training_seconds(rows: Sequence[Mapping[str, Any]]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Hours or minutes in words; empty for none."""
-    return "" if not seconds else f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    """Hours, minutes or seconds in words; empty for none."""
+    if not seconds:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def commands(findings: Findings) -> list[str]:
-    """From the mel stores to this page; how a store is made again stands in its own manifest and the docs."""
+    """From audio, where a data set's name says where it lies, or from mel stores to this page."""
     encoder = str(locations.run(findings.run) / checkpoint.FINISHED)
-    lines = [train_command(findings.run, findings.store, findings.config)]
+    named = [name for name in dict.fromkeys((findings.store, *findings.datasets)) if name in PAPER]
+    lines = [shlex.join(["python", "-m", "pipeline.ingest", name]) for name in named]
+    lines.append(train_command(findings.run, findings.store, findings.config))
     for dataset in findings.datasets:
         grid = next(one.grid for one in findings.scores if one.dataset == dataset)
         extract = ["python", "-m", "model.extract", dataset, "--checkpoint", encoder]

@@ -14,7 +14,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class Quote:
     """Of the metric, at most 1."""
     source: str
     """Where it was read."""
+    line: int = field(default=0, compare=False)
+    """Of its file, counted from 1."""
 
 
 def own() -> tuple[Quote, ...]:
@@ -72,7 +74,7 @@ def parsed(text: str, name: str) -> tuple[Quote, ...]:
     try:
         if tuple(reader.fieldnames or ()) != FIELDS:
             raise InvalidInput(f"{name}: the first line is {reader.fieldnames}; it must be {','.join(FIELDS)}")
-        quotes = [_quote(line, f"{name}, line {reader.line_num}") for line in reader]
+        quotes = [replace(_quote(line, f"{name}, line {reader.line_num}"), line=reader.line_num) for line in reader]
     except csv.Error as error:
         raise InvalidInput(f"{name}, after line {reader.line_num}: {error}; quote fields as CSV does") from error
     _require_once(quotes, name)

@@ -18,6 +18,7 @@ from stores.errors import CorruptArtefact
 
 FORMAT_VERSION = 1
 _MOST_BYTES = 16_000_000
+_UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PointScore:
     metric: str
     """Name of the metric."""
     value: float
-    """Of the trained representation."""
+    """Of one representation."""
     low: float
     """Of its 95 % interval."""
     high: float
@@ -56,6 +57,8 @@ class Point:
     """The last one."""
     scores: tuple[PointScore, ...]
     """Of the trained representation."""
+    untrained: tuple[PointScore, ...]
+    """Of the same encoder before training, where it was probed."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,13 @@ def _point(content: Mapping[str, Any]) -> Point:
         steps=int(content["steps"]),
         seconds_per_step=_finite(content["seconds_per_step"]),
         loss=_finite(content["loss"]),
-        scores=tuple(_score(one) for one in content["scores"] if one["representation"] == TRAINED),
+        scores=_scores(content, TRAINED),
+        untrained=_scores(content, _UNTRAINED),
     )
+
+
+def _scores(content: Mapping[str, Any], representation: str) -> tuple[PointScore, ...]:
+    return tuple(_score(one) for one in content["scores"] if one["representation"] == representation)
 
 
 def _score(content: Mapping[str, Any]) -> PointScore:

@@ -97,7 +97,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
     return {
         "background": "transparent",
         "font": FONT,
-        "aria": False,  # the element around a chart says what it is, and the table below it holds the numbers
+        "aria": False,  # of marks and axes: the element around a chart says what it is, the table holds the numbers
         "view": {"stroke": None},
         "axis": {**axis, **words, "titleFontWeight": "normal", "titlePadding": 8, "labelFlush": False},
         "legend": {
@@ -125,4 +125,6 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 def _declarations(theme: Theme) -> str:
     scheme = "dark" if theme.dark else "light"
-    return f"color-scheme: {scheme}; " + " ".join(f"--{name}: {getattr(theme, name)};" for name in _VARIABLES)
+    picture = "brightness(.72)" if theme.dark else "none"  # of pictures on white, which would glare
+    colours = " ".join(f"--{name}: {getattr(theme, name)};" for name in _VARIABLES)
+    return f"color-scheme: {scheme}; --picture: {picture}; {colours}"

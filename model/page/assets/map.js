@@ -66,6 +66,7 @@ window.mynaMap = (() => {
       this.picked = this.picked === which ? null : which;
       this.markPicked();
       this.showDots();
+      this.showWords();
     }
 
     enter(panel) {
@@ -86,6 +87,7 @@ window.mynaMap = (() => {
       if (this.player.has(clip)) this.player.play(clip);
       else this.player.stop();
       this.showRings();
+      this.showWords();
       this.showDetails();
     }
 
@@ -137,6 +139,7 @@ window.mynaMap = (() => {
     showAll() {
       this.showDots();
       this.showRings();
+      this.showWords();
     }
 
     dot(clip) {
@@ -156,10 +159,17 @@ window.mynaMap = (() => {
       const order = this.clips.id.map((_, clip) => clip);
       const front = (clip) => (this.standsOut(clip) ? 2 : 0) + (this.player.has(clip) ? 1 : 0);
       const dots = order.sort((one, other) => front(one) - front(other) || one - other).map((clip) => this.dot(clip));
-      const names = this.names();
+      for (const panel of this.panels) panel.show("dots", dots);
+    }
+
+    // Numbers of neighbours, and names of classes where these do not lie under one.
+    showWords() {
+      const near = this.chosen === null ? [] : this.clips.near[this.chosen];
+      const ranks = near.map((clip, rank) => this.rank(clip, rank));
+      const names = this.names().filter((name) => !ranks.some((rank) => this.panels[rank.panel].covers(rank, name)));
       for (const panel of this.panels) {
-        panel.show("dots", dots);
         panel.show("names", names);
+        panel.show("ranks", ranks);
       }
     }
 
@@ -179,11 +189,7 @@ window.mynaMap = (() => {
       for (const clip of near) ring(clip, RINGS.near, colours.text);
       if (chosen !== null) ring(chosen, RINGS.chosen, colours.text);
       if (pointed !== null) ring(pointed, RINGS.pointed, colours.accent);
-      const ranks = near.map((clip, rank) => this.rank(clip, rank));
-      for (const panel of this.panels) {
-        panel.show("rings", rings);
-        panel.show("ranks", ranks);
-      }
+      for (const panel of this.panels) panel.show("rings", rings);
     }
 
     // The number of a neighbour, beside its dot; in another direction for each, as near ones often lie together.
@@ -209,7 +215,8 @@ window.mynaMap = (() => {
       const singly = colouring && colouring.kind !== "tags"; // without a tag picked all dots are grey
       const without = singly ? colouring.members.filter((classes) => !classes.length).length : 0;
       const rest = without ? [make("p", {}, `${without.toLocaleString("en")} grey dots carry no ${colouring.name}.`)] : [];
-      this.legend.replaceChildren(...buttons, ...rest);
+      const tags = colouring?.kind === "tags" ? [make("p", {}, "Choose a tag: its clips become diamonds.")] : [];
+      this.legend.replaceChildren(...tags, ...buttons, ...rest);
       this.legend.dataset.kind = colouring?.kind ?? "";
       this.markPicked();
     }
@@ -252,7 +259,8 @@ window.mynaMap = (() => {
     }
 
     about(clip) {
-      const facts = [["split", this.split(clip)], ["piece", this.clips.group[clip]], ...this.labels(clip)];
+      const piece = this.data.grouped && this.clips.group[clip];
+      const facts = [["split", this.split(clip)], ["piece", piece], ...this.labels(clip)];
       const list = make("dl", {}, ...facts.filter(([, said]) => said).flatMap(([name, said]) =>
         [make("dt", {}, name), make("dd", {}, said)]));
       this.playButton = make("button", { type: "button", class: "map-play", hidden: !this.player.has(clip),
@@ -268,13 +276,15 @@ window.mynaMap = (() => {
     }
 
     nearest(clip) {
-      const { near, same, id } = this.clips;
+      const { near, same, id, group } = this.clips;
       const items = near[clip].map((other, rank) => make("li", {}, this.neighbour(clip, other, rank)));
       const count = Math.min(this.data.neighbours, id.length - 1);
       const own = `${same[clip]} of its ${count} nearest clips of all ${same[clip] === 1 ? "is" : "are"} of the same piece.`;
-      return make("div", { class: "map-near" }, make("h3", {}, "Most like it, of other pieces"),
+      const alone = !group[clip] || group.indexOf(group[clip]) === group.lastIndexOf(group[clip]);
+      const title = this.data.grouped ? "Most like it, of other pieces" : "Most like it";
+      return make("div", { class: "map-near" }, make("h3", {}, title),
         items.length ? make("ol", {}, ...items) : make("p", {}, "There are no other pieces on this map."),
-        make("p", { class: "quiet" }, count ? own : ""));
+        make("p", { class: "quiet" }, alone ? "" : own));
     }
 
     neighbour(clip, other, rank) {

@@ -5,6 +5,7 @@ window.mynaParts ??= {};
 
   const { make } = window.mynaParts;
   const REACH_PIXELS = { mouse: 16, pen: 20, touch: 28 }; // from pointer to dot
+  const LETTER = [7, 16]; // width of one and height of a line, pixels of bold words
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
   // One split's dots: where they lie in pixels, and what Vega shows of them.
@@ -16,6 +17,8 @@ window.mynaParts ??= {};
       const { title, clips } = map.data.panels[number];
       this.plot = make("div", { class: "map-plot", tabindex: "0", role: "application", "aria-label":
         `${title}: ${clips} clips. Arrow keys move from dot to dot, Enter keeps one, Escape clears.` });
+      this.drawing = make("div", { "aria-hidden": "true" }); // Vega names what it draws into after itself, not the plot
+      this.plot.append(this.drawing);
       this.listen();
       this.plot.style.aspectRatio = map.data.reach.join(" / ");
       this.element = make("div", { class: "map-panel" },
@@ -43,7 +46,7 @@ window.mynaParts ??= {};
       const [width, height] = this.size();
       const options = { mode: "vega-lite", ast: true, actions: false, renderer: "canvas", defaultStyle: false };
       const spec = { ...this.map.data.spec, width, height };
-      const embedded = await vegaEmbed(this.plot, spec, { ...options, tooltip: false, config: theme.config });
+      const embedded = await vegaEmbed(this.drawing, spec, { ...options, tooltip: false, config: theme.config });
       this.embedded?.finalize();
       this.embedded = embedded;
       this.resize(); // the window may have changed meanwhile
@@ -66,6 +69,13 @@ window.mynaParts ??= {};
       const [side, up] = this.map.data.reach;
       const { x, y } = this.map.clips;
       return [((x[clip] + side) / (2 * side)) * width, ((up - y[clip]) / (2 * up)) * height];
+    }
+
+    // Whether a neighbour's number lies on the name of a class.
+    covers(rank, name) {
+      const pixels = this.size()[0] / (2 * this.map.data.reach[0]);
+      const [aside, above] = [Math.abs(rank.x - name.x) * pixels, Math.abs(rank.y - name.y) * pixels];
+      return rank.panel === name.panel && aside < LETTER[0] * (name.text.length / 2 + 1) && above < LETTER[1];
     }
 
     // The clip under a pointer, among those that stand out; null if none is near.

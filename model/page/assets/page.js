@@ -17,6 +17,14 @@
     return { dark, config: data(dark ? "theme-dark" : "theme-light") };
   }
 
+  // Vega names the element it draws into after itself, so it gets one of its own: the outer one says what the chart is.
+  function inside(element) {
+    const place = element.firstElementChild ?? document.createElement("div");
+    place.setAttribute("aria-hidden", "true");
+    element.replaceChildren(place);
+    return place;
+  }
+
   async function draw(element, spec, config) {
     const options = {
       ast: true, // expressions are interpreted, so that the page forbids eval
@@ -26,8 +34,7 @@
       tooltip: { disableDefaultStyle: true },
       config,
     };
-    const embedded = await vegaEmbed(element, spec, options);
-    element.querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it says what it is
+    const embedded = await vegaEmbed(inside(element), spec, options);
     drawn.get(element)?.finalize();
     drawn.set(element, embedded);
   }
@@ -39,6 +46,7 @@
         await draw(element, data(`${element.id}-spec`), theme.config);
       } catch (error) { // the other charts shall not suffer
         element.textContent = "This chart could not be drawn; its numbers are in the table.";
+        element.setAttribute("role", "note"); // of an image nobody is told the text
         console.error(error);
       }
       if (mine !== turn) return;
@@ -76,5 +84,7 @@
   });
   const first = currentTheme();
   mountMaps(first);
-  drawAll(first);
+  drawAll(first).then(() => { // charts have pushed down what a link led to
+    if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
+  });
 })();

@@ -15,7 +15,7 @@ from itertools import count
 
 import numpy as np
 
-from model.page import theme
+from model.page import markup, theme
 from model.page.map import circle_of_fifths, hues
 from model.probes.task import NUMBERS, TAGS
 from stores.labels import split_tags
@@ -130,7 +130,7 @@ def _numbers(name: str, labels: Sequence[str | None]) -> Colouring:
     looks = [_number_look(i, max(1, len(edges) - 2), edges[i], edges[i + 1]) for i in range(len(edges) - 1)]
     classes = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(0, len(looks) - 1))
     members = tuple((int(one),) if math.isfinite(value) else () for one, value in zip(classes, values, strict=True))
-    shown = tuple(f"{value:.3g}" if math.isfinite(value) else "" for value in values)
+    shown = tuple(_said(value) if math.isfinite(value) else "" for value in values)
     return Colouring(name, "numbers", tuple(looks), members, shown)
 
 
@@ -143,10 +143,14 @@ def _number(label: str | None) -> float:
     return value if abs(value) < _TOO_LARGE else math.nan
 
 
+def _said(value: float) -> str:
+    return f"{value:.3g}".replace("-", markup.MINUS)
+
+
 def _number_look(place: int, last: int, low: float, high: float) -> Look:
     share = place / last
     colours = (hues.on_scale(share, dark=False), hues.on_scale(share, dark=True))
-    return Look(f"{low:.3g} to {high:.3g}", colours, "circle", _SIZES[round(share * (len(_SIZES) - 1))])
+    return Look(f"{_said(low)} to {_said(high)}", colours, "circle", _SIZES[round(share * (len(_SIZES) - 1))])
 
 
 def _tags(labels: Sequence[str | None]) -> Colouring:

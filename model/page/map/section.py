@@ -95,6 +95,12 @@ class EmbeddingMap:
             for one in range(len(self.clips.splits))
         ]
 
+    @property
+    def grouped(self) -> bool:
+        """Whether a piece or song has several clips here."""
+        groups = [row.group for row in self.clips.rows if row.group]
+        return len(set(groups)) < len(groups)
+
     def remarks(self) -> list[str]:
         """How the map was made, in sentences."""
         shown = ", ".join(
@@ -104,8 +110,8 @@ class EmbeddingMap:
         remarks = [
             f"One t-SNE layout of {len(self.clips.rows):,} clips ({shown}), by their embeddings scaled to length 1; "
             "all panels have the same scale. Near dots are alike; how far apart far ones lie means little.",
-            f"Neighbours are the {COUNT} nearest by cosine in the embedding itself, not on the map, among these clips "
-            "and of other pieces: a clip's own piece in other keys or excerpts is mostly nearest, and only counted.",
+            f"Neighbours are the {COUNT} nearest by cosine in the embedding itself, not on the map, among these clips"
+            + (_OTHER_PIECES if self.grouped else "."),
         ]
         if self.sound_wanted:
             remarks.append(self._heard())
@@ -129,6 +135,7 @@ class EmbeddingMap:
             "reach": list(self.clips.reach),
             "plain": list(PLAIN),
             "neighbours": COUNT,
+            "grouped": self.grouped,
             "panels": [{"title": panels.panel_title(split), "clips": self.clips.shown(split)} for split in splits],
             "clips": self._clips(),
             "tasks": [self._task(one) for one in self.colourings],
@@ -173,6 +180,11 @@ class EmbeddingMap:
 _LEAD = (
     "Each dot is a clip. Point at one to see what it is; click it, or press Enter, to keep it, hear it where there is "
     "sound, and see which clips the encoder finds most like it."
+)
+
+
+_OTHER_PIECES = (
+    " and of other pieces: a clip's own piece in other keys or excerpts is mostly nearest, and only counted."
 )
 
 

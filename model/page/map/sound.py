@@ -51,7 +51,7 @@ class Sound:
         root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
         found: dict[int, bytes] = {}
         refused: Counter[str] = Counter()
-        for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=not chosen):
+        for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
             try:
                 found[int(clip)] = _heard(root, rows[clip], rate_hz)
             except AudioRefused as refusal:

@@ -37,7 +37,7 @@ class Thumbnails:
     @classmethod
     def of(cls, store: MelStore, clips: Sequence[int]) -> Thumbnails:
         """Draw the clips of `store` with these indices, in this order."""
-        with tqdm(total=len(clips), unit="clip", desc="thumbnails", leave=False) as bar:
+        with tqdm(total=len(clips), unit="clip", desc="thumbnails", leave=False, disable=None) as bar:
             sheets = []
             for first in range(0, len(clips), SHEET):
                 of_sheet = clips[first : first + SHEET]
