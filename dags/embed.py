@@ -14,14 +14,17 @@ from pathlib import Path
 
 import model.extract
 import pipeline.ingest
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, StepFailed, mermaid, run
 from model.inference import loading
+from model.inference.asked import Asked
 from model.inference.engines.engine import ENGINES
-from model.inference.windows import POOLS
+from model.inference.windows import POOLS, Windowing
 from model.training import checkpoint
 from stores import feature_tables
-from stores.errors import InvalidInput, MissingArtefact, exit_status
+from stores.counted import counted
+from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
 from stores.mel_store import MelStore
+from stores.quantize import Quantizer
 
 
 def steps(folder: Path, encoder: Path, out: Path, ingest_options: Sequence[str], options: Sequence[str]) -> list[Step]:
@@ -35,8 +38,10 @@ def steps(folder: Path, encoder: Path, out: Path, ingest_options: Sequence[str],
         options: more words for `model.extract`.
     """
     mel, features = work(out) / "mel.zarr", work(out) / "embeddings.features.zarr"
-    reading = ("folder", "--root", str(folder), "--store", str(mel), *ingest_options)
-    embedding = (str(mel), "--checkpoint", str(encoder), "--out", str(features), "--to", out.suffix[1:], *options)
+    # one word for an option and its path, and paths after --: a path may begin with a dash
+    reading = ("folder", f"--root={folder}", f"--store={mel}", *ingest_options)
+    written = (f"--checkpoint={encoder}", f"--out={features}", "--to", out.suffix[1:])
+    embedding = (*written, *options, "--", str(mel))
     return [
         Step("ingest", pipeline.ingest.main, reading),
         Step("extract", model.extract.main, embedding, ("ingest",)),
@@ -54,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m dags.embed", description="A folder of audio becomes one file of embeddings."
     )
     parser.add_argument("folder", type=Path, help="folder of audio files")
-    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    parser.add_argument(
+        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="file to write: NAME.parquet or NAME.npz")
     parser.add_argument("--pool", default="mean", choices=POOLS, help="mean: a row per file; none: per window (mean)")
     parser.add_argument("--hop", type=int, default=96, help="frames of 32 ms between two windows (96)")
@@ -76,20 +83,43 @@ def _embed(options: argparse.Namespace) -> None:
     if not options.folder.is_dir():
         raise MissingArtefact(f"{options.folder} is not a folder; give the one that holds the audio")
     encoder = options.checkpoint or checkpoint.newest_finished()
-    ingest = ["--dtype", options.dtype, *(["--workers", str(options.workers)] if options.workers else [])]
+    ingest = ["--dtype", options.dtype, *([] if options.workers is None else ["--workers", str(options.workers)])]
     extract = ["--pool", options.pool, "--hop", str(options.hop), "--engine", options.engine]
     chain = steps(options.folder, encoder, options.out, ingest, extract)
     if options.draw:
         print(mermaid(chain))
         return
-    loading.load(encoder)  # what it refuses is better refused before hours of decoding
-    run(chain)
+    _require_possible(encoder, options)
     between = work(options.out)
+    try:
+        run(chain)
+    except StepFailed:
+        if not _has_mel(between / "mel.zarr"):
+            shutil.rmtree(between, ignore_errors=True)
+        raise
     rows = MelStore.open(between / "mel.zarr").rows
     refused = sum(row.state == "refused" for row in rows)
     (between / f"embeddings{options.out.suffix}").replace(options.out)
     shutil.rmtree(between)
-    print(f"{options.out}: {len(rows) - refused} files; {refused} refused")
+    print(f"{options.out}: {counted(len(rows) - refused, 'file')}; {refused} refused")
+
+
+def _has_mel(store: Path) -> bool:
+    """Whether a workflow that failed has something to go on with."""
+    try:
+        return any(row.state == "written" for row in MelStore.open(store, complete=False).merged_rows())
+    except (MissingArtefact, CorruptArtefact):
+        return False
+
+
+def _require_possible(encoder: Path, options: argparse.Namespace) -> None:
+    """Refuse what the last step would refuse before hours of decoding."""
+    if options.workers is not None and options.workers < 1:
+        raise InvalidInput(f"--workers is {options.workers}; at least one is needed")
+    quantizer = Quantizer.of_dtype(options.dtype)
+    asked = Asked(options.engine, windowing=Windowing(options.hop, pool=options.pool))
+    engine, _ = asked.open(loading.load(encoder), quantizer)
+    engine.reads(quantizer)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ class Sweep:
         return model.train.parsed(self._words(value))
 
     def _words(self, value: str = "") -> tuple[str, ...]:
-        chosen = (f"--{self.flag}", value) if value else ()
-        return ("--store", str(self.store), *self.train_words, *chosen)
+        chosen = (f"--{self.flag}={value}",) if value else ()
+        return (f"--store={self.store}", *self.train_words, *chosen)
 
 
 def steps(sweep: Sweep) -> list[Step]:
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Words after --train are for model.train, for all runs, e.g. --train --preset tiny --steps 300.",
         allow_abbrev=False,
     )
-    parser.add_argument("--store", type=Path, required=True, help="mel store to train on")
+    parser.add_argument("--store", type=locations.given_store, required=True, help="mel store to train on")
     parser.add_argument("--over", nargs="+", required=True, metavar="WORD", help="flag of model.train, and its values")
     parser.add_argument("--probe", nargs="+", metavar="DATASET", help="data sets to probe (that of the store)")
     parser.add_argument("--name", help="of the sweep (STORE-FLAG); its runs are NAME-VALUE")

@@ -13,7 +13,7 @@ from typing import Any
 import dask
 from dask.delayed import Delayed
 
-from stores.errors import MynaError
+from stores.errors import MynaError, StepStopped
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C stopped."""
@@ -57,7 +57,7 @@ def run(steps: Sequence[Step]) -> None:
 
     Raises:
         StepFailed: naming the step; what was finished is kept.
-        KeyboardInterrupt: if Ctrl-C stopped a step.
+        StepStopped: if Ctrl-C stopped a step.
     """
     graph(steps).compute(scheduler="synchronous")
 
@@ -75,7 +75,7 @@ def _run(step: Step, _waits: Sequence[Any]) -> str:
     start = time.perf_counter()
     status = step.main(step.arguments)
     if status == INTERRUPTED:
-        raise KeyboardInterrupt
+        raise StepStopped
     if status:
         raise StepFailed(f"step {step.name!r} ended with status {status}; mend it and start again")
     print(f"   {step.name}: {time.perf_counter() - start:.1f} s", flush=True)

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from model.probes.averages import averages
-from model.probes.scores import Scores
+from model.probes.scores import TRAINED, Scores
 from model.training import checkpoint
 from stores import locations
-from stores.errors import MissingArtefact, exit_status
+from stores.errors import CorruptArtefact, MissingArtefact, exit_status
+from stores.features import FeatureStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +31,21 @@ def _compare(options: argparse.Namespace) -> None:
     paths = sorted((locations.run(run) / "scores").glob("*.json"))
     if not paths:
         raise MissingArtefact(f"no scores of run {run!r}; make them with `python -m model.probe DATASET`")
-    print(averages([Scores.read(path) for path in paths]))
+    found = [Scores.read(path) for path in paths]
+    print(averages(found))
+    for one in found:
+        if _is_stale(one):
+            again = f"run `python -m model.probe {one.dataset}` again"
+            print(f"{one.dataset}/{one.task}: of other features than those there now; {again}")
+
+
+def _is_stale(scores: Scores) -> bool:
+    """Whether features of that run lie there that are not those that were scored."""
+    try:
+        features = FeatureStore.read(locations.feature_store(scores.dataset, scores.run))
+    except (MissingArtefact, CorruptArtefact):
+        return False  # nothing there that could be meant
+    return bool(scores.provenance[TRAINED] != features.provenance["digest"])
 
 
 if __name__ == "__main__":

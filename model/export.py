@@ -27,6 +27,7 @@ from model.inference.engines.tensorrt_rtx import Network
 from model.inference.loading import Loaded
 from model.training import checkpoint
 from model.training.config import fastest_device
+from stores import locations
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, MynaError, exit_status
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -45,9 +46,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model.export", description="An encoder becomes an engine, or a folder for the hub."
     )
     parser.add_argument("what", choices=(*registry.EXPORTED, "hub", "check"), help="what to make, or `check` one")
-    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    parser.add_argument(
+        "--checkpoint",
+        type=checkpoint.given,
+        help="encoder or run (default: that of the run that finished last; check: the one beside --out)",
+    )
     parser.add_argument("--out", type=Path, help="folder (default: CHECKPOINT.engines/WHAT-PRECISION; hub: needed)")
-    parser.add_argument("--store", type=Path, help="mel store with the music to compare on (default: made up)")
+    parser.add_argument(
+        "--store", type=locations.given_store, help="mel store with the music to compare on (default: made up)"
+    )
     parser.add_argument(
         "--precision", default="auto", choices=("auto", *PRECISIONS), help="auto: bf16 where faster, else fp32"
     )
@@ -64,10 +71,11 @@ def _export(options: argparse.Namespace) -> None:
     precision = _precision(options)
     plan = Plan(precision, options.largest, options.usual, _codes(options))
     target = options.out or registry.folder(loaded.path, options.what, precision)
+    registry.require(options.what)
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    print(f"{target}: {options.what} in {precision} of {loaded.path}", flush=True)
+    print(f"making {options.what} in {precision} of {loaded.path}, in {target}", flush=True)
     encoder = loaded.encoder.to(fastest_device())
     try:
         made = registry.export(encoder, options.what, plan, building)
@@ -84,8 +92,8 @@ def _export(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     if options.out is None:
         raise InvalidInput("say which engine with --out FOLDER, the folder that holds its engine.json")
-    loaded = _loaded(options)
-    encoder = loaded.encoder.to(fastest_device())
+    chosen = options.checkpoint or registry.checkpoint_of(options.out) or checkpoint.newest_finished()
+    encoder = loading.load(chosen, options.patches, options.input_scale).encoder.to(fastest_device())
     engine = registry.opened(options.out, encoder)
     store = MelStore.open(options.store) if options.store else None
     found = parity.compare(engine, encoder, store)
@@ -106,7 +114,7 @@ def _checked_elsewhere(options: argparse.Namespace, building: Path) -> dict[str,
     if options.what == "tensorrt-rtx" and fastest_device().type == "cpu":
         return {"ran": False, "why": "built, not run: no GPU here", **_inspected(building)}
     words = ["check", "--out", str(building), *(["--store", str(options.store)] if options.store else [])]
-    words += ["--checkpoint", str(options.checkpoint or checkpoint.newest_finished()), "--patches", options.patches]
+    words += [f"--checkpoint={options.checkpoint or checkpoint.newest_finished()}", "--patches", options.patches]
     words += ["--input-scale", options.input_scale] if options.input_scale else []
     done = subprocess.run([sys.executable, "-m", "model.export", *words], capture_output=True, text=True, check=False)
     if done.returncode:

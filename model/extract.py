@@ -19,6 +19,7 @@ from model.inference.engines.reading import PRECISIONS
 from model.inference.windows import POOLS, TAILS, Windowing
 from model.training import checkpoint
 from stores import feature_tables, locations
+from stores.counted import counted
 from stores.errors import exit_status
 from stores.mel_store import MelStore
 
@@ -33,8 +34,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model.extract", description="A mel store and an encoder become a feature store."
     )
-    parser.add_argument("dataset", help="a mel store: its name under stores/, e.g. demo or gtzan, or its path")
-    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    parser.add_argument(
+        "dataset",
+        type=locations.given_store,
+        help="a mel store: its name under stores/, e.g. demo or gtzan, or its path",
+    )
+    parser.add_argument(
+        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+    )
     parser.add_argument("--out", type=Path, help="feature store (default: stores/DATASET.RUN.features.zarr)")
     parser.add_argument("--to", choices=feature_tables.KINDS, help="also write one file of this kind beside it")
     windows = parser.add_argument_group("windows", "96 frames, 3.07 s; a clip that is shorter is padded and flagged")
@@ -56,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _extract(options: argparse.Namespace) -> None:
-    store = MelStore.open(_store(options.dataset))
+    store = MelStore.open(options.dataset)
     path = options.checkpoint or checkpoint.newest_finished()
     print(f"encoder: {path}")
     windowing = Windowing(options.hop, options.tail, options.pool)
@@ -66,19 +73,14 @@ def _extract(options: argparse.Namespace) -> None:
     ran = chosen.provenance(store)
     print(f"engine: {ran['engine']['name']} in {ran['precision']} on {ran['engine']['device']}")
     target = options.out or chosen.path(store.path.stem)
-    features = chosen.extract(store, target)
+    features = chosen.extract(store, target, replaces=False)
     rows, width = features.embeddings.shape
     padded = f", {features.spans.padded.sum()} of clips shorter than a window" if features.spans.padded.any() else ""
-    print(f"{target}: {rows} embeddings of width {width}{padded}")
+    print(f"{target}: {counted(rows, 'embedding')} of width {width}{padded}")
     if options.to:
         table = target.with_name(target.name.removesuffix(".zarr").removesuffix(".features") + f".{options.to}")
         feature_tables.write(table, features, options.to)
-        print(f"{table}: {rows} rows")
-
-
-def _store(named: str) -> Path:
-    """A store by its path, or by its name under `stores/`."""
-    return Path(named) if named.endswith(".zarr") or "/" in named else locations.mel_store(named)
+        print(f"{table}: {counted(rows, 'row')}")
 
 
 if __name__ == "__main__":

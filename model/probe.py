@@ -18,7 +18,7 @@ from model.probes.few_labels import FewLabels
 from model.probes.saved import keep, probe_path
 from model.probes.score_table import table
 from model.probes.search import Search
-from model.probes.task import task_names
+from model.probes.task import Task, task_names
 from model.training import checkpoint
 from model.training.config import fastest_device, fastest_precision
 from stores import locations
@@ -45,22 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--grid", choices=GRIDS, default="quick", help="probes to try; full is the paper's (quick)")
     parser.add_argument("--train-groups", type=int, help="label only so many training pieces (default: all); not kept")
     parser.add_argument("--draws", type=int, default=5, help="mean of so many draws of those pieces (5)")
-    parser.add_argument("--checkpoint", type=Path, help="encoder (default: that of the run that finished last)")
+    parser.add_argument(
+        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+    )
     options = parser.parse_args(arguments)
     return exit_status(lambda: _probe(options))
 
 
 def _probe(options: argparse.Namespace) -> None:
     store = MelStore.open(locations.mel_store(options.dataset))
+    tasks = options.task or _tasks(store, options.dataset)
     path = options.checkpoint or checkpoint.newest_finished()
     trained = representation.of_checkpoint(path)
     print(f"encoder: {path}")
-    features = {scores.TRAINED: _extracted(trained, store, options.dataset, path)}
+    ours = _extracted(trained, store, options.dataset, path)
+    others = _given(options.features, ours)
+    for task in options.task or tasks[:1]:  # baselines take minutes: what cannot be probed is refused before them
+        Task.of(ours, task)
+    features = {scores.TRAINED: ours}
     for name in BASELINES:
         chosen = representation.baseline(name, path)
         features[name] = chosen.extract(store, chosen.path(options.dataset))
-    features |= _given(options.features, features)
-    for task in options.task or _tasks(features[scores.TRAINED], options.dataset):
+    features |= others
+    for task in tasks:
+        for remark in Task.of(ours, task).remarks():
+            print(f"note: {remark}", file=sys.stderr)
         if options.train_groups is None:
             _score(task, options.dataset, trained.name, features, GRIDS[options.grid])
         else:
@@ -91,14 +100,14 @@ def _keep(made: scores.Scores, name: str, found: Evaluation, features: FeatureSt
     keep(path, found, features.provenance, {"dataset": made.dataset, "grid": made.grid, "clips": made.clips})
 
 
-def _given(paths: Sequence[Path], ours: Mapping[str, FeatureStore]) -> dict[str, FeatureStore]:
+def _given(paths: Sequence[Path], ours: FeatureStore) -> dict[str, FeatureStore]:
     """Embeddings of other models for our clips, by the names of their files."""
     found: dict[str, FeatureStore] = {}
     for path in paths:
         name = locations.checked_name(path.stem.removesuffix(".features").replace(".", "-"))
-        if name in found or name in ours:
+        if name in (*found, scores.TRAINED, *BASELINES):
             raise InvalidInput(f"{path} would be called {name!r}, as another representation is; rename the file")
-        found[name] = given.read(path).of(ours[scores.TRAINED].rows, path)
+        found[name] = given.read(path).of(ours.rows, path)
     return found
 
 
@@ -113,8 +122,8 @@ def _extracted(trained: Representation, store: MelStore, dataset: str, checkpoin
     return features
 
 
-def _tasks(features: FeatureStore, dataset: str) -> list[str]:
-    names = task_names(features)
+def _tasks(store: MelStore, dataset: str) -> list[str]:
+    names = task_names(row for row in store.rows if row.state == "written")
     if not names:
         raise InvalidInput(f"the clips of {dataset!r} carry no labels; a probe needs some to predict")
     return names

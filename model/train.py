@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -36,6 +36,7 @@ from model.training.sources import Sources
 from model.training.stream import WindowStream
 from stores import locations
 from stores.commit import write_json
+from stores.counted import counted
 from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
@@ -44,6 +45,7 @@ SETTINGS = (
     "What is trained: each of these can change the result. They are recorded, and a run goes on with the same only."
 )
 PACE = "How it is done: none of these changes the result, and a run may go on with others."
+OBJECTIVE_NUMBERS = ("temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate")
 Group = argparse._ArgumentGroup
 
 
@@ -74,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Recipes, with their time and what they reached, stand in docs/training.md.",
         allow_abbrev=False,
     )
-    stores = "mel store; its shards are made if need be; may be repeated"
-    parser.add_argument("--store", type=Path, required=True, action="append", help=stores)
+    stores = "mel store, its path or its name under stores/; its shards are made if need be; may be repeated"
+    parser.add_argument("--store", type=locations.given_store, required=True, action="append", help=stores)
     parser.add_argument("--name", help="of the run (default: STORE-PRESET)")
     _add_settings(parser.add_argument_group("settings", SETTINGS))
     _add_objective(parser)
@@ -102,7 +104,9 @@ def _add_settings(group: Group) -> None:
     )
     group.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="auto: bf16 where faster")
     group.add_argument("--seed", type=int, default=0, help="of weights, order, windows, masks (0)")
-    group.add_argument("--init", type=Path, metavar="CHECKPOINT", help="begin with its weights (drawn by the seed)")
+    group.add_argument(
+        "--init", type=checkpoint.given, metavar="CHECKPOINT", help="or run to begin with (drawn by the seed)"
+    )
 
 
 def _add_objective(parser: argparse.ArgumentParser) -> None:
@@ -122,12 +126,15 @@ def _add_pace(group: Group) -> None:
     group.add_argument("--log-every", type=int, default=10, help="steps between lines of metrics.jsonl (10)")
     group.add_argument("--checkpoint-every", type=int, default=200, help="steps between checkpoints (200)")
     group.add_argument("--keep", type=int, default=2, help="checkpoints that are kept, the last ones (2)")
-    group.add_argument("--check-store", type=Path, help="labelled mel store for the online check (no check)")
+    group.add_argument(
+        "--check-store", type=locations.given_store, help="labelled mel store for the online check (no check)"
+    )
     group.add_argument("--check-task", help="its label that neighbours should share, e.g. genre")
     group.add_argument("--check-every", type=int, default=500, help="steps between online checks (500)")
 
 
 def _train(options: argparse.Namespace, device: torch.device) -> None:
+    _require_objective_options(options)
     sources = Sources(tuple(_shards(store) for store in options.store))
     config = _config(options, sources)
     folder = locations.run(options.name or f"{sources.name}-{options.preset}")
@@ -141,20 +148,21 @@ def _train(options: argparse.Namespace, device: torch.device) -> None:
     check = _check(options, config)
     run = _open_run(folder, config, sources, device, options.init)
     stream = _stream(options, config, sources, device)
-    _tell(f"{folder}: {config.steps} steps of {config.batch} clips, {stream.order.steps_per_epoch} steps an epoch")
+    length, epoch = counted(config.steps, "step"), counted(stream.order.steps_per_epoch, "step")
+    _tell(f"{folder}: {length} of {config.batch} clips, {epoch} an epoch")
     _tell_of_start(run, check)
     frames = config.encoder.window_frames
     with contextlib.closing(Prefetch(stream, device, frames, options.workers, config.steps)) as batches:
         finished = run.train(batches, pace, check)
         if isinstance(run.learner, Autoencoder) and ranks.writes():
             draw(folder / "reconstructions.png", run.learner, config, sources.quantizer, batches.batch(0))
-    _tell(f"{finished}: finished after {run.step} steps")
+    _tell(f"{finished}: finished after {counted(run.step, 'step')}")
 
 
 def _stream(options: argparse.Namespace, config: TrainConfig, sources: Sources, device: torch.device) -> WindowStream:
     for shards in sources.sets:
         left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
-        _tell(f"{shards.folder}: {shards.clips} clips; left out: {left_out}")
+        _tell(f"{shards.folder}: {counted(shards.clips, 'clip')}; left out: {left_out}")
     clips = open_clips(sources, options.resident, device)
     return WindowStream(clips, config.batch, config.encoder.window_frames, config.seed, config.max_frame_distance)
 
@@ -198,7 +206,7 @@ def _make_shards(store: Path) -> None:
         print(f"{folder}: {store} has changed since they were made; making them again", flush=True)
     except (MissingArtefact, CorruptArtefact) as error:
         print(f"{error}; doing so", flush=True)
-    made = subprocess.run([sys.executable, "-m", "pipeline.shard", str(store)], check=False)
+    made = subprocess.run([sys.executable, "-m", "pipeline.shard", "--", str(store)], check=False)
     if made.returncode:
         raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {made.returncode}")
 
@@ -242,13 +250,32 @@ def _objective(options: argparse.Namespace, sources: Sources) -> ObjectiveConfig
     if chosen.gamma_schedule == "cosine":
         epochs = options.steps // max(1, sources.clips // max(1, options.batch))
         chosen = replace(chosen, gamma_decay_epochs=max(1, epochs // 2))
-    numbers = ("temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate")
-    return replace(chosen, **{name: getattr(options, name) for name in numbers if getattr(options, name) is not None})
+    return replace(chosen, **_objective_numbers(options))
+
+
+def _objective_numbers(options: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given, by the names of their fields."""
+    given = {name: getattr(options, name) for name in OBJECTIVE_NUMBERS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _require_objective_options(options: argparse.Namespace) -> None:
+    """Refuse numbers that the objective does not read: they would change nothing, and bind all the same."""
+    has = preset_objective(options.objective).options
+    if unread := [name for name in _objective_numbers(options) if name not in has]:
+        these = ", ".join(_flag(name) for name in has) or "none of these"
+        raise InvalidInput(
+            f"objective {options.objective} has no {' and no '.join(map(_flag, unread))}; it has {these}: leave out "
+            "what it does not read, or choose another --objective"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _open_run(folder: Path, config: TrainConfig, sources: Sources, device: torch.device, init: Path | None) -> Run:
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, config, sources.quantizer, device, init)
+    run = Run(folder, config, sources.quantizer, device, init)  # makes no folder: what it refuses leaves none
     if ranks.writes():
         write_json(folder / "config.json", {**config.to_dict(), "store": sources.name})
     return run

@@ -27,6 +27,7 @@ from pipeline.planning import Limits, of_unknown_length
 from pipeline.progress import Progress
 from stores import locations
 from stores.commit import sweep
+from stores.counted import counted
 from stores.errors import InvalidInput, exit_status
 from stores.lock import locked
 from stores.mel_store import MelStore
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline.ingest", description="Audio files become a mel store.")
-    parser.add_argument("dataset", choices=tuple(_LISTINGS), help="what to read (see the README for layouts)")
+    parser.add_argument("dataset", choices=tuple(_LISTINGS), help="what to read (layouts: docs/datasets.md)")
     parser.add_argument(
         "--root", type=Path, help="folder with the audio (default: $MYNA_DATA/DATASET, else data/DATASET)"
     )
@@ -88,7 +89,9 @@ def _ingest(options: argparse.Namespace) -> None:
             sweep(path)  # what killed ones left
             stack.enter_context(logged(log))
         listing = _LISTINGS[options.dataset](root, options)
-        _tell([f"{options.dataset} below {root}:", f"  found: {len(listing.tracks)} clips", *listing.lines()])
+        _tell(
+            [f"{options.dataset} below {root}:", f"  found: {counted(len(listing.tracks), 'clip')}", *listing.lines()]
+        )
         store = _build(_building(options, root, path, listing), listing, options, progress)
         if store is None:
             return
@@ -143,11 +146,11 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
 def _need_lines(stated: Need, workers: int, unknown: int, max_seconds: float) -> list[str]:
     if not stated.clips:
         return ["  every clip is there already"]
-    counted = f"  of no stated length: {unknown} of them, counted as {max_seconds:g} s each (--max-seconds)"
+    longest = f"  of no stated length: {unknown} of them, counted as {max_seconds:g} s each (--max-seconds)"
     return [
-        f"  to do: {stated.clips} clips, at most {stated.audio_seconds / 3600:.2f} h of audio, "
-        f"in {stated.regions} tasks on {workers} workers",
-        *([counted] if unknown else []),
+        f"  to do: {counted(stated.clips, 'clip')}, at most {stated.audio_seconds / 3600:.2f} h of audio, "
+        f"in {counted(stated.regions, 'task')} on {counted(workers, 'worker')}",
+        *([longest] if unknown else []),
         f"  needs: about {stated.store_bytes / 1e6:.1f} MB on disk, "
         f"at most {stated.worker_bytes / 1e6:.0f} MB a worker",
     ]

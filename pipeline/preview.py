@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from nnAudio.librosa_functions import mel_frequencies
 
+from stores import locations
 from stores.commit import committed
 from stores.errors import InvalidInput, exit_status
 from stores.labels import split_tags
@@ -33,7 +34,9 @@ COLUMNS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.preview", description="Mels of a store as a PNG.")
-    parser.add_argument("store", type=Path, help="mel store, e.g. stores/demo.zarr")
+    parser.add_argument(
+        "store", type=locations.given_store, help="mel store, or its name under stores/, e.g. stores/demo.zarr"
+    )
     parser.add_argument("--clips", type=int, default=8, help="how many, spread evenly over the store (8)")
     parser.add_argument("--id", action="append", help="this clip instead; may be repeated")
     parser.add_argument("--out", type=Path, help="PNG to write (default: STORE.png beside the store)")
@@ -42,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _preview(options: argparse.Namespace) -> None:
-    store = MelStore.open(options.store, complete=False)
     out = options.out or options.store.with_suffix(".png")
+    if out.suffix.lower() != ".png":
+        raise InvalidInput(f"--out is {out}; a PNG is written, so it must end in .png")
+    store = MelStore.open(options.store, complete=False)
     rows = choose(store.rows, options.clips, options.id or ())
     with committed(out) as temporary:
         draw(store, rows).savefig(temporary, format="png")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.sharding import ShardPlan, write_shards
 from stores import locations
 from stores.commit import sweep
+from stores.counted import counted
 from stores.errors import exit_status
 from stores.lock import locked
 from stores.mel_store import MelStore
@@ -18,7 +18,9 @@ from stores.mel_store import MelStore
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.shard", description="A mel store becomes shards.")
-    parser.add_argument("store", type=Path, help="mel store, e.g. stores/demo.zarr")
+    parser.add_argument(
+        "store", type=locations.given_store, help="mel store, or its name under stores/, e.g. stores/demo.zarr"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle of all clips (0)")
     options = parser.parse_args(arguments)
     return exit_status(lambda: _shard(options))
@@ -31,7 +33,7 @@ def _shard(options: argparse.Namespace) -> None:
         shards = write_shards(store, folder, ShardPlan(seed=options.seed))
     left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
     size = sum(shard.size_bytes for shard in shards.shards)
-    counts = f"{shards.clips} clips in {len(shards.shards)} shards, {size / 1e6:.1f} MB"
+    counts = f"{counted(shards.clips, 'clip')} in {counted(len(shards.shards), 'shard')}, {size / 1e6:.1f} MB"
     print(f"{shards.folder}: {counts}; left out: {left_out}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stores.commit import write_json
+from stores.counted import counted
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
@@ -52,9 +53,9 @@ class Summary:
         rate = self.store_bytes / 1e6 / self.audio_hours if self.audio_hours else 0.0
         memory = f", at most {self.worker_peak_bytes / 1e6:.0f} MB a worker" if self.worker_peak_bytes else ""
         return [
-            f"  written: {self.written} clips ({splits or 'nothing'}), {self.silent} of them silent",
+            f"  written: {counted(self.written, 'clip')} ({splits or 'nothing'}), {self.silent} of them silent",
             *([complaints] if self.complaints else []),
-            f"  refused: {sum(self.refused.values())} clips" + (f" ({refused})" if refused else ""),
+            f"  refused: {counted(sum(self.refused.values()), 'clip')}" + (f" ({refused})" if refused else ""),
             f"  {self.audio_hours:.2f} h of audio, {self.store_bytes / 1e6:.1f} MB ({rate:.1f} MB an hour), "
             f"{self.seconds:.1f} s{memory}",
         ]

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,31 @@ _LEFT_OVER = re.compile(r"^\..+\.tmp-[\d-]+$|\.[0-9a-f]{32}\.partial$")
 def committed(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on leaving without an error it becomes `path`.
 
+    Whoever writes it, the file gets the permissions that the umask leaves: safetensors, for one, writes for its owner
+    alone.
+
     Raises:
         OSError: from the file system (full, read-only); `path` is then as it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
     try:
+        usual = _usual_mode(temporary)
         yield temporary
+        temporary.chmod(usual)
         synced(temporary)
         temporary.replace(path)
         synced(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _usual_mode(path: Path) -> int:
+    """Permissions that a new file at `path` gets; asking for the umask would change it for all threads for a moment."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
 
 
 def sweep(folder: Path) -> None:

@@ -37,6 +37,10 @@ class FingerprintMismatch(MynaError):
     """Two artefacts were made with settings that must not be mixed."""
 
 
+class StepStopped(KeyboardInterrupt):
+    """Ctrl-C that ended a step of a workflow, which has told it."""
+
+
 class AudioRefused(MynaError):
     """One audio file cannot become a mel.
 
@@ -100,7 +104,10 @@ def exit_status(command: Callable[[], None]) -> int:
         told = f"{error}; {_MACHINE_ERRORS[error.errno]}, then start the same command again: it goes on from there"
         print(f"error: {told}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    except StepStopped:
+        return 130
+    except KeyboardInterrupt as stop:  # which may say where
+        where = f" {stop}" if str(stop) else ""
+        print(f"stopped{where}; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return 130
     return 0

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import FingerprintMismatch
+from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput
+from stores.quantize import Quantizer
 
 
 def other_settings(made: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What differs between the mel that something was made with and the mel at hand, a line each, all but the spec.
+
+    A finer quantiser is no difference to tell: what lies closer to the same power is no other mel.
 
     Args:
         made: `mel_spec`, `quantizer`, `preprocessing` of then; empty where that is unknown, which differs in nothing.
@@ -27,7 +30,25 @@ def other_settings(made: Mapping[str, Any], here: Mapping[str, Any]) -> list[str
         raise FingerprintMismatch(
             f"it was made with mel {made['mel_spec']}, here is {here['mel_spec']}; ingest the recordings again as then"
         )
-    return [f"{key}: then {made[key]}, now {here[key]}" for key in made if made[key] != here[key]]
+    differing = [key for key in made if made[key] != here[key] and not (key == "quantizer" and _is_finer(made, here))]
+    return [f"{key}: then {_told(made[key])}, now {_told(here[key])}" for key in differing]
+
+
+def _is_finer(made: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether the mel at hand lies at least as close to the power that was measured, over the same range or all."""
+    try:
+        then, now = Quantizer.from_dict(made["quantizer"]), Quantizer.from_dict(here["quantizer"])
+    except (CorruptArtefact, InvalidInput):
+        return False
+    same_range = (then.low_decades, then.high_decades) == (now.low_decades, now.high_decades)
+    return now.bits > then.bits and (same_range or now.bits == 32)
+
+
+def _told(value: Any) -> str:
+    """A setting in words: `log10-uint8, low_decades -6.0`; lists with commas."""
+    if isinstance(value, Mapping):
+        return ", ".join(_told(one) if key == "kind" else f"{key} {_told(one)}" for key, one in value.items())
+    return ", ".join(map(_told, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Where artefacts lie by default, relative to the working directory; pure names, no I/O.
+"""Where artefacts lie by default, relative to the working directory; pure names, no I/O but in `given_store`.
 
 stores/DATASET.zarr                  mel store          pipeline.ingest
 stores/DATASET.shards/               WebDataset shards  pipeline.shard
@@ -20,6 +20,7 @@ from stores.errors import InvalidInput
 STORES = Path("stores")
 RUNS = Path("runs")
 REPORTS = Path("reports")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def checked_name(name: str) -> str:
@@ -28,7 +29,7 @@ def checked_name(name: str) -> str:
     Raises:
         InvalidInput: for any other name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+    if not _NAME.fullmatch(name):
         raise InvalidInput(f"name {name!r} cannot be used in file names; use letters, digits, '_' and '-'")
     return name
 
@@ -36,6 +37,14 @@ def checked_name(name: str) -> str:
 def mel_store(dataset: str) -> Path:
     """Path of a dataset's mel store."""
     return STORES / f"{checked_name(dataset)}.zarr"
+
+
+def given_store(word: str) -> Path:
+    """The mel store that a command line names: a path or, where no store lies there, a name under `stores/`."""
+    path = Path(word)
+    if (path / "zarr.json").is_file() or not _NAME.fullmatch(word):
+        return path
+    return mel_store(word)
 
 
 def shards(store: Path) -> Path:

@@ -296,7 +296,7 @@ COMMANDS = {
         *("folder", "--checkpoint", "--out", "--pool", "--hop", "--engine", "--dtype", "--workers", "--draw"),
     },
     "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
-    "dags.benchmark": {"datasets", "--checkpoint", "--grid", "--draw"},
+    "dags.benchmark": {"datasets", "--checkpoint", "--grid", "--splits", "--root", "--draw"},
 }
 
 
@@ -325,15 +325,16 @@ PUBLIC_NAMES = {
     "stores.commit": "committed read_bounded sweep synced write_bytes write_json",
     "stores.errors": (
         "AudioRefused CorruptArtefact FingerprintMismatch InvalidInput MissingArtefact MynaError REFUSAL_REASONS "
-        "exit_status"
+        "StepStopped exit_status"
     ),
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
+    "stores.counted": "counted",
     "stores.fingerprint": "codes_digest digest other_settings",
     "stores.labels": "SEPARATOR join_tags split_tags",
     "stores.locations": (
-        "REPORTS RUNS STORES checked_name data_root feature_store mel_store report run scores shards sweep"
+        "REPORTS RUNS STORES checked_name data_root feature_store given_store mel_store report run scores shards sweep"
     ),
     "stores.lock": "lock_file locked",
     "stores.manifest": (

@@ -56,6 +56,14 @@ def test_the_command_reads_all_scores_of_a_run(scores, tmp_path, monkeypatch, ca
         one.write(locations.scores("first", "made", one.task))
     assert compare.main(["--run", "first"]) == 0
     assert "0.650" in capsys.readouterr().out
+    features = locations.feature_store("made", "first")
+    for digest, stale in (("d", []), ("another", ["made/tags", "made/genre", "made/key", "made/emotion"])):
+        tiny.separable(30, digest=digest).write(features)
+        assert compare.main(["--run", "first"]) == 0
+        told = [
+            line for line in capsys.readouterr().out.splitlines() if "of other features than those there now" in line
+        ]
+        assert sorted(line.split(":")[0] for line in told) == sorted(stale)
 
 
 def test_the_benchmark_is_the_papers_four_sets_and_ends_with_their_average_and_a_page():
@@ -66,6 +74,6 @@ def test_the_benchmark_is_the_papers_four_sets_and_ends_with_their_average_and_a
     for step in chain[-2:]:
         assert set(step.after) == {f"probe-{name}" for name in benchmark.DATASETS}
     assert [step.name for step in chain[-2:]] == ["compare", "report"]
-    assert chain[-1].arguments == (*benchmark.DATASETS, "--run", "x")
+    assert chain[-1].arguments == (*benchmark.DATASETS, "--run=x")
     quick = benchmark.steps(("gtzan",), Path("runs/x/encoder.safetensors"), "quick")
     assert {step.name: step for step in quick}["probe-gtzan"].arguments[-2:] == ("--grid", "quick")

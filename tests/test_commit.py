@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from stores.commit import committed, write_bytes, write_json
 
@@ -51,6 +55,18 @@ def test_json_is_utf8_indented_and_ends_with_a_newline(tmp_path):
     assert json.loads(text) == {"größe": 1, "list": [1, 2]}
     assert "größe" in text
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_file_has_the_permissions_of_its_neighbours_whoever_writes_it(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with committed(tmp_path / "x.safetensors") as temporary:
+            save_file({"a": np.zeros(1)}, temporary)
+        write_bytes(tmp_path / "y", b"")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.iterdir())] == [mode, mode]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), object()])

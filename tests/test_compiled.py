@@ -73,7 +73,7 @@ def test_without_a_compiler_it_says_how_to_get_one(encoder, tmp_path, monkeypatc
         compiled.build(encoder, Plan(), tmp_path)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(MissingArtefact, match="no-such-compiler is not there"):
-        compiled.require_compiler()
+        compiled.require()
 
 
 def test_a_package_of_another_pytorch_or_processor_is_refused_and_both_are_named(tmp_path):

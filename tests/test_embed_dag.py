@@ -10,6 +10,7 @@ import tiny
 
 import model
 from dags import embed
+from stores.errors import InvalidInput
 
 
 @pytest.fixture
@@ -44,12 +45,45 @@ def test_a_folder_becomes_one_parquet_file_that_python_agrees_with(workplace, ca
         (["music", "--out", "out.csv"], "it must end in .parquet or .npz"),
         (["nowhere", "--out", "out.npz"], "nowhere is not a folder"),
         (["music", "--out", "out.npz", "--checkpoint", "none.pth"], "no checkpoint at none.pth"),
+        (["music", "--out", "out.npz", "--engine", "onnx"], "no onnx engine in runs/first/encoder.engines/onnx-fp32"),
+        (["music", "--out", "out.npz", "--hop", "0"], "hop 0, window 96 frames: both must be positive"),
+        (["music", "--out", "out.npz", "--dtype", "int3"], "dtype 'int3' cannot be stored; use one of uint8"),
+        (["music", "--out", "out.npz", "--workers", "0"], "--workers is 0; at least one is needed"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_anything_is_decoded(workplace, capsys, arguments, told):
     assert embed.main(arguments) == 2
     assert told in capsys.readouterr().err
     assert not any(path.name.endswith(".work") for path in workplace.iterdir())
+
+
+@pytest.mark.parametrize("files", [[], ["broken.mp3"]])
+def test_a_failure_without_a_mel_leaves_nothing_behind(workplace, capsys, files):
+    (workplace / "other").mkdir()
+    for name in files:
+        (workplace / "other" / name).write_bytes(b"no music")
+    assert embed.main(["other", "--out", "out.parquet", "--workers", "1"]) == 2
+    assert "mend it and start again" in capsys.readouterr().err
+    assert sorted(path.name for path in workplace.iterdir()) == ["music", "other", "runs"]
+
+
+def test_a_failure_with_a_mel_keeps_it(workplace, monkeypatch):
+    monkeypatch.setattr("model.extract.representation.of_checkpoint", _broken)
+    assert embed.main(["music", "--out", "out.parquet", "--workers", "1"]) == 2
+    assert (workplace / ".out.parquet.work" / "mel.zarr").is_dir()
+
+
+def _broken(*_):
+    raise InvalidInput("it broke")
+
+
+def test_folders_may_begin_with_a_dash(workplace, capsys):
+    (workplace / "music").rename("-x")
+    (workplace / "runs" / "first").rename("-run")
+    checkpoint = "--checkpoint=-run/encoder.safetensors"
+    assert embed.main(["--out=-out/e.parquet", checkpoint, "--workers", "1", "--", "-x"]) == 0
+    assert "-out/e.parquet: 4 files; 1 refused" in capsys.readouterr().out
+    assert [path.name for path in (workplace / "-out").iterdir()] == ["e.parquet"]
 
 
 def test_the_graph_can_be_drawn(workplace, capsys):

@@ -47,6 +47,13 @@ def test_an_interruption_ends_with_130_and_says_how_to_go_on(capsys):
     assert "the same command goes on from there" in capsys.readouterr().err
 
 
+def test_an_interruption_says_where_if_it_knows_and_is_told_once(capsys):
+    assert exit_status(lambda: _raise(KeyboardInterrupt("after step 3"))) == 130
+    assert capsys.readouterr().err.startswith("stopped after step 3; what was finished is kept")
+    assert exit_status(lambda: _raise(errors.StepStopped())) == 130
+    assert not capsys.readouterr().err
+
+
 def test_other_errors_are_bugs_and_come_through():
     with pytest.raises(ZeroDivisionError):
         exit_status(lambda: _raise(ZeroDivisionError()))

@@ -43,6 +43,25 @@ def test_an_engine_is_made_checked_elsewhere_published_and_used(workplace, capsy
     assert features.provenance["engine"]["export"] == sidecar.read(folder).sha256
 
 
+def test_a_check_takes_the_checkpoint_that_the_engine_lies_beside(workplace, capsys):
+    assert export.main(["onnx"]) == 0
+    tiny.write_run(workplace / "runs" / "second", tiny.train_config(seed=8))  # finished last
+    assert export.main(["check", "--out", "runs/first/encoder.engines/onnx-fp32"]) == 0
+    assert _said(capsys)["ran"]
+    (workplace / "runs" / "first" / "encoder.engines" / "onnx-fp32").rename("elsewhere")
+    assert export.main(["check", "--out", "elsewhere"]) == 2
+    assert "name the checkpoint that it was made of" in capsys.readouterr().err
+    assert export.main(["check", "--out", "elsewhere", "--checkpoint", "runs/first/encoder.safetensors"]) == 0
+
+
+def test_what_cannot_be_made_here_is_refused_before_it_is_announced(workplace, capsys):
+    assert export.main(["tensorrt"]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert "needs an NVIDIA GPU" in told.err
+    assert not (workplace / "runs" / "first" / "encoder.engines").exists()
+
+
 def test_an_engine_that_is_not_as_good_is_not_published(workplace, capsys, monkeypatch):
     def bad(*_):
         return parity.Parity(1, "made up", True, 0.99, 0.5, 1e-4, 1.0)

@@ -141,6 +141,41 @@ def test_going_on_with_another_engine_is_refused_and_named(workplace, monkeypatc
     assert extract.main(["made", "--precision", "fp32"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--precision", "bf16"], "precision: fp32 there, bf16 asked for"),
+        (["--precision", "fp32", "--hop", "48"], "hop: 96 there, 48 asked for"),
+        (
+            ["--precision", "fp32", "--layer", "1", "--pool", "none"],
+            "layer: None there, 1 asked for; pool: mean there,",
+        ),
+    ],
+)
+def test_finished_features_are_not_replaced_by_those_that_were_asked_for_in_another_way(workplace, capsys, words, told):
+    out = ["--out", "stores/x.features.zarr"]
+    assert extract.main(["made", "--precision", "fp32", *out]) == 0
+    before = _features(workplace, "x")
+    assert extract.main(["made", *words, *out]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "name another place with --out, or remove the folder stores/x.features.zarr" in error
+    np.testing.assert_array_equal(_features(workplace, "x").embeddings, before.embeddings)
+    shutil.rmtree(workplace / "stores" / "x.features.zarr")
+    assert extract.main(["made", *words, *out]) == 0
+
+
+def test_features_of_weights_or_mel_that_have_changed_are_made_again(workplace, make_store, capsys):
+    assert extract.main(["made", "--precision", "fp32"]) == 0
+    tiny.write_run(workplace / "runs" / "first", tiny.train_config(seed=8))
+    assert extract.main(["made", "--precision", "bf16"]) == 0
+    assert "note: stores/made.first.features.zarr is made again: " in capsys.readouterr().err
+    shutil.rmtree(workplace / "stores" / "made.zarr")
+    make_store([100, 300, 0], "stores/made.zarr", seed=1)
+    assert extract.main(["made", "--precision", "fp32"]) == 0
+    assert "is made again" in capsys.readouterr().err
+
+
 def test_an_engine_that_was_not_exported_names_the_command(workplace, capsys):
     assert extract.main(["made", "--engine", "onnx"]) == 2
     assert "python -m model.export onnx --checkpoint runs/first/encoder.safetensors" in capsys.readouterr().err
@@ -162,7 +197,7 @@ def test_on_a_cluster_the_bytes_are_the_same(workplace, make_store, monkeypatch,
     [
         (["none"], "no mel store at stores/none.zarr"),
         (["made", "--checkpoint", "runs/none.safetensors"], "no checkpoint at runs/none.safetensors"),
-        (["a.b"], "name 'a.b' cannot be used"),
+        (["a.b"], "no mel store at a.b"),
         (["made", "--layer", "2"], "layer 2 is not there"),
         (["made", "--layer", "1", "--engine", "onnx"], "--layer works with the eager engine only"),
         (["made", "--hop", "0"], "must be positive"),

@@ -8,6 +8,7 @@ import pytest
 
 from stores.errors import FingerprintMismatch
 from stores.fingerprint import digest, other_settings
+from stores.quantize import Quantizer
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -40,9 +41,19 @@ def test_the_same_mel_differs_in_nothing():
 def test_another_decoder_or_quantiser_is_told():
     here = {**MEL, "quantizer": {"kind": "b"}, "preprocessing": {"decoders": ["x 2"]}}
     assert other_settings(MEL, here) == [
-        "quantizer: then {'kind': 'a'}, now {'kind': 'b'}",
-        "preprocessing: then {'decoders': ['x 1']}, now {'decoders': ['x 2']}",
+        "quantizer: then a, now b",
+        "preprocessing: then decoders x 1, now decoders x 2",
     ]
+
+
+def test_a_finer_quantiser_is_not_told_a_coarser_one_in_words():
+    coarse, middle, exact = ({**MEL, "quantizer": Quantizer(bits=bits).to_dict()} for bits in (8, 16, 32))
+    assert other_settings(coarse, exact) == other_settings(coarse, middle) == other_settings(middle, exact) == []
+    assert other_settings(exact, coarse) == [
+        "quantizer: then float32, now log10-uint8, low_decades -6.0, high_decades 4.5"
+    ]
+    narrow = {**MEL, "quantizer": Quantizer(low_decades=-5.0).to_dict()}
+    assert len(other_settings(narrow, middle)) == 1
 
 
 def test_another_definition_of_the_mel_is_refused():

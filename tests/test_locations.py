@@ -24,6 +24,16 @@ def test_shards_lie_beside_their_store_wherever_it_is():
     assert locations.shards(Path("/mnt/big/mine.zarr")) == Path("/mnt/big/mine.shards")
 
 
+def test_a_store_is_given_by_its_path_or_by_its_name_where_no_store_lies_at_that_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("gtzan").mkdir()  # of audio
+    assert locations.given_store("gtzan") == locations.mel_store("gtzan")
+    for word in ("stores/gtzan.zarr", "/a/b", "gtzan.zarr", "-x"):
+        assert locations.given_store(word) == Path(word)
+    Path("gtzan/zarr.json").touch()
+    assert locations.given_store("gtzan") == Path("gtzan")
+
+
 @pytest.mark.parametrize("name", ["a", "A-1", "audio_set", "0"])
 def test_plain_names_are_taken(name):
     assert locations.checked_name(name) == name

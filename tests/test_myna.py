@@ -11,6 +11,7 @@ import synth
 import tiny
 import torch
 from engine_contract import encoder_of
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 import model
 from model.encoder import hub
@@ -142,6 +143,17 @@ def test_a_model_of_the_hub_is_fetched_by_its_id(myna, tmp_path, song, monkeypat
     found = Myna.from_pretrained("someone/myna-mini", revision="v1", precision="fp32")
     np.testing.assert_array_equal(found.embed(song), myna.embed(song))
     assert ("someone/myna-mini", "model.safetensors", "v1") in asked
+
+
+@pytest.mark.parametrize("error", [LocalEntryNotFoundError("no network"), HFValidationError("no such id")])
+def test_a_model_that_the_hub_does_not_give_is_an_error_of_ours(monkeypatch, tmp_path, error):
+    def download(**_):
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
+    with pytest.raises(MissingArtefact, match=r"nothing lies at someone/none.*no .*; give the path of a checkpoint"):
+        Myna.from_pretrained("someone/none")
 
 
 def test_what_is_neither_there_nor_an_id_is_told_without_asking_the_hub():

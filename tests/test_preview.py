@@ -25,6 +25,22 @@ def test_the_command_draws_a_png_beside_the_store(make_store, capsys):
     assert "3 of 4 clips" in capsys.readouterr().out
 
 
+def test_a_store_may_be_called_by_its_name(tmp_path, monkeypatch, make_store):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stores").mkdir()
+    make_store([100], "stores/mine.zarr")
+    assert preview.main(["mine"]) == 0
+    assert (tmp_path / "stores" / "mine.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p", "p.svg"])
+def test_what_is_called_otherwise_than_a_png_is_not_written(tmp_path, make_store, capsys, name):
+    store = make_store([100])
+    assert preview.main([str(store.path), "--out", str(tmp_path / name)]) == 2
+    assert "a PNG is written, so it must end in .png" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("clips", [1, 2, 5, 9])
 def test_any_number_of_clips_fits_on_the_page(make_store, clips):
     store = make_store([64] * clips)

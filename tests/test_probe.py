@@ -71,6 +71,16 @@ def test_tasks_can_be_named(workplace):
     assert [path.name for path in (workplace / "runs" / "first" / "scores").iterdir()] == ["made.genre.json"]
 
 
+def test_classes_that_no_training_clip_has_are_remarked_on(workplace, make_store, capsys):
+    shutil.rmtree(workplace / "stores" / "made.zarr")
+    store = _labelled_store(make_store, seed=1)
+    labels = [{"key": "unseen" if row.split == "test" else row.labels["key"]} for row in store.rows]
+    store.update([replace(row, labels=one) for row, one in zip(store.rows, labels, strict=True)])
+    assert extract.main(["made"]) == 0
+    assert probe.main(["made"]) == 0
+    assert "note: 1 of 3 classes of key are in no training clip, e.g. 'unseen'" in capsys.readouterr().err
+
+
 def test_probing_twice_gives_the_same_scores(workplace):
     paths = [locations.scores("first", "made", task) for task in ("key", "genre")]
     assert probe.main(["made"]) == 0
@@ -115,11 +125,21 @@ def test_features_of_a_store_that_has_changed_since_are_refused(workplace, make_
     assert "was made with another store_digest" in capsys.readouterr().err
 
 
-def test_clips_without_labels_cannot_be_probed(workplace, make_store, capsys):
+@pytest.mark.parametrize("extracted", [False, True])
+def test_clips_without_labels_are_refused_before_anything_is_embedded(workplace, make_store, capsys, extracted):
     make_store([96] * CLIPS, "stores/plain.zarr", splits=SPLITS)
-    assert extract.main(["plain"]) == 0
+    assert not extracted or extract.main(["plain"]) == 0
+    there = sorted(workplace.glob("stores/*"))
     assert probe.main(["plain"]) == 2
     assert "the clips of 'plain' carry no labels" in capsys.readouterr().err
+    assert sorted(workplace.glob("stores/*")) == there
+
+
+@pytest.mark.parametrize("words", [["--task", "key", "--task", "tempo"], ["--features", "none.npz"]])
+def test_what_cannot_be_probed_is_refused_before_baselines_are_embedded(workplace, words):
+    there = sorted(workplace.glob("stores/*"))
+    assert probe.main(["made", *words]) == 2
+    assert sorted(workplace.glob("stores/*")) == there
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])

@@ -163,7 +163,7 @@ def test_the_command_writes_beside_the_store_and_tells_what_was_left_out(make_st
     assert shard.main([str(store.path)]) == 0
     assert ShardSet.open(store.path.with_suffix(".shards")).clips == len(TRAINED_ON)
     printed = capsys.readouterr().out
-    assert "4 clips in 1 shards" in printed
+    assert "4 clips in 1 shard" in printed
     assert "1 shorter than 96 frames" in printed
 
 

@@ -87,8 +87,8 @@ def test_one_class_in_train_is_refused_and_named():
 def test_task_names_are_all_labels_that_clips_carry():
     features = tiny.features(np.zeros((2, 1)), ["a", "b"], ["train", "test"])
     features.rows[0].labels["genre"] = "chorale"
-    assert task_names(features) == ["genre", "key"]
-    assert task_names(tiny.features(np.zeros((1, 1)), [None], [""])) == []
+    assert task_names(features.rows) == ["genre", "key"]
+    assert task_names(tiny.features(np.zeros((1, 1)), [None], [""]).rows) == []
 
 
 def test_fewer_training_groups_keep_whole_groups_and_leave_valid_and_test_alone():
@@ -139,7 +139,7 @@ def test_tags_that_nobody_carries_are_refused():
 def test_emotion_is_two_numbers_and_a_clip_needs_both():
     labels = [{"arousal": str(i), "valence": str(-i / 2)} for i in range(6)]
     store = _labelled([*labels, {"arousal": "1"}])
-    assert task_names(store) == ["emotion"]
+    assert task_names(store.rows) == ["emotion"]
     task = Task.of(store, "emotion")
     assert (task.kind, task.classes) == ("numbers", ("arousal", "valence"))
     assert task.splits["train"].targets.tolist() == [[0, 0], [3, -1.5]]

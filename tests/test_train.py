@@ -71,8 +71,8 @@ def test_a_store_becomes_shards_and_a_finished_run(workplace, capfd):
     assert _train() == 0
     printed = capfd.readouterr().out
     assert "no shards at stores/made.shards" in printed
-    assert "7 clips in 1 shards" in printed  # by the process that made them
-    assert "runs/run: 3 steps of 4 clips, 1 steps an epoch" in printed
+    assert "7 clips in 1 shard" in printed  # by the process that made them
+    assert "runs/run: 3 steps of 4 clips, 1 step an epoch" in printed
     assert "runs/run/encoder.safetensors: finished after 3 steps" in printed
     names = {path.name for path in (workplace / "runs" / "run").iterdir()}
     safetensors = {"encoder.safetensors", "checkpoint-00000003.safetensors", "best.safetensors"}
@@ -107,6 +107,23 @@ def test_an_objective_and_its_numbers_are_chosen_by_flags(workplace, sharded_her
     assert (objective.name, objective.rho, objective.gamma, config.optimizer) == ("fastclip-v2", 0.4, 0.2, "lamb")
     assert objective.gamma_decay_epochs == 4  # half of 8 epochs of one step
     assert config.samples == len(LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("objective", "given", "told"),
+    [
+        ("infonce", ("--rho", "3"), "objective infonce has no --rho; it has --temperature: leave out"),
+        ("mbcl", ("--gamma", "0.3", "--rho", "1"), "objective mbcl has no --gamma and no --rho; it has --temperature:"),
+        ("mae", ("--temperature", "0.5"), "objective mae has no --temperature; it has none of these"),
+        ("sogclr", ("--gamma-decay-epochs", "3"), "no --gamma-decay-epochs; it has --temperature, --gamma:"),
+        ("fastclip-v0", ("--rho", "3"), "it has --temperature, --gamma, --gamma-decay-epochs, --temperature-learning"),
+        ("fastclip-v1", ("--temperature-learning-rate", "0.1"), "has no --temperature-learning-rate; it has"),
+    ],
+)
+def test_numbers_that_an_objective_does_not_read_are_refused_at_once(workplace, capsys, objective, given, told):
+    assert _train("--objective", objective, *given) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in (workplace / "stores").iterdir()] == ["made.zarr"]
 
 
 def test_a_masked_autoencoder_leaves_a_picture_and_an_encoder(workplace, sharded_here):
@@ -151,6 +168,29 @@ def test_what_a_run_begins_with_must_be_there_and_fit(workplace, sharded_here, c
     assert _train(name="first") == 0
     assert _train("--init", "runs/first/encoder.safetensors", "--input-scale", "power") == 2
     assert "input_scale: 'log1p' there, 'power' here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", ["first", "runs/first"])
+def test_a_run_can_begin_with_another_by_its_name_or_folder(workplace, sharded_here, capsys, run):
+    assert _train(name="first") == 0
+    assert _train("--init", run, name="second") == 0
+    assert "began with runs/first/encoder.safetensors after 3 steps" in capsys.readouterr().out
+    encoders = model.load_encoder("runs/first"), model.load_encoder(Path("runs/first/encoder.safetensors"))
+    assert all(torch.equal(*pair) for pair in zip(*(one.parameters() for one in encoders), strict=True))
+
+
+def test_a_beginning_that_does_not_fit_leaves_no_folder(workplace, sharded_here):
+    start = tiny.write_run(workplace / "runs" / "first", tiny.train_config("square"))
+    assert _train("--init", str(start)) == 2
+    assert [path.name for path in (workplace / "runs").iterdir()] == ["first"]
+
+
+def test_a_store_may_be_called_by_its_name(workplace, sharded_here, capsys):
+    options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8", "--name", "run"]
+    assert train.main(["--store", "made", *options]) == 0
+    assert _config_of().shards == MelStore.open(STORE).digest()
+    assert train.main(["--store", "none", *options]) == 2
+    assert "no mel store at stores/none.zarr" in capsys.readouterr().err
 
 
 def test_the_online_check_is_told_before_it_is_run_and_logged(workplace, sharded_here, make_store, capsys):
@@ -263,7 +303,7 @@ def test_several_stores_are_one_collection(workplace, sharded_here, make_store, 
     printed = capsys.readouterr().out
     assert "stores/made.shards: 7 clips; left out: 1 refused\n" in printed
     assert "more.shards: 2 clips; left out: 1 refused, 1 shorter than 96 frames\n" in printed
-    assert "runs/made-more-mini: 1 steps of 9 clips, 1 steps an epoch" in printed
+    assert "runs/made-more-mini: 1 step of 9 clips, 1 step an epoch" in printed
     config = checkpoint.load(workplace / "runs" / "made-more-mini" / checkpoint.FINISHED).config
     assert config.samples == len(LENGTHS) + 4
     assert config.shards == digest({"stores": [MelStore.open(STORE).digest(), more.digest()]})
@@ -337,6 +377,7 @@ def test_a_store_that_is_not_there_is_refused_before_anything_is_made(workplace,
     ("changed", "told"),
     [
         (("--batch", "8"), "7 clips can be trained on, but a batch holds 8: lower --batch to at most 7"),
+        (("--batch", "-1"), "error: batch is -1; give 2 or more"),
         (("--masking-ratio", "1"), "masking_ratio 1.0 of 48 patches"),
         (("--seed", "-1"), "seed is -1"),
         (("--max-frame-distance", "-1"), "max_frame_distance is -1; give 0 frames or more, or none at all"),
@@ -366,6 +407,8 @@ def test_ctrl_c_ends_the_command_with_130_and_the_same_command_goes_on(workplace
     with monkeypatch.context() as patched:
         patched.setattr(train.WindowStream, "batch", interrupted)
         assert _train("--workers", "0") == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    kept = "runs/run/checkpoint-00000002.safetensors"
+    told = f"stopped after step 2 of 3, which {kept} holds; what was finished is kept, the same command goes on from"
+    assert told in capsys.readouterr().err
     assert (workplace / "runs" / "run" / "checkpoint-00000002.safetensors").is_file()
     assert _train() == 0

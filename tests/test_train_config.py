@@ -84,10 +84,10 @@ def test_unknown_keys_of_the_encoder_are_named():
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"batch": 1}, r"batch 1, steps 8, .*need at least 2, 1, 1, 0"),
-        ({"steps": 0}, "steps 0"),
-        ({"projection_width": 0}, "head 0"),
-        ({"warmup_steps": -1}, "warm-up -1"),
+        ({"batch": 1}, "batch is 1; give 2 or more"),
+        ({"steps": 0}, "steps is 0; give 1 or more"),
+        ({"projection_width": 0}, "projection_width is 0; give 1"),
+        ({"warmup_steps": -1}, "warmup_steps is -1; give 0 or more"),
         ({"learning_rate": -1e-3}, r"learning rate -0\.001"),
         ({"learning_rate": float("inf")}, "learning rate inf.*both finite"),
         ({"weight_decay": -1.0}, r"weight decay -1\.0.*not negative"),

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores import fingerprint, locations
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
+_SOURCE = ("store_digest", "mel", "encoder", "weights")
 Features = Callable[[MelStore, Sequence[ClipRow]], NDArray[np.float32]]
 
 
@@ -37,13 +38,19 @@ class Representation:
         """Where its features of `dataset` lie."""
         return locations.feature_store(dataset, self.name)
 
-    def extract(self, store: MelStore, path: Path) -> FeatureStore:
+    def extract(self, store: MelStore, path: Path, *, replaces: bool = True) -> FeatureStore:
         """The features of every clip with a mel; read from `path` if they were made of the same store and settings.
+
+        Args:
+            store: whose clips.
+            path: where the features lie or will lie.
+            replaces: whether finished features of the same encoder and mel give way where only the engine, its
+                precision or the windows are others; those of another encoder or mel always do, and it is told.
 
         Raises:
             InvalidInput: the store has no clip with a mel, or an embedding is not finite.
             FingerprintMismatch: its mel is not what the encoder heard (another decoder or quantiser is only told); or
-                the features were begun with other settings.
+                the features were begun, or are finished and not to be replaced, with other settings.
         """
         provenance = self.provenance(store)
         for difference in fingerprint.other_settings(self.trained_on, store.value_settings()):
@@ -52,6 +59,8 @@ class Representation:
             existing = FeatureStore.read(path)
             if existing.provenance.get("digest") == provenance["digest"]:
                 return existing
+            if not replaces:
+                _require_same_way(existing.provenance, provenance, path)
             print(f"note: {path} is made again: {_differing(existing.provenance, provenance)}", file=sys.stderr)
         except (MissingArtefact, CorruptArtefact):
             pass  # nothing there to take: it is made below
@@ -79,6 +88,31 @@ class Representation:
         source = {"store": store.path.stem, "store_digest": store.digest(), "mel": store.value_settings()}
         facts = {"representation": self.name, **source, **self.settings}
         return {**facts, "digest": fingerprint.digest(facts)}
+
+
+def _require_same_way(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    if any(then.get(key) != now.get(key) for key in _SOURCE):
+        return
+    before, asked = _way(then), _way(now)
+    if differing := [
+        f"{key}: {before[key]} there, {asked[key]} asked for" for key in asked if before[key] != asked[key]
+    ]:
+        raise FingerprintMismatch(
+            f"{path} is finished, of the same encoder and mel but made otherwise ({'; '.join(differing)}): name "
+            f"another place with --out, or remove the folder {path} to make it anew"
+        )
+
+
+def _way(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What one may ask for of how an encoder embeds; not what the machine brings, its versions and the like."""
+    engine = provenance.get("engine") or {}
+    windows = {name: provenance.get(key) for name, key in (("hop", "hop_frames"), ("tail", "tail"), ("pool", "pool"))}
+    return {
+        "engine": engine.get("name"),
+        "precision": provenance.get("precision"),
+        "layer": engine.get("layer"),
+        **windows,
+    }
 
 
 def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -36,7 +36,8 @@ def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> L
     """Read whatever lies at `path`.
 
     Args:
-        path: `encoder.safetensors` or another checkpoint of ours, a published `.pth`, or a folder with `config.json`.
+        path: `encoder.safetensors` or another checkpoint of ours, a finished run's folder, a published `.pth`, or a
+            folder in the hub's layout.
         patches: auto, square, vertical or hybrid; of a hybrid, one kind of patch may be chosen.
         input_scale: what a published checkpoint was trained on, which it cannot say; the others can.
 
@@ -45,6 +46,7 @@ def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> L
         CorruptArtefact: no checkpoint that this version reads, or weights that do not fit.
         InvalidInput: patches or an input scale that it does not have.
     """
+    path = checkpoint.of_run(path)
     found = _found(path, patches, input_scale)
     if input_scale not in (None, found.encoder.config.input_scale):
         raise InvalidInput(f"{path} was trained on {found.encoder.config.input_scale} mel, not on {input_scale}")
@@ -61,7 +63,8 @@ def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | Non
     Vertical, 768 for Hybrid, the square reading before the vertical one.
 
     Args:
-        path: a checkpoint of ours, finished or not; a published `.pth`; or a folder in the hub's layout.
+        path: a checkpoint of ours, finished or not; a finished run's folder; a published `.pth`; or a folder in the
+            hub's layout.
         patches: auto, square, vertical or hybrid; needed where a published file's name does not say it. Of a hybrid,
             one kind may be chosen.
         input_scale: what a published checkpoint was trained on: power (also if None), log1p or log.

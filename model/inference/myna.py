@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import soxr
 from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from numpy.typing import ArrayLike, NDArray
 
 from model.encoder import hub
@@ -69,14 +70,22 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
                 `revision`, `token`, `cache_dir`, `local_files_only`.
 
         Raises:
-            MissingArtefact, CorruptArtefact, InvalidInput: as `model.load_encoder`; network errors are the hub's own.
+            MissingArtefact, CorruptArtefact, InvalidInput: as `model.load_encoder`; the first also where the hub does
+                not give it, be it for want of a network (after its own tries, 23 s), a model, or the right to read it.
         """
         path = Path(pretrained_model_name_or_path)
         if path.exists():
             return cls._of(path, options)
         if len(path.parts) > 2 or path.suffix in (".safetensors", *loading.PUBLISHED_SUFFIXES):
             raise MissingArtefact(f"no checkpoint at {path}, and it is no hub id (NAME or OWNER/NAME)")
-        return super().from_pretrained(str(pretrained_model_name_or_path), **options)
+        try:
+            return super().from_pretrained(str(path), **options)
+        except (HfHubHTTPError, EntryNotFoundError, HFValidationError) as error:
+            raise MissingArtefact(
+                f"nothing lies at {path}, and the hub gives no model of that id ({type(error).__name__}: {error}); "
+                "give the path of a checkpoint or a folder; where there is a network, `hf download "
+                f"{path}` fetches it"
+            ) from error
 
     def embed(
         self,

@@ -83,6 +83,18 @@ class ObjectiveConfig:
         """Whether it keeps a state for each clip."""
         return self.family == "global"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The numbers that it reads and that a run may be told: others would change nothing."""
+        read = {
+            "temperature": self.family != "mae",
+            "gamma": self.remembers,
+            "gamma_decay_epochs": self.remembers and self.gamma_schedule == "cosine",
+            "rho": self.remembers and self.temperature_rule != "constant" and self.scaled,
+            "temperature_learning_rate": self.remembers and self.temperature_rule != "constant",
+        }
+        return tuple(name for name, does in read.items() if does)
+
     def inner_learning_rate(self, epoch: int) -> float:
         """Gamma of `epoch`, counted from 0, in (0, 1]: constant, or FastCLIP's cosine, which falls epoch by epoch.
 

@@ -9,7 +9,7 @@ numbers  arousal and valence, two labels that make the task `emotion`: R^2
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -138,9 +138,9 @@ def labels_of(task: str) -> tuple[str, ...]:
     return NUMBERS.get(task, (task,))
 
 
-def task_names(features: FeatureStore) -> list[str]:
+def task_names(rows: Iterable[ClipRow]) -> list[str]:
     """Names of all tasks that some clip carries all labels of, sorted."""
-    carried = {name for row in features.rows for name in row.labels}
+    carried = {name for row in rows for name in row.labels}
     numbers = {part for parts in NUMBERS.values() for part in parts}
     return sorted((carried - numbers) | {name for name, parts in NUMBERS.items() if set(parts) <= carried})
 

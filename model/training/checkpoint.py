@@ -141,6 +141,19 @@ def load(path: Path) -> Checkpoint:
         raise CorruptArtefact(f"{path} has settings that this version cannot use: {error}") from error
 
 
+def given(word: str) -> Path:
+    """What a command line names: a checkpoint's path, or a run by its folder or its name under `runs/`."""
+    path = Path(word)
+    if len(path.parts) == 1 and not path.exists() and (locations.RUNS / path / FINISHED).is_file():
+        path = locations.RUNS / path
+    return of_run(path)
+
+
+def of_run(path: Path) -> Path:
+    """The finished encoder of the run in the folder `path`; `path` itself where that is no such folder."""
+    return path / FINISHED if (path / FINISHED).is_file() else path
+
+
 def restore(checkpoint: Checkpoint, learner: nn.Module, progress: Progress) -> None:
     """Put weights, moments and what is remembered of clips back, bit for bit.
 

@@ -73,9 +73,9 @@ class TrainConfig:
     """Digest of the checkpoint whose weights the run began with; empty where they were drawn by the seed."""
 
     def __post_init__(self) -> None:
-        if min(self.batch - 1, self.steps, self.projection_width) < 1 or self.warmup_steps < 0:
-            sizes = f"batch {self.batch}, steps {self.steps}, head {self.projection_width}, warm-up {self.warmup_steps}"
-            raise InvalidInput(f"{sizes}: need at least 2, 1, 1, 0")
+        for name, least in (("batch", 2), ("steps", 1), ("projection_width", 1), ("warmup_steps", 0)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; give {least} or more")
         if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise InvalidInput(
                 f"learning rate {self.learning_rate}, weight decay {self.weight_decay}: the first must be positive, "

@@ -18,6 +18,7 @@ from model.training.checkpoint import Checkpoint
 from model.training.config import TrainConfig
 from model.training.learner import Autoencoder, Learner
 from stores import fingerprint
+from stores.counted import counted
 from stores.errors import InvalidInput, MissingArtefact
 
 LABELS = ("name", "window_frames")
@@ -61,7 +62,9 @@ def take(path: Path | None, learner: Learner | Autoencoder, config: TrainConfig)
     learner.encoder.load_state_dict(start.build_encoder().state_dict())
     heads = {name: part for name, part in learner.named_children() if name != "encoder"}
     told = [f"{name} {_load_if_it_fits(start, name, part)}" for name, part in heads.items()]
-    return f"began with {path} after {start.step} steps: encoder taken, {', '.join(told)}, moments start at 0"
+    return (
+        f"began with {path} after {counted(start.step, 'step')}: encoder taken, {', '.join(told)}, moments start at 0"
+    )
 
 
 def _require_same_encoder(theirs: EncoderConfig, ours: EncoderConfig, path: Path) -> None:

@@ -103,7 +103,7 @@ class Run:
         Raises:
             Diverged: the loss, its gradient or a weight is NaN or infinite; names the last good checkpoint.
             NotSaved: the disk is full; names what is kept.
-            KeyboardInterrupt: after the step in hand, and after saving where it stands.
+            KeyboardInterrupt: after the step in hand, and after saving where it stands; says where that is.
         """
         self._pace, self._check, self._lap, self._found = pace, check, _Lap(), ""
         self._losses = self._losses_since_checkpoint()
@@ -115,7 +115,8 @@ class Run:
                 self._one(step, stream, bar)
                 if (looks or ranks.alone()) and ranks.anyone(interrupted(), self._device):
                     self._save()
-                    raise KeyboardInterrupt
+                    kept = checkpoint.path_of(self.folder, self.step)
+                    raise KeyboardInterrupt(f"after step {self.step} of {self.config.steps}, which {kept} holds")
         finished = self.folder / checkpoint.FINISHED
         if ranks.writes():
             checkpoint.save(finished, self.learner, None, self.config, self.step)

@@ -31,7 +31,7 @@ def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
     Raises:
         MissingArtefact: there is no C++ compiler.
     """
-    require_compiler()
+    require()
     with quiet(), torch.no_grad():
         program = torch.export.export(plan.reading(encoder), (plan.example(encoder, batch(encoder)),))
         torch._inductor.aoti_compile_and_package(
@@ -45,7 +45,7 @@ def batch(encoder: Encoder) -> int:
     return LARGEST[next(encoder.parameters()).device.type]
 
 
-def require_compiler() -> None:
+def require() -> None:
     """Check that there is a C++ compiler: `$CXX`, else g++ or clang++.
 
     Raises:

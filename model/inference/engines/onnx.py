@@ -30,7 +30,7 @@ def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
     Raises:
         MissingArtefact: the packages that write it are not installed.
     """
-    _import("onnx"), _import("onnxscript")
+    require()
     with quiet():
         program = torch.onnx.export(
             plan.program(encoder), input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False
@@ -38,6 +38,15 @@ def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
         assert program is not None
         program.save(folder / FILE, external_data=False)  # 85 MB of weights stay below the 2 GB of one protobuf
     return FILE
+
+
+def require() -> None:
+    """Check that the packages are there that write it.
+
+    Raises:
+        MissingArtefact: one is not.
+    """
+    _import("onnx"), _import("onnxscript")
 
 
 def versions() -> dict[str, str]:

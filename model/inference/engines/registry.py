@@ -21,6 +21,7 @@ from model.inference.engines.reading import PRECISIONS
 from model.inference.engines.sidecar import Sidecar
 from model.inference.engines.tensorrt import TensorRT
 from model.inference.engines.tensorrt_rtx import TensorRTRTX
+from model.inference.loading import PUBLISHED_SUFFIXES
 from model.training.config import fastest_precision
 from stores.errors import InvalidInput, MissingArtefact
 from stores.quantize import Quantizer
@@ -37,6 +38,7 @@ _OPENED: dict[str, type[Compiled | Onnx | TensorRT | TensorRTRTX]] = {
     "tensorrt": TensorRT,
     "tensorrt-rtx": TensorRTRTX,
 }
+CHECKPOINTS = (".safetensors", *PUBLISHED_SUFFIXES)
 ONLY_FP32 = ("onnx",)
 """Engines whose runtime multiplies no bf16 on a CPU."""
 
@@ -61,6 +63,25 @@ def precision_of(name: str, asked: str) -> str:
 def folder(checkpoint: Path, name: str, precision: str) -> Path:
     """Where the engine of that name and precision, exported from `checkpoint`, lies."""
     return checkpoint.with_suffix(".engines") / f"{name}-{precision}"
+
+
+def checkpoint_of(where: Path) -> Path | None:
+    """The checkpoint that the engine in the folder `where` lies beside, as `folder` puts it there; None elsewhere."""
+    engines = where.absolute().parent
+    if engines.suffix != ".engines" or not engines.is_dir():
+        return None
+    beside = [path for path in engines.parent.iterdir() if path.with_suffix(".engines") == engines and path != engines]
+    weights_first = sorted(beside, key=lambda path: (path.suffix != ".safetensors", path.is_dir(), path.name))
+    return next((path for path in weights_first if path.suffix in CHECKPOINTS or path.is_dir()), None)
+
+
+def require(name: str) -> None:
+    """Check that an engine can be made here, as far as that is known beforehand.
+
+    Raises:
+        MissingArtefact: a package, a compiler or a GPU is not there.
+    """
+    EXPORTED[name].require()
 
 
 def export(encoder: Encoder, name: str, plan: Plan, into: Path) -> Sidecar:

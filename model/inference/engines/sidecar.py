@@ -87,7 +87,7 @@ class Sidecar:
         if self.weights != weights:
             raise FingerprintMismatch(
                 f"{folder} was exported from an encoder with weights {self.weights}, the checkpoint has {weights}; "
-                f"export it again"
+                "name the checkpoint that it was made of, or export it again"
             )
 
     def require_here(self, versions: Mapping[str, str], device: Mapping[str, str]) -> None:

@@ -76,6 +76,15 @@ def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
     return FILE
 
 
+def require() -> None:
+    """Check that it can be made here.
+
+    Raises:
+        MissingArtefact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
+    """
+    _import()
+
+
 def versions() -> dict[str, str]:
     """Of what made it and what runs it, which must be the same."""
     packages = ("torch_tensorrt", "tensorrt")

@@ -36,10 +36,21 @@ def build(encoder: Encoder, plan: Plan, folder: Path, targets: tuple[str, ...] =
         MissingArtefact: TensorRT for RTX or the packages that write ONNX are not installed.
         InvalidInput: TensorRT does not take the graph; its own words follow.
     """
+    require()
     graph = folder / onnx.build(encoder, plan, folder)
     size = (encoder.config.n_mels, encoder.config.window_frames)
     (folder / FILE).write_bytes(compiled(graph, size, plan, targets))
     return FILE
+
+
+def require() -> None:
+    """Check that the packages are there that make it.
+
+    Raises:
+        MissingArtefact: one is not.
+    """
+    onnx.require()
+    _import()
 
 
 def versions() -> dict[str, str]:
