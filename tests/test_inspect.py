@@ -30,7 +30,7 @@ def test_the_content_decides_not_the_name(tmp_path):
     assert claimed_seconds(path) == pytest.approx(2.0, abs=0.15)
 
 
-@pytest.mark.parametrize("content", [b"", b"no audio", bytes(5000), b"#EXTM3U\n#EXTINF:10,\nsecret.wav\n"])
+@pytest.mark.parametrize("content", [b"no audio", bytes(5000), b"#EXTM3U\n#EXTINF:10,\nsecret.wav\n"])
 def test_what_is_no_audio_claims_nothing(tmp_path, content):
     synth.write(tmp_path / "secret.wav", synth.chords(2.0))
     (tmp_path / "x.wav").write_bytes(content)
@@ -70,3 +70,8 @@ def test_common_headers_cost_no_process(tmp_path, suffix, monkeypatch):
     path = synth.write(tmp_path / f"x{suffix}", synth.chords(3.0, 48_000), 48_000)
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a program was started"))
     assert claimed_seconds(path) == pytest.approx(3.0, abs=0.15)
+
+
+def test_an_empty_file_claims_no_time_at_all(tmp_path):
+    (tmp_path / "x.mp3").touch()
+    assert claimed_seconds(tmp_path / "x.mp3") == 0.0

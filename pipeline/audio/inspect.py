@@ -26,7 +26,9 @@ def claimed_seconds(path: Path, in_process: bool = True) -> float | None:
     """
     try:
         with path.open("rb", buffering=0) as content:  # a buffer would leave the descriptor behind what was read ahead
-            serves = in_process and sndfile.serves(content.read(sndfile.HEAD_BYTES))
+            if not (head := content.read(sndfile.HEAD_BYTES)):
+                return 0.0  # an empty file, which will be refused, needs no room
+            serves = in_process and sndfile.serves(head)
             content.seek(0)
             return _claimed_to_libsndfile(content.fileno()) if serves else _claimed_to_ffmpeg(path)
     except soundfile.LibsndfileError:
