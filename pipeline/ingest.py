@@ -23,7 +23,7 @@ from pipeline.datasets.listing import Listing
 from pipeline.log import logged
 from pipeline.memory import available_bytes, peak_bytes
 from pipeline.need import STARTED_WORKER_BYTES, Need, need
-from pipeline.planning import Limits, of_unknown_length
+from pipeline.planning import Limits, counted_as_longest
 from pipeline.progress import Progress
 from stores import locations
 from stores.commit import sweep
@@ -127,8 +127,8 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
         # a workflow's workers import what the workflow imports, PyTorch above all
         beyond = max(0, max(client.run(peak_bytes).values(), default=0) - STARTED_WORKER_BYTES)
         stated = replace(stated, worker_bytes=stated.worker_bytes + beyond)
-        unknown = of_unknown_length(rows, building.spec, building.limits)
-        _tell([f"{building.path}:", *_need_lines(stated, workers, unknown, options.max_seconds)])
+        longest = counted_as_longest(rows, building.spec, building.limits)
+        _tell([f"{building.path}:", *_need_lines(stated, workers, longest, options.max_seconds)])
         if is_local(options.scheduler):  # the memory of other machines is not ours to look at
             stated.require_memory(available_bytes(), workers)
         if options.dry_run:
@@ -143,14 +143,14 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
         return store
 
 
-def _need_lines(stated: Need, workers: int, unknown: int, max_seconds: float) -> list[str]:
+def _need_lines(stated: Need, workers: int, longest: int, max_seconds: float) -> list[str]:
     if not stated.clips:
         return ["  every clip is there already"]
-    longest = f"  of no stated length: {unknown} of them, counted as {max_seconds:g} s each (--max-seconds)"
+    told = f"  of no stated length, or a longer one: {longest} of them, counted as {max_seconds:g} s (--max-seconds)"
     return [
         f"  to do: {counted(stated.clips, 'clip')}, at most {stated.audio_seconds / 3600:.2f} h of audio, "
         f"in {counted(stated.regions, 'task')} on {counted(workers, 'worker')}",
-        *([longest] if unknown else []),
+        *([told] if longest else []),
         f"  needs: about {stated.store_bytes / 1e6:.1f} MB on disk, "
         f"at most {stated.worker_bytes / 1e6:.0f} MB a worker",
     ]

@@ -125,8 +125,8 @@ def bound_frames(track: Track, spec: MelSpec, limits: Limits, in_process: bool =
     return _frames(max(0.0, believed - track.cut_start_seconds), spec)
 
 
-def of_unknown_length(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
-    """How many planned clips count as the longest that there may be, since nothing says how long they are."""
+def counted_as_longest(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
+    """How many planned clips count as the longest there may be: nothing says how long they are, or they claim more."""
     longest = _frames(limits.max_seconds, spec)
     return sum(row.state == "planned" and row.bound_frames == longest for row in rows)
 
