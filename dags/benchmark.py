@@ -13,9 +13,9 @@ import model.probe
 import model.report
 import pipeline.ingest
 from dags.workflow import Step, mermaid, run
-from model.inference import loading
+from model.inference import checkpoints
 from model.probes.config import GRIDS
-from model.training import checkpoint
+from stores import locations
 from stores.errors import InvalidInput, exit_status
 
 DATASETS = ("magnatagatune", "gtzan", "giantsteps", "emomusic")
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("datasets", nargs="*", default=list(DATASETS), help=f"benchmark sets ({' '.join(DATASETS)})")
     parser.add_argument(
-        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+        "--checkpoint",
+        type=locations.checkpoint_path,
+        help="encoder or run (default: that of the run that finished last)",
     )
     parser.add_argument("--grid", choices=GRIDS, default="full", help="probes to try: the paper's, or fewer (full)")
     parser.add_argument("--splits", type=Path, help="folder with JukeMIR's split files (default: fetched, checked)")
@@ -78,10 +80,10 @@ def _benchmark(options: argparse.Namespace) -> None:
     if unknown := [name for name in datasets if name not in DATASETS]:
         raise InvalidInput(f"{' and '.join(unknown)}: no benchmark set; there are {', '.join(DATASETS)}")
     if options.draw:
-        encoder = options.checkpoint or Path("runs/NAME") / checkpoint.FINISHED
+        encoder = options.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE
     else:
-        encoder = options.checkpoint or checkpoint.newest_finished()
-        loading.load(encoder)  # what it refuses is better refused before hours of decoding
+        encoder = options.checkpoint or locations.latest_finished_encoder()
+        checkpoints.load(encoder)  # what it refuses is better refused before hours of decoding
     chain = steps(datasets, encoder, options.grid, options.splits, options.root)
     if options.draw:
         print(mermaid(chain))

@@ -14,7 +14,6 @@ import pipeline.ingest
 import pipeline.shard
 from dags.workflow import Step, mermaid, run
 from model.probes.config import GRIDS
-from model.training import checkpoint
 from stores import locations
 from stores.errors import exit_status
 
@@ -35,7 +34,7 @@ def steps(clips: int, train_steps: int, seed: int, batch: int = 512, name: str =
     """
     store = str(locations.mel_store(DATASET))
     name = name or f"{DATASET}-tiny-{seed}"
-    encoder = str(locations.run(name) / checkpoint.FINISHED)
+    encoder = str(locations.run(name) / locations.ENCODER_FILE)
     training = ("--preset", "tiny", "--batch", str(batch), "--learning-rate", "2e-3", "--schedule", "cosine")
     length = ("--warmup-steps", "30", "--steps", str(train_steps), "--seed", str(seed))
     return [

@@ -15,14 +15,13 @@ from pathlib import Path
 import model.extract
 import pipeline.ingest
 from dags.workflow import Step, StepFailed, mermaid, run
-from model.inference import loading
-from model.inference.asked import Asked
+from model.inference import checkpoints
 from model.inference.engines.engine import ENGINES
+from model.inference.extraction import ExtractionConfig
 from model.inference.windows import POOLS, Windowing
-from model.training import checkpoint
-from stores import feature_tables
-from stores.counted import counted
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
+from stores import feature_tables, locations
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, exit_status
+from stores.labels import count_noun
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
@@ -60,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="folder of audio files")
     parser.add_argument(
-        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+        "--checkpoint",
+        type=locations.checkpoint_path,
+        help="encoder or run (default: that of the run that finished last)",
     )
     parser.add_argument("--out", type=Path, required=True, help="file to write: NAME.parquet or NAME.npz")
     parser.add_argument("--pool", default="mean", choices=POOLS, help="mean: a row per file; none: per window (mean)")
@@ -81,8 +82,8 @@ def _embed(options: argparse.Namespace) -> None:
     if options.out.suffix[1:] not in feature_tables.KINDS:
         raise InvalidInput(f"--out is {options.out}; it must end in .{' or .'.join(feature_tables.KINDS)}")
     if not options.folder.is_dir():
-        raise MissingArtefact(f"{options.folder} is not a folder; give the one that holds the audio")
-    encoder = options.checkpoint or checkpoint.newest_finished()
+        raise MissingArtifact(f"{options.folder} is not a folder; give the one that holds the audio")
+    encoder = options.checkpoint or locations.latest_finished_encoder()
     ingest = ["--dtype", options.dtype, *([] if options.workers is None else ["--workers", str(options.workers)])]
     extract = ["--pool", options.pool, "--hop", str(options.hop), "--engine", options.engine]
     chain = steps(options.folder, encoder, options.out, ingest, extract)
@@ -101,14 +102,14 @@ def _embed(options: argparse.Namespace) -> None:
     refused = sum(row.state == "refused" for row in rows)
     (between / f"embeddings{options.out.suffix}").replace(options.out)
     shutil.rmtree(between)
-    print(f"{options.out}: {counted(len(rows) - refused, 'file')}; {refused} refused")
+    print(f"{options.out}: {count_noun(len(rows) - refused, 'file')}; {refused} refused")
 
 
 def _has_mel(store: Path) -> bool:
     """Whether a workflow that failed has something to go on with."""
     try:
         return any(row.state == "written" for row in MelStore.open(store, complete=False).merged_rows())
-    except (MissingArtefact, CorruptArtefact):
+    except (MissingArtifact, CorruptArtifact):
         return False
 
 
@@ -117,8 +118,8 @@ def _require_possible(encoder: Path, options: argparse.Namespace) -> None:
     if options.workers is not None and options.workers < 1:
         raise InvalidInput(f"--workers is {options.workers}; at least one is needed")
     quantizer = Quantizer.of_dtype(options.dtype)
-    asked = Asked(options.engine, windowing=Windowing(options.hop, pool=options.pool))
-    engine, _ = asked.open(loading.load(encoder), quantizer)
+    asked = ExtractionConfig(options.engine, windowing=Windowing(options.hop, pool=options.pool))
+    engine, _ = asked.open(checkpoints.load(encoder), quantizer)
     engine.reads(quantizer)
 
 

@@ -24,7 +24,6 @@ import model.probe
 import model.train
 from dags import sweep_points
 from dags.workflow import Step, mermaid, run
-from model.training import checkpoint
 from stores import locations
 from stores.errors import InvalidInput, exit_status
 
@@ -35,7 +34,7 @@ Command = Callable[[Sequence[str]], int]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepPlan:
     """Runs of one store that differ in one setting.
 
     Raises:
@@ -108,7 +107,7 @@ class Sweep:
         return (f"--store={self.store}", *self.train_words, *chosen)
 
 
-def steps(sweep: Sweep) -> list[Step]:
+def steps(sweep: SweepPlan) -> list[Step]:
     """The graph: for each value its chain, in the order of the values, then the table."""
     graph: list[Step] = []
     for value in sweep.values:
@@ -118,8 +117,8 @@ def steps(sweep: Sweep) -> list[Step]:
     return [*graph, Step("table", lambda _: exit_status(lambda: _print_table(sweep)), (), last)]
 
 
-def _chain(sweep: Sweep, value: str, after: tuple[str, ...]) -> list[Step]:
-    encoder = str(locations.run(sweep.run_of(value)) / checkpoint.FINISHED)
+def _chain(sweep: SweepPlan, value: str, after: tuple[str, ...]) -> list[Step]:
+    encoder = str(locations.run(sweep.run_of(value)) / locations.ENCODER_FILE)
     train, probes = f"train-{value}", [f"probe-{dataset}-{value}" for dataset in sweep.datasets]
     chain = [Step(train, model.train.main, sweep.train_arguments(value), after)]
     for dataset, probe in zip(sweep.datasets, probes, strict=True):
@@ -130,7 +129,7 @@ def _chain(sweep: Sweep, value: str, after: tuple[str, ...]) -> list[Step]:
     return [*chain, record]
 
 
-def _unless_recorded(sweep: Sweep, value: str, command: Command) -> Command:
+def _unless_recorded(sweep: SweepPlan, value: str, command: Command) -> Command:
     """The command, or nothing where the run that is there now, on the stores as they are now, has its point."""
 
     def run_or_pass(arguments: Sequence[str]) -> int:
@@ -143,20 +142,20 @@ def _unless_recorded(sweep: Sweep, value: str, command: Command) -> Command:
     return run_or_pass
 
 
-def _is_recorded(sweep: Sweep, value: str) -> bool:
+def _is_recorded(sweep: SweepPlan, value: str) -> bool:
     run_name = sweep.run_of(value)
     point = _points(sweep).get(run_name)
-    if point is None or not (locations.run(run_name) / checkpoint.FINISHED).is_file():
+    if point is None or not (locations.run(run_name) / locations.ENCODER_FILE).is_file():
         return False
     digest = sweep_points.config_of(run_name).digest()
     return bool(point["config_digest"] == digest and point["store_digests"] == sweep_points.digests_of(sweep.datasets))
 
 
-def _points(sweep: Sweep) -> dict[str, sweep_points.Point]:
+def _points(sweep: SweepPlan) -> dict[str, sweep_points.Point]:
     return {point["run"]: point for point in sweep_points.read(locations.sweep(sweep.name))}
 
 
-def _record(sweep: Sweep, value: str) -> None:
+def _record(sweep: SweepPlan, value: str) -> None:
     recorded = {sweep.run_of(one) for one in sweep.values if _is_recorded(sweep, one)}
     points = {name: point for name, point in _points(sweep).items() if name in recorded}
     if sweep.run_of(value) not in points:
@@ -172,7 +171,7 @@ def _number(value: str) -> float | str:
         return value
 
 
-def _print_table(sweep: Sweep) -> None:
+def _print_table(sweep: SweepPlan) -> None:
     path = locations.sweep(sweep.name)
     print(f"{path}: {sweep.flag} on {sweep.store}, {sweep.clips_seen} clips seen by every run")
     print(sweep_points.table(sweep.flag, sweep_points.read(path)))
@@ -186,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Words after --train are for model.train, for all runs, e.g. --train --preset tiny --steps 300.",
         allow_abbrev=False,
     )
-    parser.add_argument("--store", type=locations.given_store, required=True, help="mel store to train on")
+    parser.add_argument("--store", type=locations.store_path, required=True, help="mel store to train on")
     parser.add_argument("--over", nargs="+", required=True, metavar="WORD", help="flag of model.train, and its values")
     parser.add_argument("--probe", nargs="+", metavar="DATASET", help="data sets to probe (that of the store)")
     parser.add_argument("--name", help="of the sweep (STORE-FLAG); its runs are NAME-VALUE")
@@ -198,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sweep(options: argparse.Namespace) -> None:
     flag = options.over[0].removeprefix("--")
-    sweep = Sweep(
+    sweep = SweepPlan(
         store=options.store,
         flag=flag,
         values=tuple(options.over[1:]),

@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.probes.scores import TRAINED, Scores
-from model.training import checkpoint, metrics
+from model.probes.results.scores import TRAINED, Scores
+from model.training import checkpoint, metrics_log
 from model.training.config import TrainConfig
 from model.training.stream import VIEWS
 from stores import locations
 from stores.commit import write_json
-from stores.errors import CorruptArtefact
+from stores.errors import CorruptArtifact
 from stores.mel_store import MelStore
 
 FORMAT_VERSION = 1
@@ -33,9 +33,9 @@ def of_run(value: float | str, run: str, datasets: Sequence[str]) -> Point:
     """What is known of a finished run whose features of `datasets` were probed.
 
     Raises:
-        MissingArtefact, CorruptArtefact: something of it is not there, or not readable.
+        MissingArtifact, CorruptArtifact: something of it is not there, or not readable.
     """
-    config, rows = config_of(run), metrics.read(locations.run(run))
+    config, rows = config_of(run), metrics_log.read(locations.run(run))
     return {
         "value": value,
         "run": run,
@@ -72,7 +72,7 @@ def scores_of(run: str, dataset: str) -> list[dict[str, Any]]:
 
 def config_of(run: str) -> TrainConfig:
     """The settings of a finished run."""
-    header = checkpoint.header(locations.run(run) / checkpoint.FINISHED)
+    header = checkpoint.header(locations.run(run) / locations.ENCODER_FILE)
     return TrainConfig.from_dict(json.loads(header["config"]))
 
 
@@ -85,17 +85,17 @@ def read(path: Path) -> list[Point]:
     """The points that are in the file at `path`; none where there is no file.
 
     Raises:
-        CorruptArtefact: the file is no sweep of this version.
+        CorruptArtifact: the file is no sweep of this version.
     """
     if not path.is_file():
         return []
     try:
         content = json.loads(path.read_text())
         if content["format_version"] != FORMAT_VERSION:
-            raise CorruptArtefact(f"{path} has format {content['format_version']}, this version reads {FORMAT_VERSION}")
+            raise CorruptArtifact(f"{path} has format {content['format_version']}, this version reads {FORMAT_VERSION}")
         return list(content["points"])
     except (ValueError, TypeError, KeyError) as error:
-        raise CorruptArtefact(f"{path} is no sweep: {error!r}; remove it, the runs are kept") from error
+        raise CorruptArtifact(f"{path} is no sweep: {error!r}; remove it, the runs are kept") from error
 
 
 def write(path: Path, facts: Mapping[str, Any], points: Sequence[Point]) -> None:

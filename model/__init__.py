@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.inference.loading import load_encoder
+    from model.inference.checkpoints import load_encoder
     from model.inference.myna import Myna
 
 __all__ = ["Myna", "load_encoder"]
-_PLACES = {"Myna": "model.inference.myna", "load_encoder": "model.inference.loading"}
+_PLACES = {"Myna": "model.inference.myna", "load_encoder": "model.inference.checkpoints"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from model.probes.averages import averages
-from model.probes.scores import TRAINED, Scores
-from model.training import checkpoint
+from model.probes.results.averages import averages
+from model.probes.results.scores import TRAINED, Scores
 from stores import locations
-from stores.errors import CorruptArtefact, MissingArtefact, exit_status
+from stores.errors import CorruptArtifact, MissingArtifact, exit_status
 from stores.features import FeatureStore
 
 
@@ -27,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    run = options.run or checkpoint.newest_finished().parent.name
+    run = options.run or locations.latest_finished_encoder().parent.name
     paths = sorted((locations.run(run) / "scores").glob("*.json"))
     if not paths:
-        raise MissingArtefact(f"no scores of run {run!r}; make them with `python -m model.probe DATASET`")
+        raise MissingArtifact(f"no scores of run {run!r}; make them with `python -m model.probe DATASET`")
     found = [Scores.read(path) for path in paths]
     print(averages(found))
     for one in found:
@@ -43,7 +42,7 @@ def _is_stale(scores: Scores) -> bool:
     """Whether features of that run lie there that are not those that were scored."""
     try:
         features = FeatureStore.read(locations.feature_store(scores.dataset, scores.run))
-    except (MissingArtefact, CorruptArtefact):
+    except (MissingArtifact, CorruptArtifact):
         return False  # nothing there that could be meant
     return bool(scores.provenance[TRAINED] != features.provenance["digest"])
 

@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from model.encoder import hub
-from model.encoder.hub import Pretrained
+from model.encoder.device import fastest_device
+from model.encoder.hub import PretrainedFolder
 from model.encoder.published import PATCHES
-from model.inference import loading
-from model.inference.engines import parity, registry
-from model.inference.engines.export import Plan
-from model.inference.engines.reading import PRECISIONS
-from model.inference.engines.tensorrt_rtx import Network
-from model.inference.loading import Loaded
-from model.training import checkpoint
-from model.training.config import fastest_device
+from model.inference import checkpoints
+from model.inference.checkpoints import LoadedCheckpoint
+from model.inference.engines import export_validation, registry
+from model.inference.engines.export import ExportPlan
+from model.inference.engines.forward import PRECISIONS
+from model.inference.engines.tensorrt_rtx import ParsedNetwork
 from stores import locations
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, MynaError, exit_status
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError, exit_status
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
@@ -48,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=(*registry.EXPORTED, "hub", "check"), help="what to make, or `check` one")
     parser.add_argument(
         "--checkpoint",
-        type=checkpoint.given,
+        type=locations.checkpoint_path,
         help="encoder or run (default: that of the run that finished last; check: the one beside --out)",
     )
     parser.add_argument("--out", type=Path, help="folder (default: CHECKPOINT.engines/WHAT-PRECISION; hub: needed)")
     parser.add_argument(
-        "--store", type=locations.given_store, help="mel store with the music to compare on (default: made up)"
+        "--store", type=locations.store_path, help="mel store with the music to compare on (default: made up)"
     )
     parser.add_argument(
         "--precision", default="auto", choices=("auto", *PRECISIONS), help="auto: bf16 where faster, else fp32"
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _export(options: argparse.Namespace) -> None:
     loaded = _loaded(options)
     precision = _precision(options)
-    plan = Plan(precision, options.largest, options.usual, _codes(options))
+    plan = ExportPlan(precision, options.largest, options.usual, _codes(options))
     target = options.out or registry.folder(loaded.path, options.what, precision)
     registry.require(options.what)
     building = target.with_name(f".{target.name}.building")
@@ -92,11 +91,11 @@ def _export(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     if options.out is None:
         raise InvalidInput("say which engine with --out FOLDER, the folder that holds its engine.json")
-    chosen = options.checkpoint or registry.checkpoint_of(options.out) or checkpoint.newest_finished()
-    encoder = loading.load(chosen, options.patches, options.input_scale).encoder.to(fastest_device())
+    chosen = options.checkpoint or registry.checkpoint_of(options.out) or locations.latest_finished_encoder()
+    encoder = checkpoints.load(chosen, options.patches, options.input_scale).encoder.to(fastest_device())
     engine = registry.opened(options.out, encoder)
     store = MelStore.open(options.store) if options.store else None
-    found = parity.compare(engine, encoder, store)
+    found = export_validation.compare(engine, encoder, store)
     print(json.dumps({"ran": True, "device": engine.facts.device, "versions": engine.facts.versions, **asdict(found)}))
     found.require()
 
@@ -105,7 +104,7 @@ def _hub(options: argparse.Namespace) -> None:
     if options.out is None:
         raise InvalidInput("say where with --out FOLDER; upload it with `hf upload OWNER/NAME FOLDER`")
     loaded = _loaded(options)
-    hub.write(options.out, Pretrained(loaded.encoder, loaded.mel, loaded.origin))
+    hub.write(options.out, PretrainedFolder(loaded.encoder, loaded.mel, loaded.origin))
     print(json.dumps({"folder": str(options.out), "files": sorted(path.name for path in options.out.iterdir())}))
 
 
@@ -114,11 +113,11 @@ def _checked_elsewhere(options: argparse.Namespace, building: Path) -> dict[str,
     if options.what == "tensorrt-rtx" and fastest_device().type == "cpu":
         return {"ran": False, "why": "built, not run: no GPU here", **_inspected(building)}
     words = ["check", "--out", str(building), *(["--store", str(options.store)] if options.store else [])]
-    words += [f"--checkpoint={options.checkpoint or checkpoint.newest_finished()}", "--patches", options.patches]
+    words += [f"--checkpoint={options.checkpoint or locations.latest_finished_encoder()}", "--patches", options.patches]
     words += ["--input-scale", options.input_scale] if options.input_scale else []
     done = subprocess.run([sys.executable, "-m", "model.export", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CorruptArtefact(
+        raise CorruptArtifact(
             f"a fresh process could not use {building}, which is left there: "
             f"{(done.stderr or done.stdout).strip()[-2000:]}"
         )
@@ -128,12 +127,14 @@ def _checked_elsewhere(options: argparse.Namespace, building: Path) -> dict[str,
 
 def _inspected(building: Path) -> dict[str, Any]:
     """What TensorRT says of the network that it built."""
-    graph = Network(building / "encoder.onnx")
+    graph = ParsedNetwork(building / "encoder.onnx")
     return {"inputs": graph.inputs, "outputs": graph.outputs, "layers": sum(graph.layers.values())}
 
 
-def _loaded(options: argparse.Namespace) -> Loaded:
-    return loading.load(options.checkpoint or checkpoint.newest_finished(), options.patches, options.input_scale)
+def _loaded(options: argparse.Namespace) -> LoadedCheckpoint:
+    return checkpoints.load(
+        options.checkpoint or locations.latest_finished_encoder(), options.patches, options.input_scale
+    )
 
 
 def _precision(options: argparse.Namespace) -> str:
@@ -146,7 +147,7 @@ def _codes(options: argparse.Namespace) -> Quantizer | None:
         return None
     quantizer = MelStore.open(options.store).quantizer if options.store else Quantizer()
     if quantizer.bits == 32:
-        raise MissingArtefact(f"{options.store} stores power, there are no codes: leave --input codes out")
+        raise MissingArtifact(f"{options.store} stores power, there are no codes: leave --input codes out")
     return quantizer
 
 

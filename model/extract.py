@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.encoder.published import PATCHES
-from model.inference import representation
-from model.inference.asked import Asked
-from model.inference.embedding import Workers
+from model.inference import representations
+from model.inference.encoder_representation import WorkerSettings
 from model.inference.engines.engine import ENGINES
-from model.inference.engines.reading import PRECISIONS
+from model.inference.engines.forward import PRECISIONS
+from model.inference.extraction import ExtractionConfig
 from model.inference.windows import POOLS, TAILS, Windowing
-from model.training import checkpoint
 from stores import feature_tables, locations
-from stores.counted import counted
 from stores.errors import exit_status
+from stores.labels import count_noun
 from stores.mel_store import MelStore
 
 
@@ -36,11 +35,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "dataset",
-        type=locations.given_store,
+        type=locations.store_path,
         help="a mel store: its name under stores/, e.g. demo or gtzan, or its path",
     )
     parser.add_argument(
-        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+        "--checkpoint",
+        type=locations.checkpoint_path,
+        help="encoder or run (default: that of the run that finished last)",
     )
     parser.add_argument("--out", type=Path, help="feature store (default: stores/DATASET.RUN.features.zarr)")
     parser.add_argument("--to", choices=feature_tables.KINDS, help="also write one file of this kind beside it")
@@ -64,23 +65,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _extract(options: argparse.Namespace) -> None:
     store = MelStore.open(options.dataset)
-    path = options.checkpoint or checkpoint.newest_finished()
+    path = options.checkpoint or locations.latest_finished_encoder()
     print(f"encoder: {path}")
     windowing = Windowing(options.hop, options.tail, options.pool)
-    asked = Asked(options.engine, options.precision, options.layer, windowing, options.patches, options.input_scale)
-    workers = Workers(options.scheduler, options.workers) if options.scheduler else None
-    chosen = representation.of_checkpoint(path, asked, workers)
+    asked = ExtractionConfig(
+        options.engine, options.precision, options.layer, windowing, options.patches, options.input_scale
+    )
+    workers = WorkerSettings(options.scheduler, options.workers) if options.scheduler else None
+    chosen = representations.of_checkpoint(path, asked, workers)
     ran = chosen.provenance(store)
     print(f"engine: {ran['engine']['name']} in {ran['precision']} on {ran['engine']['device']}")
     target = options.out or chosen.path(store.path.stem)
     features = chosen.extract(store, target, replaces=False)
     rows, width = features.embeddings.shape
     padded = f", {features.spans.padded.sum()} of clips shorter than a window" if features.spans.padded.any() else ""
-    print(f"{target}: {counted(rows, 'embedding')} of width {width}{padded}")
+    print(f"{target}: {count_noun(rows, 'embedding')} of width {width}{padded}")
     if options.to:
         table = target.with_name(target.name.removesuffix(".zarr").removesuffix(".features") + f".{options.to}")
         feature_tables.write(table, features, options.to)
-        print(f"{table}: {counted(rows, 'row')}")
+        print(f"{table}: {count_noun(rows, 'row')}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.training import metrics
+from model.training import metrics_log
 from stores import locations
 from stores.commit import write_bytes
 from stores.errors import InvalidInput, exit_status
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _convert(runs: Sequence[str], form: str) -> None:
     for run in runs:
         folder = locations.run(run)
-        rows = metrics.read(folder)
+        rows = metrics_log.read(folder)
         print(f"{_WRITERS[form](folder, rows)}: {len(rows)} lines of metrics")
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.inference import given
-from model.inference.representation import BASELINES
-from model.probes.head import Head
-from model.probes.predictions import Output, predictions
+from model.inference import external_embeddings
+from model.inference.representations import BASELINES
+from model.probes.probe import Probe
+from model.probes.results.predictions import Output, predictions
 from stores import locations
-from stores.errors import FingerprintMismatch, InvalidInput, MissingArtefact, exit_status
+from stores.errors import DigestMismatch, InvalidInput, MissingArtifact, exit_status
 from stores.features import FeatureStore
 
 _SETTINGS = ("encoder", "hop_frames")  # of what made the features: equal, or the probe would read another language
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    head = Head.read(options.probe)
+    head = Probe.read(options.probe)
     ids, embeddings, songs = _embeddings(options.source, head)
     stem = Path(options.source).stem.removesuffix(".features")
     output = Output(options.out or Path(f"{stem}.{head.facts['task']}.csv"))
@@ -43,7 +43,7 @@ def _predict(options: argparse.Namespace) -> None:
     print(f"{output.path}: {head.facts['task']} of {table.num_rows} clips")
 
 
-def _embeddings(source: str, head: Head) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str]]:
+def _embeddings(source: str, head: Probe) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str]]:
     """Ids, embeddings and recordings of the clips."""
     path = Path(source)
     if path.is_dir() and not (path / "clips.parquet").is_file():
@@ -52,7 +52,7 @@ def _embeddings(source: str, head: Head) -> tuple[Sequence[str], NDArray[np.floa
             f"--checkpoint {_checkpoint(head)} --out X.parquet` and predict from X.parquet"
         )
     if path.suffix in (".parquet", ".npz"):
-        found = given.read(path)
+        found = external_embeddings.read(path)
         _require_same_encoder(found.provenance, head, path)
         return found.ids, found.embeddings, found.ids
     if path.suffix != ".zarr":
@@ -63,38 +63,36 @@ def _embeddings(source: str, head: Head) -> tuple[Sequence[str], NDArray[np.floa
     return [row.id for row in store.rows], store.embeddings, recordings
 
 
-def _features_of(dataset: str, head: Head) -> Path:
+def _features_of(dataset: str, head: Probe) -> Path:
     name = str(head.facts["features"].get("representation", ""))
     if not name:
         raise InvalidInput("the probe reads embeddings of another model; give a .parquet or .npz with that model's")
     path = locations.feature_store(dataset, name)
     if not path.exists() and name.startswith(BASELINES):
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the probe reads {name}, a baseline that only `model.probe {dataset}` makes; predict with the probe of an "
             "encoder, which has features of any catalogue"
         )
     if not path.exists():
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint "
             f"{_checkpoint(head)}`, after `python -m pipeline.ingest` if {dataset!r} has no mel store yet"
         )
     return path
 
 
-def _checkpoint(head: Head) -> str:
+def _checkpoint(head: Probe) -> str:
     name = head.facts["features"].get("representation", "NAME")
     return f"runs/{name}/encoder.safetensors"
 
 
-def _require_same_encoder(provenance: object, head: Head, path: Path) -> None:
+def _require_same_encoder(provenance: object, head: Probe, path: Path) -> None:
     """Refuse embeddings that say they are of another encoder; those that say nothing are taken as they are."""
     known = head.facts["features"]
     stated = provenance if isinstance(provenance, dict) else dict(provenance)  # type: ignore[call-overload]
     differing = [key for key in _SETTINGS if key in known and key in stated and known[key] != stated[key]]
     if differing:
-        raise FingerprintMismatch(
-            f"{path} was made with another {' and '.join(differing)} than the probe was trained on"
-        )
+        raise DigestMismatch(f"{path} was made with another {' and '.join(differing)} than the probe was trained on")
 
 
 if __name__ == "__main__":

@@ -9,20 +9,19 @@ from pathlib import Path
 
 import torch
 
-from model.inference import given, representation
-from model.inference.representation import BASELINES, Representation
-from model.probes import scores
+from model.encoder.device import fastest_device, fastest_precision
+from model.inference import external_embeddings, representations
+from model.inference.representations import BASELINES, Representation
 from model.probes.config import GRIDS, Grid
-from model.probes.evaluation import Evaluation
-from model.probes.few_labels import FewLabels
-from model.probes.saved import keep, probe_path
-from model.probes.score_table import table
-from model.probes.search import Search
+from model.probes.evaluation.evaluate import Evaluation
+from model.probes.few_shot import FewShot
+from model.probes.results import scores
+from model.probes.results.text_table import table
+from model.probes.results.winning_probe import keep, probe_path
 from model.probes.task import Task, task_names
-from model.training import checkpoint
-from model.training.config import fastest_device, fastest_precision
+from model.probes.training.grid_search import GridSearch
 from stores import locations
-from stores.errors import FingerprintMismatch, InvalidInput, MissingArtefact, exit_status
+from stores.errors import DigestMismatch, InvalidInput, MissingArtifact, exit_status
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
@@ -46,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--train-groups", type=int, help="label only so many training pieces (default: all); not kept")
     parser.add_argument("--draws", type=int, default=5, help="mean of so many draws of those pieces (5)")
     parser.add_argument(
-        "--checkpoint", type=checkpoint.given, help="encoder or run (default: that of the run that finished last)"
+        "--checkpoint",
+        type=locations.checkpoint_path,
+        help="encoder or run (default: that of the run that finished last)",
     )
     options = parser.parse_args(arguments)
     return exit_status(lambda: _probe(options))
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _probe(options: argparse.Namespace) -> None:
     store = MelStore.open(locations.mel_store(options.dataset))
     tasks = options.task or _tasks(store, options.dataset)
-    path = options.checkpoint or checkpoint.newest_finished()
-    trained = representation.of_checkpoint(path)
+    path = options.checkpoint or locations.latest_finished_encoder()
+    trained = representations.of_checkpoint(path)
     print(f"encoder: {path}")
     ours = _extracted(trained, store, options.dataset, path)
     others = _given(options.features, ours)
@@ -64,7 +65,7 @@ def _probe(options: argparse.Namespace) -> None:
         Task.of(ours, task)
     features = {scores.TRAINED: ours}
     for name in BASELINES:
-        chosen = representation.baseline(name, path)
+        chosen = representations.baseline(name, path)
         features[name] = chosen.extract(store, chosen.path(options.dataset))
     features |= others
     for task in tasks:
@@ -73,7 +74,7 @@ def _probe(options: argparse.Namespace) -> None:
         if options.train_groups is None:
             _score(task, options.dataset, trained.name, features, GRIDS[options.grid])
         else:
-            few = FewLabels(options.train_groups, options.draws)
+            few = FewShot(options.train_groups, options.draws)
             print(table(few.score(task, options.dataset, trained.name, features)))
 
 
@@ -82,9 +83,9 @@ def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStor
     precision = torch.bfloat16 if fastest_precision() == "bf16" else torch.float32
     folder = locations.run(run) / "probes" / "stacks"
 
-    def search(name: str) -> Search:
+    def search(name: str) -> GridSearch:
         """How the probes of one representation are trained."""
-        return Search(device, precision, folder, f"{task}: {name}")
+        return GridSearch(device, precision, folder, f"{task}: {name}")
 
     found = scores.evaluate_each(task, features, grid, search)
     made = scores.score(task, dataset, run, features, grid, found)
@@ -104,21 +105,21 @@ def _given(paths: Sequence[Path], ours: FeatureStore) -> dict[str, FeatureStore]
     """Embeddings of other models for our clips, by the names of their files."""
     found: dict[str, FeatureStore] = {}
     for path in paths:
-        name = locations.checked_name(path.stem.removesuffix(".features").replace(".", "-"))
+        name = locations.validate_name(path.stem.removesuffix(".features").replace(".", "-"))
         if name in (*found, scores.TRAINED, *BASELINES):
             raise InvalidInput(f"{path} would be called {name!r}, as another representation is; rename the file")
-        found[name] = given.read(path).of(ours.rows, path)
+        found[name] = external_embeddings.read(path).of(ours.rows, path)
     return found
 
 
 def _extracted(trained: Representation, store: MelStore, dataset: str, checkpoint_path: Path) -> FeatureStore:
     path, command = trained.path(dataset), f"python -m model.extract {dataset} --checkpoint {checkpoint_path}"
     if not path.exists():
-        raise MissingArtefact(f"no features at {path}; make them with `{command}`")
+        raise MissingArtifact(f"no features at {path}; make them with `{command}`")
     features, wanted = FeatureStore.read(path), trained.provenance(store)
     # not the whole digest: features that another machine extracted in another precision may be probed here
     if differing := [key for key in ("store_digest", "encoder") if features.provenance.get(key) != wanted[key]]:
-        raise FingerprintMismatch(f"{path} was made with another {' and '.join(differing)}; run `{command}` again")
+        raise DigestMismatch(f"{path} was made with another {' and '.join(differing)}; run `{command}` again")
     return features
 
 

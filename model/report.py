@@ -15,26 +15,24 @@ from threadpoolctl import threadpool_limits
 
 from model.page import (
     classes,
+    confidence_intervals,
     document,
-    efficiency,
     exports,
-    findings,
-    intervals,
+    label_efficiency,
     objectives,
     overview,
     paper_table,
     provenance,
     quoted,
-    quoted_columns,
+    run_results,
     sweeps,
     training,
 )
 from model.page.document import Section
-from model.page.findings import Findings
 from model.page.map import sound
 from model.page.map.section import EmbeddingMap
 from model.page.quoted import Quote
-from model.training import checkpoint
+from model.page.run_results import RunResults
 from stores import locations
 from stores.commit import write_bytes
 from stores.errors import InvalidInput, exit_status
@@ -62,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> None:
-    run = options.run or checkpoint.newest_finished().parent.name
+    run = options.run or locations.latest_finished_encoder().parent.name
     locations.report(options.name or run)  # a name that cannot be used is refused before the work
     theirs = quoted.read(options.quoted) if options.quoted else ()
-    found = findings.gather(run, options.datasets)
-    aside = quoted_columns.not_shown(theirs, found.scores, str(options.quoted))
+    found = run_results.gather(run, options.datasets)
+    aside = paper_table.not_shown(theirs, found.scores, str(options.quoted))
     quotes = list({(one.row, one.column): one for one in (*quoted.own(), *theirs)}.values())  # the user's file wins
     usual = run if len(found.datasets) > 1 else f"{found.datasets[0]}-{run}"
     path = locations.report(options.name or usual)
@@ -84,7 +82,7 @@ def _report(options: argparse.Namespace) -> None:
         print(f"  more than {MAILED_BYTES / 1e6:.0f} MB: too much for most mail; give fewer clips to --audio, or none")
 
 
-def _map(found: Findings, dataset: str | None, audio_clips: int) -> EmbeddingMap | None:
+def _map(found: RunResults, dataset: str | None, audio_clips: int) -> EmbeddingMap | None:
     """The map of a data set; none, which is told, where nobody asked for it and the mel store is not there."""
     name = dataset or found.datasets[0]
     if name not in found.features:
@@ -105,18 +103,18 @@ def _charts_of(sections: Sequence[Section]) -> dict[str, Mapping[str, Any]]:
     return {name: spec for section in sections for name, spec in section.charts.items()}
 
 
-def _sections(found: Findings, quotes: Sequence[Quote], mapped: EmbeddingMap | None) -> list[Section]:
+def _sections(found: RunResults, quotes: Sequence[Quote], mapped: EmbeddingMap | None) -> list[Section]:
     """In the order of the page; those that have nothing to tell are left out."""
     made = [
         overview.section(found),
         paper_table.section(found.run, found.scores, quotes),
-        intervals.section(found.scores),
+        confidence_intervals.section(found.scores),
         mapped.section("Map") if mapped else None,
         training.section(found),
         sweeps.section(found.sweeps, found.run) if found.sweeps else None,
         objectives.section(found),
         classes.section(found.scores),
-        efficiency.section(found.scores),
+        label_efficiency.section(found.scores),
         provenance.section(found),
     ]
     return [one for one in made if one is not None]

@@ -18,26 +18,27 @@ from typing import Any, get_args
 import torch
 
 from model.encoder.config import PRESETS, EncoderConfig, preset
+from model.encoder.device import fastest_device, fastest_precision
 from model.encoder.input_scale import InputScale
 from model.encoder.masking import POLICIES
 from model.objectives.config import PRESETS as OBJECTIVES
 from model.objectives.config import ObjectiveConfig
 from model.objectives.config import preset as preset_objective
-from model.training import checkpoint, initial, ranks
-from model.training.config import OPTIMIZERS, TrainConfig, fastest_device, fastest_precision
-from model.training.heap import keep_freed_memory
-from model.training.learner import Autoencoder
-from model.training.loop import Pace, Run, require_same
-from model.training.neighbours import NearestNeighbours
+from model.training import checkpoint, initialization, ranks
+from model.training.config import OPTIMIZERS, TrainConfig
+from model.training.data_location import DATA_LOCATIONS, open_clips, require_device
+from model.training.knn_validation import KnnValidation
+from model.training.learner import MaskedAutoencoder
+from model.training.loop import LoggingConfig, Run, require_same
+from model.training.malloc_tuning import keep_freed_memory
 from model.training.prefetch import Prefetch
 from model.training.reconstructions import draw
-from model.training.residency import RESIDENCIES, open_clips, require_device
-from model.training.sources import Sources
+from model.training.sources import TrainingShards
 from model.training.stream import WindowStream
 from stores import locations
 from stores.commit import write_json
-from stores.counted import counted
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, exit_status
+from stores.labels import count_noun
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     stores = "mel store, its path or its name under stores/; its shards are made if need be; may be repeated"
-    parser.add_argument("--store", type=locations.given_store, required=True, action="append", help=stores)
+    parser.add_argument("--store", type=locations.store_path, required=True, action="append", help=stores)
     parser.add_argument("--name", help="of the run (default: STORE-PRESET)")
     _add_settings(parser.add_argument_group("settings", SETTINGS))
     _add_objective(parser)
@@ -105,7 +106,7 @@ def _add_settings(group: Group) -> None:
     group.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="auto: bf16 where faster")
     group.add_argument("--seed", type=int, default=0, help="of weights, order, windows, masks (0)")
     group.add_argument(
-        "--init", type=checkpoint.given, metavar="CHECKPOINT", help="or run to begin with (drawn by the seed)"
+        "--init", type=locations.checkpoint_path, metavar="CHECKPOINT", help="or run to begin with (drawn by the seed)"
     )
 
 
@@ -121,13 +122,13 @@ def _add_objective(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_pace(group: Group) -> None:
-    group.add_argument("--resident", default="ram", choices=RESIDENCIES, help="where the clips stay (ram)")
+    group.add_argument("--resident", default="ram", choices=DATA_LOCATIONS, help="where the clips stay (ram)")
     group.add_argument("--workers", type=int, default=2, help="threads that make batches ahead (2)")
     group.add_argument("--log-every", type=int, default=10, help="steps between lines of metrics.jsonl (10)")
     group.add_argument("--checkpoint-every", type=int, default=200, help="steps between checkpoints (200)")
     group.add_argument("--keep", type=int, default=2, help="checkpoints that are kept, the last ones (2)")
     group.add_argument(
-        "--check-store", type=locations.given_store, help="labelled mel store for the online check (no check)"
+        "--check-store", type=locations.store_path, help="labelled mel store for the online check (no check)"
     )
     group.add_argument("--check-task", help="its label that neighbours should share, e.g. genre")
     group.add_argument("--check-every", type=int, default=500, help="steps between online checks (500)")
@@ -135,63 +136,65 @@ def _add_pace(group: Group) -> None:
 
 def _train(options: argparse.Namespace, device: torch.device) -> None:
     _require_objective_options(options)
-    sources = Sources(tuple(_shards(store) for store in options.store))
+    sources = TrainingShards(tuple(_shards(store) for store in options.store))
     config = _config(options, sources)
     folder = locations.run(options.name or f"{sources.name}-{options.preset}")
-    if (folder / checkpoint.FINISHED).is_file():
-        require_same(checkpoint.load(folder / checkpoint.FINISHED).config, config, folder)
+    if (folder / locations.ENCODER_FILE).is_file():
+        require_same(checkpoint.load(folder / locations.ENCODER_FILE).config, config, folder)
         _tell(f"{folder}: finished already")
         return
     ranks.part_of(config.batch)  # refuses what ranks cannot share, before a folder is made
     require_device(options.resident, device)
-    pace = Pace(options.log_every, options.checkpoint_every, options.check_every, options.keep)
+    pace = LoggingConfig(options.log_every, options.checkpoint_every, options.check_every, options.keep)
     check = _check(options, config)
     run = _open_run(folder, config, sources, device, options.init)
     stream = _stream(options, config, sources, device)
-    length, epoch = counted(config.steps, "step"), counted(stream.order.steps_per_epoch, "step")
+    length, epoch = count_noun(config.steps, "step"), count_noun(stream.order.steps_per_epoch, "step")
     _tell(f"{folder}: {length} of {config.batch} clips, {epoch} an epoch")
     _tell_of_start(run, check)
     frames = config.encoder.window_frames
     with contextlib.closing(Prefetch(stream, device, frames, options.workers, config.steps)) as batches:
         finished = run.train(batches, pace, check)
-        if isinstance(run.learner, Autoencoder) and ranks.writes():
+        if isinstance(run.learner, MaskedAutoencoder) and ranks.is_main_process():
             draw(folder / "reconstructions.png", run.learner, config, sources.quantizer, batches.batch(0))
-    _tell(f"{finished}: finished after {counted(run.step, 'step')}")
+    _tell(f"{finished}: finished after {count_noun(run.step, 'step')}")
 
 
-def _stream(options: argparse.Namespace, config: TrainConfig, sources: Sources, device: torch.device) -> WindowStream:
+def _stream(
+    options: argparse.Namespace, config: TrainConfig, sources: TrainingShards, device: torch.device
+) -> WindowStream:
     for shards in sources.sets:
         left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
-        _tell(f"{shards.folder}: {counted(shards.clips, 'clip')}; left out: {left_out}")
+        _tell(f"{shards.folder}: {count_noun(shards.clips, 'clip')}; left out: {left_out}")
     clips = open_clips(sources, options.resident, device)
     return WindowStream(clips, config.batch, config.encoder.window_frames, config.seed, config.max_frame_distance)
 
 
-def _check(options: argparse.Namespace, config: TrainConfig) -> NearestNeighbours | None:
+def _check(options: argparse.Namespace, config: TrainConfig) -> KnnValidation | None:
     if (options.check_store is None) != (options.check_task is None):
         raise InvalidInput("the online check needs both --check-store and --check-task: give the other, or neither")
     if options.check_store is None:
         return None
     store = MelStore.open(options.check_store)
-    return NearestNeighbours.of(store, options.check_task, config.encoder.window_frames, config.mel)
+    return KnnValidation.of(store, options.check_task, config.encoder.window_frames, config.mel)
 
 
-def _tell_of_start(run: Run, check: NearestNeighbours | None) -> None:
+def _tell_of_start(run: Run, check: KnnValidation | None) -> None:
     if run.taken:
         _tell(run.taken)
-    if check is not None and run.step == 0 and ranks.writes():
+    if check is not None and run.step == 0 and ranks.is_main_process():
         accuracy = check.accuracy(run.learner.encoder, run.config.precision)
         _tell(f"online check: {check.name}: {accuracy:.3f} before the first step, {check.majority:.3f} by guessing")
 
 
 def _tell(line: str) -> None:
-    if ranks.writes():
+    if ranks.is_main_process():
         print(line)
 
 
 def _shards(store: Path) -> ShardSet:
     """The shards of `store` as it is now; the rank that writes makes them if need be, while the others wait."""
-    if ranks.writes():
+    if ranks.is_main_process():
         _make_shards(store)
     ranks.wait()
     return ShardSet.open(locations.shards(store))
@@ -204,14 +207,14 @@ def _make_shards(store: Path) -> None:
         if ShardSet.open(folder).store_digest == wanted:
             return
         print(f"{folder}: {store} has changed since they were made; making them again", flush=True)
-    except (MissingArtefact, CorruptArtefact) as error:
+    except (MissingArtifact, CorruptArtifact) as error:
         print(f"{error}; doing so", flush=True)
     made = subprocess.run([sys.executable, "-m", "pipeline.shard", "--", str(store)], check=False)
     if made.returncode:
         raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {made.returncode}")
 
 
-def _config(options: argparse.Namespace, sources: Sources) -> TrainConfig:
+def _config(options: argparse.Namespace, sources: TrainingShards) -> TrainConfig:
     return TrainConfig(
         encoder=_encoder(options),
         shards=sources.digest,
@@ -232,7 +235,7 @@ def _config(options: argparse.Namespace, sources: Sources) -> TrainConfig:
         schedule=options.schedule,
         precision=fastest_precision() if options.precision == "auto" else options.precision,
         seed=options.seed,
-        init=initial.digest_of(options.init) if options.init else "",
+        init=initialization.digest_of(options.init) if options.init else "",
     )
 
 
@@ -244,7 +247,7 @@ def _encoder(options: argparse.Namespace) -> EncoderConfig:
     return replace(chosen, name=f"{chosen.name}-{scale}", input_scale=scale)
 
 
-def _objective(options: argparse.Namespace, sources: Sources) -> ObjectiveConfig:
+def _objective(options: argparse.Namespace, sources: TrainingShards) -> ObjectiveConfig:
     """The preset with what was given instead; the cosine of gamma takes half of the run, as FastCLIP advises."""
     chosen = preset_objective(options.objective)
     if chosen.gamma_schedule == "cosine":
@@ -274,9 +277,11 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _open_run(folder: Path, config: TrainConfig, sources: Sources, device: torch.device, init: Path | None) -> Run:
+def _open_run(
+    folder: Path, config: TrainConfig, sources: TrainingShards, device: torch.device, init: Path | None
+) -> Run:
     run = Run(folder, config, sources.quantizer, device, init)  # makes no folder: what it refuses leaves none
-    if ranks.writes():
+    if ranks.is_main_process():
         write_json(folder / "config.json", {**config.to_dict(), "store": sources.name})
     return run
 

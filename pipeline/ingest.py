@@ -15,20 +15,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import summary
-from pipeline.building import Building
 from pipeline.cluster import connect, is_local, workers_of
 from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
 from pipeline.datasets.listing import Listing
-from pipeline.log import logged
-from pipeline.memory import available_bytes, peak_bytes
-from pipeline.need import STARTED_WORKER_BYTES, Need, need
-from pipeline.planning import Limits, counted_as_longest
-from pipeline.progress import Progress
+from pipeline.ingestion import summary
+from pipeline.ingestion.build import Build
+from pipeline.ingestion.log import logged
+from pipeline.ingestion.plan import Limits, counted_as_longest
+from pipeline.ingestion.progress import IngestProgress
+from pipeline.ingestion.resources import (
+    STARTED_WORKER_BYTES,
+    ResourceEstimate,
+    available_bytes,
+    estimate_resources,
+    peak_bytes,
+)
 from stores import locations
-from stores.commit import sweep
-from stores.counted import counted
+from stores.commit import remove_temporary_files
 from stores.errors import InvalidInput, exit_status
+from stores.labels import count_noun
 from stores.lock import locked
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -80,17 +85,21 @@ def _ingest(options: argparse.Namespace) -> None:
     path = options.store or locations.mel_store(options.dataset)
     if options.limit is not None and options.limit < 1:
         raise InvalidInput(f"--limit is {options.limit}; it must be at least 1")
-    start, progress = time.perf_counter(), Progress()
+    start, progress = time.perf_counter(), IngestProgress()
     root = (options.root or locations.data_root(options.dataset)).resolve()
     log = path.with_suffix(".ingest.log")
     with contextlib.ExitStack() as stack:
         if not options.dry_run:
             stack.enter_context(locked(path))
-            sweep(path)  # what killed ones left
+            remove_temporary_files(path)  # what killed ones left
             stack.enter_context(logged(log))
         listing = _LISTINGS[options.dataset](root, options)
         _tell(
-            [f"{options.dataset} below {root}:", f"  found: {counted(len(listing.tracks), 'clip')}", *listing.lines()]
+            [
+                f"{options.dataset} below {root}:",
+                f"  found: {count_noun(len(listing.tracks), 'clip')}",
+                *listing.lines(),
+            ]
         )
         store = _build(_building(options, root, path, listing), listing, options, progress)
         if store is None:
@@ -108,8 +117,8 @@ def _ingest(options: argparse.Namespace) -> None:
             print(f"  ... and {len(refused) - summary.SHOWN_REFUSALS} more, all in {log}")
 
 
-def _building(options: argparse.Namespace, root: Path, path: Path, listing: Listing) -> Building:
-    return Building(
+def _building(options: argparse.Namespace, root: Path, path: Path, listing: Listing) -> Build:
+    return Build(
         options.dataset,
         root,
         path,
@@ -119,11 +128,11 @@ def _building(options: argparse.Namespace, root: Path, path: Path, listing: List
     )
 
 
-def _build(building: Building, listing: Listing, options: argparse.Namespace, progress: Progress) -> MelStore | None:
+def _build(building: Build, listing: Listing, options: argparse.Namespace, progress: IngestProgress) -> MelStore | None:
     """The finished store; None after a dry run."""
     with connect(options.scheduler, options.workers) as client:
         rows = building.planned_rows(listing.tracks[: options.limit], client, options.retry_refused)
-        stated, workers = need(rows, building.spec, building.quantizer), workers_of(client)
+        stated, workers = estimate_resources(rows, building.spec, building.quantizer), workers_of(client)
         # a workflow's workers import what the workflow imports, PyTorch above all
         beyond = max(0, max(client.run(peak_bytes).values(), default=0) - STARTED_WORKER_BYTES)
         stated = replace(stated, worker_bytes=stated.worker_bytes + beyond)
@@ -143,13 +152,13 @@ def _build(building: Building, listing: Listing, options: argparse.Namespace, pr
         return store
 
 
-def _need_lines(stated: Need, workers: int, longest: int, max_seconds: float) -> list[str]:
+def _need_lines(stated: ResourceEstimate, workers: int, longest: int, max_seconds: float) -> list[str]:
     if not stated.clips:
         return ["  every clip is there already"]
     told = f"  of no stated length, or a longer one: {longest} of them, counted as {max_seconds:g} s (--max-seconds)"
     return [
-        f"  to do: {counted(stated.clips, 'clip')}, at most {stated.audio_seconds / 3600:.2f} h of audio, "
-        f"in {counted(stated.regions, 'task')} on {counted(workers, 'worker')}",
+        f"  to do: {count_noun(stated.clips, 'clip')}, at most {stated.audio_seconds / 3600:.2f} h of audio, "
+        f"in {count_noun(stated.regions, 'task')} on {count_noun(workers, 'worker')}",
         *([told] if longest else []),
         f"  needs: about {stated.store_bytes / 1e6:.1f} MB on disk, "
         f"at most {stated.worker_bytes / 1e6:.0f} MB a worker",

@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 from nnAudio.librosa_functions import mel_frequencies
 
 from stores import locations
-from stores.commit import committed
+from stores.commit import atomic_write
 from stores.errors import InvalidInput, exit_status
 from stores.labels import split_tags
 from stores.manifest import ClipRow
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.preview", description="Mels of a store as a PNG.")
     parser.add_argument(
-        "store", type=locations.given_store, help="mel store, or its name under stores/, e.g. stores/demo.zarr"
+        "store", type=locations.store_path, help="mel store, or its name under stores/, e.g. stores/demo.zarr"
     )
     parser.add_argument("--clips", type=int, default=8, help="how many, spread evenly over the store (8)")
     parser.add_argument("--id", action="append", help="this clip instead; may be repeated")
@@ -50,7 +50,7 @@ def _preview(options: argparse.Namespace) -> None:
         raise InvalidInput(f"--out is {out}; a PNG is written, so it must end in .png")
     store = MelStore.open(options.store, complete=False)
     rows = choose(store.rows, options.clips, options.id or ())
-    with committed(out) as temporary:
+    with atomic_write(out) as temporary:
         draw(store, rows).savefig(temporary, format="png")
     print(f"{out}: {len(rows)} of {len(store)} clips, the first {SHOWN_SECONDS:g} s of each")
 

@@ -18,12 +18,13 @@ from pathlib import Path
 from distributed import Client
 from tqdm import tqdm
 
-from pipeline import shard_set_check, store_check, store_repair
 from pipeline.cluster import connect
-from pipeline.planning import Limits
-from pipeline.store_check import Checked, Finding
-from stores.commit import sweep
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, exit_status
+from pipeline.ingestion.plan import Limits
+from pipeline.verification import mel_store, shards
+from pipeline.verification import repair as store_repair
+from pipeline.verification.mel_store import CheckedRegion, Finding
+from stores.commit import remove_temporary_files
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, exit_status
 from stores.lock import locked
 from stores.mel_store import MelStore
 
@@ -66,7 +67,7 @@ def _verify(path: Path, options: argparse.Namespace) -> int:
     """Look at one path, mend it if that is asked for; returns how many findings there are in the end."""
     path = path.absolute()
     if not path.is_dir():
-        raise MissingArtefact(f"{path} is not there; give a folder NAME.zarr or NAME.shards")
+        raise MissingArtifact(f"{path} is not there; give a folder NAME.zarr or NAME.shards")
     with locked(path) if options.repair else contextlib.nullcontext():
         if path.suffix == ".shards":
             return _verify_shards(path, options.repair)
@@ -78,13 +79,13 @@ def _verify(path: Path, options: argparse.Namespace) -> int:
 def _verify_store(path: Path, options: argparse.Namespace) -> int:
     try:
         store = MelStore.open(path, complete=False)
-    except (CorruptArtefact, MissingArtefact) as error:
-        kind = "corrupt" if isinstance(error, CorruptArtefact) else "missing"
+    except (CorruptArtifact, MissingArtifact) as error:
+        kind = "corrupt" if isinstance(error, CorruptArtifact) else "missing"
         told = f"{error}; the manifest cannot be made again: remove {path} and ingest anew"
         return _tell(path, [Finding(kind, path.name, told)])
     limits = Limits(options.max_seconds, options.decode_seconds)
     if options.repair:
-        sweep(path)
+        remove_temporary_files(path)
         store = store_repair.settled(store)
     else:
         store.rows = store.merged_rows()
@@ -98,10 +99,10 @@ def _verify_store(path: Path, options: argparse.Namespace) -> int:
 
 
 def _look(store: MelStore, client: Client, reads_audio: bool) -> list[Finding]:
-    checked = list[Checked]()
+    checked = list[CheckedRegion]()
     written = sum(row.state == "written" for row in store.rows)
     with tqdm(total=written, unit="clip", desc="verify") as bar:
-        for region in store_check.check(store, client, reads_audio):
+        for region in mel_store.check(store, client, reads_audio):
             checked.append(region)
             bar.update(region.clips)
     findings = [finding for region in checked for finding in region.findings]
@@ -111,14 +112,14 @@ def _look(store: MelStore, client: Client, reads_audio: bool) -> list[Finding]:
 
 
 def _verify_shards(path: Path, repair: bool) -> int:
-    findings = shard_set_check.check(path)
+    findings = shards.check(path)
     _tell(path, findings)
     if not findings or not repair:
         return len(findings)
-    sweep(path)
-    shard_set_check.repair(path)
+    remove_temporary_files(path)
+    shards.repair(path)
     print(f"{path}: repaired; looking again")
-    return _tell(path, shard_set_check.check(path))
+    return _tell(path, shards.check(path))
 
 
 def _tell(path: Path, findings: Sequence[Finding], looked_at: str = "", sources_gone: int = 0) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from stores.errors import InvalidInput
 
-MOST_REGIONS = 4_096
+MAX_REGIONS = 4_096
 """Tasks that a scheduler takes without effort; a million clips of 10 s would be 9,600 of one Zarr shard each."""
-LEAST_REGIONS, LEAST_REGION_FRAMES = 16, 4_096
+MIN_REGIONS, MIN_REGION_FRAMES = 16, 4_096
 """A small collection is cut finer than by Zarr shards, so that more than one worker has something to do."""
 
 
@@ -60,8 +60,8 @@ class Region:
 def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
     """Cut clips, in order, into regions of whole Zarr shards; a longer parcel gets as many as it needs.
 
-    A region is about one Zarr shard. Where that gave more than `MOST_REGIONS`, each gets several; where it gave fewer
-    than `LEAST_REGIONS`, each fills only a part of its own, which leaves a gap on the frame axis and costs no bytes.
+    A region is about one Zarr shard. Where that gave more than `MAX_REGIONS`, each gets several; where it gave fewer
+    than `MIN_REGIONS`, each fills only a part of its own, which leaves a gap on the frame axis and costs no bytes.
 
     Args:
         parcels: clips that must lie in one region, since one recording holds them, and the upper bound of their frames.
@@ -86,10 +86,10 @@ def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid
 
 
 def _capacity_frames(total_frames: int, grid: ChunkGrid) -> int:
-    shares = -(-total_frames // LEAST_REGIONS)
+    shares = -(-total_frames // MIN_REGIONS)
     if shares < grid.zarr_shard_frames:
-        return min(grid.zarr_shard_frames, max(shares, LEAST_REGION_FRAMES))
-    return grid.round_up(-(-total_frames // MOST_REGIONS))
+        return min(grid.zarr_shard_frames, max(shares, MIN_REGION_FRAMES))
+    return grid.round_up(-(-total_frames // MAX_REGIONS))
 
 
 def packs(lengths_frames: Iterable[tuple[int, int]], capacity_frames: int) -> Iterator[list[int]]:

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stores.errors import CorruptArtefact
+from stores.errors import CorruptArtifact
 
 _LEFT_OVER = re.compile(r"^\..+\.tmp-[\d-]+$|\.[0-9a-f]{32}\.partial$")
 
 
 @contextlib.contextmanager
-def committed(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; on leaving without an error it becomes `path`.
 
     Whoever writes it, the file gets the permissions that the umask leaves: safetensors, for one, writes for its owner
@@ -51,7 +51,7 @@ def _usual_mode(path: Path) -> int:
     return mode
 
 
-def sweep(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove what killed writers left in `folder` and below; only for who knows that nobody is writing there now.
 
     Ours are called `.NAME.tmp-PID`, Zarr's end in `.partial`.
@@ -67,18 +67,18 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Content of a file that should be small.
 
     Raises:
-        CorruptArtefact: it is not; nothing of it was read.
+        CorruptArtifact: it is not; nothing of it was read.
         OSError: from the file system.
     """
     size = path.stat().st_size
     if size > most_bytes:
-        raise CorruptArtefact(f"{path} has {size} bytes; more than {most_bytes} it should not have")
+        raise CorruptArtifact(f"{path} has {size} bytes; more than {most_bytes} it should not have")
     return path.read_bytes()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically."""
-    with committed(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -2,10 +2,10 @@
 
     MynaError                    catch this to catch them all
     ├── InvalidInput             an argument or a configuration cannot be used as given
-    ├── MissingArtefact          a store, shard set, checkpoint or score is not there; names the command that makes it
-    ├── CorruptArtefact          something on disk is not what its own records say
-    ├── FingerprintMismatch      two artefacts were made with settings that must not be mixed
-    └── AudioRefused             one audio file cannot become a mel; carries a reason class
+    ├── MissingArtifact          a store, shard set, checkpoint or score is not there; names the command that makes it
+    ├── CorruptArtifact          something on disk is not what its own records say
+    ├── DigestMismatch      two artefacts were made with settings that must not be mixed
+    └── DecodeError             one audio file cannot become a mel; carries a reason class
 
 Every message says what was given, what was needed and what to do.
 """
@@ -25,15 +25,15 @@ class InvalidInput(MynaError):
     """An argument or a configuration cannot be used as given."""
 
 
-class MissingArtefact(MynaError):
+class MissingArtifact(MynaError):
     """A store, shard set, checkpoint or score is not there."""
 
 
-class CorruptArtefact(MynaError):
+class CorruptArtifact(MynaError):
     """Something on disk is not what its own records say."""
 
 
-class FingerprintMismatch(MynaError):
+class DigestMismatch(MynaError):
     """Two artefacts were made with settings that must not be mixed."""
 
 
@@ -41,11 +41,11 @@ class StepStopped(KeyboardInterrupt):
     """Ctrl-C that ended a step of a workflow, which has told it."""
 
 
-class AudioRefused(MynaError):
+class DecodeError(MynaError):
     """One audio file cannot become a mel.
 
     Attributes:
-        reason: a short class for counting, one of `REFUSAL_REASONS`.
+        reason: a short class for counting, one of `REJECTION_REASONS`.
         detail: the decoder's last words, or the numbers that decided.
     """
 
@@ -54,12 +54,12 @@ class AudioRefused(MynaError):
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[AudioRefused], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str]]:
         """Rebuild from both parts, so that it survives the trip between Dask's processes."""
-        return AudioRefused, (self.reason, self.detail)
+        return DecodeError, (self.reason, self.detail)
 
 
-REFUSAL_REASONS = {
+REJECTION_REASONS = {
     "unreadable": "no decoder could open it, or it broke off in the middle of decoding",
     "no_audio": "it holds no audio stream, or one without samples",
     "too_short": "fewer samples than one analysis window needs",

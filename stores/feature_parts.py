@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores import features
-from stores.commit import committed, write_json
-from stores.errors import CorruptArtefact, FingerprintMismatch
+from stores.commit import atomic_write, write_json
+from stores.errors import CorruptArtifact, DigestMismatch
 from stores.features import FeatureStore, Spans
 from stores.manifest import ClipRow
 
@@ -48,7 +48,7 @@ class FeatureParts:
         """Start, or go on with what is there; the parts that are still to be made.
 
         Raises:
-            FingerprintMismatch: what is there was begun with other settings, another engine or of another store.
+            DigestMismatch: what is there was begun with other settings, another engine or of another store.
         """
         plan = {"provenance": dict(provenance), "sizes": self.sizes, "width": self.width}
         plan = json.loads(json.dumps(plan))  # as it will be read: lists for tuples
@@ -59,7 +59,7 @@ class FeatureParts:
             write_json(self.folder / _PLAN, plan)
             begun = plan
         if begun != plan:
-            raise FingerprintMismatch(
+            raise DigestMismatch(
                 f"{self.path} was begun otherwise, and one feature store never mixes two: {_differing(begun, plan)}; "
                 f"go on as it was begun, or remove {self.folder} to start anew"
             )
@@ -69,14 +69,14 @@ class FeatureParts:
         """Write the embeddings `[rows, width]` of one part; twice leaves the same bytes."""
         if embeddings.shape != (self.sizes[part], self.width):
             raise AssertionError(f"part {part} is {embeddings.shape}, planned as {(self.sizes[part], self.width)}")
-        with committed(self._part(part)) as temporary, temporary.open("wb") as file:
+        with atomic_write(self._part(part)) as temporary, temporary.open("wb") as file:
             np.save(file, embeddings.astype(np.float32, copy=False), allow_pickle=False)
 
     def finish(self, clips: Sequence[ClipRow], spans: Spans, provenance: Mapping[str, Any]) -> FeatureStore:
         """Make the feature store of all parts, replacing what was there; and read it.
 
         Raises:
-            CorruptArtefact: a part is damaged.
+            CorruptArtifact: a part is damaged.
         """
         building = self.path.with_name(f".{self.path.name}.building")
         shutil.rmtree(building, ignore_errors=True)
@@ -100,9 +100,9 @@ class FeatureParts:
         try:
             found: NDArray[np.float32] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise CorruptArtefact(f"{path} cannot be read: {error}; remove it and start again") from error
+            raise CorruptArtifact(f"{path} cannot be read: {error}; remove it and start again") from error
         if found.shape != (self.sizes[part], self.width):
-            raise CorruptArtefact(f"{path} holds {found.shape}; remove it and start again")
+            raise CorruptArtifact(f"{path} holds {found.shape}; remove it and start again")
         return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stores.commit import committed
+from stores.commit import atomic_write
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 
@@ -30,7 +30,7 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
     """
     if kind not in KINDS:
         raise InvalidInput(f"features cannot be written as {kind!r}; use one of {', '.join(KINDS)}")
-    with committed(path) as temporary:
+    with atomic_write(path) as temporary:
         _WRITERS[kind](temporary, features)
 
 

@@ -23,8 +23,8 @@ import zarr
 from numpy.typing import NDArray
 
 from stores import manifest
-from stores.commit import committed
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.commit import atomic_write
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
 
 FORMAT_VERSION = 2
@@ -107,23 +107,23 @@ class FeatureStore:
         """Read a feature store.
 
         Raises:
-            MissingArtefact: nothing there.
-            CorruptArtefact: it is damaged, or not a feature store of this version.
+            MissingArtifact: nothing there.
+            CorruptArtifact: it is damaged, or not a feature store of this version.
         """
         if not (path / _CLIPS).is_file():
-            raise MissingArtefact(f"no features at {path}; make them with `python -m model.extract DATASET`")
+            raise MissingArtifact(f"no features at {path}; make them with `python -m model.extract DATASET`")
         try:
             group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
             attributes, embeddings = group.attrs.get("myna"), group.get("embeddings")
         except (TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON, but no object
-            raise CorruptArtefact(f"{path} is damaged: {error}; extract again") from error
+            raise CorruptArtifact(f"{path} is damaged: {error}; extract again") from error
         if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
-            raise CorruptArtefact(f"{path} is not a feature store that this version reads; extract again")
+            raise CorruptArtifact(f"{path} is not a feature store that this version reads; extract again")
         if not isinstance(embeddings, zarr.Array):
-            raise CorruptArtefact(f"{path} has no embeddings; extract again")
+            raise CorruptArtifact(f"{path} has no embeddings; extract again")
         clips, spans = manifest.read(path / _CLIPS), _read_spans(path)
         if len(spans) != embeddings.shape[0] or not _in_order(spans.clip, len(clips)):
-            raise CorruptArtefact(f"{path}: {_SPANS} does not fit its embeddings and clips; extract again")
+            raise CorruptArtifact(f"{path}: {_SPANS} does not fit its embeddings and clips; extract again")
         rows = [clips[i] for i in spans.clip]
         return cls(np.asarray(embeddings[:], dtype=np.float32), rows, attributes, spans)
 
@@ -150,7 +150,7 @@ def create(building: Path, shape: tuple[int, ...], provenance: Mapping[str, Any]
 def publish(building: Path, path: Path, clips: Sequence[ClipRow], spans: Spans) -> None:
     """Make a folder with all its embeddings the feature store at `path`, replacing what is there."""
     manifest.write(building / _CLIPS, clips)
-    with committed(building / _SPANS) as temporary:
+    with atomic_write(building / _SPANS) as temporary:
         pq.write_table(spans.table(), temporary, compression="zstd", write_page_checksum=True)
     shutil.rmtree(path, ignore_errors=True)
     building.rename(path)
@@ -160,7 +160,7 @@ def _read_spans(path: Path) -> Spans:
     try:
         return Spans.of_table(pq.read_table(manifest.in_memory(path / _SPANS)))
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise CorruptArtefact(f"{path / _SPANS} cannot be read: {error}; extract again") from error
+        raise CorruptArtifact(f"{path / _SPANS} cannot be read: {error}; extract again") from error
 
 
 def _in_order(clip: NDArray[np.int64], clips: int) -> bool:

@@ -24,3 +24,8 @@ def join_tags(tags: Iterable[str]) -> str:
 def split_tags(label: str) -> list[str]:
     """The tags of a label that `join_tags` made."""
     return label.split(SEPARATOR) if label else []
+
+
+def count_noun(count: int, noun: str) -> str:
+    """`1 clip`, `2 clips`: for nouns that add an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -15,15 +15,17 @@ import os
 import re
 from pathlib import Path
 
-from stores.errors import InvalidInput
+from stores.errors import InvalidInput, MissingArtifact
 
 STORES = Path("stores")
 RUNS = Path("runs")
 REPORTS = Path("reports")
+ENCODER_FILE = "encoder.safetensors"
+"""Finished encoder in a run's folder. The run is finished when this file exists."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-def checked_name(name: str) -> str:
+def validate_name(name: str) -> str:
     """Return `name` if it can stand in file names: letters, digits, `_` and `-` (dots separate our name parts).
 
     Raises:
@@ -36,10 +38,10 @@ def checked_name(name: str) -> str:
 
 def mel_store(dataset: str) -> Path:
     """Path of a dataset's mel store."""
-    return STORES / f"{checked_name(dataset)}.zarr"
+    return STORES / f"{validate_name(dataset)}.zarr"
 
 
-def given_store(word: str) -> Path:
+def store_path(word: str) -> Path:
     """The mel store that a command line names: a path or, where no store lies there, a name under `stores/`."""
     path = Path(word)
     if (path / "zarr.json").is_file() or not _NAME.fullmatch(word):
@@ -54,29 +56,54 @@ def shards(store: Path) -> Path:
 
 def run(name: str) -> Path:
     """Folder of a training run."""
-    return RUNS / checked_name(name)
+    return RUNS / validate_name(name)
 
 
 def feature_store(dataset: str, run_name: str) -> Path:
     """Path of the embeddings of `dataset` by the encoder of `run_name`."""
-    return STORES / f"{checked_name(dataset)}.{checked_name(run_name)}.features.zarr"
+    return STORES / f"{validate_name(dataset)}.{validate_name(run_name)}.features.zarr"
 
 
 def scores(run_name: str, dataset: str, task: str) -> Path:
     """Path of the probe scores of a run on one task."""
-    return run(run_name) / "scores" / f"{checked_name(dataset)}.{checked_name(task)}.json"
+    return run(run_name) / "scores" / f"{validate_name(dataset)}.{validate_name(task)}.json"
 
 
 def sweep(name: str) -> Path:
     """Path of what the sweep called `name` found."""
-    return RUNS / f"{checked_name(name)}.sweep.json"
+    return RUNS / f"{validate_name(name)}.sweep.json"
 
 
 def report(name: str) -> Path:
     """Path of the page called `name`."""
-    return REPORTS / f"{checked_name(name)}.html"
+    return REPORTS / f"{validate_name(name)}.html"
 
 
 def data_root(dataset: str) -> Path:
     """Where the audio of `dataset` is looked for: `$MYNA_DATA/DATASET` if set, else `data/DATASET`."""
     return Path(os.environ.get("MYNA_DATA") or "data") / dataset
+
+
+def checkpoint_path(text: str) -> Path:
+    """Return the checkpoint that a command line names: a file, or a run by its folder or its name under `runs/`."""
+    path = Path(text)
+    if len(path.parts) == 1 and not path.exists() and (RUNS / path / ENCODER_FILE).is_file():
+        path = RUNS / path
+    return encoder_of_run(path)
+
+
+def encoder_of_run(path: Path) -> Path:
+    """Return the finished encoder in the run folder `path`, or `path` itself if it is not such a folder."""
+    return path / ENCODER_FILE if (path / ENCODER_FILE).is_file() else path
+
+
+def latest_finished_encoder(runs: Path = RUNS) -> Path:
+    """Return the encoder of the run that finished last.
+
+    Raises:
+        MissingArtifact: no run under `runs` is finished.
+    """
+    finished = sorted(runs.glob(f"*/{ENCODER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    if not finished:
+        raise MissingArtifact(f"no finished run under {runs}/; train one with `python -m model.train --store STORE`")
+    return finished[-1]

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stores.chunk_grid import Region
-from stores.commit import committed
-from stores.errors import CorruptArtefact
+from stores.commit import atomic_write
+from stores.errors import CorruptArtifact
 
 STATES = ("planned", "written", "refused")
 
@@ -123,17 +123,17 @@ def from_table(table: pa.Table) -> list[ClipRow]:
     """Rows of an Arrow table whose columns are those of `SCHEMA`.
 
     Raises:
-        CorruptArtefact: if the columns are others.
+        CorruptArtifact: if the columns are others.
     """
     if not table.schema.equals(SCHEMA):
-        raise CorruptArtefact(f"manifest has columns {table.schema.names}; this version reads {SCHEMA.names}")
+        raise CorruptArtifact(f"manifest has columns {table.schema.names}; this version reads {SCHEMA.names}")
     rows = table.to_pylist()
     return [ClipRow(**{**row, "labels": dict(row["labels"])}) for row in rows]
 
 
 def write(path: Path, rows: Iterable[ClipRow]) -> None:
     """Write `rows` to a Parquet file atomically."""
-    with committed(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(to_table(rows), temporary, compression="zstd", write_page_checksum=True)
 
 
@@ -141,14 +141,14 @@ def read(path: Path) -> list[ClipRow]:
     """Rows of a Parquet file.
 
     Raises:
-        CorruptArtefact: if it is not Parquet, damaged, or not a manifest.
+        CorruptArtifact: if it is not Parquet, damaged, or not a manifest.
         OSError: from the file system.
     """
     content = in_memory(path)  # so that any OSError below is Arrow's word for damage
     try:
         return from_table(pq.read_table(content, page_checksum_verification=True))
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is no UTF-8
-        raise CorruptArtefact(f"{path} is not a readable Parquet file: {error}") from error
+        raise CorruptArtifact(f"{path} is not a readable Parquet file: {error}") from error
 
 
 def in_memory(path: Path) -> pa.NativeFile:
@@ -164,7 +164,7 @@ def in_memory(path: Path) -> pa.NativeFile:
         return pa.BufferReader(file.read_buffer())
 
 
-def unread(row: ClipRow) -> ClipRow:
+def as_unread(row: ClipRow) -> ClipRow:
     """`row` as it was before its recording was read, planned; it keeps its region until it gets another one."""
     said = {name: getattr(row, name) for name in _SAID_BY_DATASET}
     return ClipRow(**said, region_start=row.region_start, region_stop=row.region_stop)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from stores.errors import CorruptArtefact, InvalidInput
-from stores.fingerprint import digest
+from stores.digest import digest
+from stores.errors import CorruptArtifact, InvalidInput
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class MelSpec:
         """Rebuild from `to_dict`.
 
         Raises:
-            CorruptArtefact: if the keys are not exactly the fields, or a value is no number.
+            CorruptArtifact: if the keys are not exactly the fields, or a value is no number.
         """
         needed = {field.name for field in fields(cls)}
         if not isinstance(settings, Mapping) or set(settings) != needed:
-            raise CorruptArtefact(f"mel settings {settings!r} are not those of this version, {sorted(needed)}")
+            raise CorruptArtifact(f"mel settings {settings!r} are not those of this version, {sorted(needed)}")
         try:
             return cls(**settings)
         except TypeError as error:
-            raise CorruptArtefact(f"mel settings {dict(settings)!r} cannot be used: {error}") from error
+            raise CorruptArtifact(f"mel settings {dict(settings)!r} cannot be used: {error}") from error
 
     def digest(self) -> str:
         """Fingerprint of the settings."""

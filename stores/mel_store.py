@@ -39,8 +39,8 @@ from zarr.errors import ZarrUserWarning
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
 from stores.commit import synced
-from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
-from stores.fingerprint import digest
+from stores.digest import digest
+from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
 from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
@@ -97,18 +97,18 @@ class MelStore:
             complete: refuse a store whose ingest has not ended.
 
         Raises:
-            MissingArtefact: no store there, or an unfinished one.
-            CorruptArtefact: something there that is not a mel store of this version.
+            MissingArtifact: no store there, or an unfinished one.
+            CorruptArtifact: something there that is not a mel store of this version.
         """
         path = Path(path)
         if not (path / _MANIFEST).is_file():
-            raise MissingArtefact(
+            raise MissingArtifact(
                 f"no mel store at {path}; make it with `python -m pipeline.ingest DATASET --store {path}`"
             )
         store = cls(path, _read_attributes(path), manifest.read(path / _MANIFEST))
         planned = sum(row.state == "planned" for row in store.rows)
         if complete and planned:
-            raise MissingArtefact(
+            raise MissingArtifact(
                 f"{path} is not finished: {planned} of {len(store.rows)} clips are still planned; "
                 f"run the same `python -m pipeline.ingest` again, it goes on where it stopped"
             )
@@ -119,7 +119,7 @@ class MelStore:
         """Open a store to write regions, without its manifest, which may have millions of rows.
 
         Raises:
-            CorruptArtefact: something there that is not a mel store of this version.
+            CorruptArtifact: something there that is not a mel store of this version.
         """
         return cls(path, _read_attributes(path), ())
 
@@ -237,12 +237,12 @@ class MelStore:
         """Check that an ingest with `settings` may go on in this store.
 
         Raises:
-            FingerprintMismatch: naming each setting that differs.
+            DigestMismatch: naming each setting that differs.
         """
         differing = [key for key in settings if self.attributes.get(key) != settings[key]]
         if differing:
             lines = [f"  {key}: store {self.attributes.get(key)!r}, now {settings[key]!r}" for key in differing]
-            raise FingerprintMismatch(
+            raise DigestMismatch(
                 f"{self.path} was made with other settings; name another --store or remove it:\n" + "\n".join(lines)
             )
 
@@ -263,19 +263,19 @@ class MelStore:
         """What is stored there, `[128, frames]`, whoever's it is.
 
         Raises:
-            MissingArtefact: a file is gone; Zarr alone would give silence.
-            CorruptArtefact: the bytes of a chunk are not those that were written.
+            MissingArtifact: a file is gone; Zarr alone would give silence.
+            CorruptArtifact: the bytes of a chunk are not those that were written.
         """
         mel = self._array()
         for file in self.shard_files(start_frame, stop_frame):
             if not file.is_file():
-                raise MissingArtefact(
+                raise MissingArtifact(
                     f"{file} is gone; make it again: `python -m pipeline.verify {self.path} --repair`"
                 )
         try:
             return np.asarray(mel[:, start_frame:stop_frame], dtype=self.quantizer.dtype)
         except (ValueError, RuntimeError, OSError) as error:
-            raise CorruptArtefact(
+            raise CorruptArtifact(
                 f"{self.path}, frames {start_frame} to {stop_frame}: {error}; "
                 f"run `python -m pipeline.verify {self.path} --repair`"
             ) from error
@@ -285,7 +285,7 @@ class MelStore:
             try:
                 mel = zarr.open_array(self.path / "mel", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
             except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-                raise CorruptArtefact(f"{self.path}/mel is not an array: {error}") from error
+                raise CorruptArtifact(f"{self.path}/mel is not an array: {error}") from error
             self._mel = mel
         return self._mel
 
@@ -328,7 +328,7 @@ def _grid(path: Path, stated: Any) -> ChunkGrid:
     try:
         return ChunkGrid(**stated)
     except (TypeError, InvalidInput) as error:
-        raise CorruptArtefact(
+        raise CorruptArtifact(
             f"{path} has a grid that cannot be: {error}; ingest again under another --store"
         ) from error
 
@@ -337,13 +337,13 @@ def _read_attributes(path: Path) -> dict[str, Any]:
     try:
         attributes = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs["myna"]
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON, but no object
-        raise CorruptArtefact(f"{path} is not a mel store: {error}") from error
+        raise CorruptArtifact(f"{path} is not a mel store: {error}") from error
     if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
         version = attributes.get("format_version") if isinstance(attributes, dict) else None
-        raise CorruptArtefact(
+        raise CorruptArtifact(
             f"{path} has format version {version}; this version of Myna reads {FORMAT_VERSION}; ingest again under "
             f"another --store"
         )
     if missing := [key for key in _SETTINGS if key not in attributes]:
-        raise CorruptArtefact(f"{path} does not say its {', '.join(missing)}; ingest again under another --store")
+        raise CorruptArtifact(f"{path} does not say its {', '.join(missing)}; ingest again under another --store")
     return dict(attributes)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import CorruptArtefact, InvalidInput
+from stores.errors import CorruptArtifact, InvalidInput
 
 Codes = NDArray[Any]
 """Stored values: uint8 or uint16 codes, or float32 power."""
@@ -106,16 +106,16 @@ class Quantizer:
         """Rebuild from `to_dict`.
 
         Raises:
-            CorruptArtefact: if it is not a quantiser of this version.
+            CorruptArtifact: if it is not a quantiser of this version.
         """
         rest = dict(settings) if isinstance(settings, Mapping) else {}
         bits = {kind: bits for bits, kind in _KINDS.items()}.get(rest.pop("kind", None), 0)
         if not bits or set(rest) != (set() if bits == 32 else {"low_decades", "high_decades"}):
-            raise CorruptArtefact(f"quantiser {settings!r} is unknown; this version reads {sorted(_KINDS.values())}")
+            raise CorruptArtifact(f"quantiser {settings!r} is unknown; this version reads {sorted(_KINDS.values())}")
         try:
             return cls(**rest, bits=bits)
         except TypeError as error:
-            raise CorruptArtefact(f"quantiser {settings!r} cannot be used: {error}") from error
+            raise CorruptArtifact(f"quantiser {settings!r} cannot be used: {error}") from error
 
 
 @cache

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores import npy
-from stores.errors import CorruptArtefact
+from stores.errors import CorruptArtifact
 from stores.shards import ShardFacts, require_sound
 
 _BLOCK_BYTES = 512
@@ -46,17 +46,17 @@ class ShardTar:
         """Find all clips of the tar at `path`.
 
         Raises:
-            CorruptArtefact: it cannot be read, its records contradict themselves, or `facts` say other than it holds.
+            CorruptArtifact: it cannot be read, its records contradict themselves, or `facts` say other than it holds.
         """
         try:
             with path.open("rb") as file:
                 state = _state(file)
                 found = [_clips(file, codes, clips, n_mels) for codes, clips in _records(file, state[1])]
-        except (OSError, ValueError, tarfile.HeaderError, CorruptArtefact) as error:
-            raise CorruptArtefact(f"{path} cannot be read: {error}; shard again") from error
+        except (OSError, ValueError, tarfile.HeaderError, CorruptArtifact) as error:
+            raise CorruptArtifact(f"{path} cannot be read: {error}; shard again") from error
         offsets, frames, indices = np.concatenate([np.zeros((3, 0), np.int64), *found], axis=1)
         if (len(frames), frames.sum()) != (facts.clips, facts.frames):
-            raise CorruptArtefact(
+            raise CorruptArtifact(
                 f"{path} holds {len(frames)} clips of {frames.sum()} frames, its index says {facts.clips} of "
                 f"{facts.frames}; shard again"
             )
@@ -66,7 +66,7 @@ class ShardTar:
         """Fill each of `windows`, of any shape, with the bytes that begin at its offset.
 
         Raises:
-            CorruptArtefact: the tar is not there any more, or not the one that was walked.
+            CorruptArtifact: the tar is not there any more, or not the one that was walked.
         """
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -75,9 +75,9 @@ class ShardTar:
                     file.seek(offset)
                     whole = whole and file.readinto(window.data) == window.nbytes
         except OSError as error:
-            raise CorruptArtefact(f"{self.path} cannot be read any more: {error}") from error
+            raise CorruptArtifact(f"{self.path} cannot be read any more: {error}") from error
         if not whole:
-            raise CorruptArtefact(f"{self.path} has changed since the run began; start the same command again")
+            raise CorruptArtifact(f"{self.path} has changed since the run began; start the same command again")
 
 
 def _state(file: IO[bytes]) -> tuple[int, int, int]:

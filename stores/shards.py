@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores import npy
-from stores.commit import committed, read_bounded, write_json
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
-from stores.fingerprint import digest
+from stores.commit import atomic_write, read_bounded, write_json
+from stores.digest import digest
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
@@ -137,31 +137,31 @@ class ShardSet:
             complete: check that every tar is there with its size.
 
         Raises:
-            MissingArtefact: no index there.
-            CorruptArtefact: an index damaged or of another version, or a tar missing or of another size.
+            MissingArtifact: no index there.
+            CorruptArtifact: an index damaged or of another version, or a tar missing or of another size.
         """
         if not (folder / _INDEX).is_file():
-            raise MissingArtefact(
+            raise MissingArtifact(
                 f"no shards at {folder}; make them with `python -m pipeline.shard {folder.with_suffix('.zarr')}`"
             )
         try:
             found = cls._from_index(folder, json.loads(read_bounded(folder / _INDEX, INDEX_BYTES)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # no JSON, or not ours
-            raise CorruptArtefact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
+            raise CorruptArtifact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
         for shard, path in zip(found.shards, found.paths, strict=True) if complete else ():
             size = path.stat().st_size if path.is_file() else -1
             if size != shard.size_bytes:
-                raise CorruptArtefact(f"{path} has {size} bytes, its index says {shard.size_bytes}; shard again")
+                raise CorruptArtifact(f"{path} has {size} bytes, its index says {shard.size_bytes}; shard again")
         return found
 
     @classmethod
     def _from_index(cls, folder: Path, index: dict[str, Any]) -> ShardSet:
         if index.get("format_version") != FORMAT_VERSION:
-            raise CorruptArtefact(
+            raise CorruptArtifact(
                 f"{folder} has format {index.get('format_version')}; this version reads {FORMAT_VERSION}"
             )
         if digest({key: value for key, value in index.items() if key != "digest"}) != index["digest"]:
-            raise CorruptArtefact(f"{folder / _INDEX} is not what was written; shard again")
+            raise CorruptArtifact(f"{folder / _INDEX} is not what was written; shard again")
         return cls(
             folder=folder,
             shards=tuple(ShardFacts(**shard) for shard in index["shards"]),
@@ -183,7 +183,7 @@ def write_shard(path: Path, records: Sequence[Record]) -> ShardFacts:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise InvalidInput(f"shard name {path.stem!r} cannot be a key; use letters, digits, '_' and '-'")
-    with committed(path) as temporary:
+    with atomic_write(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for number, record in enumerate(records):
                 key = f"{path.stem}-{number:04d}"
@@ -212,27 +212,27 @@ def require_sound(indices: NDArray[np.int64], frames: NDArray[np.int64], total_f
     """Check that clips of `frames` `[clips]` lie end to end in `total_frames`, each with an index `[clips]`.
 
     Raises:
-        CorruptArtefact: if they do not.
+        CorruptArtifact: if they do not.
     """
     # no clip is longer than all together, so their sum cannot overflow
     if indices.shape != frames.shape or (frames > total_frames).any() or int(frames.sum()) != total_frames:
-        raise CorruptArtefact(f"a record has {total_frames} frames, but its {len(indices)} clips claim {frames.sum()}")
+        raise CorruptArtifact(f"a record has {total_frames} frames, but its {len(indices)} clips claim {frames.sum()}")
     if (frames <= 0).any():
-        raise CorruptArtefact(f"a record has clips without frames: {frames.tolist()}")
+        raise CorruptArtifact(f"a record has clips without frames: {frames.tolist()}")
 
 
 def decode_record(sample: dict[str, Any]) -> Record:
     """The record of one WebDataset sample whose members are undecoded bytes.
 
     Raises:
-        CorruptArtefact: if members are missing, are no plain arrays, or contradict each other.
+        CorruptArtifact: if members are missing, are no plain arrays, or contradict each other.
     """
     try:
         codes, clips = (_load(sample[name]) for name in ("codes.npy", "clips.npy"))
     except (KeyError, ValueError) as error:
-        raise CorruptArtefact(f"record {sample.get('__key__')!r} cannot be decoded: {error}; shard again") from error
+        raise CorruptArtifact(f"record {sample.get('__key__')!r} cannot be decoded: {error}; shard again") from error
     if codes.dtype != np.uint8 or codes.ndim != 2 or clips.dtype != np.int64 or clips.shape[1:] != (2,):
-        raise CorruptArtefact(f"record {sample.get('__key__')!r} holds {codes.dtype} {codes.shape}; shard again")
+        raise CorruptArtifact(f"record {sample.get('__key__')!r} holds {codes.dtype} {codes.shape}; shard again")
     return Record(codes, clips[:, 0], clips[:, 1])
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
 # (file, module) -> why it is not imported at the top
 LOCAL_IMPORTS = {
     ("model/metrics.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
-    ("pipeline/datasets/demo.py", "pipeline.demo_corpus.production"): "needs the extra `demo`: music21, symusic",
+    ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, symusic",
 }
 
 LARGEST_FILE_LINES = 350
@@ -147,7 +147,10 @@ def test_reading_stores_needs_neither_torch_nor_dask_nor_ffmpeg():
 
 
 def test_workers_of_an_ingest_need_no_torch():
-    assert _loaded_after("import pipeline.region_task, pipeline.ingest", ["torch", "webdataset", "sklearn"]) == []
+    assert (
+        _loaded_after("import pipeline.ingestion.region_task, pipeline.ingest", ["torch", "webdataset", "sklearn"])
+        == []
+    )
 
 
 def test_training_needs_no_audio_decoder():
@@ -321,18 +324,17 @@ def test_every_command_is_in_the_list():
 
 
 PUBLIC_NAMES = {
-    "stores.chunk_grid": "ChunkGrid LEAST_REGIONS LEAST_REGION_FRAMES MOST_REGIONS Region packs plan_regions",
+    "stores.chunk_grid": "ChunkGrid MIN_REGIONS MIN_REGION_FRAMES MAX_REGIONS Region packs plan_regions",
     "stores.commit": "committed read_bounded sweep synced write_bytes write_json",
     "stores.errors": (
-        "AudioRefused CorruptArtefact FingerprintMismatch InvalidInput MissingArtefact MynaError REFUSAL_REASONS "
+        "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
         "StepStopped exit_status"
     ),
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
-    "stores.counted": "counted",
-    "stores.fingerprint": "codes_digest digest other_settings",
-    "stores.labels": "SEPARATOR join_tags split_tags",
+    "stores.digest": "codes_digest digest other_settings",
+    "stores.labels": "SEPARATOR count_noun join_tags split_tags",
     "stores.locations": (
         "REPORTS RUNS STORES checked_name data_root feature_store given_store mel_store report run scores shards sweep"
     ),
@@ -341,12 +343,12 @@ PUBLIC_NAMES = {
         "ClipRow SCHEMA STATES assign_regions counts from_table in_memory merge read recordings regions to_table "
         "total_frames unread write"
     ),
-    "stores.mel_check": "ARRAY_METADATA Damage damages metadata_damage restore restore_metadata written_regions",
+    "stores.mel_store_integrity": "ARRAY_METADATA Damage damages metadata_damage restore restore_metadata written_regions",
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "FORMAT_VERSION MelStore create_array",
     "stores.npy": "VERSION read_header",
     "stores.quantize": "Codes Quantizer",
-    "stores.shard_check": "damage forget record recorded",
+    "stores.shard_integrity": "damage forget record recorded",
     "stores.shard_tar": "ShardTar",
     "stores.shards": (
         "FORMAT_VERSION INDEX_BYTES Record ShardFacts ShardSet decode_record remove_shards require_sound write_shard"

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from model.encoder import published
 from model.encoder.config import EncoderConfig
 from model.encoder.vit import Encoder
-from stores.commit import committed, write_bytes, write_json
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.commit import atomic_write, write_bytes, write_json
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = "myna-encoder-1"
@@ -52,7 +52,7 @@ embeddings say nothing of a recording's rights.
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedFolder:
     """What such a folder holds."""
 
     encoder: Encoder
@@ -63,11 +63,11 @@ class Pretrained:
     """How it came about, JSON, e.g. the run's settings and its steps."""
 
 
-def write(folder: Path, model: Pretrained, license_name: str = "mit") -> None:
+def write(folder: Path, model: PretrainedFolder, license_name: str = "mit") -> None:
     """Write the three files; the configuration last, so that a folder with one is whole."""
     config, spec = model.encoder.config, model.mel.get("mel_spec", {})
     folder.mkdir(parents=True, exist_ok=True)
-    with committed(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         weights = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}
         save_file(weights, temporary, metadata={"format": "pt"})
     card = _CARD.format(
@@ -84,27 +84,27 @@ def write(folder: Path, model: Pretrained, license_name: str = "mit") -> None:
     write_json(folder / CONFIG, {**values, "mel": dict(model.mel), "origin": dict(model.origin)})
 
 
-def read(folder: Path) -> Pretrained:
+def read(folder: Path) -> PretrainedFolder:
     """Read such a folder.
 
     Raises:
-        MissingArtefact: a file is not there.
-        CorruptArtefact: it is not of this version, or the weights do not fit.
+        MissingArtifact: a file is not there.
+        CorruptArtifact: it is not of this version, or the weights do not fit.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise MissingArtefact(f"{folder} has no {name}; a model's folder holds {CONFIG} and {WEIGHTS}")
+            raise MissingArtifact(f"{folder} has no {name}; a model's folder holds {CONFIG} and {WEIGHTS}")
     try:
         values = json.loads((folder / CONFIG).read_text("utf-8"))
         if values.get("format") != FORMAT:
-            raise CorruptArtefact(
+            raise CorruptArtifact(
                 f"{folder / CONFIG} is of format {values.get('format')!r}; this version reads {FORMAT!r}"
             )
         encoder = Encoder(EncoderConfig.from_dict(values["encoder"]))
         weights = load_file(folder / WEIGHTS)
-        made = Pretrained(published.fill(encoder, weights, folder / WEIGHTS), values["mel"], values["origin"])
+        made = PretrainedFolder(published.fill(encoder, weights, folder / WEIGHTS), values["mel"], values["origin"])
     except (ValueError, KeyError, TypeError, AttributeError, InvalidInput, SafetensorError) as error:
-        raise CorruptArtefact(f"{folder} cannot be read: {error}") from error
+        raise CorruptArtifact(f"{folder} cannot be read: {error}") from error
     if not isinstance(made.mel, dict) or not isinstance(made.origin, dict):
-        raise CorruptArtefact(f"{folder / CONFIG}: mel and origin must be objects")
+        raise CorruptArtifact(f"{folder / CONFIG}: mel and origin must be objects")
     return made

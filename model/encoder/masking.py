@@ -68,7 +68,7 @@ class UniformMasking:
 
 
 @dataclass(frozen=True)
-class CentredMasking:
+class CenteredMasking:
     """Patches near the middle of the window in time are seen more often.
 
     Sampling without repetition by weights (Gumbel ranks, Vieira 2014), a Gaussian of the distance to the middle.
@@ -92,7 +92,7 @@ class CentredMasking:
         return (-0.5 * (columns / self.spread) ** 2).repeat(grid[0])
 
 
-POLICIES: dict[str, MaskingPolicy] = {"uniform": UniformMasking(), "centred": CentredMasking()}
+POLICIES: dict[str, MaskingPolicy] = {"uniform": UniformMasking(), "centred": CenteredMasking()}
 
 
 def masking_policy(name: str) -> MaskingPolicy:

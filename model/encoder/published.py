@@ -19,7 +19,7 @@ from torch import Tensor
 from model.encoder.config import EncoderConfig, PatchMode
 from model.encoder.input_scale import InputScale
 from model.encoder.vit import Encoder
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 HEAD = "linear_head."
 HEAD_WIDTH = 64
@@ -36,18 +36,18 @@ def read(path: Path, patches: str = "auto", input_scale: str | None = None) -> E
         input_scale: what it was trained on: power, log1p or log; power if None.
 
     Raises:
-        MissingArtefact: no file there.
-        CorruptArtefact: not a state dict of tensors; or tensors are missing, left over or of other shapes.
+        MissingArtifact: no file there.
+        CorruptArtifact: not a state dict of tensors; or tensors are missing, left over or of other shapes.
         InvalidInput: the weights do not say what patches they are for, or not those asked for.
     """
     if not path.is_file():
-        raise MissingArtefact(f"no checkpoint at {path}; give the path of a published .pth file")
+        raise MissingArtifact(f"no checkpoint at {path}; give the path of a published .pth file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CorruptArtefact(f"{path} is not a state dict of tensors: {error}") from error
+        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}") from error
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CorruptArtefact(f"{path} is not a plain state dict: its values must all be tensors")
+        raise CorruptArtifact(f"{path} is not a plain state dict: its values must all be tensors")
     weights = {str(name): tensor.float() for name, tensor in state.items() if not str(name).startswith(HEAD)}
     scale: Any = input_scale or "power"
     config = _config(weights, path, _mode(weights, path, patches), scale)
@@ -58,18 +58,18 @@ def fill(encoder: Encoder, weights: Mapping[str, Tensor], source: Path) -> Encod
     """Put weights into an encoder, all of them, each of the same shape, and no others; in evaluation mode.
 
     Raises:
-        CorruptArtefact: naming what is missing, left over, or of another shape.
+        CorruptArtifact: naming what is missing, left over, or of another shape.
     """
     wanted = encoder.state_dict()
     missing, unexpected = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     if missing or unexpected:
-        raise CorruptArtefact(
+        raise CorruptArtifact(
             f"{source} does not fit an encoder of {encoder.config.patches} patches; missing keys: "
             f"{', '.join(missing) or 'none'}; unexpected keys: {', '.join(unexpected) or 'none'}"
         )
     if wrong := [name for name in wanted if wanted[name].shape != weights[name].shape]:
         shapes = ", ".join(f"{name} {list(weights[name].shape)}, needed {list(wanted[name].shape)}" for name in wrong)
-        raise CorruptArtefact(f"{source} has tensors of other shapes: {shapes}")
+        raise CorruptArtifact(f"{source} has tensors of other shapes: {shapes}")
     encoder.load_state_dict(weights)
     return encoder.eval()
 
@@ -122,7 +122,7 @@ def _config(weights: Mapping[str, Tensor], path: Path, patches: PatchMode, scale
         inner = weights["transformer.layers.0.0.to_qkv.weight"].shape[0] // 3
         mlp_width = weights["transformer.layers.0.1.net.1.weight"].shape[0]
     except (KeyError, IndexError) as error:
-        raise CorruptArtefact(f"{path} is not a published checkpoint of Myna: it has no {error}") from error
+        raise CorruptArtifact(f"{path} is not a published checkpoint of Myna: it has no {error}") from error
     blocks = {name.split(".")[2] for name in weights if name.startswith("transformer.layers.")}
     return EncoderConfig(
         name=path.stem,

@@ -22,7 +22,7 @@ from pipeline.audio.chroma import mean_chroma
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode
 from stores import manifest
-from stores.errors import MissingArtefact
+from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
@@ -61,12 +61,12 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     """Mean chroma `[clips, 12]` of the recordings that the store was made from; decodes them again.
 
     Raises:
-        MissingArtefact: if the audio is not where it was.
+        MissingArtifact: if the audio is not where it was.
     """
     root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
     missing = next((row.source for row in rows if not (root / row.source).is_file()), None)
     if missing is not None:
-        raise MissingArtefact(f"{root / missing} is not there any more; chroma needs the audio that was ingested")
+        raise MissingArtifact(f"{root / missing} is not there any more; chroma needs the audio that was ingested")
 
     def one(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
         """Mean chroma `[12]` of each clip of one recording."""

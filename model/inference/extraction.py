@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.inference.ahead import ahead
+from model.encoder.device import fastest_device
+from model.inference.checkpoints import LoadedCheckpoint
+from model.inference.engines import auto, registry
 from model.inference.engines.engine import Engine
+from model.inference.prefetch import prefetched
 from model.inference.window_reader import WindowReader
 from model.inference.windows import Windowing
 from stores.errors import InvalidInput
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
+from stores.quantize import Quantizer
 
 PART_WINDOWS = 1_024
 """Windows of a part: about 250 clips of 10 s, 7 s of one core in bf16; a kill loses at most one."""
@@ -42,10 +46,10 @@ class Extraction:
 
         Raises:
             InvalidInput: an embedding is NaN or infinite; names the clip.
-            FingerprintMismatch: the engine reads the codes of another quantiser.
+            DigestMismatch: the engine reads the codes of another quantiser.
         """
         reader = WindowReader(store, self.windowing, self.engine.batch_windows, self.engine.reads(store.quantizer))
-        with closing(ahead(_with_ends(reader, parts))) as windows:
+        with closing(prefetched(_with_ends(reader, parts))) as windows:
             for part in parts:
                 embedded = []
                 while (batch := next(windows)) is not None:
@@ -78,3 +82,52 @@ def mean_of(embedded: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.
     sums = np.add.reduceat(embedded, starts, axis=0, dtype=np.float64)
     mean: NDArray[np.float32] = (sums / np.array(counts)[:, None]).astype(np.float32)
     return mean
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """What was asked of an extraction; all of it can change the result."""
+
+    engine: str = "eager"
+    """One of the engines, or auto."""
+    precision: str = "auto"
+    """fp32, bf16, or auto: the fastest here."""
+    layer: int | None = None
+    """Mean over the tokens after this block instead of the embedding."""
+    windowing: Windowing = field(default_factory=Windowing)
+    """Which windows, and how they are pooled."""
+    patches: str = "auto"
+    """Which patches the checkpoint's encoder reads."""
+    input_scale: str | None = None
+    """What a published checkpoint was trained on."""
+
+    @property
+    def suffix(self) -> str:
+        """What makes the name of such features differ from that of the usual ones; empty for those."""
+        usual, windowing = Windowing(), self.windowing
+        said = [
+            (windowing.hop_frames != usual.hop_frames, f"hop{windowing.hop_frames}"),
+            (windowing.tail != usual.tail, "no-tail"),
+            (windowing.pool != usual.pool, "windows"),
+            (self.layer is not None, f"layer{self.layer}"),
+        ]
+        return "".join(f"-{word}" for differs, word in said if differs)
+
+    def open(self, loaded: LoadedCheckpoint, quantizer: Quantizer | None) -> tuple[Engine, list[str]]:
+        """The engine, at its largest batch, and what `auto` has to tell of its choice, a line each.
+
+        Args:
+            loaded: the encoder, which is moved to the fastest device.
+            quantizer: of the store that is embedded; None where power goes in.
+
+        Raises:
+            InvalidInput, MissingArtifact, CorruptArtifact, DigestMismatch: as `registry.engine`.
+        """
+        encoder = loaded.encoder.to(fastest_device())
+        if self.engine != "auto":
+            chosen, told = self.engine, list[str]()
+        elif self.layer is None and self.precision == "auto":
+            return auto.choose(encoder, loaded.path, quantizer)
+        else:
+            chosen, told = "eager", ["engine auto: eager, the one that any layer and precision can be asked of"]
+        return registry.engine(encoder, loaded.path, chosen, self.precision, self.layer, quantizer), told

@@ -12,17 +12,17 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from numpy.typing import ArrayLike, NDArray
 
 from model.encoder import hub
-from model.encoder.hub import Pretrained
+from model.encoder.device import fastest_device
+from model.encoder.hub import PretrainedFolder
 from model.encoder.vit import Encoder
-from model.inference import loading
+from model.inference import checkpoints
 from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_of
 from model.inference.windows import Windowing
-from model.training.config import fastest_device
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import InvalidInput, MissingArtifact
 from stores.mel_spec import MelSpec
 
 
@@ -52,7 +52,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
     ) -> None:
         self.encoder = encoder
         self.engine = engine or Eager(encoder, precision)
-        self._pretrained = Pretrained(encoder, mel or {}, origin or {})
+        self._pretrained = PretrainedFolder(encoder, mel or {}, origin or {})
         self.mel_spec = MelSpec.from_dict(mel["mel_spec"]) if mel else MelSpec()
 
     @property
@@ -70,18 +70,18 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
                 `revision`, `token`, `cache_dir`, `local_files_only`.
 
         Raises:
-            MissingArtefact, CorruptArtefact, InvalidInput: as `model.load_encoder`; the first also where the hub does
+            MissingArtifact, CorruptArtifact, InvalidInput: as `model.load_encoder`; the first also where the hub does
                 not give it, be it for want of a network (after its own tries, 23 s), a model, or the right to read it.
         """
         path = Path(pretrained_model_name_or_path)
         if path.exists():
             return cls._of(path, options)
-        if len(path.parts) > 2 or path.suffix in (".safetensors", *loading.PUBLISHED_SUFFIXES):
-            raise MissingArtefact(f"no checkpoint at {path}, and it is no hub id (NAME or OWNER/NAME)")
+        if len(path.parts) > 2 or path.suffix in (".safetensors", *checkpoints.PUBLISHED_SUFFIXES):
+            raise MissingArtifact(f"no checkpoint at {path}, and it is no hub id (NAME or OWNER/NAME)")
         try:
             return super().from_pretrained(str(path), **options)
         except (HfHubHTTPError, EntryNotFoundError, HFValidationError) as error:
-            raise MissingArtefact(
+            raise MissingArtifact(
                 f"nothing lies at {path}, and the hub gives no model of that id ({type(error).__name__}: {error}); "
                 "give the path of a checkpoint or a folder; where there is a network, `hf download "
                 f"{path}` fetches it"
@@ -108,7 +108,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             float32 `[D]`; with `none` `[windows, D]`.
 
         Raises:
-            AudioRefused: it cannot be decoded, is too short (65 ms) or holds what are no numbers.
+            DecodeError: it cannot be decoded, is too short (65 ms) or holds what are no numbers.
             InvalidInput: samples without a rate, a file with one, or samples of another shape.
         """
         windowing = Windowing(hop_frames, tail, pool, self.encoder.config.window_frames)
@@ -160,7 +160,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
 
     @classmethod
     def _of(cls, path: Path, options: dict[str, Any]) -> Self:
-        found = loading.load(path, options.get("patches", "auto"), options.get("input_scale"))
+        found = checkpoints.load(path, options.get("patches", "auto"), options.get("input_scale"))
         precision = options.get("precision", "auto")
         encoder = found.encoder.to(fastest_device())
         return cls(encoder, precision=precision, mel=dict(found.mel), origin=dict(found.origin))

@@ -37,9 +37,9 @@ from torch.autograd.function import once_differentiable
 
 from model.encoder.kernels.jit import fused
 from model.objectives.gather import gather_rows, rank
-from model.objectives.kernels.keys import Keys
-from model.objectives.kernels.normalisers import normalisers
-from model.objectives.kernels.pushes import Anchors, pushes
+from model.objectives.kernels.comparisons import Comparisons
+from model.objectives.kernels.log_normalizers import normalisers
+from model.objectives.kernels.repulsion import Anchors, pushes
 from stores.errors import InvalidInput
 
 
@@ -90,12 +90,12 @@ class Views:
         return rows.roll(len(rows) // 2, dims=0)
 
     def normalisers(
-        self, temperature: Float[Tensor, " A"], keys: Keys
+        self, temperature: Float[Tensor, " A"], keys: Comparisons
     ) -> tuple[Float[Tensor, " A"], Float[Tensor, " A"]]:
         """Log Z of each own view, and its mean similarity to `keys` under the weights that Z normalises."""
         return normalisers(*self._features, temperature, keys, self.place.start)
 
-    def pushes(self, anchors: Anchors, keys: Keys) -> Float[Tensor, "A D"]:
+    def pushes(self, anchors: Anchors, keys: Comparisons) -> Float[Tensor, "A D"]:
         """How all `anchors` push each own view away: the sum over j in the formula above."""
         return pushes(*self._features, anchors, keys, self.place.start)
 
@@ -106,7 +106,9 @@ class Views:
         return everyone[self.place], everyone
 
 
-def contrastive_loss(views: Views, keys: Keys, anchors: Anchors, losses: Float[Tensor, " A"]) -> Float[Tensor, ""]:
+def contrastive_loss(
+    views: Views, keys: Comparisons, anchors: Anchors, losses: Float[Tensor, " A"]
+) -> Float[Tensor, ""]:
     """The mean of `losses` as value, with the gradient that the formula above gives to own features.
 
     Args:
@@ -143,7 +145,7 @@ class _GradientWritten(torch.autograd.Function):
         return of_loss * gradient, None, None
 
 
-def softmax_loss(views: Views, keys: Keys, temperature: float) -> Float[Tensor, ""]:
+def softmax_loss(views: Views, keys: Comparisons, temperature: float) -> Float[Tensor, ""]:
     """Cross-entropy of finding each view's partner among `keys`, which must hold it; t > 0.
 
     Raises:

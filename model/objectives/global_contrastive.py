@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from model.objectives.config import ObjectiveConfig
 from model.objectives.contrast import Views, contrastive_loss
 from model.objectives.gather import gather_rows
-from model.objectives.kernels.keys import Keys
-from model.objectives.kernels.pushes import Anchors
+from model.objectives.kernels.comparisons import Comparisons
+from model.objectives.kernels.repulsion import Anchors
 from model.objectives.temperature import Temperature
 from stores.errors import InvalidInput
 
@@ -124,7 +124,7 @@ class GlobalContrastive(nn.Module):
             weight = torch.ones_like(temperature) if self.config.scaled else 1 / temperature
             anchors = Anchors(everyone[:, 0] + own.log_count, temperature, weight)
             losses = own.losses(log_u, self.config.rho)
-        return contrastive_loss(views, Keys.NEGATIVES, anchors, losses)
+        return contrastive_loss(views, Comparisons.NEGATIVES, anchors, losses)
 
     def readings(self, epoch: int) -> dict[str, float]:
         """What a line of metrics says of it; waits for the device."""
@@ -154,7 +154,7 @@ class _OwnAnchors:
     def __init__(self, views: Views, temperature: Tensor, scaled: bool) -> None:
         self.temperature, self.scaled, self.positive = temperature, scaled, views.positives
         self.log_count = math.log(len(views.everyone) - 2)
-        log_sum, self._mean_negative = views.normalisers(temperature, Keys.NEGATIVES)
+        log_sum, self._mean_negative = views.normalisers(temperature, Comparisons.NEGATIVES)
         self.log_g = log_sum - self.log_count
 
     def losses(self, log_u: Tensor, rho: float) -> Tensor:

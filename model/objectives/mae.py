@@ -20,7 +20,7 @@ from model.encoder.config import PATCH_SHAPES, EncoderConfig
 from model.encoder.vit import Transformer
 
 
-class Decoder(nn.Module):
+class MaeDecoder(nn.Module):
     """Tokens of visible patches to the cells of all patches."""
 
     def __init__(self, config: EncoderConfig) -> None:

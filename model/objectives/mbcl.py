@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.objectives.contrast import Views, softmax_loss
-from model.objectives.kernels.keys import Keys
+from model.objectives.kernels.comparisons import Comparisons
 
 
 def mbcl(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, ""]:
@@ -34,4 +34,4 @@ def mbcl(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], temperature: float) -
         InvalidInput: the shapes differ, there are fewer than two clips, or the temperature is not positive.
     """
     views = Views.gather(a, b)
-    return softmax_loss(views, Keys.OTHER_SIDE, temperature)
+    return softmax_loss(views, Comparisons.OTHER_SIDE, temperature)

@@ -11,8 +11,8 @@ from model.page import charts, markup
 from model.page.charts import Spec
 from model.page.document import Section
 from model.page.markup import Line
-from model.probes import keys
-from model.probes.scores import Row, Scores
+from model.probes import musical_keys
+from model.probes.results.scores import RepresentationScores, Scores
 
 _RELATIONS = {
     "same": "same key",
@@ -57,7 +57,7 @@ def ordered(scores: Scores) -> list[int]:
     """Places of the classes as they are shown: keys along the circle of fifths, major ones first; else as they are."""
     if scores.kind != "key":
         return list(range(len(scores.classes)))
-    found = [keys.parsed(label) for label in scores.classes]
+    found = [musical_keys.parsed(label) for label in scores.classes]
     return sorted(range(len(found)), key=lambda place: _fifths(found[place]))
 
 
@@ -128,7 +128,7 @@ def _confusions_table(scores: Scores) -> str:
     return markup.table(head, lines, "Counts on test, true classes down, predicted ones across")
 
 
-def _relations(row: Row) -> dict[str, float]:
+def _relations(row: RepresentationScores) -> dict[str, float]:
     found = row.details.get("relations", {})
     whole = sum(found.values())
     return {name: found.get(name, 0) / whole for name in _RELATIONS} if whole else {}

@@ -19,8 +19,8 @@ import vl_convert
 
 from model.page import theme
 from model.page.document import VEGA_LITE
-from model.page.findings import Findings
 from model.page.quoted import AVERAGE, FIELDS, Quote
+from model.page.run_results import RunResults
 from stores.commit import write_bytes, write_json
 
 FORMAT_VERSION = 1
@@ -37,7 +37,7 @@ _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert knows no s
 
 
 def write(
-    page: Path, findings: Findings, quotes: Sequence[Quote], charts: Mapping[str, Mapping[str, Any]]
+    page: Path, findings: RunResults, quotes: Sequence[Quote], charts: Mapping[str, Mapping[str, Any]]
 ) -> list[Path]:
     """Write everything beside the page at `page`; returns the paths. Figures of charts that are no more are removed.
 
@@ -59,7 +59,7 @@ def write(
     return [*paths, page.with_suffix(".json"), page.with_suffix(".csv")]
 
 
-def content(findings: Findings, quotes: Sequence[Quote]) -> dict[str, Any]:
+def content(findings: RunResults, quotes: Sequence[Quote]) -> dict[str, Any]:
     """All that the page tells, JSON."""
     return {
         "format_version": FORMAT_VERSION,
@@ -73,7 +73,7 @@ def content(findings: Findings, quotes: Sequence[Quote]) -> dict[str, Any]:
     }
 
 
-def long_form(findings: Findings, quotes: Sequence[Quote]) -> str:
+def long_form(findings: RunResults, quotes: Sequence[Quote]) -> str:
     """CSV with a line for each score of each representation, then those that are quoted."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
@@ -100,7 +100,7 @@ def _figures(folder: Path, name: str, spec: Mapping[str, Any]) -> Iterable[Path]
         yield folder / f"{name}{suffix}"
 
 
-def _measured(findings: Findings) -> Iterable[dict[str, Any]]:
+def _measured(findings: RunResults) -> Iterable[dict[str, Any]]:
     for one in findings.scores:
         facts = {"dataset": one.dataset, "task": one.task, "grid": one.grid, "test_groups": one.test_groups}
         clips = {"train_clips": one.clips.get("train", ""), "test_clips": one.clips.get("test", "")}

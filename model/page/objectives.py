@@ -7,12 +7,12 @@ from typing import Any
 
 from model.page import markup
 from model.page.document import Section
-from model.page.findings import Findings, Other
 from model.page.markup import Line
-from model.probes.scores import Scores
+from model.page.run_results import Other, RunResults
+from model.probes.results.scores import Scores
 
 
-def section(findings: Findings) -> Section | None:
+def section(findings: RunResults) -> Section | None:
     """A line for each run, this one first, then by objective; None unless at least two objectives were probed."""
     mine: Other = (findings.run, findings.config, findings.scores)
     runs = [mine, *sorted(findings.others, key=lambda run: _place(run, mine))]

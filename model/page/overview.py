@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from model.page import markup, provenance
 from model.page.document import Section
-from model.page.findings import Findings
-from model.probes.measure import AVERAGED
-from model.probes.scores import Scores
+from model.page.run_results import RunResults
+from model.probes.evaluation.scoring import AVERAGED
+from model.probes.results.scores import Scores
 
 
-def section(findings: Findings) -> Section:
+def section(findings: RunResults) -> Section:
     """Tiles with the scores that the average takes and their 95 % intervals, then what they mean."""
     every = [(one, metric) for one in findings.scores for metric in averaged(one)]
     body = markup.tiles(_tile(*one) for one in every) + markup.facts(sentence(*one) for one in every)
@@ -23,7 +23,7 @@ def averaged(scores: Scores) -> tuple[str, ...]:
     return tuple(scores.rows[0].metrics)[: AVERAGED[scores.kind]]
 
 
-def lead(findings: Findings) -> str:
+def lead(findings: RunResults) -> str:
     """What was trained on what, for how long, in a sentence or two."""
     config, encoder = findings.config, findings.config.encoder
     store = findings.store or "a store that was not noted"

@@ -2,8 +2,8 @@
 
     MagnaTagATune ROC-AUC, AP | GTZAN accuracy | GiantSteps weighted score | EmoMusic R2 arousal, valence | average
 
-Metrics of one task are averaged first, then tasks (`model.probes.measure.average`). Data sets that the paper does not
-have make a table of their own, with their tasks across.
+Metrics of one task are averaged first, then tasks (`model.probes.evaluation.scoring.average`). Data sets that are not in
+the paper form a table of their own, with their tasks across.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import numpy as np
 
 from model.page import markup, overview
 from model.page.document import Section
-from model.page.findings import PAPER
 from model.page.markup import Line
 from model.page.quoted import AVERAGE, Quote
+from model.page.run_results import PAPER
 from model.probes.config import FULL
-from model.probes.measure import average
-from model.probes.scores import TRAINED, Scores
+from model.probes.evaluation.scoring import average
+from model.probes.results.scores import TRAINED, Scores
+from stores.errors import InvalidInput
 
 _SPELLED = {"magnatagatune": "MagnaTagATune", "gtzan": "GTZAN", "giantsteps": "GiantSteps", "emomusic": "EmoMusic"}
 _SHORT = {"average precision": "AP"}
 
 
 @dataclass(frozen=True)
-class Task:
+class TableTask:
     """Columns of one task."""
 
     dataset: str
@@ -46,10 +47,10 @@ class Task:
 
 
 PAPER_TASKS = (
-    Task("magnatagatune", "tags", "tags", ("ROC-AUC", "average precision")),
-    Task("gtzan", "genre", "classes", ("accuracy",)),
-    Task("giantsteps", "key", "key", ("weighted score",)),
-    Task("emomusic", "emotion", "numbers", ("R² arousal", "R² valence")),
+    TableTask("magnatagatune", "tags", "tags", ("ROC-AUC", "average precision")),
+    TableTask("gtzan", "genre", "classes", ("accuracy",)),
+    TableTask("giantsteps", "key", "key", ("weighted score",)),
+    TableTask("emomusic", "emotion", "numbers", ("R² arousal", "R² valence")),
 )
 """Those of the paper's table, from left to right."""
 
@@ -58,7 +59,7 @@ PAPER_TASKS = (
 class Table:
     """Values by row and column; a row lacks those that nobody has measured."""
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[TableTask, ...]
     """Across."""
     ours: Mapping[str, Mapping[str, float]]
     """Measured here: value by column, by representation, the trained one first."""
@@ -94,7 +95,7 @@ def section(run: str, scores: Sequence[Scores], quotes: Sequence[Quote]) -> Sect
     return Section("Scores", body + _remarks(scores, tables(scores, quotes), quotes), {}, {})
 
 
-def _table(tasks: tuple[Task, ...], scores: Sequence[Scores], quotes: Sequence[Quote]) -> Table:
+def _table(tasks: tuple[TableTask, ...], scores: Sequence[Scores], quotes: Sequence[Quote]) -> Table:
     columns = _columns(tasks)
     ours: dict[str, dict[str, float]] = {}
     for one in scores:
@@ -109,13 +110,13 @@ def _table(tasks: tuple[Task, ...], scores: Sequence[Scores], quotes: Sequence[Q
     return Table(tasks, ours, quoted)
 
 
-def _columns(tasks: Sequence[Task]) -> set[str]:
+def _columns(tasks: Sequence[TableTask]) -> set[str]:
     """What may be quoted: every column, and the average where it is over the paper's tasks."""
     return {column for task in tasks for column in task.columns} | ({AVERAGE} if tasks[0].dataset in PAPER else set())
 
 
-def _task(scores: Scores) -> Task:
-    return Task(scores.dataset, scores.task, scores.kind, overview.averaged(scores))
+def _task(scores: Scores) -> TableTask:
+    return TableTask(scores.dataset, scores.task, scores.kind, overview.averaged(scores))
 
 
 def _body(table: Table, run: str) -> str:
@@ -159,3 +160,51 @@ def _remarks(scores: Sequence[Scores], shown: Sequence[Table], quotes: Sequence[
     else:
         told.append("No published scores of these tasks are at hand; --quoted FILE.csv adds some.")
     return "".join(markup.paragraph(one, quiet=True) for one in told)
+
+
+_METRICS: Mapping[str, tuple[str, ...]] = {
+    "classes": ("accuracy",),
+    "key": ("weighted score", "accuracy"),
+    "tags": ("ROC-AUC", "average precision"),
+}
+"""Of tasks by kind; those of numbers are named after what they are of."""
+_OF_NUMBERS = "R² "
+
+
+def not_shown(quotes: Sequence[Quote], scores: Sequence[Scores], name: str) -> list[Quote]:
+    """Quotes of columns that can exist, but stand in no table of the page.
+
+    Args:
+        quotes: of a file.
+        scores: that the page tells.
+        name: of the file, for errors.
+
+    Raises:
+        InvalidInput: a column cannot exist: the message names its line, and the columns that are known.
+    """
+    tasks = _paper() | {(one.dataset, one.task): tuple(one.rows[0].metrics) for one in scores}
+    for one in quotes:
+        if not _possible(one.column, tasks):
+            known = [f"{dataset}/{task}/{metric}" for (dataset, task), found in tasks.items() for metric in found]
+            every = ", ".join(dict.fromkeys(metric for found in _METRICS.values() for metric in found))
+            raise InvalidInput(
+                f"{name}, line {one.line}: there is no column {one.column!r}; known are {', '.join(known)} and "
+                f"{AVERAGE}, and of other data sets the metrics {every} and {_OF_NUMBERS}NUMBER"
+            )
+    shown = columns(scores)
+    return [one for one in quotes if one.column not in shown]
+
+
+def _paper() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Metrics of the paper's tasks, by data set and task."""
+    return {(one.dataset, one.name): _METRICS.get(one.kind, one.metrics) for one in PAPER_TASKS}
+
+
+def _possible(column: str, tasks: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+    if column == AVERAGE:
+        return True
+    dataset, task, metric = column.split("/")
+    if (dataset, task) in tasks:
+        return metric in tasks[dataset, task]
+    anywhere = metric.startswith(_OF_NUMBERS) or any(metric in found for found in _METRICS.values())
+    return dataset not in PAPER and anywhere

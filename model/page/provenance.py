@@ -15,11 +15,10 @@ from model.objectives import config as objectives
 from model.objectives.config import ObjectiveConfig
 from model.page import markup
 from model.page.document import Section
-from model.page.findings import PAPER, Findings
 from model.page.markup import Line
+from model.page.run_results import PAPER, RunResults
 from model.probes.config import GRIDS, QUICK
-from model.probes.scores import Scores
-from model.training import checkpoint
+from model.probes.results.scores import Scores
 from model.training.config import TrainConfig
 from stores import locations
 
@@ -33,7 +32,7 @@ _IDLE_SECONDS, _IDLE_GAPS = 600.0, 10.0
 """A gap between two lines of metrics is a pause if it is longer than this, and than so many usual ones."""
 
 
-def section(findings: Findings) -> Section:
+def section(findings: RunResults) -> Section:
     """Facts, a table of what was probed on what, the commands and all settings."""
     body = markup.pairs(facts(findings)) + _probed(findings)
     body += markup.heading("To make it again") + markup.commands(commands(findings), "commands")
@@ -42,7 +41,7 @@ def section(findings: Findings) -> Section:
     return Section("Provenance", body + markup.folded("All settings", markup.listing(settings, "settings")), {}, {})
 
 
-def _missing(findings: Findings) -> list[str]:
+def _missing(findings: RunResults) -> list[str]:
     """What the run did not note, so that its commands lack it."""
     told = []
     own = [name for name in dict.fromkeys((findings.store, *findings.datasets)) if name and name not in PAPER]
@@ -58,7 +57,7 @@ def _missing(findings: Findings) -> list[str]:
     return told
 
 
-def facts(findings: Findings) -> dict[str, str]:
+def facts(findings: RunResults) -> dict[str, str]:
     """What a reader asks first, by name."""
     config, rows = findings.config, findings.metrics
     speeds = [row["windows_per_second"] for row in rows if "windows_per_second" in row]
@@ -76,7 +75,7 @@ def facts(findings: Findings) -> dict[str, str]:
     }
 
 
-def _trained_on(findings: Findings) -> str:
+def _trained_on(findings: RunResults) -> str:
     """Clips with a mel; those of the store without one were never seen."""
     every, seen = findings.config.samples, findings.trained_clips
     clips = f"{every:,} clips in its stores, with those that have no mel"
@@ -102,9 +101,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
-def commands(findings: Findings) -> list[str]:
+def commands(findings: RunResults) -> list[str]:
     """From audio, where a data set's name says where it lies, or from mel stores to this page."""
-    encoder = str(locations.run(findings.run) / checkpoint.FINISHED)
+    encoder = str(locations.run(findings.run) / locations.ENCODER_FILE)
     named = [name for name in dict.fromkeys((findings.store, *findings.datasets)) if name in PAPER]
     lines = [shlex.join(["python", "-m", "pipeline.ingest", name]) for name in named]
     lines.append(train_command(findings.run, findings.store, findings.config))
@@ -158,7 +157,7 @@ def _mel(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in spec.items() if isinstance(value, int | float))
 
 
-def _versions(findings: Findings) -> list[str]:
+def _versions(findings: RunResults) -> list[str]:
     """Of what decoded the audio and ran the encoder."""
     made = findings.config.mel.get("preprocessing", {})
     found = [str(one) for one in made.get("decoders", ())] + [str(made[key]) for key in ("resampler",) if key in made]
@@ -170,7 +169,7 @@ def _versions(findings: Findings) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _probed(findings: Findings) -> str:
+def _probed(findings: RunResults) -> str:
     head = ("probed on", "clips", "mel store", "features", "weights")
     lines = []
     for dataset in findings.datasets:

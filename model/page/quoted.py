@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 
 from stores.commit import read_bounded
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 FIELDS = ("row", "column", "value", "source")
 AVERAGE = "average"
@@ -53,14 +53,14 @@ def read(path: Path) -> tuple[Quote, ...]:
     """Those of a file.
 
     Raises:
-        MissingArtefact: it is not there.
+        MissingArtifact: it is not there.
         InvalidInput: a line of it is none, which the message names.
     """
     if not path.is_file():
-        raise MissingArtefact(f"no quoted scores at {path}; give a CSV with the columns {','.join(FIELDS)}")
+        raise MissingArtifact(f"no quoted scores at {path}; give a CSV with the columns {','.join(FIELDS)}")
     try:
         return parsed(read_bounded(path, _MOST_BYTES).decode("utf-8-sig"), str(path))
-    except (UnicodeDecodeError, CorruptArtefact) as error:
+    except (UnicodeDecodeError, CorruptArtifact) as error:
         raise InvalidInput(f"{path} is no CSV of quoted scores: {error}") from error
 
 

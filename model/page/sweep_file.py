@@ -1,6 +1,6 @@
 """runs/NAME.sweep.json as `dags.sweep` writes it, read and checked: runs that differ in one setting.
 
-What the file holds stands in `dags.sweep_points`; here are only the parts that the page tells.
+What the file holds stands in `model.page.sweep_file`; here are only the parts that the page tells.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.probes.scores import TRAINED
+from model.probes.results.scores import TRAINED
 from stores.commit import read_bounded
-from stores.errors import CorruptArtefact
+from stores.errors import CorruptArtifact
 
 FORMAT_VERSION = 1
 _MOST_BYTES = 16_000_000
@@ -40,7 +40,7 @@ class PointScore:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """A run of the sweep."""
 
     value: float | str
@@ -62,7 +62,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepResults:
     """Runs that differ in one setting."""
 
     name: str
@@ -77,25 +77,25 @@ class Sweep:
     """What is held equal, in words."""
     clips_seen: int
     """By every run."""
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
     """In the order of the values as they were asked for."""
 
 
-def all_of(folder: Path) -> tuple[Sweep, ...]:
+def all_of(folder: Path) -> tuple[SweepResults, ...]:
     """All sweeps with a point that lie in a folder, by name.
 
     Raises:
-        CorruptArtefact: one of them is not what `dags.sweep` writes.
+        CorruptArtifact: one of them is not what `dags.sweep` writes.
     """
     found = [read(path) for path in sorted(folder.glob("*.sweep.json"))]
     return tuple(one for one in found if one.points)
 
 
-def read(path: Path) -> Sweep:
+def read(path: Path) -> SweepResults:
     """One sweep.
 
     Raises:
-        CorruptArtefact: it is not what `dags.sweep` writes.
+        CorruptArtifact: it is not what `dags.sweep` writes.
     """
     try:
         content = json.loads(read_bounded(path, _MOST_BYTES))
@@ -105,14 +105,14 @@ def read(path: Path) -> Sweep:
             raise ValueError(f"it is the sweep {content['name']!r}, which is not what its name says")
         texts = {name: str(content[name]) for name in ("name", "command", "store", "over", "fair")}
         points = tuple(_point(one) for one in content["points"])
-        return Sweep(**texts, clips_seen=int(content["clips_seen"]), points=points)
+        return SweepResults(**texts, clips_seen=int(content["clips_seen"]), points=points)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptArtefact(f"{path} is no sweep of this version: {error!r}; remove it, the runs are kept") from error
+        raise CorruptArtifact(f"{path} is no sweep of this version: {error!r}; remove it, the runs are kept") from error
 
 
-def _point(content: Mapping[str, Any]) -> Point:
+def _point(content: Mapping[str, Any]) -> SweepPoint:
     value = content["value"]
-    return Point(
+    return SweepPoint(
         value=_finite(value) if isinstance(value, int | float) else str(value),
         run=str(content["run"]),
         batch=int(content["batch"]),

@@ -11,12 +11,12 @@ from model.page import charts, markup
 from model.page.charts import Spec
 from model.page.document import Section
 from model.page.markup import Line
-from model.page.sweep_file import Point, PointScore, Sweep
+from model.page.sweep_file import PointScore, SweepPoint, SweepResults
 
 _BY_POWERS = ("batch", "steps", "learning_rate", "projection_width", "weight_decay")
 """Settings that are swept by factors, and drawn on a logarithmic axis."""
 _ENDS = ("score", "low", "high")
-_FACTS: Mapping[str, Callable[[Point], str]] = {
+_FACTS: Mapping[str, Callable[[SweepPoint], str]] = {
     "batch": lambda point: f"{point.batch:,}",
     "steps": lambda point: f"{point.steps:,}",
     "ms a step": lambda point: f"{1e3 * point.seconds_per_step:.1f}",
@@ -25,7 +25,7 @@ _FACTS: Mapping[str, Callable[[Point], str]] = {
 """Columns of the table, but for the one that is swept over, which is the first."""
 
 
-def section(sweeps: Sequence[Sweep], run: str) -> Section:
+def section(sweeps: Sequence[SweepResults], run: str) -> Section:
     """A chart for each task of each sweep, and a table; the point of `run` is marked where it is one of them."""
     body = ""
     drawn: dict[str, Spec] = {}
@@ -40,12 +40,12 @@ def section(sweeps: Sequence[Sweep], run: str) -> Section:
     return Section("Sweeps", body, drawn, {})
 
 
-def columns(sweep: Sweep) -> list[tuple[str, str, str]]:
+def columns(sweep: SweepResults) -> list[tuple[str, str, str]]:
     """Data set, task and metric of everything that was scored."""
     return list(dict.fromkeys(_column(one) for point in sweep.points for one in point.scores))
 
 
-def chart(sweep: Sweep, column: tuple[str, str, str], run: str) -> Spec:
+def chart(sweep: SweepResults, column: tuple[str, str, str], run: str) -> Spec:
     """The trained representation's score and interval over the values of the setting; dashed, the untrained one's."""
     rows = [row for point in sweep.points if (row := _row(point, point.scores, column, run))]
     before = [row for point in sweep.points if (row := _row(point, point.untrained, column, run))]
@@ -63,14 +63,14 @@ def chart(sweep: Sweep, column: tuple[str, str, str], run: str) -> Spec:
     return charts.spec_of(alt.layer(*_untrained(before, sweep, named), *layers).properties(height=220))
 
 
-def _dots(rows: charts.Rows, sweep: Sweep, at: alt.Y, size: int, shape: str) -> list[alt.Chart]:
+def _dots(rows: charts.Rows, sweep: SweepResults, at: alt.Y, size: int, shape: str) -> list[alt.Chart]:
     """A layer of its own, and none without rows: Vega complains of an axis that nothing stands on."""
     told = [alt.Tooltip("run:N"), *(alt.Tooltip(f"{one}:Q", format=".3f") for one in _ENDS)]
     dots = alt.Chart(charts.data(rows)).mark_point(style="trained", filled=True, size=size, shape=shape, opacity=1)
     return [dots.encode(x=_axis(sweep), y=at, tooltip=told)] if rows else []
 
 
-def _untrained(rows: charts.Rows, sweep: Sweep, named: bool) -> list[alt.Chart]:
+def _untrained(rows: charts.Rows, sweep: SweepResults, named: bool) -> list[alt.Chart]:
     """What the same encoders score before training, beside which the setting does much or little."""
     if not rows:
         return []
@@ -83,7 +83,7 @@ def _untrained(rows: charts.Rows, sweep: Sweep, named: bool) -> list[alt.Chart]:
     return [*([] if named else [line]), strokes, name]
 
 
-def table(sweep: Sweep) -> str:
+def table(sweep: SweepResults) -> str:
     """A line for each run: how long, how fast, its loss and its scores with their intervals."""
     places = columns(sweep)
     facts = [name for name in _FACTS if name != sweep.over]
@@ -91,7 +91,7 @@ def table(sweep: Sweep) -> str:
     return markup.table(head, [_line(point, facts, places) for point in sweep.points], f"{sweep.name}: all runs")
 
 
-def _axis(sweep: Sweep) -> alt.X:
+def _axis(sweep: SweepResults) -> alt.X:
     title = _spelled(sweep.over)
     values = [point.value for point in sweep.points if not isinstance(point.value, str)]
     if len(values) < len(sweep.points):
@@ -104,7 +104,9 @@ def _axis(sweep: Sweep) -> alt.X:
     return alt.X("value:Q", title=title, scale=scale, axis=axis)
 
 
-def _row(point: Point, scores: Sequence[PointScore], column: tuple[str, str, str], run: str) -> dict[str, Any] | None:
+def _row(
+    point: SweepPoint, scores: Sequence[PointScore], column: tuple[str, str, str], run: str
+) -> dict[str, Any] | None:
     for one in scores:
         if _column(one) == column:
             place = {"value": point.value, "run": point.run, "mine": point.run == run}
@@ -112,13 +114,13 @@ def _row(point: Point, scores: Sequence[PointScore], column: tuple[str, str, str
     return None
 
 
-def _line(point: Point, facts: Sequence[str], places: Sequence[tuple[str, str, str]]) -> Line:
+def _line(point: SweepPoint, facts: Sequence[str], places: Sequence[tuple[str, str, str]]) -> Line:
     found = {_column(one): f"{markup.number(one.value)} ({markup.between(one.low, one.high)})" for one in point.scores}
     shown = point.value if isinstance(point.value, str) else f"{point.value:g}"
     return Line((shown, *(_FACTS[one](point) for one in facts), *(found.get(one, markup.GONE) for one in places)))
 
 
-def _told(sweep: Sweep) -> str:
+def _told(sweep: SweepResults) -> str:
     dashed = " Dashed: the same encoder, untrained." if any(point.untrained for point in sweep.points) else ""
     seen = f"{len(sweep.points)} runs, {sweep.clips_seen:,} clips seen by each"
     return f"{seen}; {sweep.fair}. Lines are 95 % intervals.{dashed}"

@@ -10,8 +10,8 @@ from typing import Any
 from model.page import charts, markup
 from model.page.charts import Spec
 from model.page.document import Section
-from model.page.findings import Findings
 from model.page.markup import Line
+from model.page.run_results import RunResults
 from model.training.config import TrainConfig
 
 _SHOWN_ROWS = 24
@@ -27,7 +27,7 @@ _CHECKS = {
 """Fields of metrics.jsonl that are drawn besides the loss: the axis' title, and what it is."""
 
 
-def section(findings: Findings) -> Section:
+def section(findings: RunResults) -> Section:
     """Curves over steps, with their numbers."""
     rows, objective = findings.metrics, findings.config.objective.name
     losses = [row["loss"] for row in rows if "loss" in row]

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+from stores.digest import digest
 from stores.errors import InvalidInput
-from stores.fingerprint import digest
 
 EVALUATE_EVERY_STEPS = 8
 """Steps between two looks at the validation score."""

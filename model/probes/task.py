@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.probes import keys
+from model.probes import musical_keys
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 from stores.labels import split_tags
@@ -159,7 +159,7 @@ def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], 
     _require_two_classes(name, {row.labels[name] for row in rows if row.split == "train"})
     classes = tuple(sorted({row.labels[name] for row in rows}))
     place = {label: i for i, label in enumerate(classes)}
-    kind = "key" if name == "key" and all(keys.parsed(label) for label in classes) else "classes"
+    kind = "key" if name == "key" and all(musical_keys.parsed(label) for label in classes) else "classes"
     return kind, classes, np.array([place[row.labels[name]] for row in rows], np.int64)
 
 

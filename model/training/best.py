@@ -16,7 +16,7 @@ from torch import nn
 
 from model.training import checkpoint
 from model.training.config import TrainConfig
-from stores.errors import CorruptArtefact
+from stores.errors import CorruptArtifact
 
 NAME = "best.safetensors"
 
@@ -53,5 +53,5 @@ class Best:
             header = checkpoint.header(self._path)
             of_this_run = json.loads(header["config"]) == self._config.to_dict()
             return (header["by"], float(header["score"])) if of_this_run else nothing
-        except (CorruptArtefact, KeyError, ValueError):
+        except (CorruptArtifact, KeyError, ValueError):
             return nothing  # not one of ours: the next one takes its place

@@ -24,15 +24,13 @@ from torch.optim import Optimizer
 from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
 from model.training.optimizer import moments, set_steps
-from stores import locations
-from stores.commit import committed
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact, MynaError
+from stores.commit import atomic_write
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
 
 FORMAT = "myna-1"
-FINISHED = "encoder.safetensors"
 
 
-class NotSaved(MynaError):
+class SaveError(MynaError):
     """The file system did not take what a run wrote; what lay there before is as it was."""
 
 
@@ -52,7 +50,7 @@ class Checkpoint:
         """The encoder with its weights, in evaluation mode.
 
         Raises:
-            CorruptArtefact: if names or shapes are not the encoder's.
+            CorruptArtifact: if names or shapes are not the encoder's.
         """
         encoder = Encoder(self.config.encoder)
         _load(encoder, _without_prefix(self.tensors, "encoder."))
@@ -60,7 +58,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingState:
     """What changes while a run trains, besides the weights."""
 
     optimizer: Optimizer
@@ -72,7 +70,7 @@ class Progress:
 def save(
     path: Path,
     learner: nn.Module,
-    progress: Progress | None,
+    progress: TrainingState | None,
     config: TrainConfig,
     step: int,
     remarks: Mapping[str, str] | None = None,
@@ -91,15 +89,15 @@ def save(
     facts = {"config": json.dumps(config.to_dict()), "config_digest": config.digest()}
     header = {**(remarks or {}), "format": FORMAT, "step": str(step), **facts}
     try:
-        with committed(path) as temporary:
+        with atomic_write(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
     except (OSError, SafetensorError) as error:  # the library wraps what the system says
         raise not_saved(path, error) from error
 
 
-def not_saved(path: Path, error: Exception) -> NotSaved:
+def not_saved(path: Path, error: Exception) -> SaveError:
     """The error that says that `path` could not be written, and what of its run is kept."""
-    return NotSaved(
+    return SaveError(
         f"{path} could not be written: {error}; kept, as they were: {newest(path.parent) or 'no checkpoint yet'} and "
         "all files before it; make room and give the same command again, it goes on from there"
     )
@@ -109,56 +107,43 @@ def header(path: Path) -> dict[str, str]:
     """What the header of a checkpoint says, without reading its tensors.
 
     Raises:
-        CorruptArtefact: no safetensors file.
+        CorruptArtifact: no safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from error
+        raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
 
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        MissingArtefact: no file there.
-        CorruptArtefact: no checkpoint of this version.
+        MissingArtifact: no file there.
+        CorruptArtifact: no checkpoint of this version.
     """
     if not path.is_file():
-        raise MissingArtefact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
+        raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
     except SafetensorError as error:
-        raise CorruptArtefact(f"{path} is not a safetensors file: {error}") from error
+        raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
     if header.get("format") != FORMAT:
-        raise CorruptArtefact(f"{path} is not a Myna checkpoint (format {header.get('format')!r}, needed {FORMAT!r})")
+        raise CorruptArtifact(f"{path} is not a Myna checkpoint (format {header.get('format')!r}, needed {FORMAT!r})")
     try:
         return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
     except (KeyError, TypeError, ValueError, InvalidInput) as error:
-        raise CorruptArtefact(f"{path} has settings that this version cannot use: {error}") from error
+        raise CorruptArtifact(f"{path} has settings that this version cannot use: {error}") from error
 
 
-def given(word: str) -> Path:
-    """What a command line names: a checkpoint's path, or a run by its folder or its name under `runs/`."""
-    path = Path(word)
-    if len(path.parts) == 1 and not path.exists() and (locations.RUNS / path / FINISHED).is_file():
-        path = locations.RUNS / path
-    return of_run(path)
-
-
-def of_run(path: Path) -> Path:
-    """The finished encoder of the run in the folder `path`; `path` itself where that is no such folder."""
-    return path / FINISHED if (path / FINISHED).is_file() else path
-
-
-def restore(checkpoint: Checkpoint, learner: nn.Module, progress: Progress) -> None:
+def restore(checkpoint: Checkpoint, learner: nn.Module, progress: TrainingState) -> None:
     """Put weights, moments and what is remembered of clips back, bit for bit.
 
     Raises:
-        CorruptArtefact: if tensors are missing or do not fit.
+        CorruptArtifact: if tensors are missing or do not fit.
     """
     progressed = ("optimizer.", "objective.")
     _load(learner, {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith(progressed)})
@@ -193,18 +178,6 @@ def drop_half_written(folder: Path) -> None:
         path.unlink()
 
 
-def newest_finished(runs: Path = locations.RUNS) -> Path:
-    """The encoder of the run that finished last.
-
-    Raises:
-        MissingArtefact: if no run under `runs` is finished.
-    """
-    finished = sorted(runs.glob(f"*/{FINISHED}"), key=lambda path: path.stat().st_mtime_ns)
-    if not finished:
-        raise MissingArtefact(f"no finished run under {runs}/; make one with `python -m model.train --store STORE`")
-    return finished[-1]
-
-
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
@@ -212,7 +185,7 @@ def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
 def _fitting(checkpoint: Checkpoint, name: str, parameter: Tensor) -> Tensor:
     tensor = checkpoint.tensors.get(name)
     if tensor is None or tensor.shape != parameter.shape:
-        raise CorruptArtefact(f"the checkpoint has no {name} of shape {list(parameter.shape)}; it cannot be continued")
+        raise CorruptArtifact(f"the checkpoint has no {name} of shape {list(parameter.shape)}; it cannot be continued")
     return tensor.to(parameter.device)
 
 
@@ -220,4 +193,4 @@ def _load(module: nn.Module, state: Mapping[str, Any]) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CorruptArtefact(f"what the checkpoint holds does not fit: {error}") from error
+        raise CorruptArtifact(f"what the checkpoint holds does not fit: {error}") from error

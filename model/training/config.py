@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import torch
-
 from model.encoder.config import EncoderConfig
 from model.encoder.masking import masking_policy, n_visible
 from model.objectives.config import ObjectiveConfig, preset
+from stores.digest import digest
 from stores.errors import InvalidInput
-from stores.fingerprint import digest
 
 PRECISIONS = ("fp32", "bf16")
 SCHEDULES = ("constant", "cosine")
@@ -123,17 +120,3 @@ class TrainConfig:
         before = {one.name: one.default for one in fields(self) if one.name in ADDED}
         values = self.to_dict().items()
         return digest({key: value for key, value in values if key not in before or before[key] != value})
-
-
-def fastest_device() -> torch.device:
-    """The GPU if there is one (of several, the one that torchrun gives this process), else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def fastest_precision() -> str:
-    """bf16 where products are faster in it: on a GPU, or a CPU with AVX-512 bf16 or AMX; else fp32."""
-    if torch.cuda.is_available():
-        return "bf16"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"

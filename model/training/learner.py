@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from model.encoder import fused
 from model.encoder.config import PatchKind
 from model.encoder.vit import Encoder
-from model.objectives.mae import Decoder
+from model.objectives.mae import MaeDecoder
 from model.training.config import TrainConfig
 
 
-class Learner(nn.Module):
+class ModelWithHead(nn.Module):
     """Encoder and head, initialised by `config.seed` alone."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -47,7 +47,7 @@ class Learner(nn.Module):
         return {kind: self.linear_head(one.mean(dim=1)) for kind, one in tokens.items()}
 
 
-class Autoencoder(nn.Module):
+class MaskedAutoencoder(nn.Module):
     """Encoder and decoder, initialised by `config.seed` alone; the encoder starts where a `Learner`'s does."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -55,7 +55,7 @@ class Autoencoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.encoder = Encoder(config.encoder)
-            self.decoder = Decoder(config.encoder)
+            self.decoder = MaeDecoder(config.encoder)
 
     def forward(self, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Float[Tensor, "B L P"]]:
         """Paint whole windows from visible patches, kind by kind.
@@ -79,6 +79,6 @@ def _read(encoder: Encoder, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) ->
     return dict(zip(views, torch.split(both, [len(one) for one in tokens]), strict=True))
 
 
-def build(config: TrainConfig) -> Learner | Autoencoder:
+def build(config: TrainConfig) -> ModelWithHead | MaskedAutoencoder:
     """What the run of `config` trains."""
-    return Autoencoder(config) if config.objective.family == "mae" else Learner(config)
+    return MaskedAutoencoder(config) if config.objective.family == "mae" else ModelWithHead(config)

@@ -20,19 +20,20 @@ from tqdm import tqdm
 
 from model.objectives import objective
 from model.objectives.geometry import alignment, uniformity
-from model.training import checkpoint, initial, learner, metrics, optimizer, ranks
+from model.training import checkpoint, initialization, learner, metrics_log, optimizer, ranks
 from model.training.best import Best
 from model.training.config import TrainConfig
 from model.training.interruption import held_back
-from model.training.neighbours import NearestNeighbours
+from model.training.knn_validation import KnnValidation
 from model.training.step import StepResult, TrainingStep
-from model.training.stream import VIEWS, Batches
+from model.training.stream import VIEWS, BatchSource
+from stores import locations
 from stores.errors import InvalidInput, MynaError
 from stores.quantize import Quantizer
 
 
 @dataclass(frozen=True)
-class Pace:
+class LoggingConfig:
     """How often a run looks up; none of it changes the result, and a run may go on at another pace.
 
     Raises:
@@ -54,7 +55,7 @@ class Pace:
                 raise InvalidInput(f"{field.name} is {getattr(self, field.name)}; give 1 or more")
 
 
-class Diverged(MynaError):
+class TrainingDiverged(MynaError):
     """The loss or the weights are not finite any more."""
 
 
@@ -97,7 +98,7 @@ class Run:
         self._resume(start)
         self._best = Best(folder, config)
 
-    def train(self, stream: Batches, pace: Pace, check: NearestNeighbours | None = None) -> Path:
+    def train(self, stream: BatchSource, pace: LoggingConfig, check: KnnValidation | None = None) -> Path:
         """Run all steps that are left; returns the path of the finished encoder.
 
         Raises:
@@ -108,17 +109,19 @@ class Run:
         self._pace, self._check, self._lap, self._found = pace, check, _Lap(), ""
         self._losses = self._losses_since_checkpoint()
         step = TrainingStep(self.learner, self.objective, self.config, self.quantizer)
-        bar = tqdm(total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.writes())
+        bar = tqdm(
+            total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
+        )
         with held_back() as interrupted, bar:
             while self.step < self.config.steps:
                 looks = self._looks()
                 self._one(step, stream, bar)
-                if (looks or ranks.alone()) and ranks.anyone(interrupted(), self._device):
+                if (looks or ranks.is_single_process()) and ranks.anyone(interrupted(), self._device):
                     self._save()
                     kept = checkpoint.path_of(self.folder, self.step)
                     raise KeyboardInterrupt(f"after step {self.step} of {self.config.steps}, which {kept} holds")
-        finished = self.folder / checkpoint.FINISHED
-        if ranks.writes():
+        finished = self.folder / locations.ENCODER_FILE
+        if ranks.is_main_process():
             checkpoint.save(finished, self.learner, None, self.config, self.step)
         ranks.wait()
         return finished
@@ -136,7 +139,7 @@ class Run:
         """Whether the online check looks at what the step in hand leaves."""
         return self._check is not None and ((self.step + 1) % self._pace.check_every == 0 or self._is_last)
 
-    def _one(self, step: TrainingStep, stream: Batches, bar: tqdm[None]) -> None:
+    def _one(self, step: TrainingStep, stream: BatchSource, bar: tqdm[None]) -> None:
         looks, checks = self._looks(), self._checks
         began = time.perf_counter()
         batch = stream.batch(self.step)
@@ -181,7 +184,7 @@ class Run:
         }
 
     def _check_neighbours(self) -> dict[str, Any]:
-        if self._check is None or not ranks.writes():
+        if self._check is None or not ranks.is_main_process():
             return {}
         self._require_finite()  # what is looked at may become the best
         began = time.perf_counter()
@@ -195,11 +198,11 @@ class Run:
         return {"neighbours": accuracy, "neighbours_of": self._check.name, "neighbours_seconds": took}
 
     def _log(self, row: dict[str, Any], bar: tqdm[None]) -> None:
-        if ranks.writes():
+        if ranks.is_main_process():
             try:
-                metrics.append(self.folder, row)
+                metrics_log.append(self.folder, row)
             except OSError as error:
-                raise checkpoint.not_saved(self.folder / metrics.NAME, error) from error
+                raise checkpoint.not_saved(self.folder / metrics_log.NAME, error) from error
         bar.set_postfix_str(
             f"loss {row['loss']:.3f}, {row['windows_per_second']:.0f} windows/s, {row['data_wait_share']:.0%} data wait"
             f"{self._found}"
@@ -208,7 +211,7 @@ class Run:
     def _save(self, *, regular: bool = False) -> None:
         # a step between two lines of metrics can diverge unseen, and must not become the last good checkpoint
         self._require_finite()
-        if ranks.writes():
+        if ranks.is_main_process():
             if regular and self._check is None and self._losses and not self.config.objective.remembers:
                 self._best.offer(self.learner, self.step, "loss", -sum(self._losses) / len(self._losses))
             path = checkpoint.path_of(self.folder, self.step)
@@ -223,12 +226,12 @@ class Run:
             raise self._diverged(f"weights are not finite after {self.step} steps")
 
     @property
-    def _progress(self) -> checkpoint.Progress:
-        return checkpoint.Progress(self.optimizer, self.objective)
+    def _progress(self) -> checkpoint.TrainingState:
+        return checkpoint.TrainingState(self.optimizer, self.objective)
 
-    def _diverged(self, what: str) -> Diverged:
+    def _diverged(self, what: str) -> TrainingDiverged:
         good = checkpoint.newest(self.folder) or "none yet"
-        return Diverged(
+        return TrainingDiverged(
             f"{what}; lower --learning-rate, or give --clip-gradient-norm, under another --name; last good "
             f"checkpoint: {good}"
         )
@@ -241,17 +244,17 @@ class Run:
             checkpoint.restore(saved, self.learner, self._progress)
             self.step = saved.step
         elif self.config.init:
-            self.taken = initial.take(start, self.learner, self.config)
-        if ranks.writes():
+            self.taken = initialization.take(start, self.learner, self.config)
+        if ranks.is_main_process():
             checkpoint.drop_half_written(self.folder)
-            metrics.forget(self.folder, self.step)
+            metrics_log.truncate(self.folder, self.step)
 
     def _losses_since_checkpoint(self) -> list[float]:
         """Losses that an earlier try has logged since the last regular checkpoint."""
-        if not (self.folder / metrics.NAME).is_file():
+        if not (self.folder / metrics_log.NAME).is_file():
             return []
         first = self.step // self._pace.checkpoint_every * self._pace.checkpoint_every
-        return [row["loss"] for row in metrics.read(self.folder) if row["step"] >= first]
+        return [row["loss"] for row in metrics_log.read(self.folder) if row["step"] >= first]
 
 
 def _geometry(result: StepResult) -> dict[str, float]:

@@ -14,7 +14,7 @@ from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.training.sources import Sources, stable_indices
+from model.training.sources import TrainingShards, stable_indices
 from stores.shard_tar import ShardTar
 
 
@@ -38,11 +38,11 @@ class ClipsOnDisk:
     """Whether batches are read into page-locked memory, from where a GPU fetches them by itself."""
 
     @classmethod
-    def find(cls, sources: Sources, *, pinned: bool = False) -> ClipsOnDisk:
+    def find(cls, sources: TrainingShards, *, pinned: bool = False) -> ClipsOnDisk:
         """Walk every tar once.
 
         Raises:
-            CorruptArtefact: if a tar cannot be read, or holds other clips than its index says.
+            CorruptArtifact: if a tar cannot be read, or holds other clips than its index says.
         """
         tars, indices = [], []
         for shards, first in sources.with_first_indices():
@@ -66,7 +66,7 @@ class ClipsOnDisk:
         """The windows of `clips` `[VB]` that begin at frame `firsts` `[VB]`, end to end, and where each starts.
 
         Raises:
-            CorruptArtefact: if a tar was changed or taken away.
+            CorruptArtifact: if a tar was changed or taken away.
         """
         shape = (len(clips), window_frames, self.n_mels)
         codes = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from model.training.stream import Batch, Batches
+from model.training.stream import BatchSource, TrainingBatch
 from stores.errors import InvalidInput
 
 AHEAD = 2
@@ -36,7 +36,9 @@ class Prefetch:
         InvalidInput: fewer than no threads.
     """
 
-    def __init__(self, batches: Batches, device: torch.device, window_frames: int, workers: int, steps: int) -> None:
+    def __init__(
+        self, batches: BatchSource, device: torch.device, window_frames: int, workers: int, steps: int
+    ) -> None:
         if workers < 0:
             raise InvalidInput(f"{workers} workers; give --workers 0 or more")
         self._batches, self._window_frames, self._steps = batches, window_frames, steps
@@ -45,7 +47,7 @@ class Prefetch:
         self._threads = ThreadPoolExecutor(workers, "batches") if workers else None
         self._coming: dict[int, Future[_Sent]] = {}
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """The batch of `step`, waiting for it if need be; an error in making it is raised here."""
         return _received(self._make(step) if self._threads is None else self._made_ahead(step, self._threads))
 
@@ -74,32 +76,32 @@ class Prefetch:
 class _Sent:
     """A batch that is on its way."""
 
-    batch: Batch
+    batch: TrainingBatch
     """On the device."""
     arrived: torch.cuda.Event | None = None
     """When its copies are done; None if there are none."""
 
 
-def packed(batch: Batch, frames: int, *, pinned: bool) -> Batch:
+def packed(batch: TrainingBatch, frames: int, *, pinned: bool) -> TrainingBatch:
     """The same windows, `frames` long, end to end in codes of their own; those of a batch that is so stay."""
     if len(batch.codes) == len(batch.starts) * frames:
         return batch
     shape = (len(batch.starts), frames, batch.codes.shape[1])
     windows = batch.windows(frames, out=torch.empty(shape, dtype=torch.uint8, pin_memory=pinned))
-    return Batch.of_windows(windows, batch.indices, batch.epoch)
+    return TrainingBatch.of_windows(windows, batch.indices, batch.epoch)
 
 
-def _sent(batch: Batch, frames: int, copies: torch.cuda.Stream) -> _Sent:
+def _sent(batch: TrainingBatch, frames: int, copies: torch.cuda.Stream) -> _Sent:
     """Begin to copy what is not on the device; codes that are there stay whole."""
     whole = batch if batch.codes.is_cuda else packed(batch, frames, pinned=True)
     codes, starts = (
         one if one.is_cuda else one.pin_memory().to(copies.device, non_blocking=True)
         for one in (whole.codes, whole.starts)
     )
-    return _Sent(Batch(codes, starts, batch.indices.pin_memory(), batch.epoch), copies.record_event())
+    return _Sent(TrainingBatch(codes, starts, batch.indices.pin_memory(), batch.epoch), copies.record_event())
 
 
-def _received(sent: _Sent) -> Batch:
+def _received(sent: _Sent) -> TrainingBatch:
     """The batch, for what the device does from now on: that waits for the copies, the host does not."""
     batch = sent.batch
     if sent.arrived is not None:

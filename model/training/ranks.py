@@ -36,7 +36,7 @@ def joined(device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def writes() -> bool:
+def is_main_process() -> bool:
     """Whether this rank writes files and prints."""
     return rank() == 0
 
@@ -57,7 +57,7 @@ def part_of(batch: int) -> slice:
 
 def mean(value: Tensor) -> Tensor:
     """Mean over all ranks of a tensor, of any shape; every rank must call it."""
-    if alone():
+    if is_single_process():
         return value
     total = value.clone()
     dist.all_reduce(total)
@@ -66,22 +66,22 @@ def mean(value: Tensor) -> Tensor:
 
 def average_(values: Tensor) -> None:
     """Make `values`, of any shape, the mean over all ranks, in place; every rank must call it."""
-    if not alone():
+    if not is_single_process():
         dist.all_reduce(values)
         values /= world_size()
 
 
-def alone() -> bool:
+def is_single_process() -> bool:
     """Whether there is no other rank."""
     return world_size() == 1
 
 
 def anyone(flag: bool, device: torch.device) -> bool:
     """Whether the flag is up on some rank; every rank must call it."""
-    return flag if alone() else bool(mean(torch.tensor(float(flag), device=device)) > 0)
+    return flag if is_single_process() else bool(mean(torch.tensor(float(flag), device=device)) > 0)
 
 
 def wait() -> None:
     """Go on when all ranks are here."""
-    if not alone():
+    if not is_single_process():
         dist.barrier()

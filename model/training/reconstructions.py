@@ -22,8 +22,8 @@ from model.encoder.kernels.cells import EPSILON
 from model.encoder.masking import UniformMasking, n_visible
 from model.encoder.patches import patch_grid, patchify
 from model.training.config import TrainConfig
-from model.training.learner import Autoencoder
-from model.training.stream import Batch
+from model.training.learner import MaskedAutoencoder
+from model.training.stream import TrainingBatch
 from stores.commit import write_bytes
 from stores.quantize import Quantizer
 
@@ -31,7 +31,9 @@ WINDOWS = 6
 _TITLES = ("input", "visible", "reconstruction")
 
 
-def draw(path: Path, learner: Autoencoder, config: TrainConfig, quantizer: Quantizer, batch: Batch) -> None:
+def draw(
+    path: Path, learner: MaskedAutoencoder, config: TrainConfig, quantizer: Quantizer, batch: TrainingBatch
+) -> None:
     """Write a PNG: a row for each of the first windows of `batch`, in ln(1 + power)."""
     device = next(learner.parameters()).device
     windows = batch.windows(config.encoder.window_frames)[:WINDOWS].to(device)
@@ -44,7 +46,7 @@ def draw(path: Path, learner: Autoencoder, config: TrainConfig, quantizer: Quant
 
 
 def paint(
-    learner: Autoencoder, power: Float[Tensor, "B M N"], visible: Int64[Tensor, "B K"], config: EncoderConfig
+    learner: MaskedAutoencoder, power: Float[Tensor, "B M N"], visible: Int64[Tensor, "B K"], config: EncoderConfig
 ) -> Float[Tensor, "B M N"]:
     """Windows in ln(1 + power): visible patches of the first kind as they are, hidden ones as painted."""
     kind = config.patch_kinds[0]

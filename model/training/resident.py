@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from model.training.sources import Sources, stable_indices
-from stores.errors import CorruptArtefact
+from model.training.sources import TrainingShards, stable_indices
+from stores.errors import CorruptArtifact
 from stores.shards import Record, ShardFacts, ShardSet, decode_record
 
 THREADS = 4
@@ -42,11 +42,11 @@ class ResidentClips:
     """Stable index of each clip `[clips]`."""
 
     @classmethod
-    def load(cls, sources: Sources, device: torch.device | None = None) -> ResidentClips:
+    def load(cls, sources: TrainingShards, device: torch.device | None = None) -> ResidentClips:
         """Stream every shard once, onto `device` (the CPU), record by record.
 
         Raises:
-            CorruptArtefact: if a shard or a record cannot be read, or they hold other clips than the index says.
+            CorruptArtifact: if a shard or a record cannot be read, or they hold other clips than the index says.
         """
         codes = torch.empty((sources.frames, sources.n_mels), dtype=torch.uint8, device=device)
         found = []
@@ -113,11 +113,11 @@ class _Shard:
     def _path(self) -> Path:
         return self.shards.folder / self.facts.name
 
-    def _corrupt(self, what: str) -> CorruptArtefact:
-        return CorruptArtefact(f"{self._path} {what}; {_MEND.format(self.shards.folder)}")
+    def _corrupt(self, what: str) -> CorruptArtifact:
+        return CorruptArtifact(f"{self._path} {what}; {_MEND.format(self.shards.folder)}")
 
 
-def _jobs(sources: Sources, codes: Tensor) -> Iterator[_Shard]:
+def _jobs(sources: TrainingShards, codes: Tensor) -> Iterator[_Shard]:
     filled = 0
     for shards, first_index in sources.with_first_indices():
         for facts in shards.shards:

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import fingerprint
-from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput
+from stores.digest import digest
+from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
 from stores.quantize import Quantizer
 from stores.shards import ShardSet
 
 
 @dataclass(frozen=True)
-class Sources:
+class TrainingShards:
     """Shard sets in the order they were given.
 
     Raises:
         InvalidInput: there is none, or one stands there twice.
-        FingerprintMismatch: they hold mel of different settings; names each that differs.
+        DigestMismatch: they hold mel of different settings; names each that differs.
     """
 
     sets: tuple[ShardSet, ...]
@@ -51,7 +51,7 @@ class Sources:
     def digest(self) -> str:
         """The store's digest; of several, a digest of theirs in order."""
         digests = [shards.store_digest for shards in self.sets]
-        return digests[0] if len(digests) == 1 else fingerprint.digest({"stores": digests})
+        return digests[0] if len(digests) == 1 else digest({"stores": digests})
 
     @property
     def clips(self) -> int:
@@ -92,10 +92,10 @@ def stable_indices(indices: NDArray[np.int64], shards: ShardSet, first: int) -> 
     """Indices `[clips]` among all stores of clips with `indices` `[clips]` of one.
 
     Raises:
-        CorruptArtefact: if the store of `shards` has not so many clips.
+        CorruptArtifact: if the store of `shards` has not so many clips.
     """
     if len(indices) and not 0 <= indices.min() <= indices.max() < shards.store_clips:
-        raise CorruptArtefact(
+        raise CorruptArtifact(
             f"{shards.folder} holds clips {indices.min()} to {indices.max()} of a store of {shards.store_clips}; "
             f"remove {shards.folder} and run `python -m pipeline.shard` again"
         )
@@ -111,7 +111,7 @@ def _require_same_mel(first: ShardSet, other: ShardSet) -> None:
         if ours[part].get(key) != theirs[part].get(key)
     ]
     if differing:
-        raise FingerprintMismatch(
+        raise DigestMismatch(
             f"{first.folder} and {other.folder} hold different mel and must not be mixed; ingest one of them again:\n"
             + "\n".join(differing)
         )

@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 from model.encoder.config import PATCH_SHAPES, PatchKind
 from model.encoder.input_scale import scale_input
-from model.encoder.kernels.cells import Cut, cells
+from model.encoder.kernels.cells import PatchLayout, cells
 from model.encoder.masking import masking_policy, n_visible
 from model.encoder.patches import dequantize, gather_patches_frame_major, patch_grid
 from model.objectives.gather import rank, world_size
@@ -29,8 +29,8 @@ from model.objectives.mae import reconstruction_loss
 from model.objectives.objective import Objective
 from model.training.config import TrainConfig
 from model.training.graph import Graph
-from model.training.learner import Autoencoder, Learner
-from model.training.stream import VIEWS, Batch
+from model.training.learner import MaskedAutoencoder, ModelWithHead
+from model.training.stream import VIEWS, TrainingBatch
 from model.training.weights import Weights
 from stores.quantize import Quantizer
 
@@ -58,7 +58,11 @@ class TrainingStep:
     """
 
     def __init__(
-        self, learner: Learner | Autoencoder, objective: Objective, config: TrainConfig, quantizer: Quantizer
+        self,
+        learner: ModelWithHead | MaskedAutoencoder,
+        objective: Objective,
+        config: TrainConfig,
+        quantizer: Quantizer,
     ) -> None:
         self.objective, self.config = objective, config
         self.device = next(learner.parameters()).device
@@ -74,7 +78,7 @@ class TrainingStep:
         """Whether steps are replayed as a CUDA graph by now."""
         return self._graph is not None and self._graph.captured
 
-    def backward(self, batch: Batch, step: int) -> StepResult:
+    def backward(self, batch: TrainingBatch, step: int) -> StepResult:
         """Set the learner's gradients to those of `batch`; masks are a function of (seed, step).
 
         Raises:
@@ -100,7 +104,7 @@ class TrainingStep:
         }
         outputs = functional_call(self._learner, dict(self._weights.tensors), (seen,))
         if self.config.objective.family == "mae":
-            result = self._reconstruct(outputs, seen, Batch(codes, starts, indices))
+            result = self._reconstruct(outputs, seen, TrainingBatch(codes, starts, indices))
         else:
             result = self._contrast(outputs, indices)
         self._weights.keep(torch.autograd.grad(result.loss, list(self._weights.tensors.values())))
@@ -112,7 +116,7 @@ class TrainingStep:
         first, second = pairs[0]
         return StepResult(torch.stack(losses).mean(), (first.detach(), second.detach()))
 
-    def _reconstruct(self, outputs: Mapping[PatchKind, Tensor], seen: Seen, batch: Batch) -> StepResult:
+    def _reconstruct(self, outputs: Mapping[PatchKind, Tensor], seen: Seen, batch: TrainingBatch) -> StepResult:
         windows = batch.windows(self.config.encoder.window_frames)
         losses = [
             reconstruction_loss(outputs[kind], self._painted(windows, kind), visible)
@@ -137,5 +141,5 @@ class TrainingStep:
         # views of all ranks, then views of all ranks: this rank's part of each
         every = torch.arange(world_size() * len(starts), device=self.device).view(VIEWS, world_size(), -1)
         visible = self._masking.visible_patches(key, every[:, rank()].flatten(), grid, kept)
-        cut = Cut(PATCH_SHAPES[kind], grid[1])
+        cut = PatchLayout(PATCH_SHAPES[kind], grid[1])
         return cells(codes, starts, visible, self._table, cut, self._weights.dtype), visible

@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.training import ranks
-from model.training.order import ClipOrder
-from model.training.pairs import pair_starts
-from stores.errors import CorruptArtefact, InvalidInput
+from model.training.sampler import ClipSampler, sample_view_starts
+from stores.errors import CorruptArtifact, InvalidInput
 
 VIEWS = 2
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """What one step trains on: where its windows lie. Nothing is cut until somebody asks for it."""
 
     codes: UInt8[Tensor, "frames M"]
@@ -40,7 +39,9 @@ class Batch:
     """Passes over all clips before this one."""
 
     @classmethod
-    def of_windows(cls, windows: UInt8[Tensor, "VB N M"], indices: Int64[Tensor, " B"], epoch: int = 0) -> Batch:
+    def of_windows(
+        cls, windows: UInt8[Tensor, "VB N M"], indices: Int64[Tensor, " B"], epoch: int = 0
+    ) -> TrainingBatch:
         """A batch of windows that are cut already."""
         starts = windows.shape[1] * torch.arange(len(windows), device=windows.device)
         return cls(windows.flatten(0, 1), starts, indices, epoch)
@@ -53,15 +54,15 @@ class Batch:
 
 
 @runtime_checkable
-class Batches(Protocol):
+class BatchSource(Protocol):
     """What gives the batch of any step."""
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """The part of this rank of the batch of `step`, counted from 0."""
 
 
 @runtime_checkable
-class Clips(Protocol):
+class ClipSource(Protocol):
     """What windows are cut from."""
 
     @property
@@ -88,30 +89,30 @@ class WindowStream:
 
     Raises:
         InvalidInput: fewer clips than a batch holds, or one shorter than a window, or ranks that cannot share a batch.
-        CorruptArtefact: two clips with one stable index.
+        CorruptArtifact: two clips with one stable index.
     """
 
     def __init__(
-        self, clips: Clips, batch: int, window_frames: int, seed: int, max_frame_distance: int | None = None
+        self, clips: ClipSource, batch: int, window_frames: int, seed: int, max_frame_distance: int | None = None
     ) -> None:
         if clips.frames.min() < window_frames:
             raise InvalidInput(
                 f"a clip has {clips.frames.min()} frames, a window {window_frames}; leave out shorter clips"
             )
         if (distinct := len(np.unique(clips.indices))) < len(clips.indices):
-            raise CorruptArtefact(f"{len(clips.indices)} clips share {distinct} stable indices; make the shards again")
+            raise CorruptArtifact(f"{len(clips.indices)} clips share {distinct} stable indices; make the shards again")
         self.clips = clips
-        self.order = ClipOrder(len(clips.frames), batch, seed)
+        self.order = ClipSampler(len(clips.frames), batch, seed)
         self._window_frames, self._seed, self._max_frame_distance = window_frames, seed, max_frame_distance
         self._mine = ranks.part_of(batch)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """The part of this rank of the batch of `step`, counted from 0; drawn as if it were one rank, then parted."""
         chosen = self.order.batch(step)
         rng = np.random.default_rng((self._seed, step, 1))
         room = self.clips.frames[chosen] - self._window_frames + 1
-        firsts = pair_starts(room, rng, self._max_frame_distance)[:, self._mine]
+        firsts = sample_view_starts(room, rng, self._max_frame_distance)[:, self._mine]
         chosen = chosen[self._mine]
         codes, starts = self.clips.cut(np.tile(chosen, VIEWS), firsts.ravel(), self._window_frames)
         indices = torch.from_numpy(self.clips.indices[chosen])
-        return Batch(codes, starts, indices, step // self.order.steps_per_epoch)
+        return TrainingBatch(codes, starts, indices, step // self.order.steps_per_epoch)

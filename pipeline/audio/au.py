@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 MAGIC = b".snd"
 HEADER_BYTES = 24
@@ -34,7 +34,7 @@ class AuStream:
         """Interleaved samples `[T, channels]`, block by block; none for an empty stream.
 
         Raises:
-            AudioRefused: `unreadable`, if the stream is not float32 AU.
+            DecodeError: `unreadable`, if the stream is not float32 AU.
         """
         pending = next(self._content, b"")
         if len(pending) < HEADER_BYTES:
@@ -51,7 +51,7 @@ class AuStream:
         header = block[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0")
         offset, _, encoding, self.rate_hz, self.channels = np.frombuffer(header, ">u4", offset=len(MAGIC)).tolist()
         if header[:4] != MAGIC or encoding != FLOAT32 or not self.rate_hz or not self.channels:
-            raise AudioRefused("unreadable", f"ffmpeg gave no float AU stream: {block[:HEADER_BYTES]!r}")
+            raise DecodeError("unreadable", f"ffmpeg gave no float AU stream: {block[:HEADER_BYTES]!r}")
         return int(offset)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Deadline:
         """Check that it is not over.
 
         Raises:
-            AudioRefused: `timeout`.
+            DecodeError: `timeout`.
         """
         if not self.left_seconds:
             raise self.passed()
 
-    def passed(self) -> AudioRefused:
+    def passed(self) -> DecodeError:
         """What to raise when it is over."""
-        return AudioRefused("timeout", f"decoding took over {self.limit_seconds:g} s")
+        return DecodeError("timeout", f"decoding took over {self.limit_seconds:g} s")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio import ffmpeg, libav, sndfile
 from pipeline.audio.deadline import Deadline
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 REVISION = 2
 """Of this code, where it changed samples: 2 reads MP3 without a seek between blocks."""
@@ -46,7 +46,7 @@ class Audio:
     """What the decoders complained of while one went on; empty if nothing."""
 
 
-class Decoder(Protocol):
+class BlockDecoder(Protocol):
     """What a decoder of one file offers: blocks of samples, and facts that are known once the first came."""
 
     name: str
@@ -85,50 +85,50 @@ def decode(
         keep_seconds: keep only so much of the start in memory; the rest is decoded and counted.
 
     Raises:
-        AudioRefused: with one of the reasons of `stores.errors.REFUSAL_REASONS`.
+        DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
     if not path.is_file():
-        raise AudioRefused("missing", f"{path} is not a regular file")
+        raise DecodeError("missing", f"{path} is not a regular file")
     keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
-    refusals: list[AudioRefused] = []
+    refusals: list[DecodeError] = []
     for decoder in _decoders(path, Deadline(limit_seconds)):
         try:
             return _decoded(decoder, rate_hz, max_seconds, keep_samples, refusals)
-        except AudioRefused as refusal:
+        except DecodeError as refusal:
             if refusal.reason not in OTHER_MAY_READ:
                 raise
             refusals.append(refusal)
-    raise AudioRefused(refusals[-1].reason, "; ".join(refusal.detail for refusal in refusals))
+    raise DecodeError(refusals[-1].reason, "; ".join(refusal.detail for refusal in refusals))
 
 
 def file_digest(path: Path) -> str:
     """BLAKE2b-128 of the bytes of `path`, hex.
 
     Raises:
-        AudioRefused: `missing`, if it cannot be read.
+        DecodeError: `missing`, if it cannot be read.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise AudioRefused("missing", str(error)) from error
+        raise DecodeError("missing", str(error)) from error
 
 
-def _decoders(path: Path, deadline: Deadline) -> list[Decoder]:
+def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
     """Those that may read the file, the better one first; only ffmpeg is given what it may not serve."""
     try:
         with path.open("rb") as file:
             head = file.read(sndfile.HEAD_BYTES)
     except OSError as error:
-        raise AudioRefused("missing", str(error)) from error
+        raise DecodeError("missing", str(error)) from error
     if not head:
-        raise AudioRefused("unreadable", "the file is empty")
+        raise DecodeError("unreadable", "the file is empty")
     serving = [decoder for decoder in (libav, sndfile) if decoder.serves(head)]
     return [decoder.Decoding(path, deadline) for decoder in (*serving, ffmpeg)]
 
 
 def _decoded(
-    decoder: Decoder, rate_hz: int, max_seconds: float, keep_samples: int, refusals: list[AudioRefused]
+    decoder: BlockDecoder, rate_hz: int, max_seconds: float, keep_samples: int, refusals: list[DecodeError]
 ) -> Audio:
     kept, total = [np.zeros(0, np.float32)], 0
     with closing(decoder.blocks()) as blocks:
@@ -136,15 +136,17 @@ def _decoded(
             kept.append(block[: max(0, keep_samples - total)])
             total += len(block)
     if not total:
-        raise AudioRefused("no_audio", decoder.last_words or f"{decoder.name}: the audio stream holds no samples")
+        raise DecodeError("no_audio", decoder.last_words or f"{decoder.name}: the audio stream holds no samples")
     samples = np.concatenate(kept)
     if not np.isfinite(samples).all():
-        raise AudioRefused("not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
+        raise DecodeError("not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
     complaints = "; ".join(filter(None, [*(refusal.detail for refusal in refusals), decoder.last_words]))
     return Audio(samples, total, decoder.rate_hz, decoder.channels, decoder.name, complaints)
 
 
-def _resampled(decoder: Decoder, blocks: Iterator[NDArray[np.float32]], rate_hz: int) -> Iterator[NDArray[np.float32]]:
+def _resampled(
+    decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], rate_hz: int
+) -> Iterator[NDArray[np.float32]]:
     stream: soxr.ResampleStream | None = None
     for block in blocks:
         mono = _mean_of_channels(block)
@@ -169,12 +171,12 @@ def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _limited(
-    decoder: Decoder, blocks: Iterator[NDArray[np.float32]], max_seconds: float
+    decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], max_seconds: float
 ) -> Iterator[NDArray[np.float32]]:
     """The blocks of a recording; checked before resampling, where a rate of 1 Hz would make gigabytes of one block."""
     samples = 0
     for block in blocks:
         samples += len(block)
         if samples > max_seconds * decoder.rate_hz:
-            raise AudioRefused("too_long", f"longer than the limit of {max_seconds:g} s; raise --max-seconds")
+            raise DecodeError("too_long", f"longer than the limit of {max_seconds:g} s; raise --max-seconds")
         yield block

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio.au import AuStream
 from pipeline.audio.deadline import Deadline
-from stores.errors import AudioRefused, MissingArtefact
+from stores.errors import DecodeError, MissingArtifact
 
 BLOCK_BYTES = 1 << 20
 HEARD_BYTES = 1 << 16
@@ -46,12 +46,12 @@ def executable() -> str:
     """Path of the ffmpeg binary that came with the install.
 
     Raises:
-        MissingArtefact: if the wheel carries none for this platform.
+        MissingArtifact: if the wheel carries none for this platform.
     """
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"no ffmpeg binary: {error}; reinstall `imageio-ffmpeg`, or set IMAGEIO_FFMPEG_EXE"
         ) from error
 
@@ -72,12 +72,12 @@ def decode_command(path: Path, limit_seconds: float) -> list[str]:
         limit_seconds: processor time after which the system ends it, should nobody be left who could.
 
     Raises:
-        AudioRefused: `unreadable`, if the path is not UTF-8; neither ffmpeg-python nor a manifest can hold it.
+        DecodeError: `unreadable`, if the path is not UTF-8; neither ffmpeg-python nor a manifest can hold it.
     """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise AudioRefused("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file") from error
+        raise DecodeError("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file") from error
     stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     stream = stream.global_args(
@@ -93,7 +93,7 @@ def inspect_command(path: Path) -> list[str]:
     return [executable(), "-nostdin", "-hide_banner", *options, "-i", f"file:{path}"]
 
 
-class Decoding:
+class FfmpegDecoder:
     """One ffmpeg process: iterate over its blocks, then ask for its last words.
 
     Args:
@@ -113,7 +113,7 @@ class Decoding:
         """Interleaved samples `[T, channels]` float32, full scale -1 to 1, about a mebibyte at a time.
 
         Raises:
-            AudioRefused: `timeout`, or `unreadable` when ffmpeg fails.
+            DecodeError: `timeout`, or `unreadable` when ffmpeg fails.
         """
         with closing(self._output()) as output:  # whoever stops half-way ends ffmpeg now, not at collection
             stream = AuStream(output)
@@ -125,7 +125,7 @@ class Decoding:
         """Bytes of standard output.
 
         Raises:
-            AudioRefused: `timeout`, or `unreadable` when ffmpeg fails.
+            DecodeError: `timeout`, or `unreadable` when ffmpeg fails.
         """
         with tempfile.TemporaryFile() as errors:  # a file, not a pipe: ffmpeg can never block on it
             process = subprocess.Popen(
@@ -157,9 +157,9 @@ class Decoding:
         if self._timed_out:
             raise self._deadline.passed()
         if status != 0 and NO_STREAM in self.last_words:
-            raise AudioRefused("no_audio", f"{self.name}: no audio stream")
+            raise DecodeError("no_audio", f"{self.name}: no audio stream")
         if status != 0:
-            raise AudioRefused("unreadable", f"{self.name}: {self.last_words or f'ended with status {status}'}")
+            raise DecodeError("unreadable", f"{self.name}: {self.last_words or f'ended with status {status}'}")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ from av import library_versions
 from numpy.typing import NDArray
 
 from pipeline.audio.deadline import Deadline
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 FORMAT, MAGIC = "ogg", b"OggS"
 CODECS = ("vorbis", "libvorbis", "opus", "libopus", "flac")
@@ -36,7 +36,7 @@ def version() -> str:
     return "libavcodec " + ".".join(str(part) for part in library_versions["libavcodec"])
 
 
-class Decoding:
+class LibavDecoder:
     """One file being decoded: iterate over its blocks.
 
     Args:
@@ -55,7 +55,7 @@ class Decoding:
         """Interleaved samples `[T, channels]` float32, full scale -1 to 1, block by block.
 
         Raises:
-            AudioRefused: `unreadable`, `no_audio` or `timeout`.
+            DecodeError: `unreadable`, `no_audio` or `timeout`.
         """
         try:
             with (
@@ -67,14 +67,14 @@ class Decoding:
                     yield block
                     self._deadline.require()
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise AudioRefused("unreadable", f"{self.name}: {error}") from error
+            raise DecodeError("unreadable", f"{self.name}: {error}") from error
 
     def _require_known(self, container: Any) -> None:
         if not container.streams.audio:
-            raise AudioRefused("no_audio", f"{self.name}: no audio stream")
+            raise DecodeError("no_audio", f"{self.name}: no audio stream")
         codec = container.streams.audio[0].codec_context.name
         if codec not in CODECS:
-            raise AudioRefused("unreadable", f"{self.name}: {codec} is left to ffmpeg, in a process of its own")
+            raise DecodeError("unreadable", f"{self.name}: {codec} is left to ffmpeg, in a process of its own")
 
     def _frames(self, container: Any) -> Iterator[NDArray[np.float32]]:
         for frame in container.decode(container.streams.audio[0]):
@@ -82,7 +82,7 @@ class Decoding:
             if not self.rate_hz:
                 self.rate_hz, self.channels = found
             if frame.format.name != "fltp" or found != (self.rate_hz, self.channels):
-                raise AudioRefused("unreadable", f"{self.name}: {frame.format.name} samples, or a change half-way")
+                raise DecodeError("unreadable", f"{self.name}: {frame.format.name} samples, or a change half-way")
             yield frame.to_ndarray()
 
 

@@ -17,7 +17,7 @@ from nnAudio.librosa_functions import get_mel
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stores.errors import AudioRefused, InvalidInput
+from stores.errors import DecodeError, InvalidInput
 from stores.mel_spec import MelSpec
 
 BLOCK_FRAMES = 64
@@ -35,10 +35,10 @@ def mel_power(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32
         `[n_mels, frames]` float32, non-negative, `frames = spec.frames_for(T)`.
 
     Raises:
-        AudioRefused: `too_short`, if there are fewer samples than reflection needs; `not_finite`, if power overflows.
+        DecodeError: `too_short`, if there are fewer samples than reflection needs; `not_finite`, if power overflows.
     """
     if len(samples) < spec.min_samples:
-        raise AudioRefused("too_short", f"{len(samples)} samples; a mel needs at least {spec.min_samples}")
+        raise DecodeError("too_short", f"{len(samples)} samples; a mel needs at least {spec.min_samples}")
     padded = np.pad(samples, spec.n_fft // 2, mode="reflect")
     windows = sliding_window_view(padded, spec.n_fft)[:: spec.hop_samples]
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
@@ -48,7 +48,7 @@ def mel_power(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32
         ]
     mel = np.concatenate(blocks, axis=1)
     if not np.isfinite(mel).all():
-        raise AudioRefused("not_finite", f"samples of up to {np.abs(samples).max():g} overflow; full scale is 1")
+        raise DecodeError("not_finite", f"samples of up to {np.abs(samples).max():g} overflow; full scale is 1")
     return mel
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio import ffmpeg
-from stores.errors import MissingArtefact
+from stores.errors import MissingArtifact
 
 KILOBITS = 48
 """A second, for mono: at 16 kHz hard to tell from what went in."""
@@ -34,16 +34,16 @@ def encode(samples: NDArray[np.float32], rate_hz: int) -> bytes:
         rate_hz: theirs; ffmpeg resamples where MP3 has no such rate.
 
     Raises:
-        MissingArtefact: this ffmpeg cannot write MP3.
+        MissingArtifact: this ffmpeg cannot write MP3.
     """
     content = np.ascontiguousarray(np.clip(samples, -1, 1), "<f4").tobytes()
     try:
         done = subprocess.run(encode_command(rate_hz), input=content, capture_output=True, timeout=_LIMIT_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise MissingArtefact(f"{ffmpeg.version()} took over {_LIMIT_SECONDS:g} s to write MP3") from error
+        raise MissingArtifact(f"{ffmpeg.version()} took over {_LIMIT_SECONDS:g} s to write MP3") from error
     if done.returncode or not done.stdout:
         words = done.stderr.decode("utf-8", "replace").strip()[-500:]
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"{ffmpeg.version()} cannot write MP3 at {rate_hz} Hz: {words or 'it wrote nothing'}; "
             "reinstall `imageio-ffmpeg`, or set IMAGEIO_FFMPEG_EXE to one with libmp3lame"
         )

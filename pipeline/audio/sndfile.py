@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.deadline import Deadline
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 HEAD_BYTES = 64
 BLOCK_SAMPLES = 1 << 18
@@ -41,7 +41,7 @@ def version() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}"
 
 
-class Decoding:
+class SndfileDecoder:
     """One file being decoded: iterate over its blocks, then ask for its last words.
 
     Args:
@@ -60,16 +60,16 @@ class Decoding:
         """Interleaved samples `[T, channels]` float32, full scale -1 to 1, block by block.
 
         Raises:
-            AudioRefused: `unreadable`, or `timeout`.
+            DecodeError: `unreadable`, or `timeout`.
         """
         try:
             with self._path.open("rb") as content, _Forward(content.fileno(), closefd=False) as file:
                 if file.format not in FORMATS:
-                    raise AudioRefused("unreadable", f"{self.name}: {file.format} is left to ffmpeg")
+                    raise DecodeError("unreadable", f"{self.name}: {file.format} is left to ffmpeg")
                 self.rate_hz, self.channels = file.samplerate, file.channels
                 yield from self._read(file)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            raise AudioRefused("unreadable", f"{self.name}: {error}") from error
+            raise DecodeError("unreadable", f"{self.name}: {error}") from error
 
     def _read(self, file: soundfile.SoundFile) -> Generator[NDArray[np.float32], None, None]:
         frames, claimed = 0, file.frames

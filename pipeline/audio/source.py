@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audio.tar import opened_tar
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 
 PARQUET_SUFFIX = ".parquet"
 MEMBER_BYTES, BLOCK_BYTES = 4 << 30, 1 << 20
@@ -38,7 +38,7 @@ def opened(path: Path, member: str = "") -> Iterator[Path]:
         member: empty for an audio file; a name in the tar; a row number in the Parquet file.
 
     Raises:
-        AudioRefused: `missing`, if the container or its member is not there; `unreadable`, if it is damaged.
+        DecodeError: `missing`, if the container or its member is not there; `unreadable`, if it is damaged.
     """
     if not member:
         yield path
@@ -63,9 +63,9 @@ def _content(path: Path, member: str) -> Iterator[bytes]:
         else:
             yield from _member(path, _members(path, version), member)
     except (KeyError, IndexError, ValueError) as error:
-        raise AudioRefused("missing", f"{path.name} has no member {member!r}") from error
+        raise DecodeError("missing", f"{path.name} has no member {member!r}") from error
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
-        raise AudioRefused("unreadable", f"{path.name}: {error}") from error
+        raise DecodeError("unreadable", f"{path.name}: {error}") from error
 
 
 def _version(path: Path) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def _version(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError as error:
-        raise AudioRefused("missing", str(error)) from error
+        raise DecodeError("missing", str(error)) from error
     return status.st_size, status.st_mtime_ns
 
 
@@ -94,7 +94,7 @@ def _members(path: Path, _version: tuple[int, int]) -> dict[str, tuple[int, int]
 def _member(path: Path, members: dict[str, tuple[int, int]], name: str) -> Iterator[bytes]:
     start, size = members[name]
     if size > MEMBER_BYTES:
-        raise AudioRefused("too_long", f"member {name!r} has {size} bytes; {MEMBER_BYTES} are the most that is copied")
+        raise DecodeError("too_long", f"member {name!r} has {size} bytes; {MEMBER_BYTES} are the most that is copied")
     with path.open("rb") as file:
         file.seek(start)
         for place in range(0, size, BLOCK_BYTES):
@@ -107,7 +107,7 @@ def _row(path: Path, version: tuple[int, int], number: int) -> bytes:
     group, position = _place(path, version, number)
     content = _row_group(path, version, group).audio(position)
     if not isinstance(content, bytes):
-        raise AudioRefused("no_audio", f"row {number} of {path.name} holds no audio")
+        raise DecodeError("no_audio", f"row {number} of {path.name} holds no audio")
     return content
 
 

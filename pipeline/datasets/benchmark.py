@@ -11,11 +11,11 @@ from pipeline.datasets import audio_files, jukemir
 from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
-from stores.errors import MissingArtefact
+from stores.errors import MissingArtifact
 
 
 @dataclass(frozen=True)
-class Clip:
+class BenchmarkClip:
     """One clip as the published split states it."""
 
     id: str
@@ -35,7 +35,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkSet:
     """What is known of a set without its split."""
 
     title: str
@@ -53,14 +53,14 @@ class Benchmark:
         """The audio below `root`; folders that are links are entered, once each.
 
         Raises:
-            MissingArtefact: if there is none, before the split is read or fetched.
+            MissingArtifact: if there is none, before the split is read or fetched.
         """
         found = audio_files.find(root, follow_links=True)
         if not found.names:
             raise self._absent(found)
         return found
 
-    def listing(self, files: AudioFiles, clips: Sequence[Clip], recording_of: Callable[[str], str]) -> Listing:
+    def listing(self, files: AudioFiles, clips: Sequence[BenchmarkClip], recording_of: Callable[[str], str]) -> Listing:
         """The clips of the split whose audio is there, sorted by recording, then by where they start in it.
 
         The order is that of the set's own names, so it is the same for every layout and on every machine.
@@ -72,7 +72,7 @@ class Benchmark:
                 that is not of the set.
 
         Raises:
-            MissingArtefact: if no clip of the split is there.
+            MissingArtifact: if no clip of the split is there.
         """
         copies: dict[str, list[str]] = defaultdict(list)
         for name in files.names:
@@ -91,21 +91,21 @@ class Benchmark:
         suffix = PurePosixPath(name).suffix.lower()
         return self.suffixes.index(suffix) if suffix in self.suffixes else len(self.suffixes), name
 
-    def _broken(self, clips: Sequence[Clip], copies: Mapping[str, object]) -> dict[str, int]:
+    def _broken(self, clips: Sequence[BenchmarkClip], copies: Mapping[str, object]) -> dict[str, int]:
         found = sorted(clip.id for clip in clips if clip.id in self.broken and clip.recording in copies)
         return {f"known to be damaged in some copies ({', '.join(found)})": len(found)} if found else {}
 
-    def _absent(self, files: AudioFiles) -> MissingArtefact:
+    def _absent(self, files: AudioFiles) -> MissingArtifact:
         there = ", ".join(f"{what}: {count}" for what, count in files.counts.items())
         found = f"{len(files.names)} audio files of other names" + (f" ({there})" if there else "")
         found = found if files.root.is_dir() else "no such folder"
-        return MissingArtefact(
+        return MissingArtifact(
             f"no audio of {self.title} below {files.root}: looked for {self.looked_for}; found {found}. {self.advice} "
             f"Give its folder with --root"
         )
 
 
-def _counts(clips: Sequence[Clip], copies: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def _counts(clips: Sequence[BenchmarkClip], copies: Mapping[str, Sequence[str]]) -> dict[str, int]:
     used = [clip for clip in clips if clip.split]
     absent = [clip for clip in used if clip.recording not in copies]
     recordings = {clip.recording for clip in absent}
@@ -122,7 +122,7 @@ def _counts(clips: Sequence[Clip], copies: Mapping[str, Sequence[str]]) -> dict[
     )
 
 
-def _track(clip: Clip, path: Path) -> Track:
+def _track(clip: BenchmarkClip, path: Path) -> Track:
     return Track(
         id=clip.id,
         path=path,

@@ -13,9 +13,14 @@ from pathlib import Path
 
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
-from pipeline.demo_corpus import ledger
+from pipeline.demo_corpus import build_log
 from pipeline.demo_corpus.key_label import transposed
-from pipeline.demo_corpus.recipe import TRANSPOSITIONS_SEMITONES, Recipe, default_soundfont, recipe_for
+from pipeline.demo_corpus.rendering_settings import (
+    TRANSPOSITIONS_SEMITONES,
+    RenderingSettings,
+    default_soundfont,
+    recipe_for,
+)
 from stores.commit import write_json
 from stores.errors import InvalidInput
 
@@ -59,33 +64,35 @@ def tracks(
     recipe = recipe_for(seed, programs, soundfont)
     folder = root / f"demo-{recipe.digest()[:8]}"
     wanted = -(-clips // len(TRANSPOSITIONS_SEMITONES))
-    rows = ledger.first_used(ledger.read(folder / LEDGER), wanted)
+    rows = build_log.first_used(build_log.read(folder / LEDGER), wanted)
     found = _tracks(folder, rows)
     if len(found) < wanted * len(TRANSPOSITIONS_SEMITONES) or not _all_there(found):
         rows = _produce(folder, recipe, wanted, soundfont, workers or os.cpu_count() or 1)
         found = _tracks(folder, rows)
     if not quiet:
-        print(ledger.summary(rows))
+        print(build_log.summary(rows))
     return Listing(found, keeps_silence=True)
 
 
-def _produce(folder: Path, recipe: Recipe, wanted: int, soundfont: Path, workers: int) -> list[ledger.Row]:
+def _produce(
+    folder: Path, recipe: RenderingSettings, wanted: int, soundfont: Path, workers: int
+) -> list[build_log.BuildLogRow]:
     try:
-        from pipeline.demo_corpus import production
+        from pipeline.demo_corpus import rendering
     except ModuleNotFoundError as missing:
         raise InvalidInput(f"making the demo corpus needs {missing.name}: pip install 'myna[demo]'") from missing
     write_json(folder / "recipe.json", asdict(recipe))
-    rows = production.produce(folder, recipe, wanted, soundfont, workers)
-    if len(rows) > len(ledger.read(folder / LEDGER)):
-        ledger.write(folder / LEDGER, rows)
+    rows = rendering.produce(folder, recipe, wanted, soundfont, workers)
+    if len(rows) > len(build_log.read(folder / LEDGER)):
+        build_log.write(folder / LEDGER, rows)
     return rows
 
 
-def _tracks(folder: Path, rows: Sequence[ledger.Row]) -> list[Track]:
+def _tracks(folder: Path, rows: Sequence[build_log.BuildLogRow]) -> list[Track]:
     return [_track(folder, row, semitones) for row in rows if row.split for semitones in TRANSPOSITIONS_SEMITONES]
 
 
-def _track(folder: Path, row: ledger.Row, semitones: int) -> Track:
+def _track(folder: Path, row: build_log.BuildLogRow, semitones: int) -> Track:
     name = f"{row.genre}/{row.slug}/{semitones:+03d}"
     key = transposed(row.key, semitones)
     labels = {"genre": row.genre} | ({"key": key} if key else {})

@@ -14,14 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import jukemir
 from pipeline.datasets.audio_files import AudioFiles
-from pipeline.datasets.benchmark import Benchmark, Clip
-from pipeline.datasets.jukemir import Entry
+from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
+from pipeline.datasets.jukemir import SplitEntry
 from pipeline.datasets.listing import Listing
 
 # The package also holds the full songs under the same numbers; a folder of this name tells which files are clips.
 _CLIPS_FOLDER = "clips_45sec"
 _NUMBER = re.compile(r"0*([1-9][0-9]{0,3})")
-_EMOMUSIC = Benchmark(
+_EMOMUSIC = BenchmarkSet(
     title="EmoMusic",
     looked_for="clips_45seconds/NUMBER.mp3, or NUMBER with any audio suffix, e.g. clips_45seconds/2.mp3",
     advice=(
@@ -42,9 +42,9 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
         splits: folder that holds `emomusic.json.gz`; by default it is fetched once.
 
     Raises:
-        MissingArtefact: without audio, or without the split: what was looked for, where people get it.
+        MissingArtifact: without audio, or without the split: what was looked for, where people get it.
         InvalidInput: the split given is not the published one.
-        CorruptArtefact: it holds something else than this dataset needs.
+        CorruptArtifact: it holds something else than this dataset needs.
     """
     files = _EMOMUSIC.files(root)
     clips = [_clip(entry) for entry in jukemir.entries("emomusic", splits)]
@@ -52,12 +52,12 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
     return _EMOMUSIC.listing(files, clips, lambda name: _recording_of(name) if name in eligible else "")
 
 
-def _clip(entry: Entry) -> Clip:
+def _clip(entry: SplitEntry) -> BenchmarkClip:
     number, rated = _NUMBER.fullmatch(entry.uid), entry.numbers("y")
     if number is None or len(rated) != 2:
         entry.refuse(f"y is {rated}; needed are a number as uid and two ratings")
     arousal, valence = rated
-    return Clip(
+    return BenchmarkClip(
         id=entry.uid,
         recording=number[1].zfill(4),
         group=entry.uid,

@@ -11,7 +11,7 @@ from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.label_table import LabelRow, LabelTable, composed
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import SPLITS, Track
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import InvalidInput, MissingArtifact
 
 
 def tracks(root: Path, labels: Path | None = None) -> Listing:
@@ -30,15 +30,15 @@ def tracks(root: Path, labels: Path | None = None) -> Listing:
             what is refused, silence among it, does not depend on it.
 
     Raises:
-        MissingArtefact: if `root` is not a folder, or holds no audio; if `labels` cannot be opened.
+        MissingArtifact: if `root` is not a folder, or holds no audio; if `labels` cannot be opened.
         InvalidInput: `labels` is not such a table, or none of its rows names a file.
     """
     if not root.is_dir():
-        raise MissingArtefact(f"{root} is not a folder; give the one that holds the audio with --root")
+        raise MissingArtifact(f"{root} is not a folder; give the one that holds the audio with --root")
     files = audio_files.find(root)
     if not files.names:
         aside = "".join(f"; {what}: {count}" for what, count in files.counts.items())
-        raise MissingArtefact(f"no audio below {root}; looked for {' '.join(sorted(audio_files.SUFFIXES))}{aside}")
+        raise MissingArtifact(f"no audio below {root}; looked for {' '.join(sorted(audio_files.SUFFIXES))}{aside}")
     if labels is None:
         return Listing([_track(files, name, None) for name in files.names], counts=files.counts)
     return _labelled(files, LabelTable.read(labels))

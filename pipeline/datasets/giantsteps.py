@@ -13,14 +13,14 @@ import re
 from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import jukemir
-from pipeline.datasets.benchmark import Benchmark, Clip
-from pipeline.datasets.jukemir import Entry
+from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
+from pipeline.datasets.jukemir import SplitEntry
 from pipeline.datasets.listing import Listing
 
 # `10089.LOFI.mp3` of the two repositories, `10089.mp3`, and `10089 Artist - Title (Original Mix).mp3` of Zenodo
 _STEM = re.compile(r"0*([1-9][0-9]{3,9})(\.lofi| .*)?", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,10}")
-_GIANTSTEPS = Benchmark(
+_GIANTSTEPS = BenchmarkSet(
     title="GiantSteps",
     looked_for="BEATPORT_ID.LOFI.mp3 or BEATPORT_ID with any audio suffix, e.g. audio/10089.LOFI.mp3",
     advice=(
@@ -43,21 +43,21 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
         splits: folder that holds `giantsteps_clips.json.gz`; by default it is fetched once.
 
     Raises:
-        MissingArtefact: without audio, or without the split: what was looked for, where people get it.
+        MissingArtifact: without audio, or without the split: what was looked for, where people get it.
         InvalidInput: the split given is not the published one.
-        CorruptArtefact: it holds something else than this dataset needs.
+        CorruptArtifact: it holds something else than this dataset needs.
     """
     files = _GIANTSTEPS.files(root)
     clips = [_clip(entry) for entry in jukemir.entries("giantsteps_clips", splits)]
     return _GIANTSTEPS.listing(files, clips, _recording_of)
 
 
-def _clip(entry: Entry) -> Clip:
+def _clip(entry: SplitEntry) -> BenchmarkClip:
     recording = entry.text("clip", "audio_uid")
     start, length = entry.number("clip", "clip_offset"), entry.number("clip", "clip_duration")
     if not _DIGITS.fullmatch(recording) or start < 0 or length <= 0:
         entry.refuse(f"it is {length} s from {start} s of recording {recording!r}, which must be digits")
-    return Clip(
+    return BenchmarkClip(
         id=entry.uid,
         recording=_padded(recording),
         group=recording,

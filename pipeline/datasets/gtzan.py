@@ -11,14 +11,14 @@ import re
 from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import jukemir
-from pipeline.datasets.benchmark import Benchmark, Clip
-from pipeline.datasets.jukemir import Entry
+from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
+from pipeline.datasets.jukemir import SplitEntry
 from pipeline.datasets.listing import Listing
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
 _ID = re.compile(rf"({'|'.join(GENRES)})\.[0-9]{{5}}")
-_GTZAN = Benchmark(
+_GTZAN = BenchmarkSet(
     title="GTZAN",
     looked_for="GENRE.NNNNN.wav or .au, e.g. genres/jazz/jazz.00054.wav",
     advice=(
@@ -39,19 +39,19 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
         splits: folder that holds `gtzan_ff.json.gz`; by default it is fetched once.
 
     Raises:
-        MissingArtefact: without audio, or without the split: what was looked for, where people get it.
+        MissingArtifact: without audio, or without the split: what was looked for, where people get it.
         InvalidInput: the split given is not the published one.
-        CorruptArtefact: it holds something else than this dataset needs.
+        CorruptArtifact: it holds something else than this dataset needs.
     """
     files = _GTZAN.files(root)
     return _GTZAN.listing(files, [_clip(entry) for entry in jukemir.entries("gtzan_ff", splits)], _recording_of)
 
 
-def _clip(entry: Entry) -> Clip:
+def _clip(entry: SplitEntry) -> BenchmarkClip:
     name, genre = entry.text("extra", "id"), entry.text("y")
     if not _ID.fullmatch(name) or genre not in GENRES:
         entry.refuse(f"it is {name!r} of genre {genre!r}, and not GENRE.NNNNN of {GENRES}")
-    return Clip(id=name, recording=name, group=name, split=entry.split, labels={"genre": genre})
+    return BenchmarkClip(id=name, recording=name, group=name, split=entry.split, labels={"genre": genre})
 
 
 def _recording_of(name: str) -> str:

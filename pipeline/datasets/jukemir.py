@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import pooch
 
-from stores.errors import CorruptArtefact, InvalidInput, MissingArtefact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 COMMIT = "241555645682d18fb909775c54014edfc3a03163"
 URL = f"https://raw.githubusercontent.com/p-lambda/jukemir/{COMMIT}/metadata/"
@@ -38,7 +38,7 @@ SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class Entry:
+class SplitEntry:
     """What the metadata says of one clip; the methods read a field and check what it is."""
 
     file: str
@@ -54,7 +54,7 @@ class Entry:
         """The string at these keys.
 
         Raises:
-            CorruptArtefact: if there is none.
+            CorruptArtifact: if there is none.
         """
         found = self._at(*keys)
         return found if isinstance(found, str) else self._refuse(keys, "a string", found)
@@ -63,7 +63,7 @@ class Entry:
         """The strings in the list at these keys.
 
         Raises:
-            CorruptArtefact: if there is no list, or something else in it.
+            CorruptArtifact: if there is no list, or something else in it.
         """
         found = self._at(*keys)
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
@@ -74,7 +74,7 @@ class Entry:
         """The number at these keys.
 
         Raises:
-            CorruptArtefact: if there is none.
+            CorruptArtifact: if there is none.
         """
         found = self._at(*keys)
         return number if (number := _finite(found)) is not None else self._refuse(keys, "a finite number", found)
@@ -83,7 +83,7 @@ class Entry:
         """The numbers in the list at these keys.
 
         Raises:
-            CorruptArtefact: if there is no list, or something else in it.
+            CorruptArtifact: if there is no list, or something else in it.
         """
         found = self._at(*keys)
         numbers = [_finite(item) for item in found] if isinstance(found, list) else [None]
@@ -91,8 +91,8 @@ class Entry:
         return finite if len(finite) == len(numbers) else self._refuse(keys, "a list of finite numbers", found)
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise `CorruptArtefact` that names the file and the clip and says what is wrong with it."""
-        raise CorruptArtefact(f"{self.file}: clip {self.uid!r}: {what}")
+        """Raise `CorruptArtifact` that names the file and the clip and says what is wrong with it."""
+        raise CorruptArtifact(f"{self.file}: clip {self.uid!r}: {what}")
 
     def _at(self, *keys: str) -> object:
         found: object = self.fields
@@ -113,7 +113,7 @@ def _finite(found: object) -> float | None:
         return None
 
 
-def entries(name: str, splits: Path | None = None) -> list[Entry]:
+def entries(name: str, splits: Path | None = None) -> list[SplitEntry]:
     """The clips of the metadata file `name`, sorted by uid.
 
     Args:
@@ -121,9 +121,9 @@ def entries(name: str, splits: Path | None = None) -> list[Entry]:
         splits: folder that holds `<name>.json.gz`; without it the file is fetched once and kept in the cache.
 
     Raises:
-        MissingArtefact: the file is not there, or could not be fetched; says how to get it by hand.
+        MissingArtifact: the file is not there, or could not be fetched; says how to get it by hand.
         InvalidInput: the file given is not the published one.
-        CorruptArtefact: its content is not what the dataset needs.
+        CorruptArtifact: its content is not what the dataset needs.
     """
     content, where = _given(name, splits) if splits else _fetched(name)
     return _entries(_object(_unpacked(content, where), where), where)
@@ -135,7 +135,7 @@ def _given(name: str, folder: Path) -> tuple[bytes, str]:
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES)
     except OSError as error:
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"no {path.name} in {folder} ({error.strerror}); --splits names the folder that holds it. {_by_hand(name)}"
         ) from error
     digest = hashlib.sha256(content).hexdigest()
@@ -153,7 +153,7 @@ def _fetched(name: str) -> tuple[bytes, str]:
         path = pooch.retrieve(URL + f"{name}.json.gz", f"sha256:{SHA256[name]}", f"{name}.json.gz", folder)
         return Path(path).read_bytes(), path
     except (OSError, ValueError) as error:  # errors of requests are OSErrors; a wrong digest is a ValueError
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the split {name!r} could not be fetched ({type(error).__name__}: {str(error)[:400]}). {_by_hand(name)}"
         ) from error
 
@@ -167,9 +167,9 @@ def _unpacked(content: bytes, where: str) -> bytes:
         with gzip.open(io.BytesIO(content)) as file:
             unpacked = file.read(LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptArtefact(f"{where} is not a whole gzip file ({error}); get it again") from error
+        raise CorruptArtifact(f"{where} is not a whole gzip file ({error}); get it again") from error
     if len(unpacked) > LARGEST_BYTES:
-        raise CorruptArtefact(f"{where} unpacks to more than {LARGEST_BYTES:,} bytes, which no published split does")
+        raise CorruptArtifact(f"{where} unpacks to more than {LARGEST_BYTES:,} bytes, which no published split does")
     return unpacked
 
 
@@ -177,17 +177,17 @@ def _object(content: bytes, where: str) -> Mapping[str, object]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CorruptArtefact(f"{where} is not JSON ({error}); get it again") from error
+        raise CorruptArtifact(f"{where} is not JSON ({error}); get it again") from error
     if not isinstance(found, dict) or not found:
-        raise CorruptArtefact(f"{where} holds no object of clips by uid; get it again")
+        raise CorruptArtifact(f"{where} holds no object of clips by uid; get it again")
     return found
 
 
-def _entries(found: Mapping[str, object], where: str) -> list[Entry]:
+def _entries(found: Mapping[str, object], where: str) -> list[SplitEntry]:
     entries = []
     for uid, fields in sorted(found.items()):
         split = fields.get("split", "absent") if isinstance(fields, dict) else "absent"
         if not isinstance(fields, dict) or not uid or (split is not None and split not in SPLITS):
-            raise CorruptArtefact(f"{where}: clip {uid!r} has split {split!r}; needed is one of {SPLITS} or null")
-        entries.append(Entry(where, uid, split or "", fields))
+            raise CorruptArtifact(f"{where}: clip {uid!r} has split {split!r}; needed is one of {SPLITS} or null")
+        entries.append(SplitEntry(where, uid, split or "", fields))
     return entries

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets.track import SPLITS
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import InvalidInput, MissingArtifact
 
 PATH, SPLIT, GROUP = "path", "split", "group"
 
@@ -42,14 +42,14 @@ class LabelTable:
         `path` is needed; `split` and `group` are known; every other column is a task.
 
         Raises:
-            MissingArtefact: the file cannot be opened.
+            MissingArtifact: the file cannot be opened.
             InvalidInput: it is not such a table; the message names the line.
         """
         try:
             with file.open(encoding="utf-8-sig", newline="") as lines:
                 return cls(file, dict(_rows(file, csv.reader(lines, strict=True))))
         except OSError as error:
-            raise MissingArtefact(f"{file} cannot be read ({error.strerror}); --labels names a CSV file") from error
+            raise MissingArtifact(f"{file} cannot be read ({error.strerror}); --labels names a CSV file") from error
         except (UnicodeDecodeError, csv.Error) as error:
             raise InvalidInput(f"{file} is not a CSV table in UTF-8 ({error}); save it again as such") from error
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import jukemir
-from pipeline.datasets.benchmark import Benchmark, Clip
-from pipeline.datasets.jukemir import Entry
+from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
+from pipeline.datasets.jukemir import SplitEntry
 from pipeline.datasets.listing import Listing
-from stores.errors import MissingArtefact
+from stores.errors import MissingArtifact
 from stores.labels import join_tags
 
 _PARTS = ("mp3.zip.001", "mp3.zip.002", "mp3.zip.003")
@@ -24,7 +24,7 @@ _UNPACK = (
     "Join the three parts with `cat mp3.zip.001 mp3.zip.002 mp3.zip.003 > mp3.zip` (Windows: `copy /b "
     "mp3.zip.001+mp3.zip.002+mp3.zip.003 mp3.zip`) and unpack them with `unzip mp3.zip -d mp3`"
 )
-_MAGNATAGATUNE = Benchmark(
+_MAGNATAGATUNE = BenchmarkSet(
     title="MagnaTagATune",
     looked_for=(
         "the names of its clips, e.g. mp3/f/american_bach_soloists-j_s__bach_solo_cantatas-01-bwv54__i_aria-30-59.mp3"
@@ -48,14 +48,14 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
         splits: folder that holds `magnatagatune.json.gz`; by default it is fetched once.
 
     Raises:
-        MissingArtefact: without audio, or without the split: what was looked for, where people get it; if the
+        MissingArtifact: without audio, or without the split: what was looked for, where people get it; if the
             archive lies there in its three parts, how to join and unpack them.
         InvalidInput: the split given is not the published one.
-        CorruptArtefact: it holds something else than this dataset needs.
+        CorruptArtifact: it holds something else than this dataset needs.
     """
     try:
         files = _MAGNATAGATUNE.files(root)
-    except MissingArtefact as absent:
+    except MissingArtifact as absent:
         raise _packed(root) or absent from None
     clips = [_clip(entry) for entry in jukemir.entries("magnatagatune", splits)]
     recordings = {clip.recording for clip in clips}
@@ -68,12 +68,12 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
     return _MAGNATAGATUNE.listing(files, clips, recording_of)
 
 
-def _clip(entry: Entry) -> Clip:
+def _clip(entry: SplitEntry) -> BenchmarkClip:
     song = entry.texts("clip", "audio_uid")
     if len(song) != 2:
         entry.refuse(f"clip.audio_uid is {song}, and not an album and a track number")
     album = PurePosixPath(song[0]).name  # the last part of its address; no two albums share it
-    return Clip(
+    return BenchmarkClip(
         id=entry.uid,
         recording=PurePosixPath(entry.text("extra", "mp3_path")).stem.lower(),  # unique without its folder
         group=f"{album}/{song[1]}",
@@ -82,7 +82,7 @@ def _clip(entry: Entry) -> Clip:
     )
 
 
-def _packed(root: Path) -> MissingArtefact | None:
+def _packed(root: Path) -> MissingArtifact | None:
     """What to do with the archive, if it lies below `root` as it is distributed."""
     found = sorted(path for path in root.rglob("mp3.zip*") if path.is_file())
     if not found:
@@ -95,4 +95,4 @@ def _packed(root: Path) -> MissingArtefact | None:
         todo = f"{' and '.join(absent)} must be there too. {_UNPACK}"
     else:
         todo = _UNPACK
-    return MissingArtefact(f"MagnaTagATune lies packed in {found[0].parent}: {', '.join(sorted(names))}. {todo}")
+    return MissingArtifact(f"MagnaTagATune lies packed in {found[0].parent}: {', '.join(sorted(names))}. {todo}")

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.demo_corpus import keys
-from pipeline.demo_corpus.catalogue import Piece, open_score
-from pipeline.demo_corpus.parts import Note, Part, read_parts
-from pipeline.demo_corpus.recipe import (
+from pipeline.demo_corpus.catalog import Piece, open_score
+from pipeline.demo_corpus.parts import Note, ScorePart, read_parts
+from pipeline.demo_corpus.rendering_settings import (
     CLIP_TICKS,
     HIGHEST_PITCH,
     LOWEST_PITCH,
     TRANSPOSITIONS_SEMITONES,
-    Recipe,
+    RenderingSettings,
 )
 from stores.commit import write_bytes
 
@@ -61,7 +61,7 @@ def load(path: Path) -> Excerpt:
     return Excerpt(**fields)
 
 
-def cut(piece: Piece, recipe: Recipe) -> Excerpt:
+def cut(piece: Piece, recipe: RenderingSettings) -> Excerpt:
     """Parse a piece and cut its excerpt, the same for the same recipe.
 
     Returns:
@@ -103,7 +103,7 @@ def sounding_ticks(notes: Iterable[Note]) -> int:
     return total
 
 
-def _start(notes: Sequence[Note], recipe: Recipe, piece: Piece) -> int | None:
+def _start(notes: Sequence[Note], recipe: RenderingSettings, piece: Piece) -> int | None:
     """A random onset with ten seconds of music after it, or the first onset of a piece that is hardly longer."""
     if not notes:
         return None
@@ -113,7 +113,7 @@ def _start(notes: Sequence[Note], recipe: Recipe, piece: Piece) -> int | None:
     return next((start for start in tries if sounding_ticks(window(notes, start)) >= LEAST_SOUND_TICKS), None)
 
 
-def _key(parts: Sequence[Part], start_ticks: int, everything: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
+def _key(parts: Sequence[ScorePart], start_ticks: int, everything: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
     """What the parts state in the excerpt, if the notes of the whole piece agree.
 
     Of the whole piece: to ask the excerpt's own ten seconds would keep only those that any pitch histogram can tell.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from music21 import chord, key, note, stream
 
-from pipeline.demo_corpus.recipe import TICKS_PER_QUARTER
+from pipeline.demo_corpus.rendering_settings import TICKS_PER_QUARTER
 
 
 class Note(NamedTuple):
@@ -23,7 +23,7 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class ScorePart:
     """One part of a score as it sounds."""
 
     notes: tuple[Note, ...]
@@ -40,18 +40,18 @@ class Part:
         return before[-1:] + during
 
 
-def read_parts(score: stream.Score) -> list[Part]:
+def read_parts(score: stream.Score) -> list[ScorePart]:
     """The parts of a score as they sound, ties merged."""
     return [_read_part(part) for part in score.parts]
 
 
-def _read_part(part: stream.Part) -> Part:
+def _read_part(part: stream.Part) -> ScorePart:
     flat = part.flatten()
     instrument = part.getInstrument(returnDefault=False)
     interval = instrument.transposition if instrument is not None else None
     semitones = round(interval.semitones) if interval is not None else 0
     signatures = tuple((_ticks(each.offset), each) for each in flat.getElementsByClass(key.KeySignature))
-    return Part(tuple(sorted(_merged(flat, semitones))), signatures, semitones)
+    return ScorePart(tuple(sorted(_merged(flat, semitones))), signatures, semitones)
 
 
 def _merged(flat: stream.Stream, semitones: int) -> Iterator[Note]:

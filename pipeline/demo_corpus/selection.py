@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.demo_corpus.catalogue import Piece
+from pipeline.demo_corpus.catalog import Piece
 from pipeline.demo_corpus.excerpt import Excerpt
 
 SHARES = {"train": 0.6, "valid": 0.1, "test": 0.3}
@@ -34,7 +34,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CandidateVerdict:
     """What became of a candidate."""
 
     candidate: Candidate
@@ -50,7 +50,7 @@ class Choice:
 class Selection:
     """Candidates judged so far, in the order in which they were judged."""
 
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[CandidateVerdict] = field(default_factory=list)
     exhausted: set[str] = field(default_factory=set)
     """Genres without further pieces."""
     complete: bool = False
@@ -60,7 +60,7 @@ class Selection:
     _sizes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
-    def used(self) -> list[Choice]:
+    def used(self) -> list[CandidateVerdict]:
         """The pieces of the corpus, in order."""
         return [choice for choice in self.choices if choice.split]
 
@@ -72,19 +72,19 @@ class Selection:
             self._remember(choice)
         return bool(choice.split)
 
-    def _choice(self, candidate: Candidate) -> Choice:
+    def _choice(self, candidate: Candidate) -> CandidateVerdict:
         excerpt, name = candidate.excerpt, candidate.piece.name
         if excerpt.refusal:
-            return Choice(candidate, refusal=excerpt.refusal)
+            return CandidateVerdict(candidate, refusal=excerpt.refusal)
         if excerpt.content in self._contents:
-            return Choice(candidate, refusal="copy of an earlier piece")
+            return CandidateVerdict(candidate, refusal="copy of an earlier piece")
         relatives = [self._melodies[run] for run in _runs(excerpt) if run in self._melodies]
         if len({split for _, split in relatives}) > 1:
-            return Choice(candidate, refusal="shares melodies with two splits")
+            return CandidateVerdict(candidate, refusal="shares melodies with two splits")
         group, split = relatives[0] if relatives else (name, self._neediest_split(candidate.piece.genre))
-        return Choice(candidate, group, split)
+        return CandidateVerdict(candidate, group, split)
 
-    def _remember(self, choice: Choice) -> None:
+    def _remember(self, choice: CandidateVerdict) -> None:
         self._contents[choice.candidate.excerpt.content] = choice.group
         self._sizes[choice.candidate.piece.genre, choice.split] += 1
         for run in _runs(choice.candidate.excerpt):

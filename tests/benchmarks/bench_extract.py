@@ -14,13 +14,13 @@ import torch
 from ratio import compare
 
 from model.encoder.config import preset
+from model.encoder.device import fastest_precision
 from model.encoder.vit import Encoder
 from model.inference.engines import registry
 from model.inference.engines.eager import Eager
-from model.inference.engines.export import Plan
+from model.inference.engines.export import ExportPlan
 from model.inference.extraction import Extraction
 from model.inference.windows import Windowing
-from model.training.config import fastest_precision
 from stores.chunk_grid import ChunkGrid, plan_regions
 from stores.manifest import ClipRow, assign_regions, regions
 from stores.mel_spec import MelSpec
@@ -72,5 +72,5 @@ with tempfile.TemporaryDirectory() as folder:
     compare(f"{name}, eager {precision}", ours(eager), one_file_at_a_time, ROUNDS)
     target = Path(folder) / "compiled"
     target.mkdir()
-    registry.export(encoder, "compiled", Plan(precision, quantizer=store.quantizer), target)
+    registry.export(encoder, "compiled", ExportPlan(precision, quantizer=store.quantizer), target)
     compare(f"{name}, compiled {precision}", ours(registry.opened(target, encoder)), one_file_at_a_time, ROUNDS)

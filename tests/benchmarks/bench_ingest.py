@@ -18,15 +18,15 @@ import soundfile
 import torch
 from nnAudio.features.mel import MelSpectrogram
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import synth
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+import synthetic_audio
 
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
-from pipeline.building import Building
 from pipeline.cluster import connect
 from pipeline.datasets import folder
-from pipeline.progress import Progress
+from pipeline.ingestion.build import Build
+from pipeline.ingestion.progress import IngestProgress
 from stores.chunk_grid import ChunkGrid, Region
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
@@ -61,7 +61,10 @@ def excerpt(path: Path, number: int) -> np.ndarray:
 
 
 def made(number: int) -> np.ndarray:
-    left, right = synth.chords(SECONDS, RATE_HZ, number), synth.noise(SECONDS, RATE_HZ, number, amplitude=0.02)
+    left, right = (
+        synthetic_audio.chords(SECONDS, RATE_HZ, number),
+        synthetic_audio.noise(SECONDS, RATE_HZ, number, amplitude=0.02),
+    )
     return np.stack([left + right, left - right], axis=1).clip(-1, 1)
 
 
@@ -85,9 +88,9 @@ def seconds_of(call) -> float:
 
 
 def ingest(root: Path, store: Path, client) -> None:
-    building = Building("folder", root, store)
+    building = Build("folder", root, store)
     building.run(
-        building.create_or_update(building.planned_rows(folder.tracks(root).tracks, client)), client, Progress()
+        building.create_or_update(building.planned_rows(folder.tracks(root).tracks, client)), client, IngestProgress()
     )
 
 

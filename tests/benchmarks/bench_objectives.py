@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
 
 import collectives
 import torch.distributed as dist
@@ -27,7 +27,7 @@ from model.training import optimizer
 from model.training.config import TrainConfig
 from model.training.learner import build
 from model.training.step import TrainingStep
-from model.training.stream import Batch
+from model.training.stream import TrainingBatch
 from stores.quantize import Quantizer
 
 CLIPS, WIDTH, SAMPLES, ROUNDS = 64, 128, 8_400, 7  # clips of a rank, width of the head, clips of the corpus
@@ -58,7 +58,7 @@ def one_step(name: str):
     learner, made = build(config), objective.build(preset(name), 1, SAMPLES)
     step, adam = TrainingStep(learner, made, config, Quantizer()), optimizer.build(learner, config)
     codes = np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8)
-    batch = Batch.of_windows(torch.from_numpy(codes), torch.arange(CLIPS))
+    batch = TrainingBatch.of_windows(torch.from_numpy(codes), torch.arange(CLIPS))
 
     def run() -> None:
         adam.zero_grad(set_to_none=True)

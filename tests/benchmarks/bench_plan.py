@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from pipeline.cluster import WINDOW_PER_THREAD
-from pipeline.need import need
-from pipeline.planning import Limits, with_regions
-from pipeline.region_task import RegionTask
+from pipeline.ingestion.plan import Limits, with_regions
+from pipeline.ingestion.region_task import RegionTask
+from pipeline.ingestion.resources import estimate_resources
 from stores import manifest
 from stores.chunk_grid import ChunkGrid
 from stores.manifest import ClipRow
@@ -29,7 +29,7 @@ seconds = time.perf_counter() - start
 first = regions[0]
 task = RegionTask(Path("/stores/a.zarr"), Path("/data"), first, tuple(planned[i] for i in first.clips), Limits())
 task_bytes = len(pickle.dumps(task))
-stated = need(planned, SPEC, Quantizer())
+stated = estimate_resources(planned, SPEC, Quantizer())
 row = {
     "benchmark": f"plan of {CLIPS} clips on {WORKERS} workers",
     "tasks": len(regions),

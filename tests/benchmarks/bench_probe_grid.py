@@ -20,33 +20,33 @@ from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
-from model.probes import outputs, search
-from model.probes.clips import Clips
+from model.encoder.device import fastest_precision
 from model.probes.config import EVALUATE_EVERY_STEPS, FULL
-from model.probes.stack import Stack
-from model.training.config import fastest_precision
+from model.probes.training import grid_search, losses
+from model.probes.training.batched_trainer import BatchedTrainer
+from model.probes.training.inputs import ProbeClips
 
 TRAIN, VALID, WIDTH, CLASSES = 443, 197, 768, 10
 ROUNDS, ROUNDS_OF_LOOP, REPEATS = 3, 1, 3
 
 
-def clips(device: torch.device) -> tuple[Clips, torch.Tensor, torch.Tensor]:
+def clips(device: torch.device) -> tuple[ProbeClips, torch.Tensor, torch.Tensor]:
     """Random features with a little to learn; the clips, and the class of each training and validation clip."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(CLASSES, WIDTH, generator=generator) / 5
     classes = torch.randint(0, CLASSES, (TRAIN + VALID,), generator=generator)
     features = (centres[classes] + torch.randn(len(classes), WIDTH, generator=generator)).to(device)
     train, valid = classes[:TRAIN].to(device), classes[TRAIN:].to(device)
-    score = outputs.ClassScore(torch.eye(CLASSES, device=device)[valid], None)
+    score = losses.ClassScore(torch.eye(CLASSES, device=device)[valid], None)
     one_hot = nn.functional.one_hot(train, CLASSES).float()
-    made = Clips(features[:TRAIN], one_hot, features[TRAIN:], outputs.class_gradient, score)
+    made = ProbeClips(features[:TRAIN], one_hot, features[TRAIN:], losses.class_gradient, score)
     return made, train, valid
 
 
 class Loop:
     """One probe as one would write it."""
 
-    def __init__(self, config, made: Clips, train, valid) -> None:
+    def __init__(self, config, made: ProbeClips, train, valid) -> None:
         mean, deviation = made.scaler
         scaled = [(one - mean) / deviation if config.standardised else one for one in (made.train, made.valid)]
         (self.features, self.valid), self.targets, self.truth, self.config = scaled, train, valid, config
@@ -68,10 +68,10 @@ class Loop:
             return float((self.probe(self.valid).argmax(1) == self.truth).float().mean())
 
 
-def seconds_of_stacks(stacks: list[Stack], threads: int) -> float:
+def seconds_of_stacks(stacks: list[BatchedTrainer], threads: int) -> float:
     """Seconds of one round of every probe."""
 
-    def work(stack: Stack) -> None:
+    def work(stack: BatchedTrainer) -> None:
         for _ in range(ROUNDS):
             stack.look()
             stack.take_round()
@@ -100,7 +100,7 @@ def main() -> None:
     seconds = {}
     for half, wanted in (("linear", 0), ("hidden", 512)):
         configs = [one for one in FULL.configs if one.hidden == wanted]
-        stacks = [Stack(one, made, FULL, precision) for one in search.partition(configs, device)]
+        stacks = [BatchedTrainer(one, made, FULL, precision) for one in grid_search.partition(configs, device)]
         loops = [Loop(config, made, train, valid) for config in configs]
         seconds_of_stacks(stacks, threads), seconds_of_loops(loops)  # warm up
         torch.set_num_threads(threads)  # what the stacks' threads set holds for no other

@@ -9,26 +9,27 @@ import torch
 from ratio import compare
 
 from model.encoder.config import PATCH_SHAPES, preset
+from model.encoder.device import fastest_precision
 from model.encoder.patches import patchify
 from model.objectives import objective
 from model.objectives.infonce import infonce
 from model.training import optimizer
-from model.training.config import TrainConfig, fastest_precision
-from model.training.heap import keep_freed_memory
-from model.training.learner import Learner
+from model.training.config import TrainConfig
+from model.training.learner import ModelWithHead
+from model.training.malloc_tuning import keep_freed_memory
 from model.training.step import TrainingStep
-from model.training.stream import Batch
+from model.training.stream import TrainingBatch
 from stores.quantize import Quantizer
 
 CLIPS, VISIBLE = 64, 5
 config = TrainConfig(encoder=preset("myna-base"), shards="none", batch=CLIPS, steps=1, precision=fastest_precision())
 codes = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8))
-batch = Batch.of_windows(codes, torch.arange(CLIPS))
+batch = TrainingBatch.of_windows(codes, torch.arange(CLIPS))
 table = torch.tensor(Quantizer().table())
 
 
 def our_step():
-    learner = Learner(config)
+    learner = ModelWithHead(config)
     step = TrainingStep(learner, objective.build(config.objective, 1, 0), config, Quantizer())
     adam = optimizer.build(learner, config)
 
@@ -41,7 +42,7 @@ def our_step():
 
 
 def plain_step():
-    encoder = Learner(config).encoder
+    encoder = ModelWithHead(config).encoder
     adam = torch.optim.Adam(encoder.parameters(), lr=3e-4, weight_decay=1e-5, fused=False)
     views = table[codes.long()].transpose(1, 2).chunk(2)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numcodecs import Blosc
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import synth
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+import synthetic_audio
 
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
@@ -27,7 +27,7 @@ SHUFFLES = {"none": Blosc.NOSHUFFLE, "byte": Blosc.SHUFFLE, "bit": Blosc.BITSHUF
 def mel_of_recordings() -> np.ndarray:
     folder = os.environ.get("MYNA_TEST_RECORDINGS")
     if not folder:
-        return mel_power(synth.chords(600.0) + synth.noise(600.0, amplitude=1e-3), SPEC)
+        return mel_power(synthetic_audio.chords(600.0) + synthetic_audio.noise(600.0, amplitude=1e-3), SPEC)
     files = [path for path in sorted(Path(folder).rglob("*.ogg")) if path.stat().st_size > LEAST_BYTES][::8]
     return np.concatenate([mel_power(decode(path, SPEC.sample_rate_hz).samples, SPEC) for path in files], axis=1)
 

@@ -24,8 +24,8 @@ from model.encoder.patches import dequantize, gather_patches_frame_major
 from model.training.on_disk import ClipsOnDisk
 from model.training.prefetch import Prefetch
 from model.training.resident import ResidentClips
-from model.training.sources import Sources
-from model.training.stream import Clips, WindowStream
+from model.training.sources import TrainingShards
+from model.training.stream import ClipSource, WindowStream
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 from stores.shards import Record, ShardSet, write_shard
@@ -36,7 +36,7 @@ CPU, TABLE = torch.device("cpu"), torch.tensor(Quantizer().table())
 Made = Callable[[torch.Tensor], torch.Tensor] | None
 
 
-def write_ours(folder: Path, codes: np.ndarray) -> Sources:
+def write_ours(folder: Path, codes: np.ndarray) -> TrainingShards:
     records = [
         Record(clips.reshape(-1, 128), first + np.arange(len(clips)), np.full(len(clips), FRAMES))
         for first, clips in zip(
@@ -44,7 +44,7 @@ def write_ours(folder: Path, codes: np.ndarray) -> Sources:
         )
     ]
     facts = [write_shard(folder / f"ours-{n:06d}.tar", records[n : n + 11]) for n in range(0, len(records), 11)]
-    return Sources((ShardSet(folder, tuple(facts), {}, "bench", CLIPS, MelSpec(), Quantizer(), {}),))
+    return TrainingShards((ShardSet(folder, tuple(facts), {}, "bench", CLIPS, MelSpec(), Quantizer(), {}),))
 
 
 def write_theirs(folder: Path, codes: np.ndarray) -> list[str]:
@@ -78,7 +78,7 @@ def stock(paths: list[str], workers: int) -> Callable[[], int]:
     return epoch
 
 
-def batches(clips: Clips, workers: int, epochs: int) -> Iterator[torch.Tensor]:
+def batches(clips: ClipSource, workers: int, epochs: int) -> Iterator[torch.Tensor]:
     """Windows `[2 * BATCH, 96, 128]` of all batches."""
     stream = WindowStream(clips, BATCH, WINDOW, seed=0)
     steps = epochs * stream.order.steps_per_epoch
@@ -98,7 +98,9 @@ def visible_as_float(windows: torch.Tensor) -> torch.Tensor:
     return dequantize(gather_patches_frame_major(windows, visible, (16, 16)), TABLE)
 
 
-def ours(clips: Callable[[], Clips], *, epochs: int = 20, made: Made = None, workers: int = 2) -> Callable[[], int]:
+def ours(
+    clips: Callable[[], ClipSource], *, epochs: int = 20, made: Made = None, workers: int = 2
+) -> Callable[[], int]:
     def run() -> int:
         return sum(len(made(one) if made else one) // 2 for one in batches(clips(), workers, epochs))
 

@@ -25,7 +25,7 @@ _PATCHES = 8
 
 
 @dataclass(frozen=True)
-class Cut:
+class PatchLayout:
     """How windows are cut into patches."""
 
     patch_shape: tuple[int, int]
@@ -39,7 +39,7 @@ def cells(
     starts: Int64[Tensor, " B"],
     visible: Int64[Tensor, "B K"],
     table: Float[Tensor, "codes=256"],
-    cut: Cut,
+    cut: PatchLayout,
     dtype: torch.dtype,
 ) -> Float[Tensor, "B K P"]:
     """Normalised cells of the visible patches, in (mel, time) order.
@@ -56,13 +56,17 @@ def cells(
     return chosen(codes, starts, visible, table, cut, dtype)
 
 
-def cells_plain(codes: Tensor, starts: Tensor, visible: Tensor, table: Tensor, cut: Cut, dtype: torch.dtype) -> Tensor:
+def cells_plain(
+    codes: Tensor, starts: Tensor, visible: Tensor, table: Tensor, cut: PatchLayout, dtype: torch.dtype
+) -> Tensor:
     """`cells` in plain PyTorch; the same shapes."""
     gathered = dequantize(gather_patches_at(codes, starts, visible, cut.columns, cut.patch_shape), table)
     return F.layer_norm(gathered, gathered.shape[-1:], eps=EPSILON).to(dtype)
 
 
-def cells_fused(codes: Tensor, starts: Tensor, visible: Tensor, table: Tensor, cut: Cut, dtype: torch.dtype) -> Tensor:
+def cells_fused(
+    codes: Tensor, starts: Tensor, visible: Tensor, table: Tensor, cut: PatchLayout, dtype: torch.dtype
+) -> Tensor:
     """`cells` in one kernel; the same shapes."""
     (windows, kept), (mels, frames) = visible.shape, cut.patch_shape
     out = torch.empty((windows, kept, mels * frames), dtype=dtype, device=codes.device)

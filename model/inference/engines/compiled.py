@@ -16,20 +16,20 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
-from model.inference.engines.eager import LARGEST
-from model.inference.engines.engine import Engine, Facts
-from model.inference.engines.export import Plan, quiet
-from model.inference.engines.sidecar import Sidecar
-from stores.errors import CorruptArtefact, MissingArtefact
+from model.inference.engines.eager import MAX_BATCH
+from model.inference.engines.engine import Engine, EngineFacts
+from model.inference.engines.export import ExportPlan, quiet
+from model.inference.engines.metadata import EngineMetadata
+from stores.errors import CorruptArtifact, MissingArtifact
 
 FILE = "encoder.pt2"
 
 
-def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
+def build(encoder: Encoder, plan: ExportPlan, folder: Path) -> str:
     """Write the package for batches of `batch(encoder)` windows into `folder`; returns the file's name.
 
     Raises:
-        MissingArtefact: there is no C++ compiler.
+        MissingArtifact: there is no C++ compiler.
     """
     require()
     with quiet(), torch.no_grad():
@@ -42,18 +42,18 @@ def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
 
 def batch(encoder: Encoder) -> int:
     """Windows of the one batch that a package runs."""
-    return LARGEST[next(encoder.parameters()).device.type]
+    return MAX_BATCH[next(encoder.parameters()).device.type]
 
 
 def require() -> None:
     """Check that there is a C++ compiler: `$CXX`, else g++ or clang++.
 
     Raises:
-        MissingArtefact: there is none.
+        MissingArtifact: there is none.
     """
     wanted = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
     if not any(shutil.which(name) for name in wanted):
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the compiled engine needs a C++ compiler, and {' or '.join(wanted)} is not there: install g++ "
             "(Debian: apt-get install g++), or set CXX to one"
         )
@@ -75,19 +75,19 @@ class Compiled(Engine):
     """A loaded package.
 
     Raises:
-        FingerprintMismatch: it was made with another PyTorch or for another processor.
-        CorruptArtefact: it cannot be loaded.
+        DigestMismatch: it was made with another PyTorch or for another processor.
+        CorruptArtifact: it cannot be loaded.
     """
 
-    def __init__(self, path: Path, sidecar: Sidecar) -> None:
+    def __init__(self, path: Path, sidecar: EngineMetadata) -> None:
         sidecar.require_here(versions(), device())
         try:
             with quiet():
                 self._package = torch._inductor.aoti_load_package(str(path))
         except (RuntimeError, OSError) as error:
-            raise CorruptArtefact(f"{path} cannot be loaded: {error}; export it again") from error
+            raise CorruptArtifact(f"{path} cannot be loaded: {error}; export it again") from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        facts = Facts("compiled", sidecar.precision, device()["device"], versions(), sidecar.sha256)
+        facts = EngineFacts("compiled", sidecar.precision, device()["device"], versions(), sidecar.sha256)
         super().__init__(sidecar.config(), facts, sidecar.largest, sidecar.codes())
 
     def is_fixed(self) -> bool:

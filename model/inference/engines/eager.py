@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.encoder.device import fastest_precision
 from model.encoder.vit import Encoder
-from model.inference.engines.engine import Engine, Facts
-from model.inference.engines.reading import Reading
-from model.training.config import fastest_precision
+from model.inference.engines.engine import Engine, EngineFacts
+from model.inference.engines.forward import InferenceModule
 from stores.quantize import Quantizer
 
-LARGEST = {"cpu": 32, "cuda": 256}
+MAX_BATCH = {"cpu": 32, "cuda": 256}
 """Windows of a batch. On a CPU 16 to 64 are equally fast, and the activations of 32 stay in its caches."""
 
 
@@ -40,9 +40,9 @@ class Eager(Engine):
     ) -> None:
         precision = fastest_precision() if precision == "auto" else precision
         self._device = next(encoder.parameters()).device
-        self._reading = Reading(encoder, precision, quantizer, layer).eval().to(self._device)
-        facts = Facts("eager", precision, _name(self._device), {"torch": torch.__version__}, layer=layer)
-        super().__init__(encoder.config, facts, LARGEST[self._device.type], quantizer)
+        self._reading = InferenceModule(encoder, precision, quantizer, layer).eval().to(self._device)
+        facts = EngineFacts("eager", precision, _name(self._device), {"torch": torch.__version__}, layer=layer)
+        super().__init__(encoder.config, facts, MAX_BATCH[self._device.type], quantizer)
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         with torch.inference_mode():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.encoder.config import EncoderConfig
-from stores.errors import FingerprintMismatch, InvalidInput
+from stores.errors import DigestMismatch, InvalidInput
 from stores.quantize import Quantizer
 
 ENGINES = ("eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx")
@@ -24,7 +24,7 @@ TOLERANCES = {"fp32": 1e-4, "bf16": 2e-2}
 
 
 @dataclass(frozen=True)
-class Facts:
+class EngineFacts:
     """What an engine is: all of it can change a value, so all of it goes into the provenance of features."""
 
     name: str
@@ -56,7 +56,9 @@ class Engine(ABC):
         quantizer: whose codes it reads; None if it reads float32 power.
     """
 
-    def __init__(self, config: EncoderConfig, facts: Facts, largest: int, quantizer: Quantizer | None = None) -> None:
+    def __init__(
+        self, config: EncoderConfig, facts: EngineFacts, largest: int, quantizer: Quantizer | None = None
+    ) -> None:
         self.config = config
         self.facts = facts
         self.largest = largest
@@ -90,10 +92,10 @@ class Engine(ABC):
         """Whether stored codes of `quantizer` go in as they are; power has to be made of them first if not.
 
         Raises:
-            FingerprintMismatch: it reads the codes of another quantiser.
+            DigestMismatch: it reads the codes of another quantiser.
         """
         if self.quantizer is not None and self.quantizer != quantizer:
-            raise FingerprintMismatch(
+            raise DigestMismatch(
                 f"engine {self.facts.name} was exported for codes of {self.quantizer}, the store has {quantizer}; "
                 "export it again with --store, or use another engine"
             )

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from model.encoder.vit import Encoder
-from model.inference.engines.reading import Reading
+from model.inference.engines.forward import InferenceModule
 from stores.errors import InvalidInput
 from stores.quantize import Quantizer
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExportPlan:
     """How an engine is made."""
 
     precision: str = "fp32"
@@ -37,9 +37,9 @@ class Plan:
                 f"usual batch {self.usual}, largest {self.largest}: needs 1 < usual < largest, or batches of 1 fail"
             )
 
-    def reading(self, encoder: Encoder) -> Reading:
+    def reading(self, encoder: Encoder) -> InferenceModule:
         """The module that is exported, on the encoder's device."""
-        return Reading(encoder, self.precision, self.quantizer).eval().to(next(encoder.parameters()).device)
+        return InferenceModule(encoder, self.precision, self.quantizer).eval().to(next(encoder.parameters()).device)
 
     def example(self, encoder: Encoder, batch: int) -> Tensor:
         """Silence of the input's type, `[batch, 128, 96]`, on the encoder's device."""

@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
-from model.inference.engines.engine import Engine, Facts
-from model.inference.engines.export import Plan, quiet
-from model.inference.engines.sidecar import Sidecar
-from stores.errors import CorruptArtefact, MissingArtefact
+from model.inference.engines.engine import Engine, EngineFacts
+from model.inference.engines.export import ExportPlan, quiet
+from model.inference.engines.metadata import EngineMetadata
+from stores.errors import CorruptArtifact, MissingArtifact
 
 FILE = "encoder.onnx"
 INPUT, OUTPUT = "windows", "embeddings"
-CPU_LARGEST = 64
+CPU_MAX_BATCH = 64
 """Windows of a batch on a CPU; larger ones are not faster."""
 
 
-def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
+def build(encoder: Encoder, plan: ExportPlan, folder: Path) -> str:
     """Write the graph into `folder`, its batch dynamic; returns the file's name.
 
     Raises:
-        MissingArtefact: the packages that write it are not installed.
+        MissingArtifact: the packages that write it are not installed.
     """
     require()
     with quiet():
@@ -44,7 +44,7 @@ def require() -> None:
     """Check that the packages are there that write it.
 
     Raises:
-        MissingArtefact: one is not.
+        MissingArtifact: one is not.
     """
     _import("onnx"), _import("onnxscript")
 
@@ -63,11 +63,11 @@ class Onnx(Engine):
     """A session of ONNX Runtime on the CPU.
 
     Raises:
-        MissingArtefact: ONNX Runtime is not installed.
-        CorruptArtefact: the file is not a graph that it can run.
+        MissingArtifact: ONNX Runtime is not installed.
+        CorruptArtifact: the file is not a graph that it can run.
     """
 
-    def __init__(self, path: Path, sidecar: Sidecar) -> None:
+    def __init__(self, path: Path, sidecar: EngineMetadata) -> None:
         runtime = _import("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -75,9 +75,9 @@ class Onnx(Engine):
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise CorruptArtefact(f"{path} cannot be run: {error}; export it again") from error
-        facts = Facts("onnx", sidecar.precision, "cpu", versions(), sidecar.sha256)
-        super().__init__(sidecar.config(), facts, min(CPU_LARGEST, sidecar.largest), sidecar.codes())
+            raise CorruptArtifact(f"{path} cannot be run: {error}; export it again") from error
+        facts = EngineFacts("onnx", sidecar.precision, "cpu", versions(), sidecar.sha256)
+        super().__init__(sidecar.config(), facts, min(CPU_MAX_BATCH, sidecar.largest), sidecar.codes())
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         embedded: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: batch})[0]
@@ -88,6 +88,6 @@ def _import(name: str) -> Any:
     try:
         return __import__(name)
     except ImportError as error:
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the onnx engine needs {name}, which is not installed: pip install 'myna[onnx]' ({error})"
         ) from error

@@ -10,20 +10,20 @@ from pathlib import Path
 from types import ModuleType
 
 from model.encoder import weights
+from model.encoder.device import fastest_precision
 from model.encoder.vit import Encoder
-from model.inference.engines import compiled, onnx, sidecar, tensorrt, tensorrt_rtx
+from model.inference.checkpoints import PUBLISHED_SUFFIXES
+from model.inference.engines import compiled, metadata, onnx, tensorrt, tensorrt_rtx
 from model.inference.engines.compiled import Compiled
 from model.inference.engines.eager import Eager
 from model.inference.engines.engine import ENGINES, Engine
-from model.inference.engines.export import Plan
+from model.inference.engines.export import ExportPlan
+from model.inference.engines.forward import PRECISIONS
+from model.inference.engines.metadata import EngineMetadata
 from model.inference.engines.onnx import Onnx
-from model.inference.engines.reading import PRECISIONS
-from model.inference.engines.sidecar import Sidecar
 from model.inference.engines.tensorrt import TensorRT
 from model.inference.engines.tensorrt_rtx import TensorRTRTX
-from model.inference.loading import PUBLISHED_SUFFIXES
-from model.training.config import fastest_precision
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import InvalidInput, MissingArtifact
 from stores.quantize import Quantizer
 
 EXPORTED: dict[str, ModuleType] = {
@@ -79,23 +79,23 @@ def require(name: str) -> None:
     """Check that an engine can be made here, as far as that is known beforehand.
 
     Raises:
-        MissingArtefact: a package, a compiler or a GPU is not there.
+        MissingArtifact: a package, a compiler or a GPU is not there.
     """
     EXPORTED[name].require()
 
 
-def export(encoder: Encoder, name: str, plan: Plan, into: Path) -> Sidecar:
+def export(encoder: Encoder, name: str, plan: ExportPlan, into: Path) -> EngineMetadata:
     """Make an engine and its sidecar in the folder `into`, which exists; it is not yet compared with eager.
 
     Raises:
         InvalidInput: eager, which is not exported, or a graph that the compiler does not take.
-        MissingArtefact: the engine's packages, its compiler or its GPU are not there.
+        MissingArtifact: the engine's packages, its compiler or its GPU are not there.
     """
     if name not in EXPORTED:
         raise InvalidInput(f"engine {name!r} cannot be exported; choose one of {', '.join(EXPORTED)}")
     module = EXPORTED[name]
     file = module.build(encoder, plan, into)
-    made = Sidecar(
+    made = EngineMetadata(
         name=name,
         precision=plan.precision,
         encoder=encoder.config.to_dict(),
@@ -103,7 +103,7 @@ def export(encoder: Encoder, name: str, plan: Plan, into: Path) -> Sidecar:
         largest=compiled.batch(encoder) if name == "compiled" else plan.largest,
         quantizer=plan.quantizer.to_dict() if plan.quantizer else None,
         file=file,
-        sha256=sidecar.sha256(into / file),
+        sha256=metadata.sha256(into / file),
         versions=module.versions(),
         device=module.device(),
     )
@@ -115,11 +115,11 @@ def opened(where: Path, encoder: Encoder) -> Engine:
     """The exported engine in the folder `where`, checked against the encoder that it should be of.
 
     Raises:
-        MissingArtefact: nothing there, or it cannot run here.
-        CorruptArtefact: it is damaged.
-        FingerprintMismatch: made of another encoder, for another machine, or with other versions.
+        MissingArtifact: nothing there, or it cannot run here.
+        CorruptArtifact: it is damaged.
+        DigestMismatch: made of another encoder, for another machine, or with other versions.
     """
-    facts = sidecar.read(where)
+    facts = metadata.read(where)
     facts.require_weights(weights.digest(encoder), where)
     if facts.name not in _OPENED:
         raise InvalidInput(f"{where} holds an engine {facts.name!r}; this version knows {', '.join(EXPORTED)}")
@@ -146,8 +146,8 @@ def engine(
 
     Raises:
         InvalidInput: no such engine, precision or layer, or one that does not go with another.
-        MissingArtefact: it has not been exported; the message says how.
-        CorruptArtefact, FingerprintMismatch: as `opened`.
+        MissingArtifact: it has not been exported; the message says how.
+        CorruptArtifact, DigestMismatch: as `opened`.
     """
     chosen = precision_of(name, precision)
     if name == "eager":
@@ -155,13 +155,13 @@ def engine(
     if layer is not None:
         raise InvalidInput(f"--layer works with the eager engine only; {name} was asked for")
     where = folder(checkpoint, name, chosen)
-    if not (where / sidecar.FILE).is_file():
+    if not (where / metadata.FILE).is_file():
         words = f"python -m model.export {name} --checkpoint {checkpoint} --precision {chosen}"
-        raise MissingArtefact(f"no {name} engine in {where}; make it with `{words}`")
+        raise MissingArtifact(f"no {name} engine in {where}; make it with `{words}`")
     return opened(where, encoder)
 
 
-def with_parity(made: Sidecar, parity: dict[str, object], where: Path) -> Sidecar:
+def with_parity(made: EngineMetadata, parity: dict[str, object], where: Path) -> EngineMetadata:
     """The sidecar in `where` with how it compared with eager, on disk too."""
     done = replace(made, parity=parity)
     done.write(where)

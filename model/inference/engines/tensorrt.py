@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
-from model.inference.engines.engine import Engine, Facts
-from model.inference.engines.export import Plan, quiet
-from model.inference.engines.sidecar import Sidecar
-from stores.errors import CorruptArtefact, MissingArtefact
+from model.inference.engines.engine import Engine, EngineFacts
+from model.inference.engines.export import ExportPlan, quiet
+from model.inference.engines.metadata import EngineMetadata
+from stores.errors import CorruptArtifact, MissingArtifact
 
 FILE = "encoder.ep"
 
 
 @dataclass(frozen=True)
-class Profile:
+class ShapeProfile:
     """Shapes that TensorRT is told, `(windows, 128, 96)`."""
 
     min_shape: tuple[int, int, int]
@@ -38,10 +38,10 @@ class Profile:
     """Of the largest batch."""
 
 
-def profile(encoder: Encoder, plan: Plan) -> Profile:
+def profile(encoder: Encoder, plan: ExportPlan) -> ShapeProfile:
     """The shapes of a plan."""
     mels, frames = encoder.config.n_mels, encoder.config.window_frames
-    return Profile((1, mels, frames), (plan.usual, mels, frames), (plan.largest, mels, frames))
+    return ShapeProfile((1, mels, frames), (plan.usual, mels, frames), (plan.largest, mels, frames))
 
 
 def settings() -> dict[str, Any]:
@@ -56,11 +56,11 @@ def settings() -> dict[str, Any]:
     }
 
 
-def build(encoder: Encoder, plan: Plan, folder: Path) -> str:
+def build(encoder: Encoder, plan: ExportPlan, folder: Path) -> str:
     """Write the engine of an encoder on a GPU into `folder`; returns the file's name.
 
     Raises:
-        MissingArtefact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
+        MissingArtifact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
     """
     torch_tensorrt = _import()
     shapes = profile(encoder, plan)
@@ -80,7 +80,7 @@ def require() -> None:
     """Check that it can be made here.
 
     Raises:
-        MissingArtefact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
+        MissingArtifact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
     """
     _import()
 
@@ -95,7 +95,7 @@ def device() -> dict[str, str]:
     """The GPU, and its compute capability.
 
     Raises:
-        MissingArtefact: there is none.
+        MissingArtifact: there is none.
     """
     _require_gpu()
     major, minor = torch.cuda.get_device_capability()
@@ -106,20 +106,20 @@ class TensorRT(Engine):
     """A loaded engine.
 
     Raises:
-        MissingArtefact: no GPU here, or torch_tensorrt is not installed.
-        FingerprintMismatch: it was made for another GPU or with other versions.
-        CorruptArtefact: it cannot be loaded.
+        MissingArtifact: no GPU here, or torch_tensorrt is not installed.
+        DigestMismatch: it was made for another GPU or with other versions.
+        CorruptArtifact: it cannot be loaded.
     """
 
-    def __init__(self, path: Path, sidecar: Sidecar) -> None:
+    def __init__(self, path: Path, sidecar: EngineMetadata) -> None:
         sidecar.require_here({}, device())  # says which GPU it needs, also where nothing could be imported
         torch_tensorrt = _import()
         sidecar.require_here(versions(), {})
         try:
             self._run_graph = torch_tensorrt.load(str(path)).module()
         except (RuntimeError, OSError, ValueError) as error:
-            raise CorruptArtefact(f"{path} cannot be loaded: {error}; export it again") from error
-        facts = Facts("tensorrt", sidecar.precision, device()["device"], versions(), sidecar.sha256)
+            raise CorruptArtifact(f"{path} cannot be loaded: {error}; export it again") from error
+        facts = EngineFacts("tensorrt", sidecar.precision, device()["device"], versions(), sidecar.sha256)
         super().__init__(sidecar.config(), facts, sidecar.largest, sidecar.codes())
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
@@ -130,7 +130,7 @@ class TensorRT(Engine):
 
 def _require_gpu() -> None:
     if not torch.cuda.is_available():
-        raise MissingArtefact(
+        raise MissingArtifact(
             "the tensorrt engine needs an NVIDIA GPU, and this machine shows none: use eager, compiled or onnx here"
         )
 
@@ -141,7 +141,7 @@ def _import(name: str = "torch_tensorrt") -> Any:
     try:
         return __import__(name)
     except (ImportError, OSError, RuntimeError) as error:
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the tensorrt engine needs torch_tensorrt of the same release as torch {torch.__version__}: "
             f"pip install 'myna[tensorrt]' ({error})"
         ) from error

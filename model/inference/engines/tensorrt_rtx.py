@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
 from model.inference.engines import onnx
-from model.inference.engines.engine import Engine, Facts
-from model.inference.engines.export import Plan
-from model.inference.engines.sidecar import Sidecar
-from stores.errors import CorruptArtefact, FingerprintMismatch, InvalidInput, MissingArtefact
+from model.inference.engines.engine import Engine, EngineFacts
+from model.inference.engines.export import ExportPlan
+from model.inference.engines.metadata import EngineMetadata
+from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 
 FILE = "encoder.plan"
 TARGETS = ("80", "86", "89", "120")
 """Compute capabilities: Ampere (A100; RTX 30), Ada (RTX 40), Blackwell (RTX 50)."""
 
 
-def build(encoder: Encoder, plan: Plan, folder: Path, targets: tuple[str, ...] = TARGETS) -> str:
+def build(encoder: Encoder, plan: ExportPlan, folder: Path, targets: tuple[str, ...] = TARGETS) -> str:
     """Write the engine, and the ONNX graph it is made of, into `folder`; returns the engine's file name.
 
     Raises:
-        MissingArtefact: TensorRT for RTX or the packages that write ONNX are not installed.
+        MissingArtifact: TensorRT for RTX or the packages that write ONNX are not installed.
         InvalidInput: TensorRT does not take the graph; its own words follow.
     """
     require()
@@ -47,7 +47,7 @@ def require() -> None:
     """Check that the packages are there that make it.
 
     Raises:
-        MissingArtefact: one is not.
+        MissingArtifact: one is not.
     """
     onnx.require()
     _import()
@@ -63,7 +63,7 @@ def device() -> dict[str, str]:
     return {"sm": " ".join(TARGETS)}
 
 
-class Network:
+class ParsedNetwork:
     """An ONNX graph as TensorRT has parsed it.
 
     Attributes:
@@ -87,7 +87,7 @@ class Network:
         self.layers = Counter((layer.type.name, layer.get_output(0).dtype.name) for layer in layers)
 
 
-def compiled(graph: Path, size: tuple[int, int], plan: Plan, targets: tuple[str, ...] = TARGETS) -> bytes:
+def compiled(graph: Path, size: tuple[int, int], plan: ExportPlan, targets: tuple[str, ...] = TARGETS) -> bytes:
     """The serialised engine of an ONNX graph, for batches of 1 to the plan's largest.
 
     Args:
@@ -99,7 +99,7 @@ def compiled(graph: Path, size: tuple[int, int], plan: Plan, targets: tuple[str,
     Raises:
         InvalidInput: TensorRT does not take the graph, or knows no such target.
     """
-    trt, parsed = _import(), Network(graph)
+    trt, parsed = _import(), ParsedNetwork(graph)
     known = trt.ComputeCapability.__members__
     if unknown := [sm for sm in targets if f"SM{sm}" not in known]:
         raise InvalidInput(f"TensorRT for RTX builds for {', '.join(sorted(known))}, not for SM {', '.join(unknown)}")
@@ -120,12 +120,12 @@ class TensorRTRTX(Engine):
     """A loaded engine on an RTX GPU; written after NVIDIA's documentation, not tried.
 
     Raises:
-        MissingArtefact: TensorRT for RTX is not installed, or there is no GPU.
-        FingerprintMismatch: the GPU is of no generation it was built for, or the versions differ.
-        CorruptArtefact: it cannot be loaded.
+        MissingArtifact: TensorRT for RTX is not installed, or there is no GPU.
+        DigestMismatch: the GPU is of no generation it was built for, or the versions differ.
+        CorruptArtifact: it cannot be loaded.
     """
 
-    def __init__(self, path: Path, sidecar: Sidecar) -> None:
+    def __init__(self, path: Path, sidecar: EngineMetadata) -> None:
         name = require_target(sidecar.device)
         sidecar.require_here(versions(), {})
         trt = _import()
@@ -133,9 +133,9 @@ class TensorRTRTX(Engine):
         self._runtime = trt.Runtime(self._log)
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
-            raise CorruptArtefact(f"{path} cannot be loaded: {self._log.last()}; export it again")
+            raise CorruptArtifact(f"{path} cannot be loaded: {self._log.last()}; export it again")
         self._context = self._engine.create_execution_context()
-        facts = Facts("tensorrt-rtx", sidecar.precision, name, versions(), sidecar.sha256)
+        facts = EngineFacts("tensorrt-rtx", sidecar.precision, name, versions(), sidecar.sha256)
         super().__init__(sidecar.config(), facts, sidecar.largest, sidecar.codes())
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
@@ -146,7 +146,7 @@ class TensorRTRTX(Engine):
         self._context.set_tensor_address(onnx.OUTPUT, embedded.data_ptr())
         stream = torch.cuda.current_stream()
         if not self._context.execute_async_v3(stream.cuda_stream):
-            raise CorruptArtefact(f"the tensorrt-rtx engine did not run: {self._log.last()}")
+            raise CorruptArtifact(f"the tensorrt-rtx engine did not run: {self._log.last()}")
         stream.synchronize()
         result: NDArray[np.float32] = embedded.cpu().numpy()
         return result
@@ -156,17 +156,17 @@ def require_target(device: Mapping[str, str]) -> str:
     """The name of this machine's GPU.
 
     Raises:
-        MissingArtefact: there is none.
-        FingerprintMismatch: the engine was not built for its generation.
+        MissingArtifact: there is none.
+        DigestMismatch: the engine was not built for its generation.
     """
     if not torch.cuda.is_available():
-        raise MissingArtefact(
+        raise MissingArtifact(
             "the tensorrt-rtx engine is built here, but needs an NVIDIA RTX GPU to run, and this machine shows none: "
             "use eager, compiled or onnx here"
         )
     major, minor = torch.cuda.get_device_capability()
     if f"{major}{minor}" not in device["sm"].split():
-        raise FingerprintMismatch(
+        raise DigestMismatch(
             f"this engine was built for SM {device['sm']}, this GPU is SM {major}{minor}: use the tensorrt engine on it"
         )
     return str(torch.cuda.get_device_name())
@@ -200,6 +200,6 @@ def _import() -> Any:
     try:
         return __import__("tensorrt_rtx_bindings")
     except (ImportError, OSError) as error:
-        raise MissingArtefact(
+        raise MissingArtifact(
             f"the tensorrt-rtx engine needs TensorRT for RTX: pip install 'myna[tensorrt-rtx]' ({error})"
         ) from error

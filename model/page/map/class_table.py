@@ -7,13 +7,13 @@ from html import escape
 
 import numpy as np
 
-from model.page.map.colouring import Colouring
+from model.page.map.coloring import ColorEncoding
 from model.page.map.mapped_clips import MappedClips
-from model.page.map.neighbours import Neighbours
+from model.page.map.neighbors import Neighbors
 from model.page.map.panels import panel_title
 
 
-def class_table(colouring: Colouring, clips: MappedClips, neighbours: Neighbours) -> str:
+def class_table(colouring: ColorEncoding, clips: MappedClips, neighbours: Neighbors) -> str:
     """HTML, folded until a reader opens it."""
     head = ["", *map(panel_title, clips.splits), "neighbours alike"]
     heads = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
@@ -24,7 +24,7 @@ def class_table(colouring: Colouring, clips: MappedClips, neighbours: Neighbours
     )
 
 
-def _line(which: int, colouring: Colouring, clips: MappedClips, neighbours: Neighbours) -> str:
+def _line(which: int, colouring: ColorEncoding, clips: MappedClips, neighbours: Neighbors) -> str:
     of_class = np.array([which in classes for classes in colouring.members])
     counts = np.bincount(clips.panel[of_class], minlength=len(clips.splits))
     alike = [which in colouring.members[other] for clip in np.flatnonzero(of_class) for other in neighbours.clips[clip]]

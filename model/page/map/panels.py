@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from model.page.map.class_names import ClassName
-from model.page.map.colouring import PLAIN, Colouring
+from model.page.map.coloring import PLAIN, ColorEncoding
 from model.page.map.mapped_clips import MappedClips
 from model.page.theme import Theme
 
@@ -44,7 +44,7 @@ def live_panel(reach: tuple[float, float]) -> dict[str, Any]:
 
 
 def figure(
-    clips: MappedClips, colouring: Colouring, names: Sequence[Sequence[ClassName]], theme: Theme
+    clips: MappedClips, colouring: ColorEncoding, names: Sequence[Sequence[ClassName]], theme: Theme
 ) -> dict[str, Any]:
     """The map as a Vega-Lite chart that stands by itself: panels side by side, the legend below.
 
@@ -110,7 +110,7 @@ def _word(name: ClassName, theme: Theme) -> dict[str, Any]:
     return {"x": round(name.x, 3), "y": round(name.y, 3), "text": name.text, "fill": theme.text, "halo": theme.card}
 
 
-def _rows(clips: MappedClips, colouring: Colouring) -> list[dict[str, Any]]:
+def _rows(clips: MappedClips, colouring: ColorEncoding) -> list[dict[str, Any]]:
     """Each clip that the colouring knows a class of, and all of them for tags."""
     return [
         {"x": round(float(x), 4), "y": round(float(y), 4), "panel": int(panel), "class": _class(colouring, clip)}
@@ -119,15 +119,15 @@ def _rows(clips: MappedClips, colouring: Colouring) -> list[dict[str, Any]]:
     ]
 
 
-def _class(colouring: Colouring, clip: int) -> str:
+def _class(colouring: ColorEncoding, clip: int) -> str:
     return "" if colouring.kind == "tags" else colouring.looks[colouring.members[clip][0]].name
 
 
-def _plain(colouring: Colouring, theme: Theme) -> dict[str, Any]:
+def _plain(colouring: ColorEncoding, theme: Theme) -> dict[str, Any]:
     return {"color": PLAIN[theme.dark], "size": 30} if colouring.kind == "tags" else {}
 
 
-def _scaled(colouring: Colouring, theme: Theme) -> dict[str, Any]:
+def _scaled(colouring: ColorEncoding, theme: Theme) -> dict[str, Any]:
     if colouring.kind == "tags":
         return {}
     names, looks = [look.name for look in colouring.looks], colouring.looks

@@ -16,12 +16,12 @@ from model.page.document import Section
 from model.page.map import panels, sound, thumbnails
 from model.page.map.class_names import ClassName, class_names
 from model.page.map.class_table import class_table
-from model.page.map.colouring import MOST_CLASSES, PLAIN, Colouring, colourings
+from model.page.map.coloring import MAX_CLASSES, PLAIN, ColorEncoding, color_encodings
 from model.page.map.mapped_clips import MOST_CLIPS, MappedClips
-from model.page.map.neighbours import COUNT, Neighbours
+from model.page.map.neighbors import COUNT, Neighbors
 from model.page.map.sound import Sound
 from model.page.map.thumbnails import Thumbnails
-from stores.errors import FingerprintMismatch
+from stores.errors import DigestMismatch
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
@@ -35,9 +35,9 @@ class EmbeddingMap:
 
     clips: MappedClips
     """Which, and where."""
-    colourings: tuple[Colouring, ...]
+    color_encodings: tuple[ColorEncoding, ...]
     """One for each label."""
-    neighbours: Neighbours
+    neighbours: Neighbors
     """By cosine in the embedding."""
     thumbnails: Thumbnails
     """Mels."""
@@ -57,16 +57,16 @@ class EmbeddingMap:
             most: clips on the map.
 
         Raises:
-            FingerprintMismatch: `store` holds other clips.
+            DigestMismatch: `store` holds other clips.
         """
         _require_of_this(features, store)
         clips = MappedClips.of(features, most)
-        found = tuple(colourings(clips.rows))
+        found = tuple(color_encodings(clips.rows))
         wanted = sound.spread(list(clips.panel), next(iter(found), None), audio_clips)
         return cls(
             clips,
             found,
-            Neighbours.of(clips.embeddings, [row.group for row in clips.rows]),
+            Neighbors.of(clips.embeddings, [row.group for row in clips.rows]),
             Thumbnails.of(store, [row.index for row in clips.rows]),
             Sound.of(store, clips.rows, wanted),
             len(wanted),
@@ -75,16 +75,16 @@ class EmbeddingMap:
     def section(self, title: str = "Map of the embeddings", name: str = "map") -> Section:
         """The section; `name` tells maps of one page apart."""
         paragraphs = "".join(f'<p class="quiet">{escape(one)}</p>' for one in self.remarks())
-        tables = "".join(class_table(one, self.clips, self.neighbours) for one in self.colourings)
+        tables = "".join(class_table(one, self.clips, self.neighbours) for one in self.color_encodings)
         widget = f'<div class="map" data-source="{escape(name, quote=True)}-data"></div>'
         body = f"<p>{escape(_LEAD)}</p>\n{widget}\n{paragraphs}\n{tables}"
         return Section(title, body, {}, {f"{name}-data": self.data()}, _SCRIPTS, ("map.css",))
 
     def figures(self, colours: theme.Theme = theme.LIGHT) -> dict[str, dict[str, Any]]:
         """A Vega-Lite chart of the panels for each label, by its name, to be drawn with the theme's configuration."""
-        return {one.name: panels.figure(self.clips, one, self.names(one), colours) for one in self.colourings}
+        return {one.name: panels.figure(self.clips, one, self.names(one), colours) for one in self.color_encodings}
 
-    def names(self, colouring: Colouring) -> list[list[ClassName]]:
+    def names(self, colouring: ColorEncoding) -> list[list[ClassName]]:
         """Names of classes on each panel; none of numbers, which a scale tells, and of tags: a clip has several."""
         if colouring.kind in ("numbers", "tags"):
             return [[] for _ in self.clips.splits]
@@ -116,8 +116,8 @@ class EmbeddingMap:
         if self.sound_wanted:
             remarks.append(self._heard())
         carried = {name for row in self.clips.rows for name in row.labels}
-        if left_out := sorted(carried - {one.name for one in self.colourings}):
-            remarks.append(f"Labels of no or over {MOST_CLASSES} classes colour no dots: {', '.join(left_out)}.")
+        if left_out := sorted(carried - {one.name for one in self.color_encodings}):
+            remarks.append(f"Labels of no or over {MAX_CLASSES} classes colour no dots: {', '.join(left_out)}.")
         return remarks
 
     def _heard(self) -> str:
@@ -138,7 +138,7 @@ class EmbeddingMap:
             "grouped": self.grouped,
             "panels": [{"title": panels.panel_title(split), "clips": self.clips.shown(split)} for split in splits],
             "clips": self._clips(),
-            "tasks": [self._task(one) for one in self.colourings],
+            "tasks": [self._task(one) for one in self.color_encodings],
             "pictures": {
                 "width": thumbnails.WIDTH,
                 "height": thumbnails.HEIGHT,
@@ -161,7 +161,7 @@ class EmbeddingMap:
             "same": list(self.neighbours.same_group),
         }
 
-    def _task(self, one: Colouring) -> dict[str, Any]:
+    def _task(self, one: ColorEncoding) -> dict[str, Any]:
         names = [[[name.text, name.which, round(name.x, 3), round(name.y, 3)] for name in of] for of in self.names(one)]
         looks = [
             {"name": look.name, "colours": list(look.colours), "shape": look.shape, "size": look.size, "clips": count}
@@ -191,6 +191,6 @@ _OTHER_PIECES = (
 def _require_of_this(features: FeatureStore, store: MelStore) -> None:
     for row in features.clips:
         if not 0 <= row.index < len(store.rows) or store.rows[row.index].id != row.id:
-            raise FingerprintMismatch(
+            raise DigestMismatch(
                 f"{store.path} has no clip {row.id!r} at {row.index}, which the features are of; extract them again"
             )

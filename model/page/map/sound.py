@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from model.page.map.colouring import Colouring
+from model.page.map.coloring import ColorEncoding
 from pipeline.audio import mp3, source
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode, file_digest
-from stores.errors import AudioRefused
+from stores.errors import DecodeError
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
@@ -37,7 +37,7 @@ class Sound:
     clips: Mapping[int, bytes]
     """Place on the map to an MP3 file."""
     refused: Mapping[str, int]
-    """Clips that cannot be heard by reason, one of `stores.errors.REFUSAL_REASONS`."""
+    """Clips that cannot be heard by reason, one of `stores.errors.REJECTION_REASONS`."""
 
     @classmethod
     def of(cls, store: MelStore, rows: Sequence[ClipRow], chosen: Sequence[int]) -> Sound:
@@ -54,7 +54,7 @@ class Sound:
         for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
             try:
                 found[int(clip)] = _heard(root, rows[clip], rate_hz)
-            except AudioRefused as refusal:
+            except DecodeError as refusal:
                 refused[refusal.reason] += 1
         return cls(found, dict(sorted(refused.items())))
 
@@ -63,7 +63,7 @@ class Sound:
         return {clip: f"data:audio/mpeg;base64,{base64.b64encode(one).decode()}" for clip, one in self.clips.items()}
 
 
-def spread(panel: Sequence[int], colouring: Colouring | None, most: int, seed: int = 0) -> list[int]:
+def spread(panel: Sequence[int], colouring: ColorEncoding | None, most: int, seed: int = 0) -> list[int]:
     """Places of at most `most` clips, in turn from each class of each split.
 
     Args:
@@ -84,14 +84,14 @@ def _heard(root: Path, row: ClipRow, rate_hz: int) -> bytes:
     """The first seconds of a clip as MP3.
 
     Raises:
-        AudioRefused: its audio is gone, another one now, or cannot be decoded.
+        DecodeError: its audio is gone, another one now, or cannot be decoded.
     """
     seconds = min(SECONDS, row.cut_seconds or SECONDS)
     with source.opened(root / row.source, row.member) as path:
         if file_digest(path) != row.source_digest:
-            raise AudioRefused("changed", f"{row.source} is not the audio that the store's mel was made of")
+            raise DecodeError("changed", f"{row.source} is not the audio that the store's mel was made of")
         audio = decode(path, rate_hz, LONGEST_SECONDS, LIMIT_SECONDS, keep_seconds=row.cut_start_seconds + seconds)
     samples = cut(audio.samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
-        raise AudioRefused("too_short", f"{row.source} ends before the clip begins")
+        raise DecodeError("too_short", f"{row.source} ends before the clip begins")
     return mp3.encode(samples, rate_hz)

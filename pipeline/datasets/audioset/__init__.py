@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.datasets.audioset import inventory
-from pipeline.datasets.audioset.choice import Choice, choose
-from pipeline.datasets.audioset.copies import Copy, copies_in
+from pipeline.datasets.audioset.copies import ClipCopy, copies_in
 from pipeline.datasets.audioset.ontology import MUSIC
 from pipeline.datasets.audioset.ontology import read as read_ontology
+from pipeline.datasets.audioset.published_lists import AUDIO_ADVICE, find
 from pipeline.datasets.audioset.segments import Segment
 from pipeline.datasets.audioset.segments import read as read_segments
-from pipeline.datasets.audioset.sources import AUDIO_ADVICE, find
+from pipeline.datasets.audioset.selection import SelectedCopies, select_copies
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
-from stores.errors import InvalidInput, MissingArtefact
+from stores.errors import InvalidInput, MissingArtifact
 
 SUBSETS = ("music", "all")
 
@@ -51,7 +51,7 @@ def tracks(
         subset: `music` for segments labelled Music or a class below it, `all` for every segment.
 
     Raises:
-        MissingArtefact: without CSVs, ontology or any audio of the subset: what was looked for, where to get it.
+        MissingArtifact: without CSVs, ontology or any audio of the subset: what was looked for, where to get it.
         InvalidInput: for a file that is not as published, with its line; or for another subset.
     """
     if subset not in SUBSETS:
@@ -61,17 +61,17 @@ def tracks(
     assert there is not None, "find refuses a root that is not a folder"
     classes = read_ontology(sources.ontology)
     listed = read_segments(sources.segments, classes.names, classes.below(MUSIC) if subset == "music" else None)
-    choice = choose(copies_in(there), listed)
+    choice = select_copies(copies_in(there), listed)
     counts = {**choice.counts, **_named_damage(root, choice)}
     if not choice.copies:
         found = "; ".join(f"{what}: {number}" for what, number in counts.items() if number)
-        raise MissingArtefact(f"no audio of AudioSet's subset {subset!r} below {root}: {AUDIO_ADVICE}. Found {found}")
+        raise MissingArtifact(f"no audio of AudioSet's subset {subset!r} below {root}: {AUDIO_ADVICE}. Found {found}")
     counts |= {f"official CSV not found: {name}": 1 for name in sources.absent}
     published = Counter(segment.split for segment in listed.wanted.values())
     return Listing(_tracks(choice.copies, listed.wanted), dict(sorted(published.items())), counts)
 
 
-def _tracks(chosen: Sequence[Copy], segments: Mapping[str, Segment]) -> list[Track]:
+def _tracks(chosen: Sequence[ClipCopy], segments: Mapping[str, Segment]) -> list[Track]:
     # Clips share what they can: of two million, a path and labels for each would take 1 GB.
     labels = {segment.tags: {"tags": segment.tags} for segment in segments.values()}
     containers = {path: Path(path) for path in {copy.path for copy in chosen if copy.member}}
@@ -79,7 +79,7 @@ def _tracks(chosen: Sequence[Copy], segments: Mapping[str, Segment]) -> list[Tra
 
 
 def _track(
-    copy: Copy, segment: Segment, labels: Mapping[str, Mapping[str, str]], containers: Mapping[str, Path]
+    copy: ClipCopy, segment: Segment, labels: Mapping[str, Mapping[str, str]], containers: Mapping[str, Path]
 ) -> Track:
     return Track(
         id=copy.name.youtube_id,
@@ -92,6 +92,6 @@ def _track(
     )
 
 
-def _named_damage(root: Path, choice: Choice) -> dict[str, int]:
+def _named_damage(root: Path, choice: SelectedCopies) -> dict[str, int]:
     told = choice.damaged[:DAMAGED_TOLD]
     return {f"damaged: {Path(item.path).relative_to(root)} ({item.detail})": 1 for item in told}

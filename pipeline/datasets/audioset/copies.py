@@ -35,7 +35,7 @@ _TAR_BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class ClipCopy:
     """One copy of one clip."""
 
     name: ClipName
@@ -58,7 +58,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOver:
+class SkippedFile:
     """Something that is no copy of a clip, or not only."""
 
     path: str
@@ -69,23 +69,23 @@ class PassedOver:
     """What exactly is wrong, for damaged containers."""
 
 
-def copies_in(inventory: Inventory) -> Iterator[Copy | PassedOver]:
+def copies_in(inventory: Inventory) -> Iterator[ClipCopy | SkippedFile]:
     """All copies there are: audio files by path, then containers by path, the members of each in file order."""
     for path in inventory.audio:
         yield _copy(path, path.rpartition("/")[2])
     readers = dict.fromkeys(inventory.tars, _members) | dict.fromkeys(inventory.parquets, _rows)
     for path, reader in sorted(readers.items()):
         yield from reader(path)
-    yield from (PassedOver(path, PACKED) for path in inventory.packed)
-    yield from (PassedOver(path, CLOSED) for path in inventory.closed)
+    yield from (SkippedFile(path, PACKED) for path in inventory.packed)
+    yield from (SkippedFile(path, CLOSED) for path in inventory.closed)
 
 
-def _copy(path: str, file_name: str, member: str = "", stated_bytes: int | None = None) -> Copy | PassedOver:
+def _copy(path: str, file_name: str, member: str = "", stated_bytes: int | None = None) -> ClipCopy | SkippedFile:
     name = parse(file_name.rpartition(".")[0])
-    return Copy(name, path, member, stated_bytes) if name else PassedOver(path, UNNAMED)
+    return ClipCopy(name, path, member, stated_bytes) if name else SkippedFile(path, UNNAMED)
 
 
-def _members(path: str) -> Iterator[Copy | PassedOver]:
+def _members(path: str) -> Iterator[ClipCopy | SkippedFile]:
     read = 0
     try:
         size_bytes = Path(path).stat().st_size
@@ -114,12 +114,12 @@ def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         raise tarfile.ReadError(f"no header at byte {tar.offset}")
 
 
-def _rows(path: str) -> Iterator[Copy | PassedOver]:
+def _rows(path: str) -> Iterator[ClipCopy | SkippedFile]:
     rows = count()
     try:
         with pq.ParquetFile(path) as file:
             if not _holds_audio(file.schema_arrow):
-                yield PassedOver(path, OTHER_COLUMNS)
+                yield SkippedFile(path, OTHER_COLUMNS)
                 return
             for batch in file.iter_batches(columns=["video_id"]):
                 for video_id, row in zip(batch.column(0).to_pylist(), rows):  # noqa: B905 - rows never end
@@ -135,6 +135,6 @@ def _holds_audio(schema: pa.Schema) -> bool:
     return bool(pa.types.is_struct(audio)) and audio.get_field_index("bytes") >= 0
 
 
-def _damaged(path: str, error: BaseException, read: int) -> PassedOver:
+def _damaged(path: str, error: BaseException, read: int) -> SkippedFile:
     what = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return PassedOver(path, DAMAGED, f"{what[:200]}, after {read} members")
+    return SkippedFile(path, DAMAGED, f"{what[:200]}, after {read} members")

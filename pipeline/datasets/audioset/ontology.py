@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stores.commit import read_bounded
-from stores.errors import CorruptArtefact, InvalidInput
+from stores.errors import CorruptArtifact, InvalidInput
 from stores.labels import SEPARATOR
 
 FILE_NAME = "ontology.json"
@@ -51,7 +51,7 @@ def read(path: Path) -> Ontology:
     """
     try:
         content = json.loads(read_bounded(path, MOST_BYTES))
-    except (OSError, CorruptArtefact, ValueError, RecursionError) as error:
+    except (OSError, CorruptArtifact, ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} cannot be read as JSON: {error}; expected AudioSet's {FILE_NAME}") from error
     if not isinstance(content, list):
         raise InvalidInput(f"{path} holds a JSON {type(content).__name__}; expected AudioSet's list of classes")

@@ -11,7 +11,7 @@ import torch
 from model.training.config import TrainConfig
 from model.training.prefetch import Prefetch
 from model.training.resident import ResidentClips
-from model.training.stream import Batch, WindowStream
+from model.training.stream import TrainingBatch, WindowStream
 
 CLIP_FRAMES = 313
 WORKERS = 2
@@ -24,11 +24,11 @@ def stored_clips(count: int, device: torch.device) -> ResidentClips:
     return ResidentClips(codes, np.cumsum(frames) - frames, frames, np.arange(count))
 
 
-def one_batch(clips: ResidentClips, config: TrainConfig, device: torch.device) -> Batch:
+def one_batch(clips: ResidentClips, config: TrainConfig, device: torch.device) -> TrainingBatch:
     """A batch, all of it on the device but the indices, which stay where streams leave them, page-locked."""
     made = WindowStream(clips, config.batch, config.encoder.window_frames, config.seed).batch(0)
     indices = made.indices.pin_memory() if device.type == "cuda" else made.indices
-    return Batch(clips.codes, made.starts.to(device), indices, 0)
+    return TrainingBatch(clips.codes, made.starts.to(device), indices, 0)
 
 
 @contextlib.contextmanager

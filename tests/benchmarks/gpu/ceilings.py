@@ -21,7 +21,7 @@ from model.encoder.kernels.attention import attend
 from model.objectives import contrast, objective
 from model.objectives.config import preset
 from model.objectives.infonce import infonce
-from model.objectives.kernels import normalisers, pushes
+from model.objectives.kernels import log_normalizers, repulsion
 
 # (N, K) of the products of a block, ViT-S: to_qkv, to_out, and both of the perceptron
 GEMMS = ((1152, 384), (384, 384), (1536, 384), (384, 1536))
@@ -119,7 +119,7 @@ def measure_attention(told: record.Record, options: argparse.Namespace, device: 
 def plain_infonce(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
     """`infonce` by plain PyTorch on any device."""
     with contextlib.ExitStack() as plain:
-        for module in (contrast, normalisers, pushes):
+        for module in (contrast, log_normalizers, repulsion):
             plain.enter_context(mock.patch.object(module, "fused", return_value=False))
         return infonce(first, second, temperature)
 

@@ -27,7 +27,7 @@ from model.objectives.config import preset as objective_preset
 from model.training import learner, optimizer
 from model.training.config import TrainConfig
 from model.training.step import TrainingStep
-from model.training.stream import Batch
+from model.training.stream import TrainingBatch
 from stores.quantize import Quantizer
 
 PAPER_STEPS = 100_000
@@ -68,7 +68,7 @@ class Trained:
         self.optimizer = optimizer.build(self.learner, config)
         self._number = itertools.count()
 
-    def __call__(self, batch_of: Callable[[int], Batch]) -> None:
+    def __call__(self, batch_of: Callable[[int], TrainingBatch]) -> None:
         """One more step."""
         number = next(self._number)
         self.optimizer.zero_grad(set_to_none=True)

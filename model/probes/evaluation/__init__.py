@@ -1,0 +1,1 @@
+"""Evaluation of probes: metrics, confidence intervals, dummy baselines, nearest neighbors."""

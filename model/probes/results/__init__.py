@@ -1,0 +1,1 @@
+"""Results of probes: scores on disk, text tables, averages, saved probes and predictions."""

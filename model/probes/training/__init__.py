@@ -1,0 +1,1 @@
+"""Training of many probes at once: batched weights, batched Adam, one forward pass."""

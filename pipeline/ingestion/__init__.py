@@ -1,0 +1,1 @@
+"""Ingestion: recordings become regions of a mel store, on a cluster, under limits of time and memory."""

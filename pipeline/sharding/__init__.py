@@ -1,0 +1,1 @@
+"""Sharding: the written clips of a mel store become WebDataset shards."""

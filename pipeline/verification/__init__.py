@@ -1,0 +1,1 @@
+"""Verification and repair of mel stores and shard sets."""

@@ -1,0 +1,91 @@
+"""`dags.embed`: a folder of audio becomes one file of embeddings, the same as from Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import synthetic_audio
+import tiny
+
+import model
+from dags import embed
+from stores.errors import InvalidInput
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a.mp3", "disc 1/b.ogg", "disc 1/c.wav")):
+        synthetic_audio.write(tmp_path / "music" / name, synthetic_audio.chords(4 + seed, seed=seed))
+    synthetic_audio.write(tmp_path / "music" / "short.flac", synthetic_audio.chords(1))
+    (tmp_path / "music" / "broken.mp3").write_bytes(b"no music")
+    tiny.write_run(tmp_path / "runs" / "first", tiny.train_config("hybrid"))
+    return tmp_path
+
+
+def test_a_folder_becomes_one_parquet_file_that_python_agrees_with(workplace, capsys):
+    encoder = "runs/first/encoder.safetensors"
+    assert embed.main(["music", "--checkpoint", encoder, "--out", "out.parquet", "--workers", "1"]) == 0
+    assert "out.parquet: 4 files; 1 refused" in capsys.readouterr().out
+    rows = pq.read_table("out.parquet").to_pylist()
+    assert [row["id"] for row in rows] == ["a.mp3", "disc 1/b.ogg", "disc 1/c.wav", "short.flac"]
+    assert [row["padded"] for row in rows] == [False, False, False, True]
+    myna = model.Myna.from_pretrained(encoder)
+    for row in rows:
+        expected = myna.embed(workplace / "music" / row["id"])
+        distance = np.linalg.norm(np.array(row["embedding"]) - expected) / np.linalg.norm(expected)
+        assert distance <= myna.engine.tolerance
+    assert sorted(path.name for path in workplace.iterdir()) == ["music", "out.parquet", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["music", "--out", "out.csv"], "it must end in .parquet or .npz"),
+        (["nowhere", "--out", "out.npz"], "nowhere is not a folder"),
+        (["music", "--out", "out.npz", "--checkpoint", "none.pth"], "no checkpoint at none.pth"),
+        (["music", "--out", "out.npz", "--engine", "onnx"], "no onnx engine in runs/first/encoder.engines/onnx-fp32"),
+        (["music", "--out", "out.npz", "--hop", "0"], "hop 0, window 96 frames: both must be positive"),
+        (["music", "--out", "out.npz", "--dtype", "int3"], "dtype 'int3' cannot be stored; use one of uint8"),
+        (["music", "--out", "out.npz", "--workers", "0"], "--workers is 0; at least one is needed"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_decoded(workplace, capsys, arguments, told):
+    assert embed.main(arguments) == 2
+    assert told in capsys.readouterr().err
+    assert not any(path.name.endswith(".work") for path in workplace.iterdir())
+
+
+@pytest.mark.parametrize("files", [[], ["broken.mp3"]])
+def test_a_failure_without_a_mel_leaves_nothing_behind(workplace, capsys, files):
+    (workplace / "other").mkdir()
+    for name in files:
+        (workplace / "other" / name).write_bytes(b"no music")
+    assert embed.main(["other", "--out", "out.parquet", "--workers", "1"]) == 2
+    assert "mend it and start again" in capsys.readouterr().err
+    assert sorted(path.name for path in workplace.iterdir()) == ["music", "other", "runs"]
+
+
+def test_a_failure_with_a_mel_keeps_it(workplace, monkeypatch):
+    monkeypatch.setattr("model.extract.representation.of_checkpoint", _broken)
+    assert embed.main(["music", "--out", "out.parquet", "--workers", "1"]) == 2
+    assert (workplace / ".out.parquet.work" / "mel.zarr").is_dir()
+
+
+def _broken(*_):
+    raise InvalidInput("it broke")
+
+
+def test_folders_may_begin_with_a_dash(workplace, capsys):
+    (workplace / "music").rename("-x")
+    (workplace / "runs" / "first").rename("-run")
+    checkpoint = "--checkpoint=-run/encoder.safetensors"
+    assert embed.main(["--out=-out/e.parquet", checkpoint, "--workers", "1", "--", "-x"]) == 0
+    assert "-out/e.parquet: 4 files; 1 refused" in capsys.readouterr().out
+    assert [path.name for path in (workplace / "-out").iterdir()] == ["e.parquet"]
+
+
+def test_the_graph_can_be_drawn(workplace, capsys):
+    assert embed.main(["music", "--out", "x.parquet", "--draw"]) == 0
+    assert capsys.readouterr().out == "flowchart LR\n    ingest --> extract\n"

@@ -1,0 +1,223 @@
+"""`dags.sweep`: runs that differ in one setting, each seeing as many clips, none of them trained or probed twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+import model.train
+from dags import sweep
+from dags.sweep import SweepPlan
+from model.encoder.config import PRESETS
+from model.inference import representations
+from model.training import checkpoint, metrics_log
+from pipeline import shard
+from stores import locations
+from stores.errors import InvalidInput
+
+STORE = "stores/made.zarr"
+CLIPS = 24
+WORDS = ("--preset", "mini", "--batch", "4", "--steps", "6", "--warmup-steps", "3", "--precision", "fp32")
+RATIOS = ("--store", STORE, "--over", "masking-ratio", "0.5", "0.75")
+
+
+def _swept(flag, *values, words=WORDS, **changed):
+    given = {"store": Path(STORE), "flag": flag, "values": values, "datasets": ("made",), "name": "s"}
+    return SweepPlan(**{**given, "train_words": words, **changed})
+
+
+@pytest.fixture
+def mini(monkeypatch):
+    monkeypatch.setitem(PRESETS, "mini", tiny.encoder_config())
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, make_store, mini):
+    """A labelled store with shards; chroma is made up, for there is no audio."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stores").mkdir()
+    splits = [("train", "valid", "test")[i % 3] for i in range(CLIPS)]
+    store = make_store([100] * CLIPS, STORE, splits=splits)
+    store.update([replace(row, labels={"key": f"key-{row.index % 2}"}) for row in store.rows])
+    assert shard.main([STORE]) == 0
+    chroma = lambda _, rows: np.random.default_rng(0).random((len(rows), 12), np.float32)  # noqa: E731
+    monkeypatch.setattr(representations, "mean_chroma_of_audio", chroma)
+    return tmp_path
+
+
+def _options(swept, value):
+    return model.train.parsed(swept.train_arguments(value))
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "warmup"), [("2", 12, 6), ("4", 6, 3), ("8", 3, 2), ("24", 1, 0), ("99", 1, 0)]
+)
+def test_at_another_batch_the_same_clips_are_seen_and_warm_up_keeps_its_share(mini, batch, steps, warmup):
+    options = _options(_swept("batch", "2", "4", "8", "24", "99"), batch)
+    assert (options.batch, options.steps, options.warmup_steps) == (int(batch), steps, warmup)
+    assert options.learning_rate == model.train.parsed(["--store", STORE]).learning_rate
+
+
+def test_at_another_masking_ratio_the_steps_are_the_same(mini):
+    swept = _swept("masking-ratio", "0.5", "0.75")
+    assert [_options(swept, value).masking_ratio for value in swept.values] == [0.5, 0.75]
+    assert {_options(swept, value).steps for value in swept.values} == {6}
+    assert swept.clips_seen == 24
+
+
+def test_what_is_not_given_is_what_model_train_says(mini):
+    assert _swept("masking-ratio", "0.5", words=()).clips_seen == 4096 * 100_000
+
+
+def test_runs_are_named_for_the_sweep_and_their_value(mini):
+    swept = _swept("learning-rate", "1e-3", "0.5", "1e+2")
+    assert [swept.run_of(value) for value in swept.values] == ["s-1e-3", "s-0_5", "s-1e_2"]
+    assert _options(swept, "0.5").name == "s-0_5"
+
+
+@pytest.mark.parametrize(
+    ("flag", "values", "words", "told"),
+    [
+        ("steps", ("1",), (), "--over steps cannot be swept; use one of batch, "),
+        ("log-every", ("1",), (), "cannot be swept"),
+        ("momentum", ("1",), (), "cannot be swept"),
+        ("batch", (), (), "give values that differ, at least one"),
+        ("batch", ("4", "4"), (), "give values that differ"),
+        ("batch", ("4",), ("--name", "x"), "--name after --train is what the sweep sets itself"),
+        ("batch", ("4",), ("--store=other",), "--store after --train is what the sweep sets itself"),
+        ("seed", ("4",), ("--seed", "8"), "--seed after --train is what the sweep sets itself"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(flag, values, words, told):
+    with pytest.raises(InvalidInput, match=told):
+        _swept(flag, *values, words=words)
+
+
+def test_the_graph_is_drawn_and_nothing_is_run(tmp_path, monkeypatch, capsys, mini):
+    monkeypatch.chdir(tmp_path)
+    assert sweep.main([*RATIOS, "--probe", "demo", "gtzan", "--draw", "--train", *WORDS]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    arrows = {line.strip() for line in lines[1:]}
+    assert lines[0] == "flowchart LR"
+    for value in ("0.5", "0.75"):
+        for dataset in ("demo", "gtzan"):
+            chain = [f"train-{value}", f"extract-{dataset}-{value}", f"probe-{dataset}-{value}", f"record-{value}"]
+            assert {f"{one} --> {other}" for one, other in itertools.pairwise(chain)} <= arrows
+    assert {"record-0.5 --> train-0.75", "record-0.75 --> table"} <= arrows
+    assert list(tmp_path.iterdir()) == []
+
+
+def _read():
+    return json.loads(locations.sweep("made-masking-ratio").read_text())
+
+
+def test_a_sweep_leaves_what_a_report_needs_and_prints_a_table(workplace, capsys):
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    found = _read()
+    assert {key: found[key] for key in ("name", "store", "over", "clips_seen")} == {
+        "name": "made-masking-ratio",
+        "store": "made",
+        "over": "masking_ratio",
+        "clips_seen": 24,
+    }
+    assert "same number of clips" in found["fair"]
+    words = shlex.split(found["command"])
+    assert words[:3] == ["python", "-m", "dags.sweep"]
+    assert sweep.main(words[3:]) == 0
+    assert _read() == found
+    for point, ratio in zip(found["points"], (0.5, 0.75), strict=True):
+        run = point["run"]
+        config = checkpoint.load(locations.run(run) / locations.ENCODER_FILE).config
+        assert (point["value"], config.masking_ratio, point["masking_ratio"]) == (ratio, ratio, ratio)
+        assert (point["config_digest"], point["batch"], point["steps"]) == (config.digest(), 4, 6)
+        assert point["loss"] == metrics_log.read(locations.run(run))[-1]["loss"]
+        assert 0 < point["seconds_per_step"] < 10
+        scores = {(one["task"], one["representation"]): one for one in point["scores"]}
+        assert {("key", "trained"), ("key", "untrained"), ("key", "mean-log-mel")} <= set(scores)
+        trained = scores["key", "trained"]
+        assert 0 <= trained["low"] <= trained["value"] <= trained["high"] <= 1
+    printed = capsys.readouterr().out
+    table = printed[printed.index("== table") :]
+    assert "runs/made-masking-ratio.sweep.json: masking-ratio on stores/made.zarr, 24 clips seen by every run" in table
+    assert f"{trained['value']:.3f} ({trained['low']:.3f} to {trained['high']:.3f})" in table
+
+
+def test_what_is_finished_is_not_done_again_and_a_new_value_is_added(workplace, capsys, monkeypatch):
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    before = _read()["points"]
+    trained, probed = [], []
+    real_train, real_probe = model.train.Run.train, model.probe.main
+
+    def train(run, *rest):
+        trained.append(run.folder.name)
+        return real_train(run, *rest)
+
+    monkeypatch.setattr(model.train.Run, "train", train)
+    monkeypatch.setattr(model.probe, "main", lambda words: probed.append(words[-1]) or real_probe(words))
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    assert (trained, probed) == ([], [])
+    assert capsys.readouterr().out.count("done already") == 4
+    assert sweep.main([*RATIOS, "0.25", "--train", *WORDS]) == 0
+    assert trained == ["made-masking-ratio-0_25"]
+    assert probed == ["runs/made-masking-ratio-0_25/encoder.safetensors"]
+    assert [point["value"] for point in _read()["points"]] == [0.5, 0.75, 0.25]
+    assert _read()["points"][:2] == before
+
+
+def test_a_sweep_that_was_stopped_keeps_the_values_that_were_finished(workplace, capsys, monkeypatch):
+    real, seen = model.probe.main, []
+
+    def stopped(words):
+        seen.append(words)
+        return 130 if len(seen) == 2 else real(words)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model.probe, "main", stopped)
+        assert sweep.main([*RATIOS, "--train", *WORDS]) == 130
+    assert [point["value"] for point in _read()["points"]] == [0.5]
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    assert [point["value"] for point in _read()["points"]] == [0.5, 0.75]
+
+
+def test_other_words_under_the_same_name_are_refused_not_mixed(workplace, capsys):
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    before = _read()
+    assert sweep.main([*RATIOS, "--train", *WORDS, "--seed", "5"]) == 2
+    assert "seed: 0 before, 5 now" in capsys.readouterr().err
+    assert _read() == before
+
+
+def test_points_of_runs_that_are_gone_are_forgotten(workplace, monkeypatch):
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    for value in ("0_5", "0_75"):
+        shutil.rmtree(locations.run(f"made-masking-ratio-{value}"))
+    with monkeypatch.context() as patched:
+        patched.setattr(model.probe, "main", lambda words: 130 if "0_75" in words[-1] else 0)
+        assert sweep.main([*RATIOS, "--train", *WORDS, "--seed", "5"]) == 130
+    assert [point["value"] for point in _read()["points"]] == [0.5]
+
+
+def test_a_store_that_has_changed_is_probed_again(workplace, monkeypatch, make_store):
+    assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
+    swept = _swept("masking-ratio", "0.5", name="made-masking-ratio")
+    assert sweep._is_recorded(swept, "0.5")
+    monkeypatch.setattr(sweep.sweep_points, "digests_of", lambda _: {"made": "other"})
+    assert not sweep._is_recorded(swept, "0.5")
+
+
+def test_a_file_that_is_no_sweep_is_refused_and_kept(workplace, capsys):
+    path = locations.sweep("made-masking-ratio")
+    path.parent.mkdir()
+    for content, told in (("{}", "is no sweep"), ("[", "is no sweep"), ('{"format_version": 9}', "has format 9")):
+        path.write_text(content)
+        assert sweep.main([*RATIOS, "--train", *WORDS]) == 2
+        assert told in capsys.readouterr().err
+        assert path.read_text() == content

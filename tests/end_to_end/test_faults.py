@@ -1,0 +1,259 @@
+"""Full disks, sources that vanish or change, places where nobody may write, Ctrl-C: told clearly, and gone on from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import synthetic_audio
+
+from pipeline import ingest, shard
+from pipeline.audio.decode import decode
+from pipeline.cluster import connect
+from pipeline.datasets import folder
+from pipeline.ingestion import recording
+from pipeline.ingestion.build import Build
+from pipeline.ingestion.progress import IngestProgress
+from stores.errors import MissingArtifact
+from stores.mel_store import MelStore
+
+ROOT = Path(ingest.__file__).parents[1]
+
+
+def _command(music, store, *more):
+    return [sys.executable, "-m", "pipeline.ingest", "folder", "--root", str(music), "--store", str(store), *more]
+
+
+def _ingested(music, store):
+    """A store made without any trouble, in this process."""
+    words = ["folder", "--root", str(music), "--store", str(store), "--scheduler", "threads", "--workers", "2"]
+    assert ingest.main(words) == 0
+    return MelStore.open(store)
+
+
+def _assert_same(store, expected):
+    assert store.rows == expected.rows
+    for row in [row for row in expected.rows if row.state == "written"]:
+        np.testing.assert_array_equal(store.codes(row.index), expected.codes(row.index))
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """Noise, which takes the most room: 40 recordings of 10 s."""
+    root = tmp_path_factory.mktemp("music")
+    for number in range(40):
+        synthetic_audio.write(root / f"{number:02}.wav", synthetic_audio.noise(10.0, seed=number))
+    return root
+
+
+@contextlib.contextmanager
+def _small_disk(path, size):
+    """A file system of so many bytes at `path`; skips where nobody may mount one."""
+    path.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_a_full_disk_is_told_leaves_a_store_that_can_be_opened_and_is_gone_on_from(music, tmp_path, scheduler):
+    expected = _ingested(music, tmp_path / "whole.zarr")
+    with _small_disk(tmp_path / "disk", 700_000):
+        store = tmp_path / "disk" / "m.zarr"
+        command = _command(music, store, "--scheduler", scheduler, "--workers", "2")
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert done.returncode == 2
+        assert "No space left on device" in done.stderr.splitlines()[-1]
+        assert "make room, then start the same command again" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+        states = {row.state for row in MelStore.open(store, complete=False).merged_rows()}
+        assert "refused" not in states
+        assert "planned" in states
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path / "disk")], check=True)
+        assert subprocess.run(command, capture_output=True, cwd=ROOT, timeout=120).returncode == 0
+        _assert_same(MelStore.open(store), expected)
+
+
+@pytest.mark.slow
+def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(music, tmp_path):
+    done = subprocess.run(
+        _command(music, tmp_path / "m.zarr", "--scheduler", "threads", "--workers", "2"),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )
+    assert done.returncode == 2
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_while_sharding_is_told_and_leaves_no_index(music, tmp_path, capsys):
+    store = _ingested(music, tmp_path / "m.zarr")
+    with _small_disk(tmp_path / "disk", 200_000):
+        (tmp_path / "disk" / "m.shards").mkdir()
+        (tmp_path / "m.shards").symlink_to(tmp_path / "disk" / "m.shards")
+        assert shard.main([str(store.path)]) == 2
+        assert "No space left on device" in capsys.readouterr().err
+        assert [path.name for path in (tmp_path / "m.shards").iterdir()] == []
+
+
+@pytest.mark.parametrize("command", ["ingest", "shard"])
+def test_a_place_where_nobody_may_write_is_told(music, tmp_path, capsys, command):
+    store = _ingested(music, tmp_path / "m.zarr") if command == "shard" else None
+    with _small_disk(tmp_path / "disk", 8_000_000):
+        if store:
+            store.path.rename(tmp_path / "m")
+            subprocess.run(["cp", "-r", str(tmp_path / "m"), str(tmp_path / "disk" / "m.zarr")], check=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
+        words = ["folder", "--root", str(music), "--store"] if command == "ingest" else []
+        main = ingest.main if command == "ingest" else shard.main
+        assert main([*words, str(tmp_path / "disk" / "m.zarr")]) == 2
+    told = capsys.readouterr().err
+    assert "Read-only file system" in told
+    assert "choose a place where you may write" in told
+
+
+def _planned(music, path, client):
+    building = Build("folder", Path(music), path)
+    return building, building.create_or_update(building.planned_rows(folder.tracks(music).tracks, client))
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Five recordings of a folder that may be changed."""
+    for number in range(5):
+        synthetic_audio.write(tmp_path / "few" / f"{number}.wav", synthetic_audio.chords(2.0, seed=number))
+    return tmp_path / "few"
+
+
+def test_a_file_that_vanishes_midway_is_refused_and_its_neighbours_are_stored(few, tmp_path):
+    with connect("threads", 2) as client:
+        building, store = _planned(few, tmp_path / "m.zarr", client)
+        (few / "3.wav").unlink()
+        rows = building.run(store, client, IngestProgress())
+    assert [row.state for row in rows] == ["written"] * 3 + ["refused", "written"]
+    assert rows[3].reason == "missing"
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused_until_it_is_complete(few, tmp_path, monkeypatch):
+    def growing(path, *rest):
+        audio = decode(path, *rest)
+        if path.name == "1.wav":
+            with path.open("ab") as file:
+                file.write(b"more")
+        return audio
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "decode", growing)
+        rows = _ingested(few, tmp_path / "m.zarr").rows
+    assert (rows[1].state, rows[1].reason) == ("refused", "changed")
+    assert "ingest it when it is complete" in rows[1].detail
+    words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
+    assert ingest.main([*words, "--retry-refused"]) == 0
+    assert {row.state for row in MelStore.open(tmp_path / "m.zarr").rows} == {"written"}
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "an empty folder"])
+def test_a_disk_that_is_unplugged_midway_stops_the_run_and_refuses_nothing(few, tmp_path, leaves):
+    expected = _ingested(few, tmp_path / "whole.zarr")
+    with connect("threads", 2) as client:
+        building, store = _planned(few, tmp_path / "m.zarr", client)
+        few.rename(tmp_path / "unplugged")
+        if leaves != "nothing":
+            few.mkdir()
+        with pytest.raises(MissingArtifact, match="gone or empty now; mount it again"):
+            building.run(store, client, IngestProgress())
+        assert {row.state for row in MelStore.open(store.path, complete=False).merged_rows()} == {"planned"}
+        if leaves != "nothing":
+            few.rmdir()
+        (tmp_path / "unplugged").rename(few)
+        building.run(
+            building.create_or_update(building.planned_rows(folder.tracks(few).tracks, client)),
+            client,
+            IngestProgress(),
+        )
+    _assert_same(MelStore.open(store.path), expected)
+
+
+def test_refused_clips_are_read_again_only_on_request(few, tmp_path, capsys):
+    good = (few / "2.wav").read_bytes()
+    (few / "2.wav").write_bytes(good[:30])
+    before = _ingested(few, tmp_path / "m.zarr").rows
+    assert before[2].state == "refused"
+    (few / "2.wav").write_bytes(good)
+    assert _ingested(few, tmp_path / "m.zarr").rows == before
+    words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
+    assert ingest.main([*words, "--retry-refused"]) == 0
+    after = MelStore.open(tmp_path / "m.zarr")
+    assert after.rows[2].state == "written"
+    assert [row for row in after.rows if row.index != 2] == [row for row in before if row.index != 2]
+    whole = _ingested(few, tmp_path / "whole.zarr")
+    np.testing.assert_array_equal(after.codes(2), whole.codes(2))
+    assert after.digest() == whole.digest()
+
+
+def test_a_second_ingest_into_one_store_is_refused_while_the_first_goes_on(music, tmp_path, capsys):
+    store = tmp_path / "m.zarr"
+    first = subprocess.Popen(
+        _command(music, store, "--scheduler", "threads", "--workers", "1"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not store.exists():
+        time.sleep(0.01)
+    words = ["folder", "--root", str(music), "--store", str(store), "--scheduler", "threads"]
+    assert ingest.main(words) == 2
+    assert f"m.zarr is being written by process {first.pid} on host " in capsys.readouterr().err
+    assert first.wait(120) == 0
+    assert {row.state for row in MelStore.open(store).rows} == {"written"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_ctrl_c_stops_within_seconds_and_says_how_to_go_on(tmp_path, scheduler):
+    music = tmp_path / "music"
+    synthetic_audio.write(music / "0.flac", synthetic_audio.noise(900.0, 44_100), 44_100)
+    for number in range(1, 40):
+        (music / f"{number}.flac").hardlink_to(music / "0.flac")
+    store = tmp_path / "m.zarr"
+    command = _command(music, store, "--scheduler", scheduler, "--workers", "2")
+    (tmp_path / "scratch").mkdir()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=environment, **pipes)
+    while not store.exists():
+        time.sleep(0.05)
+    time.sleep(2)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    start = time.perf_counter()
+    printed, said = process.communicate(timeout=100)
+    seconds = time.perf_counter() - start
+    print(f"{scheduler}: stopped {seconds:.1f} s after Ctrl-C")
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("stopped; ")
+    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert re.search(r"  finished so far: \d+ of 40 clips\n", printed)
+    assert "Traceback" not in said
+    assert seconds < (20 if scheduler == "processes" else 60)  # a thread cannot be ended: it finishes its recording
+    assert psutil.wait_procs(family, timeout=10)[1] == []  # the last to go tidies up behind the others
+    assert not list((tmp_path / "scratch").glob("myna-*"))
+    assert MelStore.open(store, complete=False).rows

@@ -1,0 +1,146 @@
+"""Killed at any moment and started again: the store is the one of an undisturbed run, and nothing is done twice.
+
+SIGKILL to the whole process group: no clean-up runs anywhere. `MYNA_TEST_KILLS` sets how many kills (20).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import synthetic_audio
+
+from pipeline import ingest
+from stores.lock import lock_file
+from stores.mel_store import MelStore
+
+pytestmark = pytest.mark.slow
+ROOT = Path(ingest.__file__).parents[1]
+KILLS = int(os.environ.get("MYNA_TEST_KILLS", "20"))
+CLIPS = 150
+SHARD = """
+import sys
+from pathlib import Path
+from pipeline.sharding.shard_writer import ShardPlan, write_shards
+from stores.commit import sweep
+from stores.lock import locked
+from stores.mel_store import MelStore
+folder = Path(sys.argv[2])
+with locked(folder):
+    sweep(folder)
+    write_shards(MelStore.open(sys.argv[1]), folder, ShardPlan(0, 512, 1))
+"""
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """Many short recordings, some of them bad, some longer than their headers say."""
+    root = tmp_path_factory.mktemp("music")
+    for number in range(CLIPS):
+        synthetic_audio.write(root / f"{number:03}.wav", synthetic_audio.chords(4.0 + number % 3, seed=number))
+    for number in range(0, CLIPS, 10):
+        (root / f"bad-{number}.wav").write_text("no audio")
+    for number in range(5, CLIPS, 15):  # a header that claims too little sends the clip to a second round
+        path = root / f"{number:03}.wav"
+        content = bytearray(path.read_bytes())
+        path.with_suffix(".mp3").write_bytes(content)
+    return root
+
+
+def _run(command, kill_after=None):
+    """Run to the end, or kill everything after so many seconds; whether it came to its end."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        _, said = process.communicate(timeout=kill_after)
+        assert process.returncode == 0, said
+        return True
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return False
+
+
+def _files(folder, *, but=()):
+    """Content of every file, but for those whose content tells of the run itself."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in but]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _stamp(path):
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _finished_regions(path):
+    """The files of the regions that count as finished, with what changes when they are written again."""
+    if not path.exists():
+        return {}
+    store = MelStore.open(path, complete=False)
+    starts = {row.region_start for row in store.merged_rows() if row.state == "written"}
+    files = [store.shard_files(start, start + 1)[0] for start in starts]
+    return {file: _stamp(file) for file in files}
+
+
+def _kill_and_restart(make, finished, kills, seconds, seed):
+    """Start until it ends, killed at random moments; all that was finished at a kill is still as it was then."""
+    rng = random.Random(seed)
+    stamps = {}
+    for _ in range(kills):
+        if _run(make, kill_after=rng.uniform(0, seconds)):
+            return
+        found = finished()
+        assert {file: found.get(file) for file in stamps} == stamps
+        stamps = found
+    assert _run(make)
+    assert {file: _stamp(file) for file in stamps} == stamps
+
+
+def test_an_ingest_killed_at_random_moments_ends_bit_identical_and_does_nothing_twice(music, tmp_path):
+    def command(name, scheduler):
+        words = ["--root", str(music), "--store", str(tmp_path / name), "--scheduler", scheduler, "--workers", "2"]
+        return [sys.executable, "-m", "pipeline.ingest", "folder", *words]
+
+    start = time.perf_counter()
+    assert _run(command("whole.zarr", "threads"))
+    seconds = time.perf_counter() - start
+    expected = _files(tmp_path / "whole.zarr", but=["report.json"])
+    for attempt, kills in enumerate((KILLS // 4, KILLS // 4, KILLS - 2 * (KILLS // 4))):
+        store = tmp_path / f"{attempt}.zarr"
+        scheduler = ("threads", "processes", "threads")[attempt]
+        _kill_and_restart(
+            command(store.name, scheduler), lambda store=store: _finished_regions(store), kills, seconds, seed=attempt
+        )
+        assert _files(store, but=["report.json"]) == expected
+        assert not lock_file(store).exists()
+        assert not [path.name for path in tmp_path.iterdir() if "building" in path.name]
+
+
+def test_sharding_killed_at_random_moments_ends_bit_identical_and_does_nothing_twice(music, tmp_path):
+    store = tmp_path / "m.zarr"
+    words = ["folder", "--root", str(music), "--store", str(store), "--scheduler", "threads", "--workers", "2"]
+    assert ingest.main(words) == 0
+    start = time.perf_counter()
+    assert _run([sys.executable, "-c", SHARD, str(store), str(tmp_path / "whole" / "m.shards")])
+    seconds = time.perf_counter() - start
+    expected = _files(tmp_path / "whole" / "m.shards")
+    assert len(expected) > 20
+
+    def finished(folder):
+        noted = [path.name.removesuffix(".json") for path in (folder / "parts").glob("*.json")]
+        if (folder / "index.json").exists():  # killed while it forgot the parts
+            noted = [path.name for path in folder.glob("*.tar")]
+        return {folder / name: _stamp(folder / name) for name in noted}
+
+    for attempt in range(4):
+        folder = tmp_path / str(attempt) / "m.shards"
+        command = [sys.executable, "-c", SHARD, str(store), str(folder)]
+        _kill_and_restart(command, lambda folder=folder: finished(folder), KILLS // 4, seconds, seed=attempt)
+        assert _files(folder) == expected

@@ -1,0 +1,144 @@
+"""Published checkpoints: plain state dicts become encoders that give what the published architecture gives."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+from engine_contract import POWER, encoder_of
+from published_vit import simple_vit_module
+
+import model
+from model.encoder.config import PATCH_SHAPES, EncoderConfig
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+
+SIZES = {"width": 64, "depth": 2, "heads": 2, "head_width": 64, "mlp_width": 96}
+MEL = torch.from_numpy(POWER)
+
+
+def _vit(kind, seed=0):
+    """vit-pytorch's SimpleViT as the public code builds it, weights moved off their defaults."""
+    torch.manual_seed(seed)
+    vit = simple_vit_module().SimpleViT(
+        image_size=(128, 96),
+        patch_size=PATCH_SHAPES[kind],
+        num_classes=128,
+        dim=SIZES["width"],
+        depth=SIZES["depth"],
+        heads=SIZES["heads"],
+        mlp_dim=SIZES["mlp_width"],
+        channels=1,
+        dim_head=SIZES["head_width"],
+    )
+    with torch.no_grad():
+        for parameter in vit.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return vit.eval()
+
+
+def _embedded(vit, mel):
+    """SimpleViT's output with its head taken off."""
+    vit.linear_head = torch.nn.Identity()
+    with torch.inference_mode():
+        return vit(mel[:, None])
+
+
+@pytest.mark.parametrize(("kind", "name"), [("square", "myna-base.pth"), ("vertical", "myna-vertical.pth")])
+def test_a_file_of_the_published_format_gives_the_outputs_of_its_architecture(tmp_path, kind, name):
+    vit = _vit(kind)
+    torch.save(vit.state_dict(), tmp_path / name)
+    assert any(key.startswith("linear_head.") for key in vit.state_dict())
+    encoder = model.load_encoder(tmp_path / name)
+    assert (encoder.config.patches, encoder.config.input_scale) == (kind, "power")
+    assert not encoder.training
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(MEL), _embedded(vit, MEL), atol=1e-5, rtol=1e-5)
+
+
+def test_a_hybrid_is_its_square_reading_and_then_its_vertical_one(tmp_path):
+    square, vertical = _vit("square"), _vit("vertical", seed=1)
+    vertical.transformer.load_state_dict(square.transformer.state_dict())
+    state = dict(square.state_dict())
+    for name, tensor in vertical.to_patch_embedding.state_dict().items():
+        state[f"to_patch_embedding_b.{name}"] = tensor
+    torch.save(state, tmp_path / "myna-hybrid.pth")
+    encoder = model.load_encoder(tmp_path / "myna-hybrid.pth")
+    both = torch.cat((_embedded(square, MEL), _embedded(vertical, MEL)), dim=1)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(MEL), both, atol=1e-5, rtol=1e-5)
+        for i, kind in enumerate(("square", "vertical")):
+            one = model.load_encoder(tmp_path / "myna-hybrid.pth", patches=kind)
+            torch.testing.assert_close(one(MEL), both.chunk(2, dim=1)[i], atol=1e-5, rtol=1e-5)
+
+
+def _state(patches="square"):
+    return dict(encoder_of(EncoderConfig(name="x", patches=patches, **SIZES)).state_dict())
+
+
+def _write(path, state):
+    torch.save(state, path)
+    return path
+
+
+def test_the_input_scale_is_what_the_caller_says(tmp_path):
+    path = _write(tmp_path / "myna-base.pth", _state())
+    assert model.load_encoder(path, input_scale="log1p").config.input_scale == "log1p"
+    assert model.load_encoder(path).config.input_scale == "power"
+
+
+def test_a_file_that_does_not_say_its_patches_needs_to_be_told(tmp_path):
+    path = _write(tmp_path / "mine.pth", _state())
+    with pytest.raises(InvalidInput, match=r"square or vertical alike.*give patches='square' or patches='vertical'"):
+        model.load_encoder(path)
+    for patches in ("square", "vertical"):
+        assert model.load_encoder(path, patches=patches).config.patches == patches
+    with pytest.raises(InvalidInput, match="patches 'round' are unknown"):
+        model.load_encoder(path, patches="round")
+
+
+def test_keys_that_are_missing_or_left_over_are_named(tmp_path):
+    state = _state()
+    del state["transformer.norm.bias"]
+    state["cls_token"] = torch.zeros(1)
+    with pytest.raises(CorruptArtifact, match=r"missing keys: transformer\.norm\.bias; unexpected keys: cls_token"):
+        model.load_encoder(_write(tmp_path / "myna-base.pth", state))
+
+
+def test_tensors_of_other_shapes_are_named(tmp_path):
+    state = {**_state(), "transformer.norm.bias": torch.zeros(3)}
+    with pytest.raises(CorruptArtifact, match=r"transformer\.norm\.bias \[3\], needed \[64\]"):
+        model.load_encoder(_write(tmp_path / "myna-base.pth", state))
+
+
+class Evil:
+    def __reduce__(self):
+        return (pytest.fail, ("something in the file was executed",))
+
+
+@pytest.mark.parametrize(
+    "content", [{"x": Evil()}, Evil(), ["no", "dict"], {"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}]
+)
+def test_nothing_but_tensors_is_read_and_nothing_is_executed(tmp_path, content):
+    with pytest.raises(CorruptArtifact, match="is not a"):
+        model.load_encoder(_write(tmp_path / "myna-base.pth", content))
+
+
+def test_files_that_are_no_checkpoints_are_told_so(tmp_path):
+    (tmp_path / "myna-base.pth").write_bytes(b"no checkpoint")
+    with pytest.raises(CorruptArtifact, match="is not a state dict of tensors"):
+        model.load_encoder(tmp_path / "myna-base.pth")
+    with pytest.raises(CorruptArtifact, match="is not a published checkpoint of Myna"):
+        model.load_encoder(_write(tmp_path / "myna-base.pth", {"other": torch.zeros(1)}))
+    with pytest.raises(MissingArtifact, match="no checkpoint at"):
+        model.load_encoder(tmp_path / "none.pth")
+
+
+def test_our_own_checkpoints_know_what_they_are(tmp_path):
+    path = tiny.write_run(tmp_path / "run", tiny.train_config("hybrid"))
+    assert model.load_encoder(path).config == tiny.encoder_config("hybrid")
+    assert model.load_encoder(path, patches="vertical").config == tiny.encoder_config("vertical")
+    with pytest.raises(InvalidInput, match="was trained on log1p mel, not on power"):
+        model.load_encoder(path, input_scale="power")
+    other = tiny.write_run(tmp_path / "other", tiny.train_config("vertical"))
+    with pytest.raises(InvalidInput, match="embeds vertical"):
+        model.load_encoder(other, patches="square")

@@ -1,0 +1,254 @@
+"""The encoder against the published architecture, and its two ways in against each other."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from beartype import beartype
+from jaxtyping import jaxtyped
+from published_vit import simple_vit_module
+
+from model.encoder.config import PATCH_SHAPES, PRESETS, EncoderConfig, preset
+from model.encoder.input_scale import scale_input
+from model.encoder.patches import gather_patches, patchify
+from model.encoder.vit import Encoder
+from stores.errors import InvalidInput
+
+SMALL = {
+    patches: EncoderConfig(name="small", width=64, depth=2, heads=3, head_width=16, mlp_width=96, patches=patches)
+    for patches in ("square", "vertical", "hybrid")
+}
+KINDS = pytest.mark.parametrize("kind", PATCH_SHAPES)
+MODES = pytest.mark.parametrize("patches", SMALL)
+
+
+def _encoder(config, seed=0):
+    torch.manual_seed(seed)
+    encoder = Encoder(config)
+    # defaults are ones and zeros for every LayerNorm: move them, so that no test passes by their accident
+    for parameter in encoder.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    return encoder
+
+
+def _mel(batch=3):
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(batch, 128, 96, generator=generator).pow(4) * 50
+
+
+def _visible(batch=3, patches=48, count=5):
+    return torch.rand(batch, patches, generator=torch.Generator().manual_seed(2)).topk(count).indices
+
+
+@pytest.fixture
+def simple_vit():
+    """A builder of the published architecture with our weights and no head."""
+    published = simple_vit_module().SimpleViT
+
+    def build(encoder, kind):
+        config = encoder.config
+        vit = published(
+            image_size=(config.n_mels, config.window_frames),
+            patch_size=PATCH_SHAPES[kind],
+            num_classes=1,
+            dim=config.width,
+            depth=config.depth,
+            heads=config.heads,
+            mlp_dim=config.mlp_width,
+            channels=1,
+            dim_head=config.head_width,
+        )
+        vit.linear_head = torch.nn.Identity()
+        vit.load_state_dict(encoder.state_dict(), strict=True)
+        return vit
+
+    return build
+
+
+@KINDS
+@pytest.mark.parametrize("config", [SMALL["square"], PRESETS["myna-base"]], ids=lambda config: config.name)
+def test_embeddings_equal_the_published_architecture(simple_vit, kind, config):
+    encoder = _encoder(replace(config, patches=kind))
+    mel = _mel()
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(mel), simple_vit(encoder, kind)(mel[:, None]), atol=1e-5, rtol=1e-5)
+
+
+@KINDS
+def test_masked_embeddings_and_gradients_equal_embedding_everything_and_dropping(simple_vit, kind):
+    encoder = _encoder(SMALL[kind])
+    vit, mel, visible = simple_vit(encoder, kind), _mel(), _visible()
+    ours = encoder.embed_visible(gather_patches(mel, visible, PATCH_SHAPES[kind]), visible, kind)
+    tokens = vit.to_patch_embedding(mel[:, None]) + vit.pos_embedding
+    theirs = vit.transformer(tokens[torch.arange(3)[:, None], visible]).mean(dim=1)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    published = dict(vit.named_parameters())
+    for name, parameter in encoder.named_parameters():
+        torch.testing.assert_close(parameter.grad, published[name].grad, atol=1e-4, rtol=1e-4, msg=name)
+
+
+@KINDS
+def test_gathering_before_embedding_equals_embedding_before_gathering(kind):
+    embedding = _encoder(SMALL[kind]).embedding(kind)
+    mel, visible = _mel(), _visible()
+    gathered_first = embedding.embed(gather_patches(mel, visible, PATCH_SHAPES[kind]), visible)
+    embedded_first = embedding.embed(patchify(mel, PATCH_SHAPES[kind]))[torch.arange(3)[:, None], visible]
+    torch.testing.assert_close(gathered_first, embedded_first, atol=1e-6, rtol=1e-6)
+
+
+@KINDS
+@pytest.mark.parametrize("scale", ["power", "log1p", "log"])
+def test_a_whole_window_equals_all_its_patches_visible_in_any_order(kind, scale):
+    encoder = _encoder(replace(SMALL[kind], input_scale=scale))
+    visible = _visible(count=48)
+    patches = gather_patches(scale_input(_mel(), scale), visible, PATCH_SHAPES[kind])
+    torch.testing.assert_close(encoder.embed_visible(patches, visible, kind), encoder(_mel()), atol=1e-5, rtol=1e-5)
+
+
+def test_hybrid_reads_square_then_vertical_with_one_trunk():
+    hybrid = _encoder(SMALL["hybrid"])
+    weights = hybrid.state_dict()
+    square, vertical = (Encoder(SMALL[kind]) for kind in ("square", "vertical"))
+    square.load_state_dict({name: w for name, w in weights.items() if "embedding_b" not in name})
+    vertical.load_state_dict(
+        {name.replace("_b.", "."): w for name, w in weights.items() if "to_patch_embedding." not in name}
+    )
+    embedding = hybrid(_mel())
+    assert embedding.shape == (3, 128)
+    torch.testing.assert_close(embedding, torch.cat((square(_mel()), vertical(_mel())), dim=1), atol=1e-6, rtol=1e-5)
+
+
+def test_both_kinds_in_one_pass_equal_one_pass_each():
+    hybrid, mel = _encoder(SMALL["hybrid"]), _mel()
+    views = {}
+    for seed, kind in enumerate(PATCH_SHAPES):
+        visible = _visible().roll(seed, 0)
+        views[kind] = (gather_patches(mel, visible, PATCH_SHAPES[kind]), visible)
+    together = hybrid.embed_visible_kinds(views)
+    assert list(together) == ["square", "vertical"]
+    for kind, (patches, visible) in views.items():
+        alone = hybrid.embed_visible(patches, visible, kind)
+        torch.testing.assert_close(together[kind], alone, atol=1e-6, rtol=1e-5)
+
+
+def _expected_names(config):
+    for embedding in ("to_patch_embedding", "to_patch_embedding_b")[: len(config.patch_kinds)]:
+        yield from (f"{embedding}.{place}.{part}" for place, part in itertools.product((1, 2, 3), ("weight", "bias")))
+    yield from ("transformer.norm.weight", "transformer.norm.bias")
+    for layer in range(config.depth):
+        attention, perceptron = (f"transformer.layers.{layer}.{part}" for part in (0, 1))
+        yield from (f"{attention}.{part}.weight" for part in ("norm", "to_qkv", "to_out"))
+        yield f"{attention}.norm.bias"
+        yield from (f"{perceptron}.net.{p}.{part}" for p, part in itertools.product((0, 1, 3), ("weight", "bias")))
+
+
+@MODES
+def test_weights_are_named_as_in_the_public_checkpoints(patches):
+    names = list(Encoder(SMALL[patches]).state_dict())
+    assert sorted(names) == sorted(_expected_names(SMALL[patches]))
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("myna-base", 21.4), ("myna-hybrid", 21.5), ("myna-85m", 85.4), ("tiny", 2.715)]
+)
+def test_parameter_counts(name, millions):
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in Encoder(preset(name)).parameters())
+    print(f"{name}: {count:,} parameters")
+    assert count / 1e6 == pytest.approx(millions, rel=0.005)
+
+
+@MODES
+def test_building_is_repeatable_and_every_weight_gets_a_gradient(patches):
+    first, second = (_encoder(SMALL[patches], seed=3).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    encoder = _encoder(SMALL[patches])
+    encoder(_mel()).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in encoder.parameters())
+
+
+def test_an_embedding_does_not_depend_on_its_batch_mates():
+    encoder = _encoder(SMALL["hybrid"]).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(_mel())[1:2], encoder(_mel()[1:2]), atol=1e-6, rtol=1e-5)
+
+
+def test_one_export_serves_every_batch_size():
+    encoder = _encoder(SMALL["hybrid"]).eval()
+    program = torch.export.export(encoder, (_mel(4),), dynamic_shapes=({0: torch.export.Dim("B", max=256)},))
+    for batch in (1, 2, 7):
+        torch.testing.assert_close(program.module()(_mel(batch)), encoder(_mel(batch)), atol=1e-5, rtol=1e-5)
+
+
+def test_silence_and_thunder_stay_finite():
+    encoder = _encoder(SMALL["hybrid"])
+    mel = torch.stack((torch.zeros(128, 96), torch.full((128, 96), 1e6)))
+    assert encoder(mel).isfinite().all()
+
+
+def test_half_precision_autocast_stays_close():
+    encoder = _encoder(PRESETS["tiny"]).eval()
+    with torch.inference_mode():
+        exact = encoder(_mel())
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = encoder(_mel())
+    assert torch.cosine_similarity(exact, half.float()).min() > 0.999
+
+
+def test_windows_of_another_size_are_refused_with_a_hint():
+    encoder = Encoder(SMALL["square"])
+    with pytest.raises(InvalidInput, match=r"shape \[2, 96, 128\]; encoder 'small' needs \[B, 128, 96\].*transpose"):
+        encoder(torch.zeros(2, 96, 128))
+    with pytest.raises(InvalidInput, match="patches are 'vertical', but encoder 'small' embeds square"):
+        encoder.embed_visible(torch.zeros(1, 5, 256), torch.zeros(1, 5, dtype=torch.int64), "vertical")
+
+
+@pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
+def test_presets_survive_json_and_count_48_patches(config):
+    assert EncoderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert set(config.patch_counts.values()) == {48}
+    assert config.embedding_width == config.width * (2 if config.patches == "hybrid" else 1)
+    assert preset(config.name) is config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 62}, "width is 62; .*multiple of 4, at least 8: try 64"),
+        ({"width": 4}, "try 8"),
+        ({"depth": 0}, "depth is 0; .*positive integer"),
+        ({"heads": True}, "heads is True"),
+        ({"mlp_width": 1.5}, "mlp_width is 1.5"),
+        ({"patches": "round"}, "patches is 'round'; it must be one of square, vertical, hybrid"),
+        ({"input_scale": "db"}, "input_scale is 'db'; it must be one of power, log1p, log"),
+        ({"window_frames": 97}, "128 mels by 97 frames does not divide into square patches of 16 by 16"),
+        ({"n_mels": 80}, "80 mels by 96 frames does not divide into vertical patches of 128 by 2"),
+    ],
+)
+def test_configurations_that_cannot_be_are_refused(change, message):
+    with pytest.raises(InvalidInput, match=message):
+        replace(SMALL["hybrid"], **change)
+
+
+def test_unknown_missing_and_misspelt_names_are_named():
+    values = SMALL["square"].to_dict()
+    with pytest.raises(InvalidInput, match="unknown keys: dropout, pool;"):
+        EncoderConfig.from_dict({**values, "pool": "cls", "dropout": 0.1})
+    del values["depth"]
+    with pytest.raises(InvalidInput, match="missing keys: depth;"):
+        EncoderConfig.from_dict(values)
+    with pytest.raises(InvalidInput, match="preset is 'myna-large'; it must be one of myna-base,"):
+        preset("myna-large")
+
+
+def test_shapes_and_types_are_what_the_annotations_promise():
+    encoder, visible = _encoder(SMALL["square"]), _visible()
+    jaxtyped(Encoder.forward, typechecker=beartype)(encoder, _mel())
+    patches = gather_patches(_mel(), visible, (16, 16))
+    jaxtyped(Encoder.embed_visible, typechecker=beartype)(encoder, patches, visible, "square")

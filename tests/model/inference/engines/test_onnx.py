@@ -1,0 +1,87 @@
+"""ONNX: the contract of engines for graphs of power and of codes, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import builtins
+
+import onnx as onnx_format
+import pytest
+import tiny
+from engine_contract import EngineContract, encoder_of
+
+from model.inference.engines import metadata, onnx, registry
+from model.inference.engines.export import ExportPlan
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.quantize import Quantizer
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return encoder_of(tiny.encoder_config("hybrid"))
+
+
+@pytest.fixture(scope="module")
+def exported(encoder, tmp_path_factory):
+    """A function that exports once for each quantiser."""
+    made = {}
+
+    def export(quantizer=None):
+        if quantizer not in made:
+            made[quantizer] = tmp_path_factory.mktemp("onnx")
+            registry.export(encoder, "onnx", ExportPlan(quantizer=quantizer), made[quantizer])
+        return made[quantizer]
+
+    return export
+
+
+class TestOnnx(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls, encoder, exported):
+        return registry.opened(exported(), encoder)
+
+
+class TestOnnxOfCodes(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls, encoder, exported):
+        return registry.opened(exported(Quantizer()), encoder)
+
+
+def test_the_graph_is_one_valid_file_with_a_dynamic_batch(exported):
+    graph = onnx_format.load(exported() / onnx.FILE)
+    onnx_format.checker.check_model(graph)
+    (given,), (made,) = graph.graph.input, graph.graph.output
+    sizes = [[d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim] for one in (given, made)]
+    assert (given.name, made.name) == (onnx.INPUT, onnx.OUTPUT)
+    assert sizes[0][1:] == [128, 96]
+    assert sizes[1][1:] == [64]
+    assert isinstance(sizes[0][0], str)
+    assert sizes[0][0] == sizes[1][0]
+    assert sorted(path.name for path in exported().iterdir()) == ["encoder.onnx", "engine.json"]
+
+
+def test_a_file_that_is_no_graph_is_corruption(exported, tmp_path):
+    (tmp_path / onnx.FILE).write_bytes(b"no graph")
+    with pytest.raises(CorruptArtifact, match="cannot be run"):
+        onnx.Onnx(tmp_path / onnx.FILE, metadata.read(exported()))
+
+
+def test_bf16_is_refused_before_anything_is_made():
+    with pytest.raises(InvalidInput, match="onnx computes in fp32 only"):
+        registry.precision_of("onnx", "bf16")
+    assert registry.precision_of("onnx", "auto") == "fp32"
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_package_that_is_not_installed_is_named(exported, encoder, tmp_path, monkeypatch, package):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name == package:
+            raise ImportError(f"No module named {name!r}")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingArtifact, match=rf"needs {package}, .*pip install 'myna\[onnx\]'"):
+        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.opened(exported(), encoder)

@@ -1,0 +1,151 @@
+"""Embeddings of other models: matched by id, and everything that is wrong with a file refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import synthetic_embeddings
+import tiny
+
+from model.inference import external_embeddings
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+
+IDS = ["a", "b", "c"]
+EMBEDDINGS = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_ids_and_embeddings_come_back(tmp_path, suffix):
+    found = external_embeddings.read(synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS))
+    assert found.ids == ("a", "b", "c")
+    np.testing.assert_array_equal(found.embeddings, EMBEDDINGS)
+    assert found.embeddings.dtype == np.float32
+
+
+def test_the_digest_is_of_ids_and_embeddings(tmp_path):
+    digests = [
+        external_embeddings.read(synthetic_embeddings.write(tmp_path / f"{place}.npz", ids, embeddings)).provenance[
+            "digest"
+        ]
+        for place, (ids, embeddings) in enumerate([(IDS, EMBEDDINGS), (IDS[::-1], EMBEDDINGS), (IDS, EMBEDDINGS + 1)])
+    ]
+    assert len(set(digests)) == 3
+    parquet = external_embeddings.read(synthetic_embeddings.write(tmp_path / "x.parquet", IDS, EMBEDDINGS))
+    assert parquet.provenance["digest"] == digests[0]
+
+
+def test_clips_are_matched_by_id_in_their_own_order(tmp_path):
+    rows = tiny.features(np.zeros((2, 1)), ["x", "y"], ["train", "test"]).rows
+    ids = ["clip-1", "other", "clip-0"]
+    path = synthetic_embeddings.write(tmp_path / "x.npz", ids, EMBEDDINGS)
+    found = external_embeddings.read(path).of(rows, path)
+    np.testing.assert_array_equal(found.embeddings, EMBEDDINGS[[2, 0]])
+    assert found.rows == rows
+    short = synthetic_embeddings.write(tmp_path / "y.npz", ["clip-1"], EMBEDDINGS[:1])
+    with pytest.raises(InvalidInput, match=r"y.npz has no embedding for 1 of 2 clips, e.g. 'clip-0'; it has 1"):
+        external_embeddings.read(short).of(rows, short)
+
+
+def test_our_own_feature_stores_are_read_with_their_provenance(tmp_path):
+    tiny.separable(12).write(tmp_path / "x.features.zarr")
+    found = external_embeddings.read(tmp_path / "x.features.zarr")
+    assert len(found.ids) == 12
+    assert found.provenance["digest"] == "d"
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"ids": np.array(IDS)},
+        {"ids": np.array(IDS, object), "embeddings": EMBEDDINGS},
+        {"ids": np.array(IDS), "embeddings": EMBEDDINGS.astype(object)},
+        {"ids": np.array(IDS), "embeddings": EMBEDDINGS.astype(np.int64)},
+        {"ids": np.array(IDS), "embeddings": EMBEDDINGS[:2]},
+        {"ids": np.array(IDS), "embeddings": EMBEDDINGS[..., None]},
+        {"ids": np.array(IDS), "embeddings": EMBEDDINGS[:, :0]},
+        {"ids": np.array([1, 2, 3]), "embeddings": EMBEDDINGS},
+        {"ids": np.array([IDS]), "embeddings": EMBEDDINGS},
+        {"ids": np.array(["a", "b", "a"]), "embeddings": EMBEDDINGS},
+        {"ids": np.array(IDS), "embeddings": np.where(EMBEDDINGS == 3, np.nan, EMBEDDINGS)},
+        {"ids": np.array(IDS), "embeddings": np.where(EMBEDDINGS == 3, 1e300, EMBEDDINGS.astype(np.float64))},
+        {"ids": np.array([], str), "embeddings": EMBEDDINGS[:0]},
+    ],
+)
+def test_arrays_that_are_something_else_are_refused_and_nothing_is_unpickled(tmp_path, arrays):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(CorruptArtifact, match=r"x\.npz"):
+        external_embeddings.read(tmp_path / "x.npz")
+
+
+def _column(values, kind=None):
+    return pa.array(values, kind or pa.list_(pa.float32(), 2))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": IDS},
+        {"id": pa.array([1, 2, 3]), "embedding": _column(EMBEDDINGS.tolist())},
+        {"id": IDS, "embedding": _column(EMBEDDINGS.tolist(), pa.list_(pa.float32()))},
+        {"id": IDS, "embedding": _column(EMBEDDINGS.tolist(), pa.list_(pa.float64(), 2))},
+        {"id": ["a", None, "c"], "embedding": _column(EMBEDDINGS.tolist())},
+        {"id": IDS, "embedding": _column([[1.0, 2.0], None, [1.0, 2.0]])},
+        {"id": IDS, "embedding": _column([[1.0, 2.0], [None, 1.0], [1.0, 2.0]])},
+    ],
+)
+def test_columns_that_are_something_else_are_refused(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(CorruptArtifact, match=r"x\.parquet does not hold ids and embeddings"):
+        external_embeddings.read(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("stated", ["no JSON", "[1]", "[" * 100_000])
+def test_a_provenance_that_is_none_is_refused(tmp_path, stated):
+    table = pa.table({"id": IDS, "embedding": _column(EMBEDDINGS.tolist())})
+    pq.write_table(table.replace_schema_metadata({"myna": stated}), tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", ids=np.array(IDS), embeddings=EMBEDDINGS, provenance=np.array(stated))
+    for suffix in (".npz", ".parquet"):
+        with pytest.raises(CorruptArtifact, match="does not hold ids and embeddings"):
+            external_embeddings.read(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+@pytest.mark.parametrize("content", [b"", b"no", b"PK\x03\x04" + b"\0" * 40, b"PAR1" + b"\0" * 40 + b"PAR1"])
+def test_files_that_are_damaged_are_refused(tmp_path, suffix, content):
+    (tmp_path / f"x{suffix}").write_bytes(content)
+    with pytest.raises(CorruptArtifact):
+        external_embeddings.read(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_what_unpacks_to_more_than_the_bound_is_refused_before_it_is_unpacked(tmp_path, suffix, monkeypatch):
+    synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS)
+    monkeypatch.setattr(external_embeddings, "MAX_BYTES", 10)
+    monkeypatch.setattr(np, "load", None)
+    with pytest.raises(CorruptArtifact, match="at most 10 are read"):
+        external_embeddings.read(tmp_path / f"x{suffix}")
+
+
+def test_an_archive_with_a_member_twice_is_refused(tmp_path):
+    content = io.BytesIO()
+    np.save(content, EMBEDDINGS)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name in ("ids.npy", "embeddings.npy"):
+            archive.writestr(name, content.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("embeddings.npy", content.getvalue())
+    with pytest.raises(CorruptArtifact, match="once each"):
+        external_embeddings.read(tmp_path / "x.npz")
+
+
+def test_other_files_are_refused_by_name(tmp_path):
+    with pytest.raises(MissingArtifact, match="no embeddings at"):
+        external_embeddings.read(tmp_path / "x.npz")
+    (tmp_path / "x.pkl").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"x.pkl is no feature store and ends neither in .npz nor in .parquet"):
+        external_embeddings.read(tmp_path / "x.pkl")

@@ -1,0 +1,112 @@
+"""Provenance: commands give the same run again, hours are those of training, fingerprints those of what was probed."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+import tiny
+from html_elements import Elements
+
+import model.train
+from model.encoder.config import preset as encoder
+from model.objectives.config import preset as objective
+from model.page import provenance
+from model.page.run_results import PAPER
+
+CONFIGS = {
+    "defaults": {},
+    "another batch": {"batch": 512, "steps": 300, "learning_rate": 2e-3, "warmup_steps": 30, "schedule": "cosine"},
+    "bf16": {"precision": "bf16", "seed": 7, "clip_gradient_norm": 1.0, "max_frame_distance": 96},
+    "another optimizer": {"optimizer": "lamb", "weight_decay": 0.1, "masking_ratio": 0.75, "projection_width": 64},
+    "infonce, warmer": {"objective": replace(objective("infonce"), temperature=0.2)},
+    "isogclr": {"objective": replace(objective("isogclr"), rho=0.5, gamma=0.8)},
+    "fastclip": {"objective": replace(objective("fastclip-v3"), gamma_decay_epochs=3)},
+    "mae": {"objective": objective("mae")},
+    "another scale": {"encoder": replace(encoder("myna-base"), name="myna-base-log1p", input_scale="log1p")},
+}
+
+
+class _Sources:
+    digest, mel_settings, samples, clips = "made", {}, 140, 140
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_command_of_a_run_gives_its_settings_again(name):
+    settings = {"encoder": encoder("tiny"), "batch": 4096, "steps": 100_000, "seed": 0, **CONFIGS[name]}
+    config = tiny.train_config(**settings)
+    words = shlex.split(provenance.train_command("first", "made", config))
+    assert words[:3] == ["python", "-m", "model.train"]
+    options = model.train.parsed(words[3:])
+    assert (str(options.store[0]), options.name) == ("stores/made.zarr", "first")
+    assert model.train._config(options, _Sources()) == config
+
+
+def test_pauses_are_no_training():
+    rows = [{"step": i, "unix_seconds": at} for i, at in enumerate((0.0, 60.0, 90_000.0, 90_030.0))]
+    assert provenance.training_seconds([*rows, {"step": 9}]) == 90
+    assert provenance.training_seconds([{"step": 0}]) == 0
+    seldom = [{"step": i, "unix_seconds": 1_200.0 * i} for i in range(4)]
+    assert provenance.training_seconds(seldom) == 3_600
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, ""), (1.26, "1.3 s"), (90, "1.5 min"), (3600, "1.0 h"), (90_000, "25.0 h")]
+)
+def test_durations_are_told_in_seconds_minutes_or_hours(seconds, told):
+    assert provenance.duration(seconds) == told
+
+
+def test_the_section_has_fingerprints_commands_and_settings(found):
+    text = Elements(provenance.section(found).body).text
+    for told in ("eager engine on cpu", "torch 2", "3.5 min", found.config.digest(), "weights", "learning_rate"):
+        assert told in text
+    for command in provenance.commands(found):
+        assert command in text
+
+
+def test_the_commands_lead_from_the_store_to_this_page(found):
+    commands = provenance.commands(found)
+    assert commands[:4] == [f"python -m pipeline.ingest {name}" for name in PAPER]
+    assert commands[4].startswith("python -m model.train --store stores/made.zarr --name first")
+    assert commands[5] == "python -m model.extract magnatagatune --checkpoint runs/first/encoder.safetensors"
+    assert commands[6] == "python -m model.probe magnatagatune --checkpoint runs/first/encoder.safetensors"
+    assert commands[-1] == "python -m model.report magnatagatune gtzan giantsteps emomusic made --run first"
+
+
+def test_the_engine_that_was_asked_is_asked_again(found):
+    store = found.features["made"]
+    ran = {**store.provenance, "engine": {"name": "onnx", "versions": {}}, "precision": "fp32"}
+    other = replace(found, features={**found.features, "made": replace(store, provenance=ran)})
+    (command,) = [one for one in provenance.commands(other) if "model.extract made" in one]
+    assert command.endswith(" --engine onnx --precision fp32")
+
+
+def test_the_grid_that_was_searched_is_searched_again(found):
+    full = replace(found, scores=tuple(replace(one, grid="full") for one in found.scores))
+    assert provenance.commands(full)[6].endswith("--grid full")
+
+
+def test_what_the_commands_lack_is_told(found):
+    text = Elements(provenance.section(found).body).text
+    assert "How made was ingested is not noted here" in text
+    assert "add --check-store and --check-task" in text
+    bare = replace(found, metrics=[{"step": 0, "loss": 1.0}], scores=found.scores[:1], store="gtzan")
+    text = Elements(provenance.section(bare).body).text
+    assert "not noted here" not in text
+    assert "--check-store" not in text
+
+
+@pytest.mark.parametrize(
+    ("clips", "told"),
+    [
+        (None, "60 clips in its stores, with those that have no mel"),
+        (60, "60 clips"),
+        (57, "57 clips with a mel, of 60 in its store"),
+    ],
+)
+def test_clips_without_a_mel_are_not_counted_as_trained_on(found, clips, told):
+    config = replace(found.config, samples=60)
+    facts = provenance.facts(replace(found, config=config, trained_clips=clips))
+    assert facts["trained on"] == f"made: {told}, shards {config.shards}"

@@ -1,0 +1,414 @@
+"""The command `model.train`: a store becomes a finished run, once; shards are those of the store as it is now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+
+import model
+from model import train
+from model.encoder.config import PRESETS
+from model.encoder.masking import POLICIES, UniformMasking
+from model.training import checkpoint, metrics_log
+from model.training.config import TrainConfig
+from pipeline import shard
+from stores import locations
+from stores.digest import digest
+from stores.mel_store import MelStore
+from stores.shards import ShardSet
+
+STORE = "stores/made.zarr"
+REAL_RUN = subprocess.run
+LENGTHS = [100, 96, 120, 300, 97, 0, 130, 110]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, make_store):
+    """A folder with the store `made`, where a preset `mini` is known."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(PRESETS, "mini", tiny.encoder_config())
+    (tmp_path / "stores").mkdir()
+    make_store(LENGTHS, STORE)
+    return tmp_path
+
+
+@pytest.fixture
+def sharded_here(monkeypatch):
+    """Shards are made in this process, which is faster; the list of stores they were made of."""
+    made = []
+
+    def run(command, check):
+        made.append(command[-1])
+        return subprocess.CompletedProcess(command, shard.main(command[-1:]))
+
+    monkeypatch.setattr(train.subprocess, "run", run)
+    return made
+
+
+def _train(*changed, name="run"):
+    options = ["--preset", "mini", "--batch", "4", "--steps", "3", "--projection-width", "8", "--precision", "fp32"]
+    return train.main(["--store", STORE, "--name", name, *options, *changed])
+
+
+def _stored_digest():
+    return ShardSet.open(locations.shards(locations.mel_store("made"))).store_digest
+
+
+def test_a_store_becomes_shards_and_a_finished_run(workplace, capfd):
+    assert _train() == 0
+    printed = capfd.readouterr().out
+    assert "no shards at stores/made.shards" in printed
+    assert "7 clips in 1 shard" in printed  # by the process that made them
+    assert "runs/run: 3 steps of 4 clips, 1 step an epoch" in printed
+    assert "runs/run/encoder.safetensors: finished after 3 steps" in printed
+    names = {path.name for path in (workplace / "runs" / "run").iterdir()}
+    safetensors = {"encoder.safetensors", "checkpoint-00000003.safetensors", "best.safetensors"}
+    assert names == {"config.json", "metrics.jsonl"} | safetensors
+    assert model.load_encoder("runs/run/encoder.safetensors")(torch.zeros(1, 128, 96)).shape == (1, 32)
+
+
+def test_the_runs_settings_are_written_down_with_what_the_codes_mean(workplace, sharded_here):
+    assert _train("--seed", "5", "--masking-ratio", "0.5") == 0
+    written = json.loads((workplace / "runs" / "run" / "config.json").read_text())
+    store = MelStore.open(STORE)
+    config = checkpoint.load(workplace / "runs" / "run" / locations.ENCODER_FILE).config
+    assert written == {**config.to_dict(), "store": "made"}
+    assert config.mel == {key: store.attributes[key] for key in ("mel_spec", "quantizer", "preprocessing")}
+    assert (config.seed, config.masking_ratio, config.shards) == (5, 0.5, store.digest())
+
+
+def test_a_finished_run_says_so_and_is_left_alone(workplace, sharded_here, capsys):
+    assert _train() == 0
+    before = {path: path.stat().st_mtime_ns for path in (workplace / "runs").rglob("*")}
+    capsys.readouterr()
+    assert _train() == 0
+    assert capsys.readouterr().out == "runs/run: finished already\n"
+    assert {path: path.stat().st_mtime_ns for path in (workplace / "runs").rglob("*")} == before
+    assert sharded_here == [STORE]
+
+
+def test_an_objective_and_its_numbers_are_chosen_by_flags(workplace, sharded_here):
+    assert _train("--objective", "fastclip-v2", "--rho", "0.4", "--steps", "8", "--optimizer", "lamb") == 0
+    config = checkpoint.load(workplace / "runs" / "run" / locations.ENCODER_FILE).config
+    objective = config.objective
+    assert (objective.name, objective.rho, objective.gamma, config.optimizer) == ("fastclip-v2", 0.4, 0.2, "lamb")
+    assert objective.gamma_decay_epochs == 4  # half of 8 epochs of one step
+    assert config.samples == len(LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("objective", "given", "told"),
+    [
+        ("infonce", ("--rho", "3"), "objective infonce has no --rho; it has --temperature: leave out"),
+        ("mbcl", ("--gamma", "0.3", "--rho", "1"), "objective mbcl has no --gamma and no --rho; it has --temperature:"),
+        ("mae", ("--temperature", "0.5"), "objective mae has no --temperature; it has none of these"),
+        ("sogclr", ("--gamma-decay-epochs", "3"), "no --gamma-decay-epochs; it has --temperature, --gamma:"),
+        ("fastclip-v0", ("--rho", "3"), "it has --temperature, --gamma, --gamma-decay-epochs, --temperature-learning"),
+        ("fastclip-v1", ("--temperature-learning-rate", "0.1"), "has no --temperature-learning-rate; it has"),
+    ],
+)
+def test_numbers_that_an_objective_does_not_read_are_refused_at_once(workplace, capsys, objective, given, told):
+    assert _train("--objective", objective, *given) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in (workplace / "stores").iterdir()] == ["made.zarr"]
+
+
+def test_a_masked_autoencoder_leaves_a_picture_and_an_encoder(workplace, sharded_here):
+    assert _train("--objective", "mae") == 0
+    assert (workplace / "runs" / "run" / "reconstructions.png").stat().st_size > 1000
+    assert model.load_encoder("runs/run/encoder.safetensors")(torch.zeros(1, 128, 96)).shape == (1, 32)
+
+
+def _config_of(name="run"):
+    return checkpoint.load(locations.run(name) / locations.ENCODER_FILE).config
+
+
+def test_masking_input_scale_and_clipping_are_chosen_by_flags(workplace, sharded_here, monkeypatch):
+    monkeypatch.setitem(POLICIES, "odd", UniformMasking())
+    assert _train("--masking", "odd", "--input-scale", "log", "--clip-gradient-norm", "0.5") == 0
+    config = _config_of()
+    assert (config.masking, config.clip_gradient_norm) == ("odd", 0.5)
+    assert (config.encoder.name, config.encoder.input_scale) == ("mini-log", "log")
+    assert model.load_encoder("runs/run/encoder.safetensors").config.input_scale == "log"
+
+
+def test_the_presets_own_input_scale_keeps_the_presets_name(workplace, sharded_here):
+    assert _train("--input-scale", "log1p") == 0
+    assert _config_of().encoder == PRESETS["mini"]
+
+
+def test_a_run_can_begin_with_the_weights_of_another_and_says_what_it_took(workplace, sharded_here, capsys):
+    assert _train(name="first") == 0
+    start = "runs/first/encoder.safetensors"
+    assert _train("--init", start, "--projection-width", "9", name="second") == 0
+    told = f"began with {start} after 3 steps: encoder taken, linear_head drawn (the checkpoint has none that fits)"
+    assert told in capsys.readouterr().out
+    assert _config_of("second").init == hashlib.sha256(Path(start).read_bytes()).hexdigest()[:16]
+    assert json.loads((workplace / "runs" / "second" / "config.json").read_text())["init"] == _config_of("second").init
+    assert _train("--projection-width", "9", name="second") == 2
+    assert "init: " in capsys.readouterr().err
+
+
+def test_what_a_run_begins_with_must_be_there_and_fit(workplace, sharded_here, capsys):
+    assert _train("--init", "none.safetensors") == 2
+    assert "no checkpoint at none.safetensors to begin with" in capsys.readouterr().err
+    assert _train(name="first") == 0
+    assert _train("--init", "runs/first/encoder.safetensors", "--input-scale", "power") == 2
+    assert "input_scale: 'log1p' there, 'power' here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", ["first", "runs/first"])
+def test_a_run_can_begin_with_another_by_its_name_or_folder(workplace, sharded_here, capsys, run):
+    assert _train(name="first") == 0
+    assert _train("--init", run, name="second") == 0
+    assert "began with runs/first/encoder.safetensors after 3 steps" in capsys.readouterr().out
+    encoders = model.load_encoder("runs/first"), model.load_encoder(Path("runs/first/encoder.safetensors"))
+    assert all(torch.equal(*pair) for pair in zip(*(one.parameters() for one in encoders), strict=True))
+
+
+def test_a_beginning_that_does_not_fit_leaves_no_folder(workplace, sharded_here):
+    start = tiny.write_run(workplace / "runs" / "first", tiny.train_config("square"))
+    assert _train("--init", str(start)) == 2
+    assert [path.name for path in (workplace / "runs").iterdir()] == ["first"]
+
+
+def test_a_store_may_be_called_by_its_name(workplace, sharded_here, capsys):
+    options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8", "--name", "run"]
+    assert train.main(["--store", "made", *options]) == 0
+    assert _config_of().shards == MelStore.open(STORE).digest()
+    assert train.main(["--store", "none", *options]) == 2
+    assert "no mel store at stores/none.zarr" in capsys.readouterr().err
+
+
+def test_the_online_check_is_told_before_it_is_run_and_logged(workplace, sharded_here, make_store, capsys):
+    labelled = make_store([100] * 12, "stores/labelled.zarr", splits=["train", "valid", "train"] * 4)
+    labelled.update([replace(row, labels={"genre": "ab"[row.index % 2]}) for row in labelled.rows])
+    check = (
+        "--check-store",
+        "stores/labelled.zarr",
+        "--check-task",
+        "genre",
+        "--check-every",
+        "2",
+        "--log-every",
+        "99",
+    )
+    assert _train(*check) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"online check: genre of labelled: \d\.\d{3} before the first step, 0\.500 by guessing", told)
+    lines = metrics_log.read(workplace / "runs" / "run")
+    assert [line["step"] for line in lines if "neighbours" in line] == [1, 2]
+    assert checkpoint.header(workplace / "runs" / "run" / "best.safetensors")["by"] == "neighbours: genre of labelled"
+    assert _train(name="other") == 0
+    assert _config_of("other") == _config_of()
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--check-store", STORE), ("--check-task", "genre")])
+def test_half_an_online_check_is_refused(workplace, sharded_here, capsys, flag, value):
+    assert _train(flag, value) == 2
+    assert "needs both --check-store and --check-task" in capsys.readouterr().err
+
+
+OTHER_PACE = {"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"}
+CHECK = {"--check-store", "--check-task"}
+
+
+def _flags_of(title):
+    group = next(group for group in train._parser()._action_groups if group.title == title)
+    return {action.option_strings[0]: action for action in group._group_actions}
+
+
+def test_settings_stand_apart_from_what_changes_no_result(workplace, sharded_here):
+    assert set(_flags_of("pace")) >= {*OTHER_PACE, *CHECK}
+    assert _train() == 0
+    before = load_file("runs/run/encoder.safetensors")
+    for flag, value in OTHER_PACE.items():
+        assert _train(flag, value) == 0, flag  # finished already, not another run
+        assert _train(flag, value, name="other") == 0
+        after = load_file("runs/other/encoder.safetensors")
+        assert all(torch.equal(before[key], after[key]) for key in before), flag
+        shutil.rmtree("runs/other")
+
+
+def test_every_setting_is_a_flag_of_its_group_or_read_from_the_store():
+    flags = {flag.removeprefix("--").replace("-", "_") for flag in _flags_of("settings")}
+    from_elsewhere = {"encoder", "shards", "mel", "samples", "objective"}
+    assert {field.name for field in fields(TrainConfig)} - from_elsewhere <= flags
+    assert flags - {field.name for field in fields(TrainConfig)} == {"preset", "input_scale"}
+
+
+@pytest.mark.parametrize("word", ["--masking-rati", "--momentum"])
+def test_an_unknown_flag_is_an_error_even_if_it_is_the_beginning_of_one(word, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--store", STORE, word, "0.5"])
+    assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_torchrun_trains_what_one_process_trains_and_either_goes_on_where_the_other_stopped(workplace, sharded_here):
+    flags = ["--store", STORE, "--preset", "tiny", "--batch", "4", "--steps", "4", "--checkpoint-every", "2"]
+    flags += ["--objective", "isogclr", "--optimizer", "sgd", "--precision", "fp32", "--projection-width", "8"]
+    assert train.main([*flags, "--name", "alone"]) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "model.train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(train.__file__).parents[1])}
+    done = REAL_RUN([*torchrun, *flags, "--name", "two"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished after 4 steps") == 1
+    again = workplace / "runs" / "again"
+    shutil.copytree(workplace / "runs" / "two", again)
+    for name in (locations.ENCODER_FILE, "checkpoint-00000004.safetensors"):
+        (again / name).unlink()
+    assert train.main([*flags, "--name", "again"]) == 0
+    alone, two, again = (
+        load_file(workplace / "runs" / name / "checkpoint-00000004.safetensors") for name in ("alone", "two", "again")
+    )
+    assert alone["objective.log_u"].isfinite().any()
+    for name, expected in alone.items():
+        for other in (two, again):
+            torch.testing.assert_close(other[name], expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("state", ["finished", "unfinished"])
+def test_a_run_with_other_settings_is_refused_by_their_names(workplace, sharded_here, capsys, state):
+    assert _train() == 0
+    if state == "unfinished":
+        (workplace / "runs" / "run" / locations.ENCODER_FILE).unlink()
+    assert _train("--temperature", "0.5") == 2
+    assert "temperature: 0.1 before, 0.5 now" in capsys.readouterr().err
+
+
+def test_without_a_name_the_run_is_named_for_store_and_preset(workplace, sharded_here):
+    options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8"]
+    assert train.main(["--store", STORE, *options]) == 0
+    assert (workplace / "runs" / "made-mini" / locations.ENCODER_FILE).is_file()
+
+
+def test_several_stores_are_one_collection(workplace, sharded_here, make_store, capsys):
+    more = make_store([200, 50, 0, 99], "stores/more.zarr", seed=1)
+    options = ["--preset", "mini", "--batch", "9", "--steps", "1", "--projection-width", "8"]
+    assert train.main(["--store", STORE, "--store", str(more.path), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "stores/made.shards: 7 clips; left out: 1 refused\n" in printed
+    assert "more.shards: 2 clips; left out: 1 refused, 1 shorter than 96 frames\n" in printed
+    assert "runs/made-more-mini: 1 step of 9 clips, 1 step an epoch" in printed
+    config = checkpoint.load(workplace / "runs" / "made-more-mini" / locations.ENCODER_FILE).config
+    assert config.samples == len(LENGTHS) + 4
+    assert config.shards == digest({"stores": [MelStore.open(STORE).digest(), more.digest()]})
+    assert json.loads((workplace / "runs" / "made-more-mini" / "config.json").read_text())["store"] == "made-more"
+    assert train.main(["--store", str(more.path), "--store", STORE, *options, "--name", "made-more-mini"]) == 2
+    assert "shards: " in capsys.readouterr().err
+
+
+def test_stores_of_different_mel_are_not_mixed(workplace, sharded_here, make_store, capsys):
+    other = make_store([200, 150], "stores/other.zarr", preprocessing={"decoder": "another"})
+    assert train.main(["--store", STORE, "--store", str(other.path), "--preset", "mini", "--batch", "4"]) == 2
+    assert "preprocessing.decoder: 'none' and 'another'" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
+
+
+def test_where_clips_stay_and_how_many_threads_there_are_changes_nothing(workplace, sharded_here):
+    for resident, workers in (("ram", "0"), ("ram", "2"), ("none", "0"), ("none", "2")):
+        name = f"{resident}-{workers}"
+        assert _train("--resident", resident, "--workers", workers, "--max-frame-distance", "5", name=name) == 0
+    first, *others = map(checkpoint.load, (workplace / "runs").glob("*/checkpoint-00000003.safetensors"))
+    assert len(others) == 3
+    assert first.config.max_frame_distance == 5
+    for other in others:
+        assert other.config == first.config
+        assert all(torch.equal(other.tensors[name], tensor) for name, tensor in first.tensors.items())
+
+
+def test_shards_of_a_store_that_has_changed_are_made_again_and_the_old_run_is_not_continued(
+    workplace, sharded_here, make_store, capsys
+):
+    assert _train() == 0
+    old = _stored_digest()
+    shutil.rmtree(STORE)
+    new = make_store(LENGTHS, STORE, seed=1)
+    assert _train() == 2
+    told = capsys.readouterr()
+    assert f"stores/made.shards: {STORE} has changed since they were made; making them again" in told.out
+    assert f"shards: {old!r} before, {new.digest()!r} now" in told.err
+    assert _train(name="second") == 0
+    assert _stored_digest() == new.digest() != old
+    assert sharded_here == [STORE, STORE]
+    assert checkpoint.load(workplace / "runs" / "second" / locations.ENCODER_FILE).config.shards == new.digest()
+
+
+def test_damaged_shards_are_made_again(workplace, sharded_here, capsys):
+    assert _train() == 0
+    tar = workplace / "stores" / "made.shards" / "made-000000.tar"
+    good = tar.read_bytes()
+    tar.write_bytes(good[:-512])
+    assert _train(name="second") == 0
+    assert "made-000000.tar has" in capsys.readouterr().out
+    assert tar.read_bytes() == good
+
+
+def test_a_store_that_cannot_become_shards_ends_the_command(workplace, sharded_here, make_store, capsys):
+    shutil.rmtree(STORE)
+    make_store([50, 60], STORE)
+    assert _train() == 2
+    told = capsys.readouterr().err
+    assert "no clip of stores/made.zarr can be trained on" in told
+    assert f"`python -m pipeline.shard {STORE}` failed with status 2" in told
+
+
+def test_a_store_that_is_not_there_is_refused_before_anything_is_made(workplace, capsys):
+    assert train.main(["--store", "stores/none.zarr"]) == 2
+    assert "no mel store at stores/none.zarr" in capsys.readouterr().err
+    assert not (workplace / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("--batch", "8"), "7 clips can be trained on, but a batch holds 8: lower --batch to at most 7"),
+        (("--batch", "-1"), "error: batch is -1; give 2 or more"),
+        (("--masking-ratio", "1"), "masking_ratio 1.0 of 48 patches"),
+        (("--seed", "-1"), "seed is -1"),
+        (("--max-frame-distance", "-1"), "max_frame_distance is -1; give 0 frames or more, or none at all"),
+        (("--workers", "-1"), "-1 workers; give --workers 0 or more"),
+        (("--resident", "gpu"), "--resident gpu needs a GPU, and PyTorch finds none; use --resident ram, or none"),
+        (("--name", "a/b"), "name 'a/b' cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_an_error_of_one_line(workplace, sharded_here, capsys, changed, told):
+    assert _train(*changed) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_a_folder_is_made(workplace, sharded_here):
+    assert _train("--resident", "gpu") == 2
+    assert not (workplace / "runs").exists()
+
+
+def test_ctrl_c_ends_the_command_with_130_and_the_same_command_goes_on(workplace, sharded_here, capsys, monkeypatch):
+    real = train.WindowStream.batch
+
+    def interrupted(stream, step):
+        if step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return real(stream, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.WindowStream, "batch", interrupted)
+        assert _train("--workers", "0") == 130
+    kept = "runs/run/checkpoint-00000002.safetensors"
+    told = f"stopped after step 2 of 3, which {kept} holds; what was finished is kept, the same command goes on from"
+    assert told in capsys.readouterr().err
+    assert (workplace / "runs" / "run" / "checkpoint-00000002.safetensors").is_file()
+    assert _train() == 0

@@ -1,0 +1,160 @@
+"""AudioSet from official lists and audio in every layout that people have."""
+
+from __future__ import annotations
+
+import pytest
+from audioset_on_disk import (
+    LAYOUTS,
+    MUSIC_IDS,
+    ROWS,
+    SEGMENTS,
+    write_file,
+    write_lists,
+    write_parquet,
+    write_tar,
+)
+
+from pipeline.datasets import audioset
+from pipeline.datasets.audioset import selection
+from pipeline.datasets.audioset.copies import DAMAGED
+from stores.errors import InvalidInput, MissingArtifact
+from stores.labels import split_tags
+
+EVAL_IDS = {row[0] for row in SEGMENTS["eval"]}
+
+
+def _facts(listing):
+    return {track.id: (track.group, track.split, dict(track.labels), track.bound_seconds) for track in listing.tracks}
+
+
+def _told(listing):
+    return {what: number for what, number in listing.counts.items() if number}
+
+
+@pytest.mark.parametrize("subset", audioset.SUBSETS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_ids_splits_and_labels(tmp_path, layout, subset):
+    write_lists(tmp_path / "first")
+    LAYOUTS["files"](tmp_path / "first", list(ROWS))
+    write_lists(tmp_path / "second" / "csv")
+    LAYOUTS[layout](tmp_path / "second", list(ROWS))
+    listing = audioset.tracks(tmp_path / "second", subset=subset)
+    assert _facts(listing) == _facts(audioset.tracks(tmp_path / "first", subset=subset))
+    assert {track.id for track in listing.tracks} == (MUSIC_IDS if subset == "music" else set(ROWS))
+    assert (
+        listing.counts[selection.MISSING]
+        == listing.counts[selection.EXTRA]
+        == listing.counts[selection.OTHER_SEGMENT]
+        == 0
+    )
+    assert all(track.path.is_file() for track in listing.tracks)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_lists(tmp_path / "root")
+
+
+def test_tracks_say_what_the_lists_say(root):
+    LAYOUTS["files"](root, list(ROWS))
+    listing = audioset.tracks(root)
+    by_id = {track.id: track for track in listing.tracks}
+    short = by_id["_______0123"]
+    assert (short.group, short.split, short.member) == ("_______0123", "train", "")
+    assert split_tags(short.labels["tags"]) == ["Music", "Rock, and roll"]
+    assert short.bound_seconds == pytest.approx(5.12 + audioset.CUT_SLACK_SECONDS)
+    assert (short.cut_start_seconds, short.cut_seconds) == (0, 0)
+    assert {i for i, track in by_id.items() if track.split == "test"} == EVAL_IDS & MUSIC_IDS
+    assert listing.published == {"test": 2, "train": 5}
+    assert not listing.keeps_silence
+
+
+def test_clips_of_one_container_stand_side_by_side_in_file_order(root):
+    ids = [i for i in ROWS if i in MUSIC_IDS]
+    write_tar(root / "b.tar", [f"{i}.flac" for i in (ids[3], ids[1])])
+    write_parquet(root / "a.parquet", [ids[2], "abcdefghijk", ids[0]])
+    for i in (ids[5], ids[4]):
+        write_file(root / f"{i}.wav")
+    tracks = audioset.tracks(root).tracks
+    assert [(track.path.name, track.member) for track in tracks] == [
+        *[(f"{i}.wav", "") for i in sorted((ids[4], ids[5]))],
+        ("a.parquet", "0"),
+        ("a.parquet", "2"),
+        ("b.tar", f"{ids[3]}.flac"),
+        ("b.tar", f"{ids[1]}.flac"),
+    ]
+
+
+def test_what_is_missing_left_over_and_left_out_is_counted(root):
+    write_file(root / "Yfirstisa_Y.wav", 10)
+    write_file(root / "Music" / "Yfirstisa_Y_0.0-10.0.ogg", 20)
+    write_file(root / "zyxwvutsrqp_60000.wav")
+    write_file(root / "abcdefghijk.wav")
+    write_file(root / "kjihgfedcba.wav")
+    listing = audioset.tracks(root)
+    assert [track.path.name for track in listing.tracks] == ["Yfirstisa_Y_0.0-10.0.ogg"]
+    assert _told(listing) == {
+        selection.MISSING: len(MUSIC_IDS) - 1,
+        selection.EXTRA: 1,
+        selection.LEFT_OUT: 1,
+        selection.OTHER_SEGMENT: 1,
+        selection.DUPLICATE: 1,
+    }
+    assert listing.lines()[:2] == ["  test: 0 of 2 clips", "  train: 1 of 5 clips"]
+
+
+def test_damaged_containers_are_named_and_the_rest_is_listed(root):
+    LAYOUTS["files"](root, list(ROWS)[:3])
+    path = write_tar(root / "data" / "bal00.tar", [f"{i}.flac" for i in list(ROWS)[3:]])
+    path.write_bytes(path.read_bytes()[:1700])
+    write_file(root / "data" / "bad.parquet")
+    listing = audioset.tracks(root)
+    assert [track.id for track in listing.tracks] == ["YYtwo_ys_30", "Yfirstisa_Y", "-minus_id_x", "_______0123"]
+    assert listing.counts[DAMAGED] == 2
+    named = [what for what in listing.counts if what.startswith("damaged: ")]
+    assert named[0].startswith("damaged: data/bad.parquet (")
+    assert named[1].startswith("damaged: data/bal00.tar (unexpected end of data, after 2 members")
+
+
+def test_of_many_damaged_containers_some_are_named(root):
+    LAYOUTS["files"](root, list(ROWS))
+    for number in range(audioset.DAMAGED_TOLD + 5):
+        write_file(root / f"{number}.tar")
+    counts = audioset.tracks(root).counts
+    assert counts[DAMAGED] == audioset.DAMAGED_TOLD + 5
+    assert sum(what.startswith("damaged: ") for what in counts) == audioset.DAMAGED_TOLD
+
+
+def test_a_list_that_is_not_there_is_told_and_nothing_more(root):
+    LAYOUTS["files"](root, list(ROWS))
+    (root / "unbalanced_train_segments.csv").unlink()
+    listing = audioset.tracks(root)
+    assert listing.counts["official CSV not found: unbalanced_train_segments.csv"] == 1
+    assert listing.counts[selection.EXTRA] == 4
+
+
+def test_lists_may_lie_elsewhere(root, tmp_path):
+    LAYOUTS["PANNs"](tmp_path / "audio", list(ROWS))
+    given = audioset.tracks(tmp_path / "audio", segments=root, ontology=root / "ontology.json")
+    assert {track.id for track in given.tracks} == MUSIC_IDS
+    part = audioset.tracks(tmp_path / "audio", segments=root / "eval_segments.csv", ontology=root / "ontology.json")
+    assert {track.id for track in part.tracks} == MUSIC_IDS & EVAL_IDS
+
+
+def test_without_audio_of_the_subset_the_message_says_what_was_found_and_where_to_get_it(root):
+    write_file(root / "abcdefghijk.wav")
+    with pytest.raises(
+        MissingArtifact, match=r"no audio of AudioSet's subset 'music' .*agkphysics.*outside the subset: 1"
+    ):
+        audioset.tracks(root)
+    assert len(audioset.tracks(root, subset="all").tracks) == 1
+
+
+def test_without_anything_the_message_says_everything(tmp_path):
+    with pytest.raises(MissingArtifact, match=r"(?s)no AudioSet segments.*no AudioSet ontology.*no AudioSet audio"):
+        audioset.tracks(tmp_path)
+
+
+def test_another_subset_is_refused(root):
+    with pytest.raises(InvalidInput, match=r"subset is 'speech'; use one of \('music', 'all'\)"):
+        audioset.tracks(root, subset="speech")

@@ -1,0 +1,163 @@
+"""Planning: rows, bounds and regions, before anything is decoded."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import synthetic_audio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.datasets.track import Track
+from pipeline.ingestion import plan
+from pipeline.ingestion.plan import Limits, bound_frames, known_bound_frames, plan_rows, replan, with_regions
+from stores import manifest
+from stores.chunk_grid import ChunkGrid
+from stores.errors import InvalidInput
+from stores.manifest import ClipRow
+from stores.mel_spec import MelSpec
+
+ROOT = Path("/data")
+GRID = ChunkGrid(16, 64)
+SPEC = MelSpec()
+
+
+def _tracks(count):
+    return [Track(f"clip-{i}", ROOT / "deep" / f"{i}.wav", f"g{i}", "train", {"key": "C"}) for i in range(count)]
+
+
+def _track(path, **changed):
+    return Track("x", path, "x", **changed)
+
+
+def _rows(count):
+    return plan_rows(_tracks(count), ROOT)
+
+
+def test_each_track_becomes_a_row_of_its_own_number():
+    rows = plan_rows(_tracks(3), ROOT, first_index=5)
+    assert [row.index for row in rows] == [5, 6, 7]
+    expected = ClipRow(5, "clip-0", "deep/0.wav", "g0", "train", {"key": "C"})
+    assert rows[0] == expected
+
+
+def test_no_tracks_are_refused():
+    with pytest.raises(InvalidInput, match="no audio found under /data"):
+        plan_rows([], ROOT)
+
+
+def test_two_tracks_of_one_id_are_refused_and_both_files_named():
+    tracks = [*_tracks(2), replace(_tracks(1)[0], path=ROOT / "other.wav")]
+    with pytest.raises(InvalidInput, match=r"two tracks have the id 'clip-0': /data/deep/0.wav and /data/other.wav"):
+        plan_rows(tracks, ROOT)
+
+
+def test_names_that_no_manifest_can_hold_are_refused_rows_and_differ_from_each_other_and_from_all_others():
+    names = [os.fsdecode(name) for name in (b"\xe9.wav", b"\xe8.wav", b"\\xe9.wav")]
+    rows = plan_rows([Track(name, ROOT / name, name, labels={"mood": name}) for name in names], ROOT)
+    assert [row.state for row in rows] == ["refused", "refused", "planned"]
+    assert (rows[0].id, rows[0].reason) == ("b'\\xe9.wav'", "bad_name")
+    assert "rename it" in rows[0].detail
+    assert len({row.id for row in rows}) == 3
+    manifest.to_table(rows)
+    members = plan_rows([Track("a", ROOT / "x.tar", "g", member=names[0])], ROOT)
+    assert (members[0].id, members[0].reason) == ("a", "bad_name")
+    manifest.to_table(members)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".m4a", ".opus"])
+def test_the_bound_of_an_honest_header_is_enough_and_not_much_more(tmp_path, suffix):
+    path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.chords(4.0, 48_000), 48_000)
+    needed = SPEC.frames_for(4 * 16_000)
+    assert needed <= bound_frames(_track(path), SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
+
+
+@pytest.mark.parametrize("claim", [None, 1e9])
+def test_without_a_believable_header_the_bound_is_the_limit(monkeypatch, claim):
+    monkeypatch.setattr(plan, "claimed_seconds", lambda *_: claim)
+    assert bound_frames(_track(ROOT), SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
+
+
+@pytest.mark.parametrize("claim", [0.0, 1e-9, 0.5])
+def test_the_bound_is_always_positive(monkeypatch, claim):
+    monkeypatch.setattr(plan, "claimed_seconds", lambda *_: claim)
+    assert bound_frames(_track(ROOT), SPEC, Limits()) > 0
+
+
+def test_new_regions_come_after_all_that_are_there():
+    rows = with_regions(_rows(2), [40, 30], GRID)
+    more = with_regions([*rows, *plan_rows(_tracks(4)[2:], ROOT, 2)], [0, 0, 60, 10], GRID)
+    assert more[:2] == rows
+    assert [(row.region_start, row.region_stop) for row in more] == [(0, 64), (64, 128), (128, 192), (192, 256)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["written", "misfit"])), min_size=1, max_size=20))
+def test_planning_again_moves_only_clips_without_room(clips):
+    rows = with_regions(_rows(len(clips)), [1] * len(clips), GRID)
+    done = [
+        replace(row, state="written" if state == "written" else "planned", frames=frames)
+        for row, (frames, state) in zip(rows, clips, strict=True)
+    ]
+    again = replan(done, GRID)
+    for before, after, (frames, state) in zip(done, again, clips, strict=True):
+        if state == "written":
+            assert after == before
+        else:
+            assert (after.state, after.frames) == ("planned", 0)
+            assert after.region_start >= manifest.total_frames(rows)
+            assert after.region_stop - after.region_start >= frames
+
+
+def test_planning_again_leaves_clips_alone_that_were_not_tried_yet():
+    rows = with_regions(_rows(3), [10, 10, 10], GRID)
+    assert replan(rows, GRID) == rows
+
+
+def test_clips_of_one_recording_are_planned_side_by_side():
+    tracks = [_track(ROOT / "a.wav", cut_start_seconds=30.0 * i, cut_seconds=30.0) for i in range(3)]
+    rows = plan_rows([replace(track, id=str(i)) for i, track in enumerate(tracks)], ROOT)
+    planned = with_regions(rows, [40, 40, 40], GRID)
+    assert {(row.region_start, row.region_stop) for row in planned} == {(0, 128)}
+    assert [row.bound_frames for row in planned] == [40, 40, 40]
+    assert [row.cut_start_seconds for row in planned] == [0, 30, 60]
+
+
+@pytest.mark.parametrize(
+    ("facts", "seconds"),
+    [
+        ({"cut_seconds": 30.0}, 30.0),
+        ({"cut_seconds": 30.0, "bound_seconds": 99.0}, 30.0),
+        ({"bound_seconds": 10.25}, 10.25),
+        ({"bound_seconds": 10.0, "cut_start_seconds": 4.0}, 6.0),
+    ],
+)
+def test_what_the_dataset_says_of_a_length_needs_no_header(facts, seconds):
+    assert known_bound_frames(_track(ROOT / "none.wav", **facts), SPEC) == SPEC.frames_for(int(seconds * 16_000))
+
+
+def test_without_a_word_of_the_dataset_the_header_must_be_read():
+    assert known_bound_frames(_track(ROOT / "none.wav"), SPEC) == 0
+
+
+def test_the_header_of_a_member_is_read_in_its_container(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.flac", synthetic_audio.chords(4.0))
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(path, "deep/x.flac")
+    whole, member = _track(path), _track(tmp_path / "x.tar", member="deep/x.flac")
+    assert bound_frames(member, SPEC, Limits()) == bound_frames(whole, SPEC, Limits())
+
+
+def test_a_member_that_is_not_there_gets_the_least_room():
+    assert bound_frames(_track(ROOT / "none.tar", member="x"), SPEC, Limits()) >= 1
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan")])
+def test_limits_that_limit_nothing_are_refused(bad):
+    with pytest.raises(InvalidInput, match="positive and finite"):
+        Limits(max_seconds=bad)
+    with pytest.raises(InvalidInput, match="positive and finite"):
+        Limits(decode_seconds=bad)

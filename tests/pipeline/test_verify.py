@@ -1,0 +1,269 @@
+"""The command `pipeline.verify`: it tells missing, corrupt and stale apart, and mends what can be mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import synthetic_audio
+import zarr
+
+from pipeline import ingest, shard, verify
+from pipeline.audio.decode import file_digest
+from stores import manifest
+from stores.errors import CorruptArtifact, MissingArtifact
+from stores.mel_store import MelStore
+from stores.shards import ShardSet
+
+CLIPS = 12
+
+
+def _verify(*arguments):
+    return verify.main(["--scheduler", "threads", "--workers", "2", *map(str, arguments)])
+
+
+def _ingest(root, store, *arguments):
+    words = ["folder", "--root", root, "--store", store, "--scheduler", "threads", "--workers", "2", *arguments]
+    assert ingest.main([*map(str, words)]) == 0
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A folder of recordings with a store and shards beside it; never changed."""
+    here = tmp_path_factory.mktemp("original")
+    for number in range(CLIPS):
+        synthetic_audio.write(here / "music" / f"{number:02}.flac", synthetic_audio.chords(24.0, seed=number))
+    (here / "music" / "bad.wav").write_text("no audio")
+    _ingest(here / "music", here / "m.zarr")
+    assert shard.main([str(here / "m.zarr")]) == 0
+    return here
+
+
+@pytest.fixture
+def place(original, tmp_path):
+    """A copy of it that may be damaged; its root is the copied folder, with the same times."""
+    shutil.copytree(original, tmp_path / "x", dirs_exist_ok=True)
+    here = tmp_path / "x"
+    store = MelStore.open(here / "m.zarr")
+    store.move_root(str(here / "music"))
+    return here
+
+
+def _files(place):
+    return sorted((place / "m.zarr" / "mel" / "c" / "0").iterdir(), key=lambda path: int(path.name))
+
+
+def _contents(store):
+    files = [path for path in store.rglob("*") if path.is_file() and path.name != "report.json"]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_sound_store_and_its_shards_are_sound(place, capsys):
+    before = _contents(place / "m.zarr")
+    assert _verify(place / "m.zarr", place / "m.shards") == 0
+    printed = capsys.readouterr().out
+    assert f"m.zarr: {CLIPS} clips: sound" in printed
+    assert "m.shards: sound" in printed
+    assert _verify(place / "m.zarr", place / "m.shards", "--repair", "--read-audio") == 0
+    assert _contents(place / "m.zarr") == before
+
+
+def test_a_lost_chunk_is_missing_never_silence_and_comes_back_bit_for_bit(place, capsys):
+    before, lost = _contents(place / "m.zarr"), _files(place)[1]
+    lost.unlink()
+    store = MelStore.open(place / "m.zarr")
+    hit = [row for row in store.rows if row.state == "written" and row.region_start // 32_768 == 1]
+    with pytest.raises(MissingArtifact, match=r"is gone; .*pipeline\.verify .* --repair"):
+        store.codes(hit[0].index)
+    assert _verify(place / "m.zarr") == 1
+    printed = capsys.readouterr().out
+    assert f"{len(hit)} missing\n" in printed
+    assert f"missing: '{hit[0].id}'" in printed
+    assert _verify(place / "m.zarr", "--repair") == 0
+    assert _contents(place / "m.zarr") == before
+
+
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 0.97, 0.999])
+def test_a_flipped_byte_in_a_chunk_is_corrupt_refused_by_readers_and_mended(place, where, capsys):
+    before, file = _contents(place / "m.zarr"), _files(place)[0]
+    content = bytearray(file.read_bytes())
+    content[int(where * len(content))] ^= 0x10
+    file.write_bytes(content)
+    store = MelStore.open(place / "m.zarr")
+    with pytest.raises(CorruptArtifact, match=r"checksum|verify"):
+        store.read_frames(0, store.grid.round_up(1))
+    assert _verify(place / "m.zarr") == 1
+    assert " corrupt\n" in capsys.readouterr().out
+    assert _verify(place / "m.zarr", "--repair") == 0
+    assert _contents(place / "m.zarr") == before
+
+
+def test_two_chunk_files_that_changed_places_are_corrupt(place, capsys):
+    first, second, *_ = _files(place)
+    contents = first.read_bytes(), second.read_bytes()
+    second.write_bytes(contents[0])
+    first.write_bytes(contents[1])
+    assert _verify(place / "m.zarr") == 1
+    assert "its frames are not those that were written" in capsys.readouterr().out
+    assert _verify(place / "m.zarr", "--repair") == 0
+
+
+def test_only_damaged_clips_are_read_again_so_neighbours_outlive_their_audio(place):
+    """Two chunks lie in the first file; damage to one of them must not cost the clips of the other."""
+    store = MelStore.open(place / "m.zarr")
+    mel = zarr.open(store.path, mode="r+")["mel"]
+    rows = [row for row in store.rows if row.state == "written"][:2]
+    mel[:, rows[0].start_frame] = 7
+    for row in rows[1:]:
+        (place / "music" / row.source).unlink()
+    expected = store.codes(rows[1].index)
+    assert _verify(place / "m.zarr", "--repair") == 0
+    np.testing.assert_array_equal(MelStore.open(store.path).codes(rows[1].index), expected)
+
+
+def test_a_damaged_clip_without_its_audio_is_refused_and_counted(place):
+    store = MelStore.open(place / "m.zarr")
+    row = next(row for row in store.rows if row.state == "written")
+    zarr.open(store.path, mode="r+")["mel"][:, row.start_frame] = 7
+    (place / "music" / row.source).unlink()
+    assert _verify(store.path) == 1
+    assert _verify(store.path, "--repair") == 0
+    after = MelStore.open(store.path).rows[row.index]
+    assert (after.id, after.state, after.reason) == (row.id, "refused", "missing")
+    assert "its frames were damaged, and it cannot be read again" in after.detail
+
+
+def test_nothing_is_refused_where_the_whole_folder_of_the_audio_is_gone(place, capsys):
+    _files(place)[0].unlink()
+    before = _contents(place / "m.zarr")
+    shutil.move(place / "music", place / "unplugged")
+    assert _verify(place / "m.zarr", "--repair") == 2
+    assert "is not there, from which" in capsys.readouterr().err
+    (place / "music").mkdir()  # a mount point without its disk
+    assert _verify(place / "m.zarr", "--repair") == 2
+    assert "is gone or empty now; mount it again" in capsys.readouterr().err
+    assert _contents(place / "m.zarr") == before
+
+
+def test_other_audio_under_the_same_name_is_stale_and_read_again(place, capsys):
+    store = MelStore.open(place / "m.zarr")
+    row = store.rows[3]
+    path = synthetic_audio.write(place / "music" / row.source, synthetic_audio.noise(14.0))
+    assert _verify(place / "m.zarr") == 1
+    assert f"1 stale\n  stale: '{row.id}': its audio is another one now" in capsys.readouterr().out
+    assert _verify(place / "m.zarr", "--repair") == 0
+    after = MelStore.open(place / "m.zarr")
+    assert (after.rows[3].id, after.rows[3].index) == (row.id, row.index)
+    assert after.rows[3].source_digest == file_digest(path)
+    assert after.codes(3).shape[1] == after.spec.frames_for(14 * 16_000)
+    assert [r for r in after.rows if r.index != 3] == [r for r in store.rows if r.index != 3]
+    assert _verify(place / "m.shards") == 1
+    assert "stale: m.shards" in capsys.readouterr().out
+    assert _verify(place / "m.shards", "--repair") == 0
+    assert ShardSet.open(place / "m.shards").store_digest == after.digest()
+
+
+def test_a_touched_file_with_the_same_bytes_is_not_stale_and_a_disguised_one_is_found_by_its_bytes(place, capsys):
+    store = MelStore.open(place / "m.zarr")
+    touched, disguised = (place / "music" / store.rows[number].source for number in (0, 1))
+    os.utime(touched)
+    content, status = bytearray(disguised.read_bytes()), disguised.stat()
+    content[-1] ^= 1
+    disguised.write_bytes(content)
+    os.utime(disguised, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert _verify(place / "m.zarr") == 0
+    capsys.readouterr()
+    assert _verify(place / "m.zarr", "--read-audio") == 1
+    assert f"stale: '{store.rows[1].id}'" in capsys.readouterr().out
+
+
+def test_audio_that_is_gone_is_told_and_is_no_finding(place, capsys):
+    (place / "music" / "00.flac").unlink()
+    assert _verify(place / "m.zarr") == 0
+    assert "the audio of 1 clips is gone: they could not be made again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["unlink", "garble", "other"])
+def test_metadata_of_the_array_is_mended_without_reading_any_audio(place, damage, capsys):
+    before, path = _contents(place / "m.zarr"), place / "m.zarr" / "mel" / "zarr.json"
+    if damage == "unlink":
+        path.unlink()
+    elif damage == "garble":
+        path.write_text(path.read_text()[:-9])
+    else:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "fill_value": 1}))
+    for file in (place / "music").iterdir():
+        os.utime(file)
+    assert _verify(place / "m.zarr") == 1
+    assert ("missing: mel/zarr.json" if damage == "unlink" else "corrupt: mel/zarr.json") in capsys.readouterr().out
+    assert _verify(place / "m.zarr", "--repair") == 0
+    after = _contents(place / "m.zarr")
+    assert json.loads(after.pop("mel/zarr.json")) == json.loads(before.pop("mel/zarr.json"))
+    assert after == before
+
+
+@pytest.mark.parametrize("damage", ["unlink", "garble"])
+def test_a_store_without_its_manifest_is_told_to_be_ingested_anew(place, damage, capsys):
+    path = place / "m.zarr" / "manifest.parquet"
+    path.unlink() if damage == "unlink" else path.write_bytes(path.read_bytes()[:-20])
+    assert _verify(place / "m.zarr", "--repair") == 1
+    printed = capsys.readouterr().out
+    assert ("1 missing" if damage == "unlink" else "1 corrupt") in printed
+    assert "ingest anew" in printed
+
+
+def test_an_unfinished_store_is_missing_clips_and_repair_finishes_it(place, capsys):
+    store = MelStore.open(place / "m.zarr")
+    expected = [store.codes(row.index) for row in store.rows if row.state == "written"]
+    region = store.rows[-2].region_start
+    manifest.write(
+        place / "m.zarr" / "manifest.parquet",
+        [
+            replace(manifest.as_unread(row), bound_frames=row.bound_frames) if row.region_start == region else row
+            for row in store.rows
+        ],
+    )
+    assert _verify(place / "m.zarr") == 1
+    assert "clips: planned, but not read yet" in capsys.readouterr().out
+    assert _verify(place / "m.zarr", "--repair") == 0
+    after = MelStore.open(place / "m.zarr")
+    assert after.rows == store.rows
+    for row, codes in zip([row for row in after.rows if row.state == "written"], expected, strict=True):
+        np.testing.assert_array_equal(after.codes(row.index), codes)
+
+
+@pytest.mark.parametrize("damage", ["unlink", "flip", "cut", "longer", "index", "no index"])
+def test_damaged_shards_are_found_and_made_again_bit_for_bit(place, damage, capsys):
+    shards = ShardSet.open(place / "m.shards")
+    before, tar, index = _contents(place / "m.shards"), shards.paths[0], place / "m.shards" / "index.json"
+    content = bytearray(tar.read_bytes())
+    if damage == "unlink":
+        tar.unlink()
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+        tar.write_bytes(content)
+    elif damage == "cut":
+        tar.write_bytes(content[:-1])
+    elif damage == "longer":
+        tar.write_bytes(content + b"x")
+    elif damage == "index":
+        index.write_text(index.read_text().replace(f'"clips": {CLIPS}', f'"clips": {CLIPS - 1}', 1))
+    else:
+        index.unlink()
+    assert _verify(place / "m.shards") == 1
+    assert ("1 missing" if damage in ("unlink", "no index") else "1 corrupt") in capsys.readouterr().out
+    assert _verify(place / "m.shards", "--repair") == 0
+    assert _contents(place / "m.shards") == before
+
+
+def test_what_is_neither_store_nor_shards_is_an_error_of_its_own(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    assert _verify(tmp_path / "none.zarr") == 2
+    assert _verify(tmp_path / "folder") == 2
+    printed = capsys.readouterr().err
+    assert "is not there" in printed
+    assert "is neither NAME.zarr nor NAME.shards" in printed

@@ -1,0 +1,20 @@
+"""vit-pytorch's SimpleViT, the architecture of the published models, as an oracle."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def simple_vit_module():
+    """vit-pytorch's simple_vit.py by its path: the package itself cannot be imported without torchvision."""
+    spec = importlib.util.find_spec("vit_pytorch")
+    if spec is None or spec.origin is None:
+        pytest.skip("vit-pytorch is not installed: pip install --no-deps vit-pytorch==1.26.11 to compare with it")
+    path = Path(spec.origin).with_name("simple_vit.py")
+    file_spec = importlib.util.spec_from_file_location("published_simple_vit", path)
+    module = importlib.util.module_from_spec(file_spec)
+    file_spec.loader.exec_module(module)
+    return module
