@@ -1,4 +1,4 @@
-"""The header of an .npy file, read as something hostile_files: what it claims must fill its bytes exactly.
+"""The header of an .npy file, read as something hostile: what it claims must fill its bytes exactly.
 
 NumPy reserves the memory that a header claims before it looks whether there are as many bytes.
 """

@@ -3,7 +3,7 @@
 `.npz`     arrays `ids` (text) and `embeddings` (floats, [clips, width]); nothing that would need a pickle
 Parquet    columns `id` (string) and `embedding` (fixed-size lists of float32), without nulls
 Both may state where they come from, as ours do: JSON, in an array `provenance`, or in the metadata under `myna`.
-The file is hostile_files until it was checked: sizes are read before contents, and every embedding must be finite.
+The file is hostile until it was checked: sizes are read before contents, and every embedding must be finite.
 """
 
 from __future__ import annotations

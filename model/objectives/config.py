@@ -140,7 +140,7 @@ def _global(name: str, gamma: float, schedule: Schedule, rule: TemperatureRule, 
 
 
 # Numbers of sogclr and isogclr: the defaults of libauc's GCLoss_v1, which is made for two views of one modality. Those
-# of FastCLIP: the commands that its authors publish for CC3M, 37 epochs of image-text view_pairs; v0 learns at the model's
+# of FastCLIP: the commands that its authors publish for CC3M, 37 epochs of image-text pairs; v0 learns at the model's
 # rate.
 PRESETS: dict[str, ObjectiveConfig] = {
     config.name: config

@@ -24,7 +24,7 @@ def alignment(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"]) -> Float[Tensor,
 
 
 def uniformity(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Log of the mean over view_pairs of exp(-2 * squared distance), normalised: 0 when collapsed, near -4 when spread.
+    """Log of the mean over pairs of exp(-2 * squared distance), normalised: 0 when collapsed, near -4 when spread.
 
     Costs a B x B matrix.
 
@@ -32,9 +32,7 @@ def uniformity(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
         InvalidInput: there are fewer than two embeddings.
     """
     if len(embeddings) < 2:
-        raise InvalidInput(
-            f"uniformity of {len(embeddings)} embeddings; view_pairs need at least 2: give a whole batch"
-        )
+        raise InvalidInput(f"uniformity of {len(embeddings)} embeddings; pairs need at least 2: give a whole batch")
     with torch.no_grad():
         points = _on_sphere(embeddings)
         # on the sphere |x - y|^2 = 2 - 2 x.y

@@ -2,8 +2,8 @@
 
     MagnaTagATune ROC-AUC, AP | GTZAN accuracy | GiantSteps weighted score | EmoMusic R2 arousal, valence | average
 
-Metrics of one task are averaged first, then tasks (`model.probes.evaluation.scoring.average`). Data sets that are not in
-the paper form a table of their own, with their tasks across.
+Metrics of one task are averaged first, then tasks (`model.probes.evaluation.scoring.average`). Data sets that are
+not in the paper form a table of their own, with their tasks across.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
     if not head:
         raise DecodeError("unreadable", "the file is empty")
     serving = [decoder for decoder in (libav, sndfile) if decoder.serves(head)]
-    return [decoder.Decoding(path, deadline) for decoder in (*serving, ffmpeg)]
+    return [decoder.FileDecoder(path, deadline) for decoder in (*serving, ffmpeg)]
 
 
 def _decoded(

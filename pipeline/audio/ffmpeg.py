@@ -93,7 +93,7 @@ def inspect_command(path: Path) -> list[str]:
     return [executable(), "-nostdin", "-hide_banner", *options, "-i", f"file:{path}"]
 
 
-class FfmpegDecoder:
+class FileDecoder:
     """One ffmpeg process: iterate over its blocks, then ask for its last words.
 
     Args:

@@ -36,7 +36,7 @@ def version() -> str:
     return "libavcodec " + ".".join(str(part) for part in library_versions["libavcodec"])
 
 
-class LibavDecoder:
+class FileDecoder:
     """One file being decoded: iterate over its blocks.
 
     Args:

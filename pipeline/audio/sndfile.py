@@ -41,7 +41,7 @@ def version() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}"
 
 
-class SndfileDecoder:
+class FileDecoder:
     """One file being decoded: iterate over its blocks, then ask for its last words.
 
     Args:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_promise_names_a_test_that_there_is():
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").glob("test_*.py")]
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py")]
     there = {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     rows = [line for line in (ROOT / "docs" / "promises.md").read_text().splitlines() if line.startswith("| ")]
     promises = [line for line in rows if "`test_" in line]

@@ -23,7 +23,7 @@ CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder `secret` with canaries, watched; a folder `music` for what is hostile_files; two ports."""
+    """A folder `secret` with canaries, watched; a folder `music` for what is hostile; two ports."""
     secret, music = tmp_path / "secret", tmp_path / "music"
     music.mkdir()
     for name in ("canary.wav", "canary.flac", "canary.mp3"):
@@ -122,7 +122,7 @@ def _write_all(secret, music, port):
 
 
 def test_the_traps_catch_a_player_that_is_not_kept_in(place):
-    """Without this, silence of the network_traps would say nothing."""
+    """Without this, silence of the traps would say nothing."""
     secret, music, watched, ports = place
     texts = _playlists(secret, ports.number)
     (music / "a.m3u8").write_text(texts["hls-absolute"])

@@ -212,4 +212,4 @@ def test_what_is_not_there_is_an_error_of_one_line(workplace, capsys, arguments,
 def test_without_a_finished_run_the_command_for_one_is_named(workplace, capsys):
     (workplace / "runs" / "first" / "encoder.safetensors").unlink()
     assert extract.main(["made"]) == 2
-    assert "make one with `python -m model.train --store STORE`" in capsys.readouterr().err
+    assert "train one with `python -m model.train --store STORE`" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def write_file(path, size=100):
 
 
 def write_tar(path, members):
-    """`members`: names, or view_pairs of name and size."""
+    """`members`: names, or pairs of name and size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for member in members:

@@ -1,4 +1,4 @@
-"""Compile the kernels over view_pairs of views for compute capability 9.0, which needs no GPU; a line of JSON for each."""
+"""Compile the kernels over pairs of views for compute capability 9.0, which needs no GPU; a line of JSON for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workplaces that a report is made of, out of nothing: a run with one task, and one with everything, names hostile_files."""
+"""Workplaces that a report is made of, out of nothing: a run with one task, and one with everything, names hostile."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PIXEL = (
 
 
 def scores(dataset="made", task="genre", kind="classes", classes=("one", "two", "three"), run="first", seed=0, **more):
-    """Scores as `model.probe` writes them: the trained one, three others, one of them hostile_files."""
+    """Scores as `model.probe` writes them: the trained one, three others, one of them hostile."""
     rng = np.random.default_rng(seed)
     names = (TRAINED, "untrained", "mean-log-mel", EVIL)
     rows = tuple(_row(name, kind, classes, 0.8 - 0.15 * place, rng) for place, name in enumerate(names))

@@ -1,4 +1,4 @@
-"""How the matrix of all view_pairs of views is cut into tiles; none of it is ever whole in memory.
+"""How the matrix of all pairs of views is cut into tiles; none of it is ever whole in memory.
 
 A program takes a stripe of rows and walks along a part of the columns. With one part each, 8,192 views would make 64
 programs for the 132 multiprocessors of an H200; so the columns are parted too, and the parts' results joined by the

@@ -1,6 +1,6 @@
 """How the dots of a map look for one task: which classes a clip is in, and each class's colour, shape and size.
 
-classes  up to 56 view_pairs of one of 7 colours (Okabe and Ito 2008) and one of 8 shapes, both other from class to class
+classes  up to 56 pairs of one of 7 colours (Okabe and Ito 2008) and one of 8 shapes, both other from class to class
 key      colours along the circle of fifths, round for major, triangles for minor
 numbers  five classes of as many clips each, along a scale of lightness, larger dots for larger numbers
 tags     a clip has several, so all dots look alike until a reader picks a tag, whose clips become diamonds

@@ -119,7 +119,7 @@ def test_more_training_is_another_provenance(store, encoder, tmp_path):
 def test_untrained_is_the_encoder_as_its_seed_makes_it(store, tmp_path):
     trained = tiny.train_config("hybrid", seed=11)
     path = tmp_path / "runs" / "moved" / "encoder.safetensors"
-    learner = tiny.Learner(trained)
+    learner = tiny.ModelWithHead(trained)
     with torch.no_grad():
         learner.encoder.transformer.norm.weight.add_(1.0)
     tiny.checkpoint.save(path, learner, None, trained, 8)

@@ -114,7 +114,7 @@ def test_uniformity_equals_the_loop_over_pairs():
 
 def test_uniformity_is_zero_when_collapsed_and_refuses_one_embedding():
     assert uniformity(torch.ones(5, 3)).item() == pytest.approx(0, abs=1e-5)
-    with pytest.raises(InvalidInput, match="view_pairs need at least 2"):
+    with pytest.raises(InvalidInput, match="pairs need at least 2"):
         uniformity(torch.ones(1, 3))
 
 

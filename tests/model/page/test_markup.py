@@ -17,7 +17,7 @@ MADE = {
     "chart": markup.chart("name", EVIL),
     "listing": markup.listing(EVIL, EVIL),
     "commands": markup.commands([EVIL], EVIL),
-    "view_pairs": markup.pairs({EVIL: EVIL}),
+    "pairs": markup.pairs({EVIL: EVIL}),
     "tiles": markup.tiles([(EVIL, EVIL, EVIL)]),
     "image": markup.image("data:,", EVIL, EVIL),
     "folded": markup.folded(EVIL, ""),

@@ -7,6 +7,7 @@ import json
 import pytest
 import synthetic_report
 
+from dags import sweep_points
 from model.page import sweep_file
 from stores import locations
 from stores.errors import CorruptArtifact
@@ -34,12 +35,10 @@ def test_a_sweep_without_points_is_none_yet(path):
 
 def test_a_file_of_dags_sweep_is_read(tmp_path, monkeypatch):
     """What the page reads is what the sweep writes, key by key."""
-    from model.page import sweep_file
-
     monkeypatch.chdir(tmp_path)
     point = {"value": 0.5, "run": "r", "batch": 4, "steps": 8, "seconds_per_step": 0.1, "loss": 1.0, "scores": []}
     facts = {"name": "s", "command": "c", "store": "made", "over": "batch", "fair": "f", "clips_seen": 32}
-    sweep_file.write(locations.sweep("s"), facts, [point])
+    sweep_points.write(locations.sweep("s"), facts, [point])
     assert sweep_file.read(locations.sweep("s")).points[0].value == 0.5
 
 

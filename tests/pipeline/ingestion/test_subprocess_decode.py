@@ -33,14 +33,14 @@ import ctypes, os, signal
 from pipeline import isolation
 from pipeline.audio import sndfile
 isolation.GRACE_SECONDS = 12.0
-good = sndfile.Decoding.blocks
+good = sndfile.FileDecoder.blocks
 def blocks(self):
     if "crash" in self._path.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "hang" in self._path.name:
         ctypes.PyDLL(None).sleep(600)
     return good(self)
-sndfile.Decoding.blocks = blocks
+sndfile.FileDecoder.blocks = blocks
 """
 
 

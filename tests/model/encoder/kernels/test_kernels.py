@@ -165,7 +165,10 @@ def test_blocks_are_powers_of_two():
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton's wheels are for Linux")
 def test_kernels_compile_for_an_h200_and_spill_nothing_in_bfloat16(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, TESTS / "support" / "compiled_encoder_kernels.py"]  # a fresh process: here they are interpreted
+    command = [
+        sys.executable,
+        TESTS / "support" / "compiled_encoder_kernels.py",
+    ]  # a fresh process: here they are interpreted
     places = {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS.parent)}
     done = subprocess.run(command, env=environment | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -50,7 +50,10 @@ def test_views_that_do_not_fit_are_left_to_plain_pytorch(dtype, width, served):
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton's wheels are for Linux")
 def test_kernels_compile_for_an_h200_and_fit_into_its_multiprocessors(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, TESTS / "support" / "compiled_kernels.py"]  # a fresh process: in this one kernels are interpreted
+    command = [
+        sys.executable,
+        TESTS / "support" / "compiled_kernels.py",
+    ]  # a fresh process: in this one kernels are interpreted
     places = {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS.parent)}
     done = subprocess.run(command, env=environment | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

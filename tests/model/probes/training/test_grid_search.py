@@ -84,7 +84,7 @@ def test_what_was_finished_is_not_done_again_and_a_damaged_file_is(tmp_path, mon
     files[0].write_bytes(b"no")
     trained = []
     monkeypatch.setattr(
-        grid_search, "Stack", lambda configs, *rest: trained.append(configs) or BatchedTrainer(configs, *rest)
+        grid_search, "BatchedTrainer", lambda configs, *rest: trained.append(configs) or BatchedTrainer(configs, *rest)
     )
     again = kept.best(_task(), GRID)
     assert len(trained) == 1
@@ -104,12 +104,12 @@ def test_a_search_that_was_stopped_goes_on_with_the_stacks_that_are_missing(tmp_
                 raise KeyboardInterrupt
             return super().train(tell)
 
-    monkeypatch.setattr(grid_search, "Stack", Stopped)
+    monkeypatch.setattr(grid_search, "BatchedTrainer", Stopped)
     with pytest.raises(KeyboardInterrupt):
         kept.best(_task(), GRID)
     assert len(list(tmp_path.iterdir())) == 1
     monkeypatch.setattr(
-        grid_search, "Stack", lambda configs, *rest: trained.append(configs) or BatchedTrainer(configs, *rest)
+        grid_search, "BatchedTrainer", lambda configs, *rest: trained.append(configs) or BatchedTrainer(configs, *rest)
     )
     assert kept.best(_task(), GRID).every == PLAIN.best(_task(), GRID).every
     assert trained[0] == [GRID.configs[0]]
@@ -131,7 +131,7 @@ def test_an_error_in_one_stack_ends_the_others(monkeypatch):
         def take_round(self):
             raise RuntimeError("made to fail")
 
-    monkeypatch.setattr(grid_search, "Stack", Failing)
+    monkeypatch.setattr(grid_search, "BatchedTrainer", Failing)
     with pytest.raises(RuntimeError, match="made to fail"):
         PLAIN.best(_task(), replace(FULL, configs=FULL.configs[::20]))
 
