@@ -1,29 +1,47 @@
-# make demo       the whole chain on the demo corpus; prints the scores and where the page lies
-# make test       lint, types and the quick tests
-# make test-all   the slow tests, a minute of seeded fuzz among them
-# make bench      ratios of the hot paths against plain baselines; asserts none of them
+# make demo       run everything on the demo corpus, print the scores and where the page is
+# make check      lint, types, and the fast tests: under a minute with warm caches
+# make test       lint, types, and all tests that are not marked slow
+# make test-all   the slow tests, a minute of seeded fuzzing among them
+# make lint       ruff, spelling (American English)
+# make reference  write docs/commands.md from the settings of all commands
+# make bench      ratios of the hot paths to plain baselines; none is asserted
 #
-# PYTHON picks the interpreter (3.11 or newer). pip's own variables work as usual, e.g. PIP_EXTRA_INDEX_URL for
-# PyTorch's index of CPU or CUDA builds (see the README).
+# PYTHON picks the interpreter (3.11 or newer). JOBS is the number of test processes (default: one for each core).
+# pip's own variables work as usual, for example PIP_EXTRA_INDEX_URL for PyTorch's index of CPU or CUDA builds (see the
+# README).
 
 PYTHON ?= python3
+JOBS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One thread for each process: several processes of several threads each are slower on the same cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-all bench clean
+.PHONY: demo check test test-all lint types reference bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m dags.demo
 
-test: $(VENV)/dev.stamp
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+check: lint types
+	$(PYTEST) -n $(JOBS) -m "not slow and not medium"
+
+test: lint types
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not slow"
 
 test-all: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/typos
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+reference: $(VENV)/dev.stamp
+	$(BIN)/python tests/support/command_reference.py > docs/commands.md
 
 bench: $(VENV)/dev.stamp
 	@for file in tests/benchmarks/bench_*.py; do $(BIN)/python $$file || exit; done

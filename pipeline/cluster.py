@@ -1,4 +1,4 @@
-"""Where the tasks run: threads of this process, processes of this machine, or a Dask cluster somewhere else."""
+"""The Dask client that runs the tasks of a command in threads, in processes, or on a running Dask scheduler."""
 
 from __future__ import annotations
 
@@ -18,67 +18,71 @@ from stores.errors import InvalidInput
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-# Tasks in flight per thread of the cluster: enough that no worker waits, few enough that the scheduler stays small.
-WINDOW_PER_THREAD = 4
-# Two workers can die with a task to which they had not even come: the next in the queue is suspected, too.
-MOST_DEATHS = 5
-# So often, and so far apart, it is looked whether any worker is left before giving up.
-LOOKS_WITHOUT_WORKERS, LOOK_SECONDS = 5, 60.0
+TASKS_PER_THREAD = 4
+"""Tasks in flight for each thread of the cluster: no worker waits for work, and the scheduler has little to track."""
+MAX_DEATHS = 5
+"""Largest number of times that a task is sent again after workers have died with it.
+
+Dask also suspects a task that was only queued on a worker that died, so a task can be suspected without being at fault.
+"""
+MAX_CHECKS_WITHOUT_WORKERS, CHECK_SECONDS = 5, 60.0
+"""Number of checks that find no worker before `run_all` gives up, and the time between two checks in seconds."""
 # Dask serves HTTP even without a dashboard: by default on port 8787, which may be taken, and on every interface.
-_LOCAL_ONLY = "127.0.0.1:0"
+_LOOPBACK = "127.0.0.1:0"
 _SETTINGS = {
     "distributed.worker.daemon": False,
-    # A worker may die for reasons of its own; of two that die with one task, the task is the reason.
+    # One worker may die for a reason of its own. If a second worker dies with the same task, the task is the reason.
     "distributed.scheduler.allowed-failures": 1,
-    "distributed.worker.profile.enabled": False,  # looks at the task's stack a hundred times a second: 8 % of its time
-    # Dask tells glibc to give every freed 64 KiB back at once. Blocks of samples are larger, so workers spent a third
-    # of their time on pages taken and given back: they may keep 64 MiB, and map only what is larger than 16.
+    "distributed.worker.profile.enabled": False,  # samples the task's stack 100 times a second: 8 % of the task's time
+    # Dask makes glibc return every freed 64 KiB to the system at once. Blocks of samples are larger, so workers spent
+    # a third of their time on requesting and returning pages. They may keep 64 MiB, and map only blocks over 16 MiB.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 << 20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 16 << 20,
 }
 
 
 @contextlib.contextmanager
-def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
-    """Yield a Dask client, and close what was started for it.
+def connect(scheduler: str, workers: int | None = None, *, single_thread: bool = False) -> Iterator[Client]:
+    """Yield a Dask client, and close the cluster that was started for it.
 
     Args:
         scheduler: `processes`, `threads`, or the address of a running scheduler, `tcp://HOST:PORT`.
-        workers: processes or threads to start; all cores if None; not used with an address.
+        workers: number of processes or threads to start; one for each core if None; not used with an address.
+        single_thread: start only one thread with the scheduler `threads`, for tasks that start threads of their own.
 
     Raises:
-        InvalidInput: for any other `scheduler`, one that does not answer, or fewer than one worker.
+        InvalidInput: `scheduler` is none of these, does not answer, or `workers` is less than one.
     """
     if workers is not None and workers < 1:
-        raise InvalidInput(f"{workers} workers were asked for; at least one is needed")
+        raise InvalidInput(f"--workers must be at least 1 (got {workers})")
     if not is_local(scheduler):
-        with _running(scheduler) as client:
+        with _connect_to(scheduler) as client:
             yield client
         return
     if scheduler not in ("processes", "threads"):
         raise InvalidInput(f"scheduler {scheduler!r} is unknown; use processes, threads or tcp://HOST:PORT")
     count = workers or os.cpu_count() or 1
-    processes = scheduler == "processes"
-    shape = (
-        {"n_workers": count, "threads_per_worker": 1} if processes else {"n_workers": 1, "threads_per_worker": count}
-    )
-    with dask.config.set(_SETTINGS), _started(processes, shape) as cluster, Client(cluster) as client:
+    shape = {"n_workers": count, "threads_per_worker": 1}
+    if scheduler == "threads":
+        shape = {"n_workers": 1, "threads_per_worker": 1 if single_thread else count}
+    with dask.config.set(_SETTINGS), _start(scheduler == "processes", shape) as cluster, Client(cluster) as client:
         yield client
 
 
-def _started(processes: bool, shape: dict[str, int]) -> LocalCluster:
-    """A cluster whose processes never see Ctrl-C: they are ours to end, and would only print where they were.
+def _start(processes: bool, shape: dict[str, int]) -> LocalCluster:
+    """Return a new cluster on this machine whose processes do not receive Ctrl-C.
 
-    What a thread blocks, the threads and processes that it starts block, too, those that replace dead workers as well.
+    This process ends them itself. If they received Ctrl-C too, each would print a traceback. Threads and processes
+    inherit the blocked signals of the thread that starts them, and so do the processes that replace dead workers.
     """
-    resource_tracker.ensure_running()  # which multiprocessing would do later, and unblock Ctrl-C behind our back
+    resource_tracker.ensure_running()  # multiprocessing would start it later, and would unblock Ctrl-C when it does
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return LocalCluster(
             processes=processes,
-            silence_logs=logging.CRITICAL,  # what matters of it is raised here, and told by whoever asked for the work
-            scheduler_kwargs={"dashboard": False, "dashboard_address": _LOCAL_ONLY},
-            worker_dashboard_address=_LOCAL_ONLY,
+            silence_logs=logging.CRITICAL,  # errors that matter are raised by `run_all`, and the command reports them
+            scheduler_kwargs={"dashboard": False, "dashboard_address": _LOOPBACK},
+            worker_dashboard_address=_LOOPBACK,
             **shape,
         )
     finally:
@@ -86,20 +90,20 @@ def _started(processes: bool, shape: dict[str, int]) -> LocalCluster:
 
 
 def is_local(scheduler: str) -> bool:
-    """Whether `connect` starts the workers on this machine."""
+    """Return whether `connect` starts the workers on this machine."""
     return not scheduler.startswith("tcp://")
 
 
-def workers_of(client: Client) -> int:
-    """Tasks that run at a time: threads of all workers."""
+def count_threads(client: Client) -> int:
+    """Return the number of threads of all workers, which is the number of tasks that run at a time."""
     threads: dict[str, int] = client.nthreads()
     return max(1, sum(threads.values()))
 
 
-def _running(address: str) -> Client:
+def _connect_to(address: str) -> Client:
     try:
         return Client(address)
-    except (OSError, ValueError) as error:  # ValueError: no port
+    except (OSError, ValueError) as error:  # ValueError: the address has no port
         raise InvalidInput(f"no Dask scheduler answers at {address}: {error}") from error
 
 
@@ -109,37 +113,38 @@ def run_all(
     arguments: Iterable[Argument],
     after_death: Callable[[Argument], Result] | None = None,
 ) -> Iterator[Result]:
-    """Results of `task` on each argument, as they come; the arguments should be small, results smaller.
+    """Yield the result of `task` for each argument, in the order in which tasks finish.
 
-    At most `WINDOW_PER_THREAD` tasks a thread are in flight, so a million arguments do not stall the scheduler.
+    At most `TASKS_PER_THREAD` tasks for each thread are in flight, so that a million arguments do not slow down the
+    scheduler. Arguments and results travel through the scheduler and should be small.
 
     Args:
-        client: where.
-        task: what to run.
-        arguments: what on.
-        after_death: what to run instead of `task` on an argument with which workers have died; a decoder can do that.
+        client: the client of the cluster that runs the tasks.
+        task: function of one argument.
+        arguments: the arguments, which are drawn only when there is room for another task.
+        after_death: function that replaces `task` for an argument with which workers have died, as decoders can cause.
 
     Raises:
-        InvalidInput: workers died with `after_death`, too; or none has been there for long.
-        Exception: what a task raised; tasks not yet begun are dropped.
+        InvalidInput: workers died with a task and also with `after_death`, or there has been no worker for minutes.
+        Exception: the exception that a task raised; tasks that have not started are dropped.
     """
     waiting = iter(arguments)
     running: dict[Future, tuple[Argument, int]] = {}
 
     def submit(argument: Argument, function: Callable[[Argument], Result] = task, deaths: int = 0) -> None:
-        """Send a task that has ended so many workers already; the more, the sooner it is its turn."""
+        """Send a task. The more workers have died with it, the earlier it runs."""
         running[client.submit(function, argument, pure=False, priority=deaths)] = argument, deaths
 
-    for _, argument in zip(range(WINDOW_PER_THREAD * workers_of(client)), waiting, strict=False):
+    for _, argument in zip(range(TASKS_PER_THREAD * count_threads(client)), waiting, strict=False):
         submit(argument)
     while running:
-        for future in _finished(client, list(running)):
+        for future in _wait_for_any(client, list(running)):
             argument, deaths = running.pop(future)
             try:
                 result: Result = future.result()
             except KilledWorker as error:
-                if deaths == MOST_DEATHS or after_death is None:
-                    raise _lost(error) from error
+                if deaths == MAX_DEATHS or after_death is None:
+                    raise _death_error(error) from error
                 submit(argument, after_death, deaths + 1)
                 continue
             yield result
@@ -148,23 +153,23 @@ def run_all(
                 break
 
 
-def _finished(client: Client, futures: list[Future]) -> Iterable[Future]:
-    """Those that have finished, at least one; gives up when there has been no worker for long.
+def _wait_for_any(client: Client, futures: list[Future]) -> Iterable[Future]:
+    """Return the futures that have finished; none if a check interval passes first.
 
     Raises:
-        InvalidInput: there has not been any worker for so long that none will come.
+        InvalidInput: there was no worker at any of the checks.
     """
-    for _ in range(LOOKS_WITHOUT_WORKERS):
+    for _ in range(MAX_CHECKS_WITHOUT_WORKERS):
         try:
-            done: Iterable[Future] = wait(futures, timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+            done: Iterable[Future] = wait(futures, timeout=CHECK_SECONDS, return_when="FIRST_COMPLETED").done
             return done
         except TimeoutError:
             if client.nthreads():
                 return []
-    raise InvalidInput("no worker is left; start the same command again, it goes on from there")
+    raise InvalidInput("no worker is left; start the same command again, it continues where it stopped")
 
 
-def _lost(error: KilledWorker) -> InvalidInput:
+def _death_error(error: KilledWorker) -> InvalidInput:
     return InvalidInput(
-        f"workers died again and again with one task: {error}; if they ran out of memory, start fewer with --workers"
+        f"workers died repeatedly with one task: {error}; if they ran out of memory, start fewer with --workers"
     )

@@ -1,7 +1,7 @@
-"""Integers only: clip lengths -> regions that each own whole Zarr shards.
+"""Division of the frame axis of a mel store into regions of whole Zarr shards.
 
-Two tasks never write into one Zarr shard (concurrent writes inside a Zarr shard silently lose data), so every region
-starts and stops on a Zarr shard's edge. Inside its region a task packs its clips one after another.
+Two concurrent writes inside one Zarr shard silently lose data. Therefore every region starts and ends at the boundary
+of a Zarr shard, and one task writes it. The task packs its clips one after another inside its region.
 """
 
 from __future__ import annotations
@@ -12,107 +12,111 @@ from dataclasses import dataclass
 from stores.errors import InvalidInput
 
 MAX_REGIONS = 4_096
-"""Tasks that a scheduler takes without effort; a million clips of 10 s would be 9,600 of one Zarr shard each."""
+"""Number of tasks that a scheduler handles easily. A million clips of 10 s would be 9,600 regions of one Zarr shard."""
 MIN_REGIONS, MIN_REGION_FRAMES = 16, 4_096
-"""A small collection is cut finer than by Zarr shards, so that more than one worker has something to do."""
+"""Regions of a small collection may hold less than one Zarr shard, so that more than one worker has something to do."""
 
 
 @dataclass(frozen=True)
 class ChunkGrid:
-    """How the frame axis is cut for I/O."""
+    """The division of the frame axis into chunks and Zarr shards."""
 
     chunk_frames: int = 2_048
-    """Frames of one compressed chunk (256 KiB of codes): one read; with 1,024, writing took twice as long."""
+    """Frames of a compressed chunk (256 KiB of codes), the unit of reading. With 1,024, writing took twice as long."""
     zarr_shard_frames: int = 32_768
-    """Frames of one Zarr shard (4 MiB of codes, about 100 clips of 10 s): one file, one writer."""
+    """Frames of a Zarr shard (4 MiB of codes, about 100 clips of 10 s), which is one file with one writer."""
 
     def __post_init__(self) -> None:
         if not 0 < self.chunk_frames <= self.zarr_shard_frames or self.zarr_shard_frames % self.chunk_frames:
             raise InvalidInput(f"{self}: zarr_shard_frames must be a positive multiple of chunk_frames")
 
     def round_up(self, frames: int) -> int:
-        """The smallest whole number of Zarr shards, in frames, that holds `frames`."""
+        """Return the length in frames of the fewest whole Zarr shards that hold `frames` frames."""
         return -(-frames // self.zarr_shard_frames) * self.zarr_shard_frames
 
 
 @dataclass(frozen=True)
 class Region:
-    """The frames one task owns, and the clips it puts there."""
+    """The frames that one task writes, and the clips that it stores there."""
 
     start_frame: int
-    """First frame, at a Zarr shard's edge."""
+    """First frame, which is the start of a Zarr shard."""
     stop_frame: int
-    """One past the last frame, at a Zarr shard's edge."""
+    """Frame after the last, which is the end of a Zarr shard."""
     clips: tuple[int, ...]
-    """Indices of its clips, in the order in which they are packed."""
+    """Indices of the clips, in the order in which they are packed."""
 
     @property
     def frames(self) -> int:
-        """Frames it owns."""
+        """Length of the region in frames."""
         return self.stop_frame - self.start_frame
 
     @property
     def name(self) -> str:
-        """Stable name for files that belong to it."""
+        """Name of the region, which depends only on its first frame and is used in file names."""
         return f"region-{self.start_frame:012d}"
 
 
-def plan_regions(parcels: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid, first_frame: int = 0) -> list[Region]:
-    """Cut clips, in order, into regions of whole Zarr shards; a longer parcel gets as many as it needs.
+def plan_regions(
+    recordings: Sequence[tuple[tuple[int, ...], int]], grid: ChunkGrid, first_frame: int = 0
+) -> list[Region]:
+    """Assign recordings, in their order, to regions of whole Zarr shards.
 
-    A region is about one Zarr shard. Where that gave more than `MAX_REGIONS`, each gets several; where it gave fewer
-    than `MIN_REGIONS`, each fills only a part of its own, which leaves a gap on the frame axis and costs no bytes.
+    A region is about one Zarr shard long, and longer if one recording needs more. If that gave more than `MAX_REGIONS`
+    regions, each region gets several Zarr shards. If it gave fewer than `MIN_REGIONS`, each region fills only a part of
+    its Zarr shard. The gap that remains on the frame axis takes no disk space.
 
     Args:
-        parcels: clips that must lie in one region, since one recording holds them, and the upper bound of their frames.
-        grid: the cut of the frame axis.
-        first_frame: where the first region starts, at a Zarr shard's edge.
+        recordings: for each recording, the indices of its clips and the upper bound of their frames. All clips of a
+            recording are in one region.
+        grid: the division of the frame axis.
+        first_frame: start of the first region, at the start of a Zarr shard.
 
     Raises:
-        InvalidInput: if a bound is not positive, or `first_frame` not at an edge.
+        InvalidInput: a bound is not positive, or `first_frame` is not the start of a Zarr shard.
     """
-    for clips, frames in parcels:
+    for clips, frames in recordings:
         if frames <= 0:
             raise InvalidInput(f"clip {clips[0]} has a bound of {frames} frames; it must be positive")
     if first_frame % grid.zarr_shard_frames:
-        raise InvalidInput(f"regions cannot start at frame {first_frame}: no multiple of {grid.zarr_shard_frames}")
-    capacity = _capacity_frames(sum(frames for _, frames in parcels), grid)
+        raise InvalidInput(f"first_frame must be a multiple of {grid.zarr_shard_frames} (got {first_frame})")
+    capacity = _capacity_frames(sum(frames for _, frames in recordings), grid)
     regions: list[Region] = []
-    for positions in packs(((i, frames) for i, (_, frames) in enumerate(parcels)), capacity):
-        stop = first_frame + grid.round_up(sum(parcels[i][1] for i in positions))
-        regions.append(Region(first_frame, stop, tuple(clip for i in positions for clip in parcels[i][0])))
+    for positions in pack_in_order(((i, frames) for i, (_, frames) in enumerate(recordings)), capacity):
+        stop = first_frame + grid.round_up(sum(recordings[i][1] for i in positions))
+        regions.append(Region(first_frame, stop, tuple(clip for i in positions for clip in recordings[i][0])))
         first_frame = stop
     return regions
 
 
 def _capacity_frames(total_frames: int, grid: ChunkGrid) -> int:
-    shares = -(-total_frames // MIN_REGIONS)
-    if shares < grid.zarr_shard_frames:
-        return min(grid.zarr_shard_frames, max(shares, MIN_REGION_FRAMES))
+    share = -(-total_frames // MIN_REGIONS)
+    if share < grid.zarr_shard_frames:
+        return min(grid.zarr_shard_frames, max(share, MIN_REGION_FRAMES))
     return grid.round_up(-(-total_frames // MAX_REGIONS))
 
 
-def packs(lengths_frames: Iterable[tuple[int, int]], capacity_frames: int) -> Iterator[list[int]]:
-    """Indices in order, cut so that the lengths of each pack sum to at most `capacity_frames`.
+def pack_in_order(lengths: Iterable[tuple[int, int]], capacity: int) -> Iterator[list[int]]:
+    """Yield lists of consecutive indices such that the lengths of each list sum to at most `capacity`.
 
-    A clip that is longer than the capacity is a pack of its own.
+    An item that is longer than the capacity is in a list of its own.
 
     Args:
-        lengths_frames: index and length of each clip.
-        capacity_frames: what a pack holds.
+        lengths: index and length of each item.
+        capacity: the largest sum of lengths in one list.
 
     Raises:
-        InvalidInput: if a length is not positive.
+        InvalidInput: a length is not positive.
     """
-    clips: list[int] = []
+    pack: list[int] = []
     used = 0
-    for index, length in lengths_frames:
+    for index, length in lengths:
         if length <= 0:
-            raise InvalidInput(f"item {index} has a length of {length} frames; it must be positive")
-        if clips and used + length > capacity_frames:
-            yield clips
-            clips, used = [], 0
-        clips.append(index)
+            raise InvalidInput(f"item {index} has a length of {length}; it must be positive")
+        if pack and used + length > capacity:
+            yield pack
+            pack, used = [], 0
+        pack.append(index)
         used += length
-    if clips:
-        yield clips
+    if pack:
+        yield pack

@@ -13,8 +13,12 @@ dataclasses are groups of flags. Nothing here imports a room, so `--help` stays 
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -38,9 +42,9 @@ _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.Hel
 Settings = TypeVar("Settings", bound="CommandSettings")
 
 
-def shown(metavar: str, default: str) -> Any:
-    """Return the annotation of an optional field: the name of its value, and its default in words."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+def shown(metavar: str, default: str = "") -> Any:
+    """Return the annotation that names a field's value in `--help`, and states its default in words if it is None."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,11 @@ class CommandSettings(CheckedSettings):
 
     config: Annotated[Path | None, shown("FILE", "none")] = None
     """JSON file with settings by name, for example {"seed": 1}. Flags on the command line take precedence."""
+
+    @classmethod
+    def values_of_file(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings by name that the content of a `--config` file stands for."""
+        return values
 
 
 class SettingDescription(NamedTuple):
@@ -108,7 +117,7 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, command: str, e
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = [*_config_words(kind, words), *words]
-    description = f"{kind.__doc__}\n\n{epilog}" if epilog else kind.__doc__
+    description = "\n\n".join(filter(None, (inspect.cleandoc(kind.__doc__ or ""), epilog)))
     settings: Settings = tyro.cli(kind, prog=f"python -m {command}", description=description, args=words, config=_STYLE)
     return settings
 
@@ -119,6 +128,25 @@ def describe(kind: type[CheckedSettings]) -> list[SettingDescription]:
         SettingDescription(_flag(field), _docstring(owner, field), _default(owner, field), _limits(owner, field))
         for owner, field in _all_fields(kind)
     ]
+
+
+def split_words(arguments: Sequence[str] | None, flags: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Split a command line at flags whose words are for other commands.
+
+    Args:
+        arguments: words of the command line (default: those of this process).
+        flags: each takes all words after it, up to the next of these flags.
+
+    Returns:
+        The words before the first of the flags, and the words after each flag.
+    """
+    own, words, current = list[str](), {flag: list[str]() for flag in flags}, ""
+    for word in sys.argv[1:] if arguments is None else arguments:
+        if word in words:
+            current = word
+        else:
+            (words[current] if current else own).append(word)
+    return own, words
 
 
 def require_finite(name: str, value: float) -> None:
@@ -161,7 +189,8 @@ def _config_words(kind: type[CommandSettings], words: Sequence[str]) -> list[str
     if not path.is_file():
         raise InvalidInput(f"--config {path} is not a file; give a JSON file with settings by name")
     known = {field.name: field for _, field in _all_fields(kind) if _flag(field).startswith("--")}
-    values = {name.replace("-", "_"): value for name, value in read_json(path, MAX_CONFIG_BYTES).items()}
+    content = kind.values_of_file(read_json(path, MAX_CONFIG_BYTES))
+    values = {name.replace("-", "_"): value for name, value in content.items()}
     if unknown := sorted(values.keys() - known.keys()):
         raise InvalidInput(f"{path} has unknown settings {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     typed = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
@@ -210,9 +239,14 @@ def _flag(field: Field[Any]) -> str:
 
 
 def _docstring(owner: type, field: Field[Any]) -> str:
-    from tyro._docstrings import get_field_docstring
-
-    return get_field_docstring(owner, field.name, _STYLE) or ""
+    """Return the string below a field in the source of the class that declares it."""
+    for kind in owner.__mro__:
+        if field.name in vars(kind).get("__annotations__", {}):
+            body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+            for node, after in itertools.pairwise(body):
+                if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == field.name:
+                    return " ".join(ast.literal_eval(after.value).split())
+    return ""
 
 
 def _default(owner: type, field: Field[Any]) -> str:

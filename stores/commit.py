@@ -1,6 +1,7 @@
-"""The one place where a file becomes visible: write beside it, fsync, rename.
+"""Atomic writes: write a temporary file beside the target, flush it to disk, and rename it.
 
-A reader sees the old file, the new file or none, never half of one; a kill leaves at most a `.NAME.tmp-PID` beside it.
+A reader sees the old file, the new file or no file, and never an incomplete one. A killed process leaves at most a file
+`.NAME.tmp-PID` beside the target.
 """
 
 from __future__ import annotations
@@ -17,62 +18,64 @@ from typing import Any
 
 from stores.errors import CorruptArtifact
 
-_LEFT_OVER = re.compile(r"^\..+\.tmp-[\d-]+$|\.[0-9a-f]{32}\.partial$")
+_TEMPORARY_NAME = re.compile(r"^\..+\.tmp-[\d-]+$|\.[0-9a-f]{32}\.partial$")
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; on leaving without an error it becomes `path`.
+    """Yield a temporary path in the folder of `path`, and rename it to `path` if the block raises no error.
 
-    Whoever writes it, the file gets the permissions that the umask leaves: safetensors, for one, writes for its owner
-    alone.
+    The file gets the permissions that the umask allows, whichever library writes it. For example, safetensors creates
+    files that only their owner can read.
 
     Raises:
-        OSError: from the file system (full, read-only); `path` is then as it was before.
+        OSError: from the file system, which may be full or read-only. `path` is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
     try:
-        usual = _usual_mode(temporary)
+        mode = _default_mode(temporary)
         yield temporary
-        temporary.chmod(usual)
-        synced(temporary)
+        temporary.chmod(mode)
+        sync_to_disk(temporary)
         temporary.replace(path)
-        synced(path.parent)
+        sync_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _usual_mode(path: Path) -> int:
-    """Permissions that a new file at `path` gets; asking for the umask would change it for all threads for a moment."""
+def _default_mode(path: Path) -> int:
+    """Return the permissions of a new file at `path`. Reading the umask would change it briefly for all threads."""
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)
     path.unlink()
     return mode
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed writers left in `folder` and below; only for who knows that nobody is writing there now.
+def remove_temporary_files(folder: Path, *, recursive: bool = True) -> None:
+    """Remove the temporary files of killed processes in `folder`, and below it if `recursive`.
 
-    Ours are called `.NAME.tmp-PID`, Zarr's end in `.partial`.
+    No process may be writing there. Files of `atomic_write` are called `.NAME.tmp-PID`. The temporary files of Zarr end
+    in `.partial`.
     """
-    for path in [path for path in folder.rglob("*") if _LEFT_OVER.search(path.name)]:
+    paths = folder.rglob("*") if recursive else folder.glob("*")
+    for path in [path for path in paths if _TEMPORARY_NAME.search(path.name)]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """Content of a file that should be small.
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file that should be small.
 
     Raises:
-        CorruptArtifact: it is not; nothing of it was read.
+        CorruptArtifact: the file has more than `max_bytes` bytes. Nothing was read.
         OSError: from the file system.
     """
     size = path.stat().st_size
-    if size > most_bytes:
-        raise CorruptArtifact(f"{path} has {size} bytes; more than {most_bytes} it should not have")
+    if size > max_bytes:
+        raise CorruptArtifact(f"{path} has {size} bytes; at most {max_bytes} are accepted")
     return path.read_bytes()
 
 
@@ -87,8 +90,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def synced(path: Path) -> None:
-    """Wait until what was written to a file, or which names a folder holds, would outlive a power cut."""
+def sync_to_disk(path: Path) -> None:
+    """Flush a file or the entries of a folder to disk, so that they survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

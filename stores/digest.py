@@ -1,4 +1,4 @@
-"""Digests of settings: two artefacts with the same digest may be mixed."""
+"""Digests of settings and of stored codes. Two artifacts with the same digest of settings may be mixed."""
 
 from __future__ import annotations
 
@@ -14,53 +14,60 @@ from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
 from stores.quantize import Quantizer
 
 
-def diff_settings(made: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What differs between the mel that something was made with and the mel at hand, a line each, all but the spec.
+def diff_settings(previous: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return one line for each setting in which two mels differ, where both have the same mel specification.
 
-    A finer quantiser is no difference to tell: what lies closer to the same power is no other mel.
+    A current quantizer that is finer is not reported, because its values lie closer to the same power.
 
     Args:
-        made: `mel_spec`, `quantizer`, `preprocessing` of then; empty where that is unknown, which differs in nothing.
-        here: the same of now.
+        previous: `mel_spec`, `quantizer` and `preprocessing` of the mel that an artifact was made with. It is empty if
+            they are unknown, and then no difference is reported.
+        current: the same settings of the current mel.
 
     Raises:
-        DigestMismatch: the two are mels of different definitions, which must never be mixed.
+        DigestMismatch: the mel specifications differ, so the two mels must never be mixed.
     """
-    if made and made["mel_spec"] != here["mel_spec"]:
+    if previous and previous["mel_spec"] != current["mel_spec"]:
         raise DigestMismatch(
-            f"it was made with mel {made['mel_spec']}, here is {here['mel_spec']}; ingest the recordings again as then"
+            f"the artifact was made with mel {previous['mel_spec']}, but the current mel is {current['mel_spec']}; "
+            f"ingest the recordings again with the first of the two"
         )
-    differing = [key for key in made if made[key] != here[key] and not (key == "quantizer" and _is_finer(made, here))]
-    return [f"{key}: then {_told(made[key])}, now {_told(here[key])}" for key in differing]
+    differing = [
+        key
+        for key in previous
+        if previous[key] != current[key] and not (key == "quantizer" and _is_finer(previous[key], current[key]))
+    ]
+    return [f"{key}: made with {_format(previous[key])}, now {_format(current[key])}" for key in differing]
 
 
-def _is_finer(made: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
-    """Whether the mel at hand lies at least as close to the power that was measured, over the same range or all."""
+def _is_finer(previous_settings: Any, current_settings: Any) -> bool:
+    """Return whether the current quantizer has more bits, and either the same range or no range (float32)."""
     try:
-        then, now = Quantizer.from_dict(made["quantizer"]), Quantizer.from_dict(here["quantizer"])
+        previous, current = Quantizer.from_dict(previous_settings), Quantizer.from_dict(current_settings)
     except (CorruptArtifact, InvalidInput):
         return False
-    same_range = (then.low_decades, then.high_decades) == (now.low_decades, now.high_decades)
-    return now.bits > then.bits and (same_range or now.bits == 32)
+    same_range = (previous.low_decades, previous.high_decades) == (current.low_decades, current.high_decades)
+    return current.bits > previous.bits and (same_range or current.bits == 32)
 
 
-def _told(value: Any) -> str:
-    """A setting in words: `log10-uint8, low_decades -6.0`; lists with commas."""
-    if isinstance(value, Mapping):
-        return ", ".join(_told(one) if key == "kind" else f"{key} {_told(one)}" for key, one in value.items())
-    return ", ".join(map(_told, value)) if isinstance(value, list | tuple) else str(value)
+def _format(setting: Any) -> str:
+    """Return a setting as text, such as `log10-uint8, low_decades -6.0`, with commas between the items of a list."""
+    if isinstance(setting, Mapping):
+        items = setting.items()
+        return ", ".join(_format(value) if key == "kind" else f"{key} {_format(value)}" for key, value in items)
+    return ", ".join(map(_format, setting)) if isinstance(setting, list | tuple) else str(setting)
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the SHA-256 of `settings` as canonical JSON (sorted keys, no spaces).
+    """Return the first 16 hex digits of the SHA-256 of `settings` as canonical JSON (sorted keys, no spaces).
 
     Raises:
-        TypeError: if a value is not JSON.
+        TypeError: a value is not JSON.
     """
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def codes_digest(codes: NDArray[Any]) -> str:
-    """BLAKE2b-128 of the codes of a clip `[128, frames]`, mel after mel, hex."""
+    """Return the BLAKE2b-128 of the codes of a clip `[128, frames]`, one mel bin after another, in hex."""
     return hashlib.blake2b(np.ascontiguousarray(codes).data, digest_size=16).hexdigest()

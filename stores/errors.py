@@ -1,13 +1,13 @@
-"""Everything Myna raises on purpose, in one tree.
+"""All errors that Myna raises on purpose, in one tree.
 
-    MynaError                    catch this to catch them all
-    ├── InvalidInput             an argument or a configuration cannot be used as given
-    ├── MissingArtifact          a store, shard set, checkpoint or score is not there; names the command that makes it
-    ├── CorruptArtifact          something on disk is not what its own records say
-    ├── DigestMismatch      two artefacts were made with settings that must not be mixed
-    └── DecodeError             one audio file cannot become a mel; carries a reason class
+    MynaError                    the base class, to catch all of them
+    ├── InvalidInput             an argument or a setting cannot be used
+    ├── MissingArtifact          a store, shard set, checkpoint or score does not exist; names the command that makes it
+    ├── CorruptArtifact          an artifact on disk contradicts its own records
+    ├── DigestMismatch           two artifacts were made with settings that must not be mixed
+    └── DecodeError              an audio file cannot become a mel; has a rejection reason
 
-Every message says what was given, what was needed and what to do.
+Each message says what is wrong with which value, what is accepted, and what to do.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from collections.abc import Callable
 
 
 class MynaError(Exception):
-    """Base of all errors that Myna raises on purpose."""
+    """Base class of all errors that Myna raises on purpose."""
 
 
 class InvalidInput(MynaError):
-    """An argument or a configuration cannot be used as given."""
+    """An argument or a setting cannot be used."""
 
 
 class MissingArtifact(MynaError):
-    """A store, shard set, checkpoint or score is not there."""
+    """A store, shard set, checkpoint or score does not exist."""
 
 
 class CorruptArtifact(MynaError):
-    """Something on disk is not what its own records say."""
+    """An artifact on disk contradicts its own records."""
 
 
 class DigestMismatch(MynaError):
-    """Two artefacts were made with settings that must not be mixed."""
+    """Two artifacts were made with settings that must not be mixed."""
 
 
 class StepStopped(KeyboardInterrupt):
-    """Ctrl-C that ended a step of a workflow, which has told it."""
+    """Ctrl-C that ended a step of a workflow, after the command of the step has reported it."""
 
 
 class DecodeError(MynaError):
-    """One audio file cannot become a mel.
+    """An audio file cannot become a mel.
 
     Attributes:
-        reason: a short class for counting, one of `REJECTION_REASONS`.
-        detail: the decoder's last words, or the numbers that decided.
+        reason: the class of the reason, one of `REJECTION_REASONS`.
+        detail: the last messages of the decoder, or the numbers that led to the decision.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -55,43 +55,44 @@ class DecodeError(MynaError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str]]:
-        """Rebuild from both parts, so that it survives the trip between Dask's processes."""
+        """Rebuild the error from its two arguments, so that Dask can pass it between processes."""
         return DecodeError, (self.reason, self.detail)
 
 
 REJECTION_REASONS = {
-    "unreadable": "no decoder could open it, or it broke off in the middle of decoding",
-    "no_audio": "it holds no audio stream, or one without samples",
+    "unreadable": "no decoder could open the file, or decoding broke off in the middle",
+    "no_audio": "the file has no audio stream, or one without samples",
     "too_short": "fewer samples than one analysis window needs",
     "too_long": "longer than the limit for one track",
-    "not_finite": "samples hold NaN or infinity, or are so loud that their power is infinite",
-    "silent": "no sample exceeds two steps of 16 bits; refused where clips are for training",
+    "not_finite": "samples are NaN or infinite, or so loud that their power is infinite",
+    "silent": "no sample exceeds two steps of 16 bits; rejected in datasets that are for training",
     "timeout": "decoding did not end within the limit for one track",
-    "missing": "the file is not there, is not a regular file, or may not be read",
+    "missing": "the file does not exist, is not a regular file, or may not be read",
     "changed": "the file changed while it was read",
-    "crashed": "the decoder crashed, or failed in a way that it should not; nothing else was harmed",
-    "bad_name": "its name is not UTF-8, which is all that a manifest can hold",
+    "crashed": "the decoder crashed or failed in an unexpected way; other files are not affected",
+    "bad_name": "the file name is not UTF-8, and a manifest can hold only UTF-8",
 }
 
 
 _MACHINE_ERRORS = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room, or have your quota raised",
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space, or have your quota raised",
     errno.EFBIG: "have the limit on the size of files raised",
     errno.EROFS: "choose a place where you may write",
     errno.EACCES: "choose a place where you may read and write",
     errno.EPERM: "choose a place where you may read and write",
-    errno.EIO: "look after the disk",
+    errno.EIO: "check the disk",
     errno.EMFILE: "raise `ulimit -n`",
-    errno.ENFILE: "close what holds so many files open",
+    errno.ENFILE: "close programs that hold many files open",
 }
-"""What a machine may lack, and what to do; all other errors of the system are mistakes of ours, and show where."""
+"""System errors that the user can fix, with the advice. Any other system error is a bug and keeps its traceback."""
 
 
 def exit_status(command: Callable[[], None]) -> int:
-    """Run a command line's body; its exit status: 0, 2 after a `MynaError`, 130 after Ctrl-C, each told in a line.
+    """Run the body of a command and return its exit status: 0, 2 after a `MynaError`, or 130 after Ctrl-C.
 
-    A full or broken disk, and a place where nobody may write, are told like a `MynaError`.
+    An error or an interruption is reported in one line on standard error. A full or broken disk and a place without
+    write permission are reported like a `MynaError`.
     """
     try:
         command()
@@ -101,13 +102,13 @@ def exit_status(command: Callable[[], None]) -> int:
     except OSError as error:
         if error.errno not in _MACHINE_ERRORS:
             raise
-        told = f"{error}; {_MACHINE_ERRORS[error.errno]}, then start the same command again: it goes on from there"
-        print(f"error: {told}", file=sys.stderr)
+        message = f"{error}; {_MACHINE_ERRORS[error.errno]}, then start the same command again to continue"
+        print(f"error: {message}", file=sys.stderr)
         return 2
     except StepStopped:
         return 130
-    except KeyboardInterrupt as stop:  # which may say where
-        where = f" {stop}" if str(stop) else ""
-        print(f"stopped{where}; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as interruption:  # its argument, if any, says where the command stopped
+        where = f" {interruption}" if str(interruption) else ""
+        print(f"stopped{where}; finished work is kept, start the same command again to continue", file=sys.stderr)
         return 130
     return 0

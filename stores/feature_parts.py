@@ -1,10 +1,10 @@
-"""Features under way: parts that are there whole or not at all, so that a killed extraction goes on where it stopped.
+"""Unfinished feature stores: parts that are written atomically, so that a killed extraction can continue.
 
 .DATASET.RUN.features.zarr.parts/
   plan.json            what is being made: provenance with its digest, rows of each part
-  part-00000012.npy    float32 [rows of part 12, width]; written beside and renamed
+  part-00000012.npy    float32 [rows of part 12, width], written atomically
 
-Parts may be written by several processes, each its own. When all are there, they become the feature store.
+Several processes may write parts, each part in one process. The complete set of parts becomes the feature store.
 """
 
 from __future__ import annotations
@@ -30,50 +30,50 @@ _PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class FeatureParts:
-    """One extraction, on its way to becoming the feature store at `path`."""
+    """The parts of one extraction, which become the feature store at `path`."""
 
     path: Path
-    """Where the feature store will lie."""
+    """Path of the future feature store."""
     sizes: tuple[int, ...]
     """Rows of each part, in order."""
     width: int
-    """Of an embedding."""
+    """Numbers in an embedding."""
 
     @property
     def folder(self) -> Path:
-        """Where the parts lie."""
+        """Folder of the parts."""
         return self.path.with_name(f".{self.path.name}.parts")
 
     def begin(self, provenance: Mapping[str, Any]) -> list[int]:
-        """Start, or go on with what is there; the parts that are still to be made.
+        """Start or continue the extraction, and return the numbers of the parts that are missing.
 
         Raises:
-            DigestMismatch: what is there was begun with other settings, another engine or of another store.
+            DigestMismatch: the existing parts come from other settings, another engine or another store.
         """
         plan = {"provenance": dict(provenance), "sizes": self.sizes, "width": self.width}
-        plan = json.loads(json.dumps(plan))  # as it will be read: lists for tuples
+        plan = json.loads(json.dumps(plan))  # as it will be read, with lists instead of tuples
         try:
-            begun = json.loads((self.folder / _PLAN).read_text("utf-8"))
+            existing = json.loads((self.folder / _PLAN).read_text("utf-8"))
         except (OSError, ValueError):
             shutil.rmtree(self.folder, ignore_errors=True)
             write_json(self.folder / _PLAN, plan)
-            begun = plan
-        if begun != plan:
+            existing = plan
+        if existing != plan:
             raise DigestMismatch(
-                f"{self.path} was begun otherwise, and one feature store never mixes two: {_differing(begun, plan)}; "
-                f"go on as it was begun, or remove {self.folder} to start anew"
+                f"{self.path} was started with different settings ({_differences(existing, plan)}); continue with the "
+                f"same settings, or remove {self.folder} to start again"
             )
         return [part for part in range(len(self.sizes)) if not self._part(part).is_file()]
 
     def write(self, part: int, embeddings: NDArray[np.float32]) -> None:
-        """Write the embeddings `[rows, width]` of one part; twice leaves the same bytes."""
+        """Write the embeddings `[rows, width]` of a part. Writing it twice leaves the same bytes."""
         if embeddings.shape != (self.sizes[part], self.width):
             raise AssertionError(f"part {part} is {embeddings.shape}, planned as {(self.sizes[part], self.width)}")
         with atomic_write(self._part(part)) as temporary, temporary.open("wb") as file:
             np.save(file, embeddings.astype(np.float32, copy=False), allow_pickle=False)
 
     def finish(self, clips: Sequence[ClipRow], spans: Spans, provenance: Mapping[str, Any]) -> FeatureStore:
-        """Make the feature store of all parts, replacing what was there; and read it.
+        """Join all parts to the feature store at `path`, which replaces an existing one, and return it.
 
         Raises:
             CorruptArtifact: a part is damaged.
@@ -81,13 +81,13 @@ class FeatureParts:
         building = self.path.with_name(f".{self.path.name}.building")
         shutil.rmtree(building, ignore_errors=True)
         array = features.create(building, (len(spans), self.width), provenance)
-        held, start = np.zeros((0, self.width), np.float32), 0
-        for part in range(len(self.sizes)):  # whole chunks at a time: each is compressed once
-            held = np.concatenate((held, self._read(part)))
-            whole = len(held) - len(held) % features.CHUNK_ROWS
-            array[start : start + whole], held, start = held[:whole], held[whole:], start + whole
-        if len(held):
-            array[start:] = held
+        pending, start = np.zeros((0, self.width), np.float32), 0
+        for part in range(len(self.sizes)):  # writes whole chunks, so that each is compressed once
+            pending = np.concatenate((pending, self._read(part)))
+            whole = len(pending) - len(pending) % features.CHUNK_ROWS
+            array[start : start + whole], pending, start = pending[:whole], pending[whole:], start + whole
+        if len(pending):
+            array[start:] = pending
         features.publish(building, self.path, clips, spans)
         shutil.rmtree(self.folder, ignore_errors=True)
         return FeatureStore.read(self.path)
@@ -98,19 +98,22 @@ class FeatureParts:
     def _read(self, part: int) -> NDArray[np.float32]:
         path = self._part(part)
         try:
-            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            embeddings: NDArray[np.float32] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptArtifact(f"{path} cannot be read: {error}; remove it and start again") from error
-        if found.shape != (self.sizes[part], self.width):
-            raise CorruptArtifact(f"{path} holds {found.shape}; remove it and start again")
-        return found
+        if embeddings.shape != (self.sizes[part], self.width):
+            raise CorruptArtifact(
+                f"{path} has shape {embeddings.shape}, and {(self.sizes[part], self.width)} is needed; "
+                f"remove it and start again"
+            )
+        return embeddings
 
 
-def _differing(begun: Any, plan: Mapping[str, Any]) -> str:
-    """Which settings differ, as `key: then, now`."""
-    then = begun.get("provenance") if isinstance(begun, dict) else None
-    now = plan["provenance"]
-    if not isinstance(then, dict) or then == now:
-        return "its parts are cut in another way"
-    keys = [key for key in sorted({*then, *now}) if key != "digest" and then.get(key) != now.get(key)]
-    return "; ".join(f"{key}: begun with {then.get(key)}, now {now.get(key)}" for key in keys)
+def _differences(existing: Any, plan: Mapping[str, Any]) -> str:
+    """Return the settings that differ between two plans, each with both values."""
+    previous = existing.get("provenance") if isinstance(existing, dict) else None
+    current = plan["provenance"]
+    if not isinstance(previous, dict) or previous == current:
+        return "its parts have other sizes"
+    keys = [key for key in sorted({*previous, *current}) if key != "digest" and previous.get(key) != current.get(key)]
+    return "; ".join(f"{key}: started with {previous.get(key)}, now {current.get(key)}" for key in keys)

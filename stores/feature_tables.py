@@ -1,4 +1,4 @@
-"""Features for others to read: one Parquet or npz file, an embedding a row, with ids, splits, groups and labels."""
+"""Feature tables for use outside Myna: a Parquet or npz file with one row per embedding, its clip and its labels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ KINDS = ("parquet", "npz")
 def write(path: Path, features: FeatureStore, kind: str) -> None:
     """Write `features` to `path` atomically.
 
-    Parquet: columns `id`, `split`, `group`, `labels` (map), `start_seconds`, `windows`, `padded`, `embedding` (list of
-    float32 of one length); the provenance is JSON in the schema's metadata under `myna`. npz: the same as arrays,
-    called `ids` and `embeddings`, with `labels` and `provenance` as JSON text; no pickles.
+    A Parquet file has the columns `id`, `split`, `group`, `labels` (map), `start_seconds`, `windows`, `padded` and
+    `embedding` (list of float32, of equal lengths). The provenance is JSON under `myna` in the metadata of the schema.
+    An npz file has the same content as arrays, where `id` and `embedding` are called `ids` and `embeddings`, and
+    `labels` and `provenance` are JSON text. It contains no pickles.
 
     Raises:
-        InvalidInput: an unknown kind.
+        InvalidInput: `kind` is not one of `KINDS`.
     """
     if kind not in KINDS:
         raise InvalidInput(f"features cannot be written as {kind!r}; use one of {', '.join(KINDS)}")

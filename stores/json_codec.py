@@ -46,7 +46,8 @@ def from_json(kind: type[Settings], values: Mapping[str, Any], what: str = "") -
         InvalidInput: a key is unknown or missing, or a value has another type or is out of range. Each is named.
     """
     try:
-        return _adapter(kind).validate_json(json.dumps(dict(values)), strict=True, extra="forbid")
+        settings: Settings = _adapter(kind).validate_json(json.dumps(dict(values)), strict=True, extra="forbid")
+        return settings
     except ValidationError as error:
         raise InvalidInput(f"{what or kind.__name__}: {_problems(kind, error)}") from error
     except (TypeError, ValueError) as error:  # a value that JSON cannot hold

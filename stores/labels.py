@@ -1,4 +1,4 @@
-"""Label values as strings, the one type that a manifest's `labels` hold: a class, a number, or several tags."""
+"""Labels as text, because a manifest stores every label (a class, a number or several tags) as text."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ SEPARATOR = "|"
 
 
 def join_tags(tags: Iterable[str]) -> str:
-    """Several tags as one label, in the order given, e.g. `guitar|slow`; no tags are an empty label.
+    """Return tags as one label in the same order, such as `guitar|slow`. Without tags the label is empty.
 
     Raises:
-        InvalidInput: for a tag that is empty or holds the separator.
+        InvalidInput: a tag is empty or contains the separator.
     """
     tags = list(tags)
     if wrong := [tag for tag in tags if not tag or SEPARATOR in tag]:
-        raise InvalidInput(f"tags {wrong} cannot be stored; a tag must not be empty nor hold {SEPARATOR!r}")
+        raise InvalidInput(f"tags {wrong} cannot be stored; a tag must not be empty or contain {SEPARATOR!r}")
     return SEPARATOR.join(tags)
 
 
 def split_tags(label: str) -> list[str]:
-    """The tags of a label that `join_tags` made."""
+    """Return the tags of a label that `join_tags` returned."""
     return label.split(SEPARATOR) if label else []
 
 
 def count_noun(count: int, noun: str) -> str:
-    """`1 clip`, `2 clips`: for nouns that add an s."""
+    """Return a count with its noun, such as `1 clip` or `2 clips`. The plural of the noun must end in s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,4 +1,4 @@
-"""Where artefacts lie by default, relative to the working directory; pure names, no I/O but in `given_store`.
+"""Default paths of artifacts, relative to the working directory.
 
 stores/DATASET.zarr                  mel store          pipeline.ingest
 stores/DATASET.shards/               WebDataset shards  pipeline.shard
@@ -6,7 +6,10 @@ runs/NAME/                           a training run     model.train
 stores/DATASET.RUN.features.zarr     feature store      model.extract
 runs/NAME/scores/DATASET.TASK.json   probe scores       model.probe
 runs/NAME.sweep.json                 runs that differ in one setting    dags.sweep
-reports/NAME.html                    the page           model.report
+reports/NAME.html                    the report         model.report
+
+Most functions only build a path. `store_path`, `checkpoint_path`, `encoder_of_run` and `latest_finished_encoder` also
+check which files exist.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ STORES = Path("stores")
 RUNS = Path("runs")
 REPORTS = Path("reports")
 ENCODER_FILE = "encoder.safetensors"
-"""Finished encoder in a run's folder. The run is finished when this file exists."""
+"""File of the finished encoder in the folder of a run. The run is finished when this file exists."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def validate_name(name: str) -> str:
-    """Return `name` if it can stand in file names: letters, digits, `_` and `-` (dots separate our name parts).
+    """Return `name` if it can be used in file names: letters, digits, `_` and `-`, because dots separate the parts.
 
     Raises:
         InvalidInput: for any other name.
@@ -37,50 +40,50 @@ def validate_name(name: str) -> str:
 
 
 def mel_store(dataset: str) -> Path:
-    """Path of a dataset's mel store."""
+    """Return the path of the mel store of `dataset`."""
     return STORES / f"{validate_name(dataset)}.zarr"
 
 
-def store_path(word: str) -> Path:
-    """The mel store that a command line names: a path or, where no store lies there, a name under `stores/`."""
-    path = Path(word)
-    if (path / "zarr.json").is_file() or not _NAME.fullmatch(word):
+def store_path(text: str) -> Path:
+    """Return the mel store that a command line names: a path, or a name under `stores/` if no store has that path."""
+    path = Path(text)
+    if (path / "zarr.json").is_file() or not _NAME.fullmatch(text):
         return path
-    return mel_store(word)
+    return mel_store(text)
 
 
 def shards(store: Path) -> Path:
-    """Folder of the WebDataset shards made from the mel store at `store`, beside it."""
+    """Return the folder of the WebDataset shards of the mel store at `store`, which is beside the store."""
     return store.with_suffix(".shards")
 
 
 def run(name: str) -> Path:
-    """Folder of a training run."""
+    """Return the folder of the training run `name`."""
     return RUNS / validate_name(name)
 
 
 def feature_store(dataset: str, run_name: str) -> Path:
-    """Path of the embeddings of `dataset` by the encoder of `run_name`."""
+    """Return the path of the features of `dataset` that the encoder of the run `run_name` computes."""
     return STORES / f"{validate_name(dataset)}.{validate_name(run_name)}.features.zarr"
 
 
 def scores(run_name: str, dataset: str, task: str) -> Path:
-    """Path of the probe scores of a run on one task."""
+    """Return the path of the probe scores of a run on one task."""
     return run(run_name) / "scores" / f"{validate_name(dataset)}.{validate_name(task)}.json"
 
 
 def sweep(name: str) -> Path:
-    """Path of what the sweep called `name` found."""
+    """Return the path of the sweep file `name`."""
     return RUNS / f"{validate_name(name)}.sweep.json"
 
 
 def report(name: str) -> Path:
-    """Path of the page called `name`."""
+    """Return the path of the report `name`."""
     return REPORTS / f"{validate_name(name)}.html"
 
 
 def data_root(dataset: str) -> Path:
-    """Where the audio of `dataset` is looked for: `$MYNA_DATA/DATASET` if set, else `data/DATASET`."""
+    """Return the folder of the audio of `dataset`: `$MYNA_DATA/DATASET` if the variable is set, else `data/DATASET`."""
     return Path(os.environ.get("MYNA_DATA") or "data") / dataset
 
 

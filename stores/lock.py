@@ -1,7 +1,8 @@
-"""One writer at a time for a store or a shard set: a lock file beside it, `.NAME.lock`, that says who holds it.
+"""Write locks: a file `.NAME.lock` beside a store or a shard set states which process is writing it.
 
-The system's own lock on that file ends with its process, however that ends, so a dead writer on this host blocks
-nobody. File systems shared by hosts may not pass such locks on; there the host written in the file decides.
+The operating system releases its lock on that file when the process ends, for any reason, so a process that has ended
+on this host blocks no other. A file system that several hosts share may not pass such locks on. In that case the host
+name in the file decides.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.
 
 
 def lock_file(path: Path) -> Path:
-    """Where the lock of what lies at `path` is."""
+    """Return the path of the lock file of the artifact at `path`."""
     return path.with_name(f".{path.name}.lock")
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only writer of what lies, or will lie, at `path`.
+def write_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the artifact that is, or will be, at `path`.
 
-    The lock of a dead process on this host is taken over.
+    The lock of a process of this host that has ended is taken over.
 
     Raises:
-        InvalidInput: another process holds it, or a process of another host did; with its pid and host. Or nobody may
-            write there.
+        InvalidInput: another process holds the lock, or a process of another host left it. The message states its
+            process id and host. It is also raised if the folder cannot be written.
         OSError: the disk is full.
     """
     file = lock_file(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquired(file)
+        descriptor = _acquire(file)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise InvalidInput(f"nothing can be written there: {error}; choose a place where you may write") from error
+        raise InvalidInput(f"{path} cannot be written: {error}; choose a place where you may write") from error
     try:
         _write_holder(descriptor)
         yield
@@ -52,8 +53,8 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquired(file: Path) -> int:
-    """Descriptor of the lock file, locked; tried again where its last holder has just removed the file."""
+def _acquire(file: Path) -> int:
+    """Lock the file and return its descriptor. If its last holder has just removed the file, try again."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -69,16 +70,16 @@ def _acquired(file: Path) -> int:
 def _require_free(descriptor: int, file: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        kept = True
+        is_locked = True
     except BlockingIOError:
-        raise _refused(_holder(descriptor), file) from None
+        raise _held_error(_holder(descriptor), file) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        kept = False  # such a file system can only be asked whether the process is there
+        is_locked = False  # without locks, the process id of the holder must be checked
     holder = _holder(descriptor)
-    if holder and (holder["host"] != socket.gethostname() or (not kept and _is_alive(holder["pid"]))):
-        raise _refused(holder, file)
+    if holder and (holder["host"] != socket.gethostname() or (not is_locked and _is_alive(holder["pid"]))):
+        raise _held_error(holder, file)
 
 
 def _is_file(descriptor: int, file: Path) -> bool:
@@ -88,22 +89,22 @@ def _is_file(descriptor: int, file: Path) -> bool:
         return False
 
 
-def _refused(holder: dict[str, Any], file: Path) -> InvalidInput:
+def _held_error(holder: dict[str, Any], file: Path) -> InvalidInput:
     name = file.name.removeprefix(".").removesuffix(".lock")
-    who = f"process {holder['pid']} on host {holder['host']}" if holder else "another process"
+    process = f"process {holder['pid']} on host {holder['host']}" if holder else "another process"
     if holder and holder["host"] != socket.gethostname():
         return InvalidInput(
-            f"{name} is being written by {who}, and this host cannot see whether that still runs; if it does not, "
-            f"remove {file} and start again"
+            f"{name} is being written by {process}, and this host cannot check whether that process still runs; if it "
+            f"does not, remove {file} and start again"
         )
-    return InvalidInput(f"{name} is being written by {who}; wait for it or stop it, then start again")
+    return InvalidInput(f"{name} is being written by {process}; wait for it or stop it, then start again")
 
 
 def _holder(descriptor: int) -> dict[str, Any]:
-    """Who wrote the lock file last; empty if nobody did, or was killed while writing."""
+    """Return the process id and host in the lock file, or nothing if they were not written completely."""
     try:
-        found = json.loads(os.pread(descriptor, 4096, 0))
-        return {"pid": int(found["pid"]), "host": str(found["host"])}
+        content = json.loads(os.pread(descriptor, 4096, 0))
+        return {"pid": int(content["pid"]), "host": str(content["host"])}
     except (ValueError, KeyError, TypeError):
         return {}
 
@@ -119,6 +120,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # the process belongs to another user
         return True
     return True

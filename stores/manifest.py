@@ -1,6 +1,7 @@
-"""One row per clip: who it is, where its frames lie, and what became of it.
+"""The manifest of a mel store: one row per clip with its identity, the place of its frames and its state.
 
-In memory a list of `ClipRow`; on disk Parquet. A clip's index is its row, and never changes.
+It is a list of `ClipRow` in memory and a Parquet file on disk. The index of a clip is the number of its row and never
+changes.
 """
 
 from __future__ import annotations
@@ -27,53 +28,53 @@ class ClipRow:
     """One clip of a mel store."""
 
     index: int
-    """Stable, 0 to N-1, equal to the row's position."""
+    """Stable index, 0 to N-1, equal to the position of the row."""
     id: str
-    """The dataset's own name for it."""
+    """Name of the clip in the dataset."""
     source: str
-    """File that its audio lies in, relative to the store's `root`, with `/`."""
+    """Path of the audio file or container, relative to the `root` of the store, with `/`."""
     group: str
-    """Piece, song or artist: never in two splits, resampled as one."""
+    """Piece, song or artist. A group is never in two splits, and its clips are resampled together."""
     split: str
-    """`train`, `valid`, `test` or empty."""
+    """Split of the clip: `train`, `valid`, `test` or empty."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Task to label."""
+    """Label for each task."""
     region_start: int = 0
-    """First frame of the region that its task owns."""
+    """First frame of the region of the clip."""
     region_stop: int = 0
-    """One past the last frame of that region."""
+    """Frame after the last frame of that region."""
     state: str = "planned"
-    """`planned`, `written` or `refused`."""
+    """State of the clip: `planned`, `written` or `refused` (rejected)."""
     reason: str = ""
-    """Class of refusal; empty unless refused."""
+    """Rejection reason, one of `REJECTION_REASONS`. It is empty unless the clip was rejected."""
     detail: str = ""
-    """The decoder's last words, or the numbers behind a refusal."""
+    """Last messages of the decoder, or the numbers that led to a rejection."""
     source_digest: str = ""
-    """BLAKE2b-128 of the source file's bytes, hex."""
+    """BLAKE2b-128 of the bytes of the source file, hex."""
     source_rate_hz: int = 0
-    """Sample rate before resampling."""
+    """Sample rate of the source in Hz, before resampling."""
     decoder: str = ""
-    """What decoded it."""
+    """Name and version of the decoder."""
     start_frame: int = 0
-    """First frame in `mel`."""
+    """First frame of the clip in the array `mel`."""
     frames: int = 0
-    """Frames written; of a planned clip that did not fit, the frames that it needs."""
+    """Number of frames that were written, or that a planned clip needs which did not fit into its region."""
     bound_frames: int = 0
-    """Frames that its region has room for: an upper bound from before it was decoded."""
+    """Number of frames that its region reserves for the clip, an upper bound from before it was decoded."""
     member: str = ""
-    """Where in the file, if that is a container: the name in a tar, the row number in a Parquet file."""
+    """Place of the audio in a container: the name in a tar, or the row number in a Parquet file."""
     cut_start_seconds: float = 0.0
-    """Where in the recording the clip starts."""
+    """Start of the clip in the recording, in seconds."""
     cut_seconds: float = 0.0
-    """Length that was cut out; 0 for all that follows the start."""
+    """Length of the clip in seconds. If it is 0, the clip lasts until the end of the recording."""
     silent: bool = False
-    """No sample exceeds two steps of 16 bits; such clips are stored for benchmarks and refused otherwise."""
+    """Whether no sample exceeds two steps of 16 bits. Silent clips are stored for benchmark sets only."""
     codes_digest: str = ""
-    """BLAKE2b-128 of what is stored, hex: `fingerprint.codes_digest`; empty unless written."""
+    """Digest of the stored codes by `digest.codes_digest`. It is empty unless the clip was written."""
     source_bytes: int = 0
-    """Size of `source` when it was read."""
+    """Size of `source` in bytes when it was read."""
     source_mtime_ns: int = 0
-    """When `source` was changed last, nanoseconds since 1970; with its size a first look whether it still is that."""
+    """Time of the last change of `source`, in nanoseconds since 1970. If it and the size are equal, so is the file."""
 
 
 SCHEMA = pa.schema(
@@ -105,14 +106,14 @@ SCHEMA = pa.schema(
     ]
 )
 _NAMES = tuple(f.name for f in fields(ClipRow))
-_SAID_BY_DATASET = (
+_DATASET_FIELDS = (
     *("index", "id", "source", "group", "split", "labels"),
     *("member", "cut_start_seconds", "cut_seconds"),
 )
 
 
 def to_table(rows: Iterable[ClipRow]) -> pa.Table:
-    """Arrow table of `rows`, columns as in `SCHEMA`."""
+    """Return `rows` as an Arrow table with the columns of `SCHEMA`."""
     rows = list(rows)
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _NAMES}
     columns["labels"] = [sorted(labels.items()) for labels in columns["labels"]]
@@ -120,10 +121,10 @@ def to_table(rows: Iterable[ClipRow]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[ClipRow]:
-    """Rows of an Arrow table whose columns are those of `SCHEMA`.
+    """Return the rows of an Arrow table with the columns of `SCHEMA`.
 
     Raises:
-        CorruptArtifact: if the columns are others.
+        CorruptArtifact: the table has other columns.
     """
     if not table.schema.equals(SCHEMA):
         raise CorruptArtifact(f"manifest has columns {table.schema.names}; this version reads {SCHEMA.names}")
@@ -138,24 +139,24 @@ def write(path: Path, rows: Iterable[ClipRow]) -> None:
 
 
 def read(path: Path) -> list[ClipRow]:
-    """Rows of a Parquet file.
+    """Return the rows of a Parquet file.
 
     Raises:
-        CorruptArtifact: if it is not Parquet, damaged, or not a manifest.
+        CorruptArtifact: the file is not Parquet, is damaged, or is not a manifest.
         OSError: from the file system.
     """
-    content = in_memory(path)  # so that any OSError below is Arrow's word for damage
+    content = read_buffer(path)  # so that an OSError below comes from Arrow and means damage
     try:
         return from_table(pq.read_table(content, page_checksum_verification=True))
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is no UTF-8
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise CorruptArtifact(f"{path} is not a readable Parquet file: {error}") from error
 
 
-def in_memory(path: Path) -> pa.NativeFile:
-    """A whole file, in Arrow's own memory.
+def read_buffer(path: Path) -> pa.NativeFile:
+    """Return the content of a file in memory that Arrow owns.
 
-    Python's bytes would be given back by a thread of Arrow's, some time later; where the interpreter has ended by then
-    the process aborts (3 of 120 short scripts did).
+    With Python bytes, a thread of Arrow would release them some time later. If the interpreter has ended by then, the
+    process aborts (3 of 120 short scripts did).
 
     Raises:
         OSError: from the file system.
@@ -164,14 +165,14 @@ def in_memory(path: Path) -> pa.NativeFile:
         return pa.BufferReader(file.read_buffer())
 
 
-def as_unread(row: ClipRow) -> ClipRow:
-    """`row` as it was before its recording was read, planned; it keeps its region until it gets another one."""
-    said = {name: getattr(row, name) for name in _SAID_BY_DATASET}
-    return ClipRow(**said, region_start=row.region_start, region_stop=row.region_stop)
+def reset_to_planned(row: ClipRow) -> ClipRow:
+    """Return `row` as planned, as it was before its recording was read. It keeps its region until it gets another."""
+    values = {name: getattr(row, name) for name in _DATASET_FIELDS}
+    return ClipRow(**values, region_start=row.region_start, region_stop=row.region_stop)
 
 
-def regions(rows: Iterable[ClipRow]) -> list[Region]:
-    """The regions of the rows that are still planned, in order."""
+def planned_regions(rows: Iterable[ClipRow]) -> list[Region]:
+    """Return the regions of the rows that are still planned, in order."""
     planned: dict[tuple[int, int], list[int]] = {}
     for row in rows:
         if row.state == "planned":
@@ -179,14 +180,14 @@ def regions(rows: Iterable[ClipRow]) -> list[Region]:
     return [Region(start, stop, tuple(clips)) for (start, stop), clips in sorted(planned.items())]
 
 
-def recordings(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
-    """The rows, cut where another recording begins: what one decoding serves."""
+def group_by_recording(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
+    """Yield lists of consecutive rows whose clips are in the same recording, so that it is decoded once."""
     for _, clips in groupby(rows, key=lambda row: (row.source, row.member)):
         yield list(clips)
 
 
 def assign_regions(rows: Sequence[ClipRow], planned: Iterable[Region]) -> list[ClipRow]:
-    """`rows` with the regions of `planned` written into their clips' rows."""
+    """Return `rows`, where the clips of the regions `planned` have got these regions."""
     assigned = list(rows)
     for region in planned:
         for clip in region.clips:
@@ -195,15 +196,16 @@ def assign_regions(rows: Sequence[ClipRow], planned: Iterable[Region]) -> list[C
 
 
 def total_frames(rows: Iterable[ClipRow]) -> int:
-    """Length of the frame axis that holds every region of `rows`."""
+    """Return the length of the frame axis that all regions of `rows` need, in frames."""
     return max((row.region_stop for row in rows), default=0)
 
 
 def merge(planned: Sequence[ClipRow], done: Iterable[ClipRow]) -> list[ClipRow]:
-    """`planned` with the rows of `done` put in their places by index.
+    """Return `planned`, where the rows of `done` replace the planned rows with the same index.
 
-    A row of `done` counts only for the region that it was planned with: what was planned anew since is left alone, so
-    merging twice is merging once. What its dataset says of a clip is taken from `planned`, which is newer.
+    A row of `done` is used only if the planned row still has the same region. A clip that was planned again later stays
+    as it is, so merging twice gives the same result as merging once. The group, split and labels of a clip come from
+    `planned`, which is newer.
     """
     merged = list(planned)
     for row in done:
@@ -213,6 +215,6 @@ def merge(planned: Sequence[ClipRow], done: Iterable[ClipRow]) -> list[ClipRow]:
     return merged
 
 
-def counts(rows: Iterable[ClipRow]) -> dict[str, int]:
-    """Rows by state, refusals by `refused: REASON`."""
+def count_states(rows: Iterable[ClipRow]) -> dict[str, int]:
+    """Return the number of rows in each state. Rejected rows are counted under `refused: REASON`."""
     return dict(Counter(f"refused: {r.reason}" if r.state == "refused" else r.state for r in rows))

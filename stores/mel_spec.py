@@ -1,4 +1,4 @@
-"""What a mel spectrogram is, in numbers: the settings that change its values."""
+"""The mel specification: the settings that change the values of a mel spectrogram."""
 
 from __future__ import annotations
 
@@ -12,64 +12,67 @@ from stores.errors import CorruptArtifact, InvalidInput
 
 @dataclass(frozen=True)
 class MelSpec:
-    """Power mel spectrogram as `nnAudio.features.MelSpectrogram` defines it; the defaults are the paper's.
+    """A power mel spectrogram as `nnAudio.features.MelSpectrogram` defines it. The defaults are those of the paper.
 
-    Centred frames with reflected edges, periodic Hann window, Slaney mel scale, filters normalised by their width.
+    Frames are centered with reflected edges, the Hann window is periodic, the mel scale is Slaney's, and each filter is
+    normalized by its width.
     """
 
     sample_rate_hz: int = 16_000
-    """Rate of the mono samples that go in."""
+    """Sample rate of the mono input in Hz."""
     n_fft: int = 2048
-    """Window length and FFT length, samples."""
+    """Length of the window and of the FFT in samples."""
     hop_samples: int = 512
-    """Distance of two frames, samples (32 ms at 16 kHz)."""
+    """Distance between two frames in samples (32 ms at 16 kHz)."""
     n_mels: int = 128
-    """Mel bins."""
+    """Number of mel bins."""
     fmin_hz: float = 0.0
-    """Lower edge of the first filter."""
+    """Lower edge of the first filter in Hz."""
     fmax_hz: float = 8_000.0
-    """Upper edge of the last filter, at most half the sample rate."""
+    """Upper edge of the last filter in Hz, at most half the sample rate."""
 
     def __post_init__(self) -> None:
         if min(self.sample_rate_hz, self.n_fft, self.hop_samples, self.n_mels) <= 0:
             raise InvalidInput(f"{self}: sample rate, n_fft, hop and n_mels must be positive")
         if self.n_fft % 2:
-            raise InvalidInput(f"{self}: n_fft must be even, or centred frames are one fewer than one per hop")
+            raise InvalidInput(f"{self}: n_fft must be even, because an odd n_fft gives one centered frame too few")
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
-            raise InvalidInput(f"{self}: needs 0 <= fmin_hz < fmax_hz <= {self.sample_rate_hz / 2} (half the rate)")
+            raise InvalidInput(f"{self}: 0 <= fmin_hz < fmax_hz <= {self.sample_rate_hz / 2} (half the rate) must hold")
 
     @property
     def min_samples(self) -> int:
-        """Fewest samples that reflection can pad: one more than half a window."""
+        """Smallest number of samples whose edges can be reflected, which is half a window plus one."""
         return self.n_fft // 2 + 1
 
     def frames_for(self, samples: int) -> int:
-        """Frames that `samples` samples give: one per hop, and one more (centred)."""
+        """Return the number of frames of `samples` samples: one per hop and one more, because frames are centered."""
         return 1 + samples // self.hop_samples
 
     def seconds_for(self, frames: int) -> float:
-        """Seconds that `frames` frames span."""
+        """Return the duration of `frames` frames in seconds."""
         return frames * self.hop_samples / self.sample_rate_hz
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """Return the settings as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> MelSpec:
-        """Rebuild from `to_dict`.
+        """Build the specification from the result of `to_dict`.
 
         Raises:
-            CorruptArtifact: if the keys are not exactly the fields, or a value is no number.
+            CorruptArtifact: the keys are not exactly the fields, or a value is not a number.
         """
-        needed = {field.name for field in fields(cls)}
-        if not isinstance(settings, Mapping) or set(settings) != needed:
-            raise CorruptArtifact(f"mel settings {settings!r} are not those of this version, {sorted(needed)}")
+        names = {field.name for field in fields(cls)}
+        if not isinstance(settings, Mapping) or set(settings) != names:
+            raise CorruptArtifact(
+                f"mel settings {settings!r} cannot be used; this version needs exactly {sorted(names)}"
+            )
         try:
             return cls(**settings)
         except TypeError as error:
             raise CorruptArtifact(f"mel settings {dict(settings)!r} cannot be used: {error}") from error
 
     def digest(self) -> str:
-        """Fingerprint of the settings."""
+        """Return the digest of the settings."""
         return digest(self.to_dict())

@@ -1,6 +1,6 @@
-"""Whether a mel store holds what its manifest says, clip by clip, and how a damaged region is put right.
+"""Integrity check of a mel store against its manifest, clip by clip, and restoration of damaged regions.
 
-Looking costs reading and decompressing everything: 0.2 ms a clip of 10 s.
+The check reads and decompresses everything, which takes 0.2 ms per clip of 10 s.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from stores import manifest
 from stores.chunk_grid import Region
-from stores.commit import synced
+from stores.commit import sync_to_disk
 from stores.digest import codes_digest
 from stores.errors import CorruptArtifact, MissingArtifact
 from stores.manifest import ClipRow
@@ -25,70 +25,71 @@ from stores.mel_store import MelStore, create_array
 from stores.quantize import Codes
 
 ARRAY_METADATA = "mel/zarr.json"
+_WRONG_FRAMES = "its frames are not those that were written"
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One clip whose frames are not those that were written."""
+    """Damage of one clip, whose frames are not those that were written."""
 
     clip: int
-    """Its index; of damage behind a region's last clip, that clip."""
+    """Index of the clip, or of the last clip of a region if the padding behind it is damaged."""
     kind: str
-    """`missing` or `corrupt`."""
+    """Kind of damage: `missing` or `corrupt`."""
     detail: str
-    """What was found."""
+    """Description of the damage."""
 
 
 def written_regions(rows: Sequence[ClipRow]) -> list[list[ClipRow]]:
-    """The written rows, region by region, as they are packed."""
-    found: dict[int, list[ClipRow]] = {}
+    """Return the written rows of each region, in the order in which they are packed."""
+    by_region: dict[int, list[ClipRow]] = {}
     for row in rows:
         if row.state == "written":
-            found.setdefault(row.region_start, []).append(row)
-    return [sorted(found[start], key=lambda row: row.start_frame) for start in sorted(found)]
+            by_region.setdefault(row.region_start, []).append(row)
+    return [sorted(by_region[start], key=lambda row: row.start_frame) for start in sorted(by_region)]
 
 
-def damages(store: MelStore, rows: Sequence[ClipRow]) -> list[Damage]:
-    """What is wrong with the clips of one region, all of its written rows, and with the padding behind them."""
+def find_damage(store: MelStore, rows: Sequence[ClipRow]) -> list[Damage]:
+    """Return the damage of the clips of one region and of the padding behind them. `rows` are all its written rows."""
     start, stop = rows[0].region_start, max(row.start_frame + row.frames for row in rows)
     try:
         codes = store.read_frames(start, start + store.grid.round_up(stop - start))
     except (MissingArtifact, CorruptArtifact) as error:
-        found = [damage for row in rows if (damage := _damage(store, row))]
-        return found or [Damage(rows[-1].index, _kind(error), f"in the padding behind it: {error}")]
+        damages = [damage for row in rows if (damage := _clip_damage(store, row))]
+        return damages or [Damage(rows[-1].index, _kind(error), f"in the padding behind the clip: {error}")]
     return [
-        Damage(row.index, "corrupt", "its frames are not those that were written")
+        Damage(row.index, "corrupt", _WRONG_FRAMES)
         for row in rows
         if codes_digest(codes[:, row.start_frame - start :][:, : row.frames]) != row.codes_digest
     ]
 
 
-def metadata_damage(store: MelStore) -> str:
-    """What is wrong with the array's own metadata; empty if nothing."""
+def find_metadata_damage(store: MelStore) -> str:
+    """Return what is wrong with the metadata of the array, or empty text if nothing is."""
     with tempfile.TemporaryDirectory(prefix="myna-") as folder:
         create_array(Path(folder), store.attributes, manifest.total_frames(store.rows))
         expected = json.loads((Path(folder) / ARRAY_METADATA).read_text())
     try:
-        found = json.loads((store.path / ARRAY_METADATA).read_text())
+        metadata = json.loads((store.path / ARRAY_METADATA).read_text())
     except (OSError, ValueError) as error:
         return str(error)
-    return "" if found == expected else f"{ARRAY_METADATA} is not that of this store"
+    return "" if metadata == expected else f"{ARRAY_METADATA} does not match this store"
 
 
 def restore_metadata(store: MelStore) -> None:
-    """Write the array's metadata anew; no frame is touched."""
+    """Write the metadata of the array again. No frame is changed."""
     (store.path / ARRAY_METADATA).unlink(missing_ok=True)
     create_array(store.path, store.attributes, manifest.total_frames(store.rows))
 
 
-def restore(store: MelStore, rows: Sequence[ClipRow], codes: Mapping[int, Codes]) -> None:
-    """Write a damaged region anew, beside the old one, and put its files in place: a kill half-way loses nothing.
+def restore_region(store: MelStore, rows: Sequence[ClipRow], codes: Mapping[int, Codes]) -> None:
+    """Write a damaged region again beside the old one, and then replace its files, so that a kill loses nothing.
 
     Args:
         store: the store.
         rows: all written rows of the region.
-        codes: of those that are damaged, `[128, frames]` by index; of a clip that nobody has any more, nothing. All
-            others are taken from the store as they are.
+        codes: the codes `[128, frames]` of damaged clips by index. A damaged clip without codes becomes zeros. All
+            other clips are copied from the store.
     """
     start = rows[0].region_start
     frames = max(row.start_frame + row.frames for row in rows) - start
@@ -97,33 +98,34 @@ def restore(store: MelStore, rows: Sequence[ClipRow], codes: Mapping[int, Codes]
         place = whole[:, row.start_frame - start :][:, : row.frames]
         if row.index in codes:
             place[:] = codes[row.index]
-        elif _damage(store, row) is None:
+        elif _clip_damage(store, row) is None:
             place[:] = store.read_frames(row.start_frame, row.start_frame + row.frames)
-    beside = store.path / f".restore.tmp-{os.getpid()}-{start}"
+    temporary = store.path / f".restore.tmp-{os.getpid()}-{start}"
     try:
-        _replace_files(store, beside, start, whole)
+        _replace_files(store, temporary, start, whole)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace_files(store: MelStore, beside: Path, start_frame: int, codes: Codes) -> None:
-    room = store.grid.round_up(codes.shape[1])
-    create_array(beside, store.attributes, room)
-    copy = MelStore(beside, store.attributes, ())
-    copy.write_region(Region(0, room, ()), codes)
-    for made, place in zip(copy.shard_files(0, room), store.shard_files(start_frame, start_frame + room), strict=True):
-        synced(made)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        made.replace(place)
+def _replace_files(store: MelStore, temporary: Path, start_frame: int, codes: Codes) -> None:
+    frames = store.grid.round_up(codes.shape[1])
+    create_array(temporary, store.attributes, frames)
+    copy = MelStore(temporary, store.attributes, ())
+    copy.write_region(Region(0, frames, ()), codes)
+    targets = store.shard_files(start_frame, start_frame + frames)
+    for file, target in zip(copy.shard_files(0, frames), targets, strict=True):
+        sync_to_disk(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
 
 
-def _damage(store: MelStore, row: ClipRow) -> Damage | None:
+def _clip_damage(store: MelStore, row: ClipRow) -> Damage | None:
     try:
         codes = store.read_frames(row.start_frame, row.start_frame + row.frames)
     except (MissingArtifact, CorruptArtifact) as error:
         return Damage(row.index, _kind(error), str(error))
     if codes_digest(codes) != row.codes_digest:
-        return Damage(row.index, "corrupt", "its frames are not those that were written")
+        return Damage(row.index, "corrupt", _WRONG_FRAMES)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Whether tars are what was written, by their SHA-256; and a record of those that are, while a set is being made."""
+"""Integrity check of shards by their SHA-256, and records of the finished shards of an unfinished set."""
 
 from __future__ import annotations
 
@@ -10,50 +10,55 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stores.commit import write_json
-from stores.shards import ShardFacts
+from stores.shards import ShardSummary
 
 _PARTS = "parts"
 
 
-def damage(folder: Path, facts: ShardFacts) -> tuple[str, str] | None:
-    """What is wrong with one tar, all of whose bytes are read: `missing` or `corrupt`, and why; None if nothing."""
-    path = folder / facts.name
+def find_damage(folder: Path, summary: ShardSummary) -> tuple[str, str] | None:
+    """Read a shard and return its damage, `missing` or `corrupt`, with a description. Return None if it is intact.
+
+    Args:
+        folder: folder of the shard set.
+        summary: the recorded summary of the shard.
+    """
+    path = folder / summary.name
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return "missing", "it is not there"
+        return "missing", "the file does not exist"
     except OSError as error:
         return "corrupt", str(error)
     size = path.stat().st_size
-    if size != facts.size_bytes:
-        return "corrupt", f"it has {size} bytes, its index says {facts.size_bytes}"
-    return None if found == facts.sha256 else ("corrupt", "its SHA-256 is not the one in its index")
+    if size != summary.size_bytes:
+        return "corrupt", f"it has {size} bytes, its index says {summary.size_bytes}"
+    return None if sha256 == summary.sha256 else ("corrupt", "its SHA-256 is not the one in its index")
 
 
-def record(folder: Path, facts: ShardFacts, made_from: str) -> None:
-    """Note that a tar is finished, for a restart to find.
+def record_shard(folder: Path, summary: ShardSummary, made_from: str) -> None:
+    """Record that a shard is finished, so that a restart can keep it.
 
     Args:
-        folder: of the set.
-        facts: of the tar.
-        made_from: digest of all that decides its bytes.
+        folder: folder of the shard set.
+        summary: the summary of the shard.
+        made_from: digest of everything that determines the bytes of the shard.
     """
-    write_json(folder / _PARTS / f"{facts.name}.json", {"made_from": made_from, "facts": asdict(facts)})
+    write_json(folder / _PARTS / f"{summary.name}.json", {"made_from": made_from, "facts": asdict(summary)})
 
 
-def recorded(folder: Path, made_from: str) -> Iterator[ShardFacts]:
-    """The tars that were noted as finished and are sound; what else was noted is passed over."""
+def find_recorded_shards(folder: Path, made_from: str) -> Iterator[ShardSummary]:
+    """Yield the recorded shards that are intact and have the digest `made_from`. Other records are ignored."""
     for path in sorted((folder / _PARTS).glob("*.json")):
         try:
             content = json.loads(path.read_text())
-            facts = ShardFacts(**content["facts"])
-            if content["made_from"] == made_from and damage(folder, facts) is None:
-                yield facts
-        except (AttributeError, KeyError, TypeError, ValueError):  # no JSON, or not ours
+            summary = ShardSummary(**content["facts"])
+            if content["made_from"] == made_from and find_damage(folder, summary) is None:
+                yield summary
+        except (AttributeError, KeyError, TypeError, ValueError):  # not JSON, or not a record
             continue
 
 
-def forget(folder: Path) -> None:
-    """Remove the record, once an index tells more."""
+def remove_records(folder: Path) -> None:
+    """Remove the records of finished shards, which are not needed once the index exists."""
     shutil.rmtree(folder / _PARTS, ignore_errors=True)

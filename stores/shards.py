@@ -1,14 +1,15 @@
-"""WebDataset shards: tars of records, each record many clips, frame-major, ready to train on.
+"""WebDataset shards: tars of records with many frame-major clips each, for training.
 
     NAME.shards/
-      NAME-000000.tar      members NAME-000000-0000.codes.npy   uint8 [frames, 128], the record's clips end to end
+      NAME-000000.tar      members NAME-000000-0000.codes.npy   uint8 [frames, 128], the clips of the record end to end
                                    NAME-000000-0000.clips.npy   int64 [clips, 2], stable index and frames of each
-      index.json           counts, bytes and SHA-256 of every shard, what was left out, the store's fingerprint, how
-                           clips were shuffled and cut into shards, and a digest of all that
-      parts/               facts of finished shards, while the set is being made
+      index.json           counts, bytes and SHA-256 of every shard, the clips that were left out, the digest of the
+                           store, the plan by which clips were shuffled and divided, and a digest of all of these
+      parts/               summaries of finished shards, until the set is complete
 
-Many clips per member, because a tar member costs 20 µs to walk over and a 10 s clip only 40 kB to copy. Keys hold no
-dots: WebDataset splits a name at its first one. The tars are readable by the stock `webdataset` package.
+A member holds many clips, because skipping a member of a tar takes 20 µs, and a clip of 10 s has only 40 kB. Keys
+contain no dots, because WebDataset splits a name at the first dot. The `webdataset` package can read the tars without
+Myna.
 """
 
 from __future__ import annotations
@@ -34,94 +35,94 @@ from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
 FORMAT_VERSION = 3
-INDEX_BYTES = 1 << 28
-"""Largest index that is believed: a tar needs two hundred bytes of it."""
+MAX_INDEX_BYTES = 1 << 28
+"""Largest index that is read. A shard needs about two hundred bytes of it."""
 _INDEX = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.tar")
 
 
 @dataclass(frozen=True)
 class Record:
-    """Clips that are stored and read together."""
+    """The clips that are stored and read together as one WebDataset sample."""
 
     codes: NDArray[np.uint8]
-    """Frame-major `[frames, 128]`, the clips end to end."""
+    """Frame-major codes `[frames, 128]` of the clips, end to end."""
     indices: NDArray[np.int64]
     """Stable index of each clip `[clips]`."""
     frames: NDArray[np.int64]
-    """Frames of each clip `[clips]`; they sum to the first axis of `codes`."""
+    """Frames of each clip `[clips]`. Their sum is the first axis of `codes`."""
 
     def __post_init__(self) -> None:
-        require_sound(self.indices, self.frames, len(self.codes))
+        require_consistent(self.indices, self.frames, len(self.codes))
 
 
 @dataclass(frozen=True)
-class ShardFacts:
-    """One tar."""
+class ShardSummary:
+    """Name, counts and digest of one shard, as the index states them."""
 
     name: str
     """File name."""
     clips: int
-    """Clips in it."""
+    """Number of clips in the shard."""
     frames: int
-    """Frames in it."""
+    """Number of frames in the shard."""
     size_bytes: int
-    """File size."""
+    """Size of the file in bytes."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file, hex."""
 
     def __post_init__(self) -> None:
         counts = (self.clips, self.frames, self.size_bytes)
         if not all(type(count) is int and count > 0 for count in counts) or not _NAME.fullmatch(self.name):
-            raise ValueError(f"no shard has the name {self.name!r} and {counts} clips, frames and bytes")
+            raise ValueError(f"a shard cannot have the name {self.name!r} and {counts} clips, frames and bytes")
 
 
 @dataclass(frozen=True)
 class ShardSet:
-    """All shards made from one store, and how to read them."""
+    """All shards that were made from one mel store, with the settings that are needed to read them."""
 
     folder: Path
-    """Where they lie."""
-    shards: tuple[ShardFacts, ...]
-    """In order."""
+    """Folder of the shards."""
+    shards: tuple[ShardSummary, ...]
+    """Summaries of the shards, in order."""
     left_out: dict[str, int]
-    """Clips of the store that are not here, by reason."""
+    """Number of clips of the store that are not in the shards, for each reason."""
     store_digest: str
-    """`MelStore.digest()` of the store."""
+    """Digest of the store, from `MelStore.digest`."""
     store_clips: int
-    """Clips of the store, written or not: every stable index is below it."""
+    """Number of clips in the store, with or without a mel. Every stable index is below this number."""
     spec: MelSpec
-    """What the mel is."""
+    """Mel specification of the clips."""
     quantizer: Quantizer
-    """What the codes mean."""
+    """Quantizer of the codes."""
     preprocessing: Mapping[str, Any]
-    """How the recordings were decoded and resampled."""
+    """Decoders, downmix and resampler of the store, with their versions."""
     plan: Mapping[str, int] = field(default_factory=dict)
-    """How clips were shuffled and cut into records and shards."""
+    """Seed and sizes by which the clips were shuffled and divided into records and shards."""
 
     @property
     def mel_settings(self) -> dict[str, Any]:
-        """How the recordings became what is here: `mel_spec`, `quantizer`, `preprocessing`, as JSON values."""
+        """`mel_spec`, `quantizer` and `preprocessing` of the clips, as JSON values."""
         spec, quantizer = self.spec.to_dict(), self.quantizer.to_dict()
         return {"mel_spec": spec, "quantizer": quantizer, "preprocessing": dict(self.preprocessing)}
 
     @property
     def clips(self) -> int:
-        """Clips in all shards."""
+        """Number of clips in all shards."""
         return sum(shard.clips for shard in self.shards)
 
     @property
     def frames(self) -> int:
-        """Frames in all shards."""
+        """Number of frames in all shards."""
         return sum(shard.frames for shard in self.shards)
 
     @property
     def paths(self) -> list[Path]:
-        """The tars, in order."""
+        """Paths of the shards, in order."""
         return [self.folder / shard.name for shard in self.shards]
 
     def write_index(self) -> None:
-        """Make the set visible: without its index a folder of tars is not a shard set."""
+        """Write the index, without which a folder of tars is not a shard set."""
         shards = [asdict(shard) for shard in self.shards]
         store = {"digest": self.store_digest, "clips": self.store_clips}
         content = {"format_version": FORMAT_VERSION, "store": store, **self.mel_settings, "left_out": self.left_out}
@@ -133,38 +134,39 @@ class ShardSet:
         """Read the index of a shard set.
 
         Args:
-            folder: where it lies.
-            complete: check that every tar is there with its size.
+            folder: folder of the shard set.
+            complete: check that every shard exists and has its size.
 
         Raises:
-            MissingArtifact: no index there.
-            CorruptArtifact: an index damaged or of another version, or a tar missing or of another size.
+            MissingArtifact: there is no index.
+            CorruptArtifact: the index is damaged or has another version, or a shard is missing or has another size.
         """
         if not (folder / _INDEX).is_file():
             raise MissingArtifact(
                 f"no shards at {folder}; make them with `python -m pipeline.shard {folder.with_suffix('.zarr')}`"
             )
         try:
-            found = cls._from_index(folder, json.loads(read_bounded(folder / _INDEX, INDEX_BYTES)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # no JSON, or not ours
+            shard_set = cls._from_index(folder, json.loads(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # not JSON, or not an index
             raise CorruptArtifact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
-        for shard, path in zip(found.shards, found.paths, strict=True) if complete else ():
+        for shard, path in zip(shard_set.shards, shard_set.paths, strict=True) if complete else ():
             size = path.stat().st_size if path.is_file() else -1
             if size != shard.size_bytes:
                 raise CorruptArtifact(f"{path} has {size} bytes, its index says {shard.size_bytes}; shard again")
-        return found
+        return shard_set
 
     @classmethod
     def _from_index(cls, folder: Path, index: dict[str, Any]) -> ShardSet:
         if index.get("format_version") != FORMAT_VERSION:
             raise CorruptArtifact(
-                f"{folder} has format {index.get('format_version')}; this version reads {FORMAT_VERSION}"
+                f"{folder} has format version {index.get('format_version')}, and this version of Myna reads "
+                f"{FORMAT_VERSION}; shard again"
             )
         if digest({key: value for key, value in index.items() if key != "digest"}) != index["digest"]:
-            raise CorruptArtifact(f"{folder / _INDEX} is not what was written; shard again")
+            raise CorruptArtifact(f"{folder / _INDEX} is damaged: its digest does not match its content; shard again")
         return cls(
             folder=folder,
-            shards=tuple(ShardFacts(**shard) for shard in index["shards"]),
+            shards=tuple(ShardSummary(**shard) for shard in index["shards"]),
             left_out=dict(index["left_out"]),
             store_digest=str(index["store"]["digest"]),
             store_clips=int(index["store"]["clips"]),
@@ -175,11 +177,11 @@ class ShardSet:
         )
 
 
-def write_shard(path: Path, records: Sequence[Record]) -> ShardFacts:
-    """Write `records` as one tar, atomically; the same records give the same bytes.
+def write_shard(path: Path, records: Sequence[Record]) -> ShardSummary:
+    """Write `records` atomically as one tar and return its summary. The same records give the same bytes.
 
     Raises:
-        InvalidInput: if the file's stem cannot be a WebDataset key.
+        InvalidInput: the stem of the file cannot be part of a WebDataset key.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise InvalidInput(f"shard name {path.stem!r} cannot be a key; use letters, digits, '_' and '-'")
@@ -192,15 +194,17 @@ def write_shard(path: Path, records: Sequence[Record]) -> ShardFacts:
         content = temporary.read_bytes()
     frames = sum(len(record.codes) for record in records)
     clips = sum(len(record.indices) for record in records)
-    return ShardFacts(path.name, clips, frames, len(content), hashlib.sha256(content).hexdigest())
+    return ShardSummary(path.name, clips, frames, len(content), hashlib.sha256(content).hexdigest())
 
 
 def remove_shards(folder: Path, keep: Container[str] = ()) -> None:
-    """Remove the shard set in `folder`, its index first: a kill leaves no index over other tars. Other files stay.
+    """Remove the shard set in `folder`, but no other files.
+
+    The index is removed first, so that after a kill no index describes shards that do not exist.
 
     Args:
-        folder: where it lies.
-        keep: names of tars that stay, for a set that is gone on with.
+        folder: folder of the shard set.
+        keep: names of shards to keep, so that an unfinished set can be continued.
     """
     (folder / _INDEX).unlink(missing_ok=True)
     for path in folder.glob(f"{folder.stem}-[0-9]*.tar"):
@@ -208,13 +212,13 @@ def remove_shards(folder: Path, keep: Container[str] = ()) -> None:
             path.unlink()
 
 
-def require_sound(indices: NDArray[np.int64], frames: NDArray[np.int64], total_frames: int) -> None:
-    """Check that clips of `frames` `[clips]` lie end to end in `total_frames`, each with an index `[clips]`.
+def require_consistent(indices: NDArray[np.int64], frames: NDArray[np.int64], total_frames: int) -> None:
+    """Check that the clips of a record, with `indices` `[clips]` and `frames` `[clips]`, fill `total_frames` exactly.
 
     Raises:
-        CorruptArtifact: if they do not.
+        CorruptArtifact: they do not, or a clip has no frames.
     """
-    # no clip is longer than all together, so their sum cannot overflow
+    # a clip longer than the record is rejected first, so that the sum cannot overflow
     if indices.shape != frames.shape or (frames > total_frames).any() or int(frames.sum()) != total_frames:
         raise CorruptArtifact(f"a record has {total_frames} frames, but its {len(indices)} clips claim {frames.sum()}")
     if (frames <= 0).any():
@@ -222,10 +226,10 @@ def require_sound(indices: NDArray[np.int64], frames: NDArray[np.int64], total_f
 
 
 def decode_record(sample: dict[str, Any]) -> Record:
-    """The record of one WebDataset sample whose members are undecoded bytes.
+    """Return the record of a WebDataset sample whose members are undecoded bytes.
 
     Raises:
-        CorruptArtifact: if members are missing, are no plain arrays, or contradict each other.
+        CorruptArtifact: a member is missing or is not a plain array, or the members contradict each other.
     """
     try:
         codes, clips = (_load(sample[name]) for name in ("codes.npy", "clips.npy"))
@@ -247,5 +251,6 @@ def _add(tar: tarfile.TarFile, name: str, array: NDArray[Any]) -> None:
 
 def _load(content: bytes) -> NDArray[Any]:
     npy.read_header(io.BytesIO(content), len(content))
-    loaded: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)  # np.load takes zips too
-    return loaded
+    # np.load would also accept zip files
+    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    return array

@@ -1,1 +1,1 @@
-"""The encoder: what it is (`config`), what it sees (`patches`, `masking`, `input_scale`), what it computes (`vit`)."""
+"""The encoder: its settings (`config`), its input (`patches`, `masking`, `input_scale`) and its network (`vit`)."""

@@ -1,8 +1,9 @@
-"""What an encoder is: sizes, patch shapes and the scale of its input, as plain facts that fit into JSON.
+"""The settings of an encoder: sizes, patch shapes and input scale, as plain values that fit into JSON.
 
-In: a preset's name, or the dictionary that a checkpoint carries. Out: a frozen, validated `EncoderConfig`.
+In: the name of a preset, or the dictionary from a checkpoint. Out: a frozen, validated `EncoderConfig`.
 
-Everything here changes results, so all of it belongs into the digest of whatever the encoder makes.
+Every setting except the name changes the embeddings, so each is part of the digest of everything that is computed with
+the encoder. This module does not import torch, so that settings can be read without it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from model.encoder.input_scale import InputScale
 from stores.errors import InvalidInput
 
 PatchKind = Literal["square", "vertical"]
 PatchMode = Literal["square", "vertical", "hybrid"]
+InputScale = Literal["power", "log1p", "log"]
 
-# (mel bins, frames) of one patch. Both hold 256 cells, so a window has as many patches of one kind as of the other and
-# hybrid can put both through the trunk in one pass.
+# (mel bins, frames) of a patch. Both shapes have 256 cells, so a window has the same number of patches of either kind,
+# and a hybrid can put both through the trunk in one pass.
 PATCH_SHAPES: dict[PatchKind, tuple[int, int]] = {"square": (16, 16), "vertical": (128, 2)}
 
 PATCH_KINDS: dict[PatchMode, tuple[PatchKind, ...]] = {
@@ -30,33 +31,33 @@ PATCH_KINDS: dict[PatchMode, tuple[PatchKind, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """The facts an encoder is built from.
+    """The settings that define an encoder.
 
     Raises:
-        InvalidInput: a size is not a positive integer, a choice is unknown, the width does not suit the positions, or
-            a window does not divide into whole patches.
+        InvalidInput: a size is not a positive integer, a choice is unknown, the width does not suit the position
+            vectors, or a window does not divide into whole patches.
     """
 
     name: str
-    """Preset or recipe it came from; a label only."""
+    """Name of the preset, used as a label only."""
     width: int
     """Size D of a token; a multiple of 4, at least 8."""
     depth: int
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     heads: int
-    """Attention heads; `heads * head_width` need not be `width`."""
+    """Number of attention heads; `heads * head_width` need not equal `width`."""
     head_width: int = 64
-    """Size of one head's queries, keys and values."""
+    """Size of the queries, keys and values of a head."""
     mlp_width: int
-    """Hidden size of each block's feed-forward part."""
+    """Hidden size of the feed-forward network of a block."""
     patches: PatchMode
-    """How a window is cut: one kind of patch, or hybrid, which reads both and concatenates the embeddings."""
+    """Patch kind, or hybrid, which embeds both kinds and concatenates the two embeddings."""
     n_mels: int = 128
-    """Mel bins M of a window."""
+    """Number M of mel bins in a window."""
     window_frames: int = 96
-    """Mel frames N of a window: 96 frames of 512 samples are 3.07 s at 16 kHz."""
+    """Number N of frames in a window; 96 frames of 512 samples are 3.07 s at 16 kHz."""
     input_scale: InputScale = "power"
-    """What is done to mel power before it is cut; see `model.encoder.input_scale`."""
+    """Function that is applied to mel power before patches are embedded; see `model.encoder.input_scale`."""
 
     def __post_init__(self) -> None:
         for size in _SIZES:
@@ -69,35 +70,36 @@ class EncoderConfig:
 
     @property
     def patch_kinds(self) -> tuple[PatchKind, ...]:
-        """Kinds of patch the encoder embeds, in the order of its embedding: square before vertical."""
+        """Patch kinds in the order of the embedding: square before vertical."""
         return PATCH_KINDS[self.patches]
 
     @property
     def patch_counts(self) -> dict[PatchKind, int]:
-        """Patches L in one window, for each kind the encoder embeds."""
+        """Number L of patches in a window, for each patch kind."""
         cells = self.n_mels * self.window_frames
         return {kind: cells // (PATCH_SHAPES[kind][0] * PATCH_SHAPES[kind][1]) for kind in self.patch_kinds}
 
     @property
     def embedding_width(self) -> int:
-        """Size of a window's embedding: the width, once for each kind of patch."""
+        """Size of the embedding of a window: the width times the number of patch kinds."""
         return self.width * len(self.patch_kinds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as a JSON value; `from_dict` is its inverse."""
+        """Return every field as a JSON value; `from_dict` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderConfig:
-        """Rebuild what `to_dict` wrote.
+        """Return the configuration with these values, as `to_dict` returns them.
 
         Raises:
-            InvalidInput: a key is unknown or one without a default is missing (both named), or a value is refused.
+            InvalidInput: a name is unknown, a field without a default is missing, or a value is not accepted. The
+                message lists the unknown or missing names.
         """
-        known = {field.name for field in fields(cls)}
-        needed = {field.name for field in fields(cls) if field.default is MISSING}
-        _require_no_keys("unknown", set(values) - known, known)
-        _require_no_keys("missing", needed - set(values), known)
+        accepted = {field.name for field in fields(cls)}
+        required = {field.name for field in fields(cls) if field.default is MISSING}
+        _require_none("unknown", set(values) - accepted, accepted)
+        _require_none("missing", required - set(values), accepted)
         return cls(**values)
 
 
@@ -105,31 +107,32 @@ _SIZES = ("width", "depth", "heads", "head_width", "mlp_width", "n_mels", "windo
 
 
 def preset(name: str) -> EncoderConfig:
-    """The configuration of that name.
+    """Return the preset with this name.
 
     Raises:
-        InvalidInput: no preset has this name; the message lists those there are.
+        InvalidInput: no preset has this name; the message lists the names.
     """
     _require_choice("preset", name, tuple(PRESETS))
     return PRESETS[name]
 
 
 def _require_positive(field: str, value: object) -> None:
-    # bool is an int to Python; `heads=True` is a slip, not one head
+    # bool is a subclass of int in Python, but `heads=True` is a mistake
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidInput(f"{field} is {value!r}; an encoder needs a positive integer there: give one")
+        raise InvalidInput(f"{field} must be a positive integer (got {value!r})")
 
 
 def _require_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InvalidInput(f"{field} is {value!r}; it must be one of {', '.join(choices)}: choose one of these")
+        raise InvalidInput(f"{field} must be one of {', '.join(choices)} (got {value!r})")
 
 
 def _require_positional_width(width: int) -> None:
-    # sin and cos of two coordinates share the width; with one frequency each the ladder of frequencies is 0/0
+    # sines and cosines of two coordinates share the width; with one frequency each, their spacing would be 0/0
     if width % 4 or width < 8:
         raise InvalidInput(
-            f"width is {width}; positions need a multiple of 4, at least 8: try {max(8, -(-width // 4) * 4)}"
+            f"width must be a multiple of 4 and at least 8, for the position vectors (got {width}); "
+            f"use {max(8, -(-width // 4) * 4)}"
         )
 
 
@@ -137,16 +140,16 @@ def _require_whole_patches(kind: PatchKind, n_mels: int, window_frames: int) -> 
     mels, frames = PATCH_SHAPES[kind]
     if n_mels % mels or window_frames % frames:
         raise InvalidInput(
-            f"a window of {n_mels} mels by {window_frames} frames does not divide into {kind} patches of {mels} by "
-            f"{frames}: make n_mels a multiple of {mels} and window_frames a multiple of {frames}"
+            f"a window of {n_mels} mel bins by {window_frames} frames does not divide into {kind} patches of {mels} by "
+            f"{frames}; n_mels must be a multiple of {mels} and window_frames a multiple of {frames}"
         )
 
 
-def _require_no_keys(what: str, keys: set[str], known: set[str]) -> None:
-    if keys:
+def _require_none(problem: str, names: set[str], accepted: set[str]) -> None:
+    if names:
         raise InvalidInput(
-            f"encoder configuration has {what} keys: {', '.join(sorted(keys))}; its keys are "
-            f"{', '.join(sorted(known))}: read it with the version of Myna that wrote it, or mend the keys"
+            f"encoder configuration has {problem} names: {', '.join(sorted(names))}; accepted names are "
+            f"{', '.join(sorted(accepted))}; read it with the version of Myna that wrote it, or correct the names"
         )
 
 
@@ -154,9 +157,9 @@ def _vit_small(name: str, patches: PatchMode) -> EncoderConfig:
     return EncoderConfig(name=name, width=384, depth=12, heads=6, mlp_width=1536, patches=patches)
 
 
-# The first three are the published models (Yonay, Hammond, Yang 2025), which read raw mel power. myna-vertical was
-# published on windows of 98 frames, 49 patches; here every window has 96, so that all models read the same shards.
-# Positions do not depend on the number of columns, so its weights fit both.
+# The first three presets are the published models (Yonay, Hammond, Yang 2025), which take raw mel power. myna-vertical
+# was published for windows of 98 frames, which are 49 patches. Every window here has 96 frames, so that all models read
+# the same shards. Positions do not depend on the number of columns, so the published weights fit both.
 PRESETS: dict[str, EncoderConfig] = {
     config.name: config
     for config in (

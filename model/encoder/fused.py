@@ -1,8 +1,9 @@
-"""The trunk as training runs it: the same blocks as `vit.Transformer`, cut where memory is touched least.
+"""The forward pass of the trunk in training: the blocks of `vit.Transformer`, grouped into few passes over memory.
 
-A block of the plain trunk is norm, projection, attention, projection, addition; norm, product, bias, GELU, product,
-bias, addition. Here each addition is done together with the norm that follows it, the bias together with the GELU,
-and attention reads the projection as it lies. On a GPU each of these is one kernel; on a CPU, plain PyTorch.
+A block of the plain trunk consists of norm, projection, attention, projection and addition, and then norm, matrix
+product, bias, GELU, matrix product, bias and addition. This module does each addition together with the norm that
+follows it, and the bias together with the GELU, and attention reads the projection without a transposition. On a GPU
+each of these groups is one kernel. On a CPU they are plain PyTorch.
 
 Axes: B window, L token, D width.
 """
@@ -19,24 +20,27 @@ from model.encoder.kernels.linear_gelu import linear_gelu
 from model.encoder.vit import Attention, FeedForward, Transformer
 
 
-def read(trunk: Transformer, tokens: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
-    """What `trunk(tokens)` gives, but for rounding."""
-    parts = [part for block in trunk.blocks for part in (block.attention, block.feed_forward)]
-    norms = [*(part.norm for part in parts), trunk.norm]
+def forward(trunk: Transformer, tokens: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+    """Return `trunk(tokens)`, except for rounding."""
+    layers = [layer for block in trunk.blocks for layer in (block.attention, block.feed_forward)]
+    norms = [*(layer.norm for layer in layers), trunk.norm]
     stream: Tensor = tokens
-    normal: Tensor = norms[0](tokens)
-    for part, norm in zip(parts, norms[1:], strict=True):
-        delta, bias = _attend(part, normal) if isinstance(part, Attention) else _feed_forward(part, normal)
-        stream, normal = add_norm(stream, delta, bias, norm.weight, norm.bias)
-    return normal
+    normalized: Tensor = norms[0](tokens)
+    for layer, norm in zip(layers, norms[1:], strict=True):
+        if isinstance(layer, Attention):
+            delta, bias = _attend(layer, normalized)
+        else:
+            delta, bias = _feed_forward(layer, normalized)
+        stream, normalized = add_norm(stream, delta, bias, norm.weight, norm.bias)
+    return normalized
 
 
-def _attend(part: Attention, normal: Tensor) -> tuple[Tensor, None]:
-    attended: Tensor = part.to_out(attend(part.to_qkv(normal), part.heads))
-    return attended, None
+def _attend(attention: Attention, normalized: Tensor) -> tuple[Tensor, Tensor | None]:
+    delta: Tensor = attention.to_out(attend(attention.to_qkv(normalized), attention.heads))
+    return delta, None
 
 
-def _feed_forward(part: FeedForward, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """The second product's bias is left to the addition."""
-    first, second = part.products
-    return F.linear(linear_gelu(normal, first.weight, first.bias), second.weight), second.bias
+def _feed_forward(feed_forward: FeedForward, normalized: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the output without the bias of the second product, and this bias, which the caller adds."""
+    first, second = feed_forward.linear_layers
+    return F.linear(linear_gelu(normalized, first.weight, first.bias), second.weight), second.bias

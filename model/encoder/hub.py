@@ -1,6 +1,6 @@
-"""An encoder as a folder that the Hugging Face hub expects, and back; no pickles.
+"""Reading and writing an encoder as a folder that the Hugging Face hub expects, without pickles.
 
-config.json          what it is: the encoder's configuration, the mel it heard, how it came about
+config.json          the encoder's configuration, the mel settings of its training data, and its origin
 model.safetensors    the weights under the public names
 README.md            the model card
 """
@@ -35,9 +35,10 @@ license: {license}
 
 # {name}
 
-A Myna encoder: {patches} patches, width {width}, {depth} blocks, {parameters:.1f} million parameters. It turns 3.07 s
-of music into an embedding of {embedding_width} numbers; a recording's is the mean over its windows. It learned without
-labels, by masked contrastive learning ([Yonay, Hammond, Yang 2025](https://arxiv.org/abs/2502.12511)).
+A Myna encoder with {patches} patches, width {width}, {depth} blocks and {parameters:.1f} million parameters. It turns
+3.07 s of music into an embedding of {embedding_width} numbers. The embedding of a recording is the mean over its
+windows. The encoder was trained without labels, by masked contrastive learning
+([Yonay, Hammond, Yang 2025](https://arxiv.org/abs/2502.12511)).
 
 ```python
 import model
@@ -45,41 +46,32 @@ myna = model.Myna.from_pretrained("PATH OR HUB ID")
 embedding = myna.embed("song.mp3")  # float32 [{embedding_width}]
 ```
 
-Input: power mel spectrograms of mono audio at {rate} Hz, {n_mels} bins, {frames} frames a window, `input_scale` is
-`{scale}`. What it was trained on and with stands in `config.json`. It was not evaluated for identifying people, and
-embeddings say nothing of a recording's rights.
+Input: power mel spectrograms of mono audio at {rate} Hz, {n_mels} bins, {frames} frames per window, `input_scale` is
+`{scale}`. The file `config.json` states the training data and the training settings. The encoder was not evaluated for
+identifying people. Embeddings carry no information about the rights to a recording.
 """
 
 
 @dataclass(frozen=True)
 class PretrainedFolder:
-    """What such a folder holds."""
+    """The content of a folder in the layout of the Hugging Face hub."""
 
     encoder: Encoder
-    """In evaluation mode."""
+    """Encoder in evaluation mode."""
     mel: Mapping[str, Any] = field(default_factory=dict)
-    """How the recordings that it heard became mel: `mel_spec`, `quantizer`, `preprocessing`; empty where unknown."""
+    """Mel settings of the training data: `mel_spec`, `quantizer`, `preprocessing`; empty if unknown."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """How it came about, JSON, e.g. the run's settings and its steps."""
+    """Origin of the weights as JSON values, for example the settings and the number of steps of the run."""
 
 
 def write(folder: Path, model: PretrainedFolder, license_name: str = "mit") -> None:
-    """Write the three files; the configuration last, so that a folder with one is whole."""
-    config, spec = model.encoder.config, model.mel.get("mel_spec", {})
+    """Write the three files, the configuration last, so that a folder with a configuration is complete."""
+    config = model.encoder.config
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / WEIGHTS) as temporary:
         weights = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}
         save_file(weights, temporary, metadata={"format": "pt"})
-    card = _CARD.format(
-        **config.to_dict(),
-        license=license_name,
-        embedding_width=config.embedding_width,
-        parameters=sum(one.numel() for one in model.encoder.parameters()) / 1e6,
-        rate=spec.get("sample_rate_hz", 16_000),
-        frames=config.window_frames,
-        scale=config.input_scale,
-    )
-    write_bytes(folder / CARD, card.encode())
+    write_bytes(folder / CARD, _card(model, license_name).encode())
     values = {"format": FORMAT, "model_type": "myna", "encoder": config.to_dict()}
     write_json(folder / CONFIG, {**values, "mel": dict(model.mel), "origin": dict(model.origin)})
 
@@ -88,23 +80,39 @@ def read(folder: Path) -> PretrainedFolder:
     """Read such a folder.
 
     Raises:
-        MissingArtifact: a file is not there.
-        CorruptArtifact: it is not of this version, or the weights do not fit.
+        MissingArtifact: a file is missing.
+        CorruptArtifact: a file has another format version, or the weights do not fit the configuration.
     """
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise MissingArtifact(f"{folder} has no {name}; a model's folder holds {CONFIG} and {WEIGHTS}")
+            raise MissingArtifact(
+                f"{folder} has no {name}; a folder of an encoder contains {CONFIG} and {WEIGHTS}, and "
+                "`python -m model.export hub` writes both"
+            )
     try:
         values = json.loads((folder / CONFIG).read_text("utf-8"))
         if values.get("format") != FORMAT:
             raise CorruptArtifact(
-                f"{folder / CONFIG} is of format {values.get('format')!r}; this version reads {FORMAT!r}"
+                f"{folder / CONFIG} has format {values.get('format')!r}, but this version reads {FORMAT!r}"
             )
         encoder = Encoder(EncoderConfig.from_dict(values["encoder"]))
-        weights = load_file(folder / WEIGHTS)
-        made = PretrainedFolder(published.fill(encoder, weights, folder / WEIGHTS), values["mel"], values["origin"])
+        published.load_weights(encoder, load_file(folder / WEIGHTS), folder / WEIGHTS)
+        content = PretrainedFolder(encoder, values["mel"], values["origin"])
     except (ValueError, KeyError, TypeError, AttributeError, InvalidInput, SafetensorError) as error:
         raise CorruptArtifact(f"{folder} cannot be read: {error}") from error
-    if not isinstance(made.mel, dict) or not isinstance(made.origin, dict):
-        raise CorruptArtifact(f"{folder / CONFIG}: mel and origin must be objects")
-    return made
+    if not isinstance(content.mel, dict) or not isinstance(content.origin, dict):
+        raise CorruptArtifact(f"{folder / CONFIG} must contain JSON objects under mel and origin")
+    return content
+
+
+def _card(model: PretrainedFolder, license_name: str) -> str:
+    config, spec = model.encoder.config, model.mel.get("mel_spec", {})
+    return _CARD.format(
+        **config.to_dict(),
+        license=license_name,
+        embedding_width=config.embedding_width,
+        parameters=sum(weight.numel() for weight in model.encoder.parameters()) / 1e6,
+        rate=spec.get("sample_rate_hz", 16_000),
+        frames=config.window_frames,
+        scale=config.input_scale,
+    )

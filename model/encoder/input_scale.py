@@ -1,28 +1,32 @@
-"""Mel power to what the encoder reads. In and out: floats of any shape. Costs one pass over the cells at most.
+"""The input scale: the function that turns mel power into the values that the encoder embeds.
 
-Elementwise, so it commutes with cutting, gathering and table lookup: training scales the 256 entries of the
-dequantisation table instead of the cells.
+The functions work on each element, so they can be applied before or after patches are cut, gathered or looked up in a
+table. Training scales the 256 entries of the dequantization table instead of the cells.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-InputScale = Literal["power", "log1p", "log"]
+from model.encoder.config import InputScale
 
-# log10 of power is stored over [-6, 6]: what is weaker than this was never told from silence
+# The lowest power above 0 that the default quantizer stores, see `stores.quantize`
 LOG_FLOOR_POWER = 1e-6
 
 
 def scale_input(power: Float[Tensor, "*cells"], scale: InputScale) -> Float[Tensor, "*cells"]:
-    """Scale mel power (>= 0) as the encoder was trained on it.
+    """Return mel power (>= 0) in the scale that the encoder was trained on.
 
-    "power" leaves it alone, [0, inf), as the published models read it. "log1p" is ln(1 + x), [0, inf): 0 stays 0, and
-    about 14 at the loudest. "log" is log10(max(x, 1e-6)), [-6, inf), up to about 6.
+    The default quantizer stores 0 and powers from 10^-6 to 10^4.5, which gives these ranges:
+
+        "power"   x                      0 and 1e-6 to 31,623; the scale of the published models
+        "log1p"   ln(1 + x)              0 to 10.4
+        "log"     log10(max(x, 1e-6))    -6 to 4.5; 0 becomes -6
+
+    Powers above 10^4.5, which only a store of float32 power can contain, give larger values. The function makes one
+    pass over the cells at most.
     """
     if scale == "log1p":
         return torch.log1p(power)

@@ -1,13 +1,13 @@
-"""Windows to patches, and where the patches lie.
+"""Patches: cutting and gathering them, dequantizing their cells, and the position vectors.
 
-In: windows of mel, mel-first `[B, M, N]`, or frame-major `[B, N, M]` as the shards hold them, and the visible patches.
-Out: patches `[B, L, P]` or `[B, K, P]`, and their positions `[L, D]`.
+In: windows of mel, mel-first `[B, M, N]` or frame-major `[B, N, M]` as shards contain them, and the visible patches.
+Out: patches `[B, L, P]` or `[B, K, P]`, and their position vectors `[L, D]`.
 
-One convention for both layouts: patches are numbered row-major over the (mel, time) grid, and a patch's cells lie in
-(mel, time) order, which einops writes "b (h p1) (w p2) -> b (h w) (p1 p2)".
+Both layouts follow one convention. Patches are numbered row-major over the (mel, time) grid, and the cells of a patch
+are in (mel, time) order. In einops this is "b (h p1) (w p2) -> b (h w) (p1 p2)".
 
-Gathering moves K * P cells of a window instead of M * N: at 90 % masking 1,280 bytes of codes instead of 12,288. It
-computes one 64-bit index per cell on the way; 2,048 windows take 2.3 ms on one CPU core, either shape of patch.
+Gathering moves K * P cells of a window instead of M * N: at 90 % masking these are 1,280 bytes of codes instead of
+12,288. It computes a 64-bit index for each cell. 2,048 windows take 2.3 ms on one CPU core for either patch kind.
 
 Axes: B window of the batch, M mel bin, N frame, L token, K visible token, P patch size, D width.
 """
@@ -20,12 +20,12 @@ from torch import Tensor
 
 from stores.errors import InvalidInput
 
-# Ratio of the slowest to the fastest wavelength of the positions, as SimpleViT has it (Beyer et al. 2022)
+# Ratio of the slowest to the fastest wavelength of the position vectors, as in SimpleViT (Beyer et al. 2022)
 TEMPERATURE = 10_000
 
 
 def patch_grid(n_mels: int, n_frames: int, patch_shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows (mel) and columns (time) of patches in a window of `n_mels` bins and `n_frames` frames.
+    """Return the rows (mel) and columns (time) of patches in a window of `n_mels` bins and `n_frames` frames.
 
     Raises:
         InvalidInput: the window does not divide into whole patches.
@@ -33,14 +33,14 @@ def patch_grid(n_mels: int, n_frames: int, patch_shape: tuple[int, int]) -> tupl
     mels, frames = patch_shape
     if n_mels % mels or n_frames % frames:
         raise InvalidInput(
-            f"a window of {n_mels} mels by {n_frames} frames does not divide into patches of {mels} by {frames}: "
-            "give mel-first [B, M, N] (or frame-major [B, N, M] to the function that says so) of whole patches"
+            f"a window of {n_mels} mel bins by {n_frames} frames does not divide into patches of {mels} by {frames}; "
+            "windows must be mel-first, [B, M, N], except for functions named frame_major, which take [B, N, M]"
         )
     return n_mels // mels, n_frames // frames
 
 
 def patchify(mel: Shaped[Tensor, "B M N"], patch_shape: tuple[int, int]) -> Shaped[Tensor, "B L P"]:
-    """Cut mel-first windows into all their patches.
+    """Return all patches of mel-first windows.
 
     Raises:
         InvalidInput: the window does not divide into whole patches.
@@ -50,34 +50,28 @@ def patchify(mel: Shaped[Tensor, "B M N"], patch_shape: tuple[int, int]) -> Shap
     return grid.transpose(2, 3).flatten(3).flatten(1, 2)
 
 
-def gather_patches(
-    windows: Shaped[Tensor, "B M N"], visible: Int64[Tensor, "B K"], patch_shape: tuple[int, int]
-) -> Shaped[Tensor, "B K P"]:
-    """The visible patches of mel-first windows: `patchify(windows)[b, visible[b]]` without cutting the others.
-
-    `visible` numbers patches from 0 to L - 1, in any order. Type and device stay those of `windows`.
-
-    Raises:
-        InvalidInput: the window does not divide into whole patches.
-    """
-    _, n_mels, n_frames = windows.shape
-    _, columns = patch_grid(n_mels, n_frames, patch_shape)
-    return _gather_cells(windows, _cells(visible, columns, patch_shape, mel_stride=n_frames, frame_stride=1))
-
-
 def gather_patches_frame_major(
     windows: Shaped[Tensor, "B N M"], visible: Int64[Tensor, "B K"], patch_shape: tuple[int, int]
 ) -> Shaped[Tensor, "B K P"]:
-    """The visible patches of frame-major windows, cells in (mel, time) order: equal to transposing, then gathering.
+    """Return the visible patches of frame-major windows, with cells in (mel, time) order.
 
-    Made for uint8 codes: gather first, then `dequantize` only what was gathered.
+    The result equals `patchify(windows.transpose(1, 2))[b, visible[b]]` for each window b, without cutting the other
+    patches. It has the type and the device of `windows`. For uint8 codes, gather first and then `dequantize` only what
+    was gathered.
+
+    Args:
+        windows: values of each cell.
+        visible: patch numbers from 0 to L - 1, in any order.
+        patch_shape: mel bins and frames of a patch.
 
     Raises:
         InvalidInput: the window does not divide into whole patches.
     """
     _, n_frames, n_mels = windows.shape
     _, columns = patch_grid(n_mels, n_frames, patch_shape)
-    return _gather_cells(windows, _cells(visible, columns, patch_shape, mel_stride=1, frame_stride=n_mels))
+    offsets = _cell_offsets(visible, columns, patch_shape, n_mels)
+    # one flat gather of 16 x 16 patches is three times as fast as indexing the five-axis grid
+    return windows.flatten(1).gather(1, offsets.flatten(1)).view(offsets.shape)
 
 
 def gather_patches_at(
@@ -87,35 +81,36 @@ def gather_patches_at(
     columns: int,
     patch_shape: tuple[int, int],
 ) -> Shaped[Tensor, "B K P"]:
-    """The visible patches of windows that lie in frame-major recordings, without cutting the windows first.
+    """Return the visible patches of windows in frame-major recordings, without cutting the windows first.
 
     Args:
-        codes: recordings, end to end.
+        codes: recordings, one after the other.
         starts: first frame of each window.
-        visible: numbers of patches, 0 to L - 1.
-        columns: patches of a window side by side in time.
+        visible: patch numbers from 0 to L - 1.
+        columns: number of patches of a window along time.
         patch_shape: mel bins and frames of a patch.
     """
     n_mels = codes.shape[1]
-    cells = _cells(visible, columns, patch_shape, mel_stride=1, frame_stride=n_mels)
-    cells += starts[:, None, None] * n_mels
-    return codes.flatten().take(cells)
+    offsets = _cell_offsets(visible, columns, patch_shape, n_mels)
+    offsets += starts[:, None, None] * n_mels
+    return codes.flatten().take(offsets)
 
 
 def dequantize(codes: UInt8[Tensor, "*cells"], table: Float[Tensor, "codes=256"]) -> Float[Tensor, "*cells"]:
-    """Each code's entry of the table, in the table's type: mel power, or scaled input if the table was scaled before.
+    """Return the table's entry for each code, in the type of the table.
 
-    Scaling 256 entries is the same as scaling every cell: `dequantize(codes, scale_input(table, scale))`.
+    The entries are mel power, or scaled input if the table was scaled. Scaling the 256 entries gives the same result as
+    scaling every cell: `dequantize(codes, scale_input(table, scale))`.
     """
-    # indexing by uint8 itself would mean a mask; index_select is the fastest lookup on a CPU, by a factor of two
+    # uint8 indices would be interpreted as a mask; on a CPU, index_select is twice as fast as other lookups
     return table.index_select(0, codes.flatten().int()).view(codes.shape)
 
 
 def positions_2d(rows: int, columns: int, width: int) -> Float[Tensor, "L D"]:
-    """Sine and cosine positions of a patch grid in row-major order, in [-1, 1] (SimpleViT, Beyer et al. 2022).
+    """Return sine and cosine positions of a patch grid in row-major order, in [-1, 1] (SimpleViT, Beyer et al. 2022).
 
-    The width is four equal parts: sin and cos of the time column, then sin and cos of the mel row, each at width/4
-    frequencies that fall geometrically from 1 to 1/10000.
+    The four quarters of the width are the sine and cosine of the time column, then the sine and cosine of the mel row.
+    Each quarter has width/4 frequencies, which fall geometrically from 1 to 1/10000.
     """
     frequencies = TEMPERATURE ** -(torch.arange(width // 4) / (width // 4 - 1))
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -124,18 +119,11 @@ def positions_2d(rows: int, columns: int, width: int) -> Float[Tensor, "L D"]:
     return torch.cat((time.sin(), time.cos(), mel.sin(), mel.cos()), dim=1)
 
 
-def _cells(
-    visible: Tensor, columns: int, patch_shape: tuple[int, int], *, mel_stride: int, frame_stride: int
-) -> Tensor:
-    """Offsets [B, K, P] of the visible patches' cells in one flattened window."""
+def _cell_offsets(visible: Tensor, columns: int, patch_shape: tuple[int, int], n_mels: int) -> Tensor:
+    """Return the offsets `[B, K, P]` of the cells of visible patches in a flattened frame-major window."""
     mels, frames = patch_shape
     row, column = visible // columns, visible % columns
-    corner = row * (mels * mel_stride) + column * (frames * frame_stride)
-    mel = torch.arange(mels, device=visible.device)[:, None] * mel_stride
-    frame = torch.arange(frames, device=visible.device) * frame_stride
+    corner = row * mels + column * (frames * n_mels)
+    mel = torch.arange(mels, device=visible.device)[:, None]
+    frame = torch.arange(frames, device=visible.device) * n_mels
     return corner[..., None] + (mel + frame).flatten()
-
-
-def _gather_cells(windows: Tensor, cells: Tensor) -> Tensor:
-    # one flat gather reads 16 x 16 patches three times as fast as indexing the five-axis grid does
-    return windows.flatten(1).gather(1, cells.flatten(1)).view(cells.shape)

@@ -1,8 +1,9 @@
-"""The published checkpoints (`myna-base.pth`, `myna-vertical.pth`, `myna-hybrid.pth`) -> an encoder.
+"""Reading the published checkpoints (`myna-base.pth`, `myna-vertical.pth`, `myna-hybrid.pth`) as encoders.
 
-They are plain state dicts of the public code: the names are ours, with a `linear_head` that is dropped. The sizes stand
-in the shapes. Two facts do not: what was done to the input, which is `power` unless told, and whether one kind of patch
-is square or vertical, since both have 256 cells; a file's name says that, or the caller.
+They are plain state dicts of the public code. The tensors have the names used here, and the `linear_head` is dropped.
+The shapes of the tensors give the sizes. Two settings are not in the file. One is the input scale, which is `power`
+unless the caller states another. The other is the patch kind of a file with one kind, because square and vertical
+patches both have 256 cells. The name of the file gives it, or the caller does.
 """
 
 from __future__ import annotations
@@ -16,104 +17,110 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from model.encoder.config import EncoderConfig, PatchMode
-from model.encoder.input_scale import InputScale
+from model.encoder.config import EncoderConfig, InputScale, PatchMode
 from model.encoder.vit import Encoder
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 HEAD = "linear_head."
 HEAD_WIDTH = 64
-"""Of the public code's attention heads."""
-PATCHES = ("auto", *get_args(PatchMode))
+"""Width of an attention head in the public code."""
+PATCH_CHOICES = ("auto", *get_args(PatchMode))
 
 
 def read(path: Path, patches: str = "auto", input_scale: str | None = None) -> Encoder:
-    """The encoder of a published checkpoint, in evaluation mode on the CPU; nothing in the file is executed.
+    """Return the encoder of a published checkpoint, in evaluation mode on the CPU; nothing in the file is executed.
 
     Args:
         path: the file.
-        patches: square, vertical or hybrid; auto reads it off the weights and the file's name.
-        input_scale: what it was trained on: power, log1p or log; power if None.
+        patches: square, vertical, hybrid, or auto, which takes it from the weights and the name of the file.
+        input_scale: scale of the training data: power, log1p or log; power if None.
 
     Raises:
-        MissingArtifact: no file there.
-        CorruptArtifact: not a state dict of tensors; or tensors are missing, left over or of other shapes.
-        InvalidInput: the weights do not say what patches they are for, or not those asked for.
+        MissingArtifact: there is no file at `path`.
+        CorruptArtifact: the file is not a state dict of tensors, or tensors are missing, unexpected or of other shapes.
+        InvalidInput: `patches` is unknown, or is auto while the file does not say which kind of patch it has.
     """
     if not path.is_file():
-        raise MissingArtifact(f"no checkpoint at {path}; give the path of a published .pth file")
+        raise MissingArtifact(f"no checkpoint at {path}; pass the path of a published .pth file")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}") from error
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CorruptArtifact(f"{path} is not a plain state dict: its values must all be tensors")
+        raise CorruptArtifact(f"{path} is not a plain state dict: all of its values must be tensors")
     weights = {str(name): tensor.float() for name, tensor in state.items() if not str(name).startswith(HEAD)}
     scale: Any = input_scale or "power"
-    config = _config(weights, path, _mode(weights, path, patches), scale)
-    return fill(Encoder(config), weights, path)
+    config = _config(weights, path, _patch_mode(weights, path, patches), scale)
+    return load_weights(Encoder(config), weights, path)
 
 
-def fill(encoder: Encoder, weights: Mapping[str, Tensor], source: Path) -> Encoder:
-    """Put weights into an encoder, all of them, each of the same shape, and no others; in evaluation mode.
+def load_weights(encoder: Encoder, weights: Mapping[str, Tensor], source: Path) -> Encoder:
+    """Load weights into an encoder and return it in evaluation mode; names and shapes must all agree.
 
     Raises:
-        CorruptArtifact: naming what is missing, left over, or of another shape.
+        CorruptArtifact: tensors are missing, unexpected or of other shapes; the message lists them.
     """
-    wanted = encoder.state_dict()
-    missing, unexpected = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    expected = encoder.state_dict()
+    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unexpected:
         raise CorruptArtifact(
-            f"{source} does not fit an encoder of {encoder.config.patches} patches; missing keys: "
-            f"{', '.join(missing) or 'none'}; unexpected keys: {', '.join(unexpected) or 'none'}"
+            f"{source} does not fit an encoder with {encoder.config.patches} patches; missing tensors: "
+            f"{', '.join(missing) or 'none'}; unexpected tensors: {', '.join(unexpected) or 'none'}"
         )
-    if wrong := [name for name in wanted if wanted[name].shape != weights[name].shape]:
-        shapes = ", ".join(f"{name} {list(weights[name].shape)}, needed {list(wanted[name].shape)}" for name in wrong)
-        raise CorruptArtifact(f"{source} has tensors of other shapes: {shapes}")
+    if different := [name for name in expected if expected[name].shape != weights[name].shape]:
+        shapes = [f"{name} {list(weights[name].shape)}, expected {list(expected[name].shape)}" for name in different]
+        raise CorruptArtifact(f"{source} has tensors of other shapes: {', '.join(shapes)}")
     encoder.load_state_dict(weights)
     return encoder.eval()
 
 
-def narrowed(encoder: Encoder, patches: str) -> Encoder:
-    """A hybrid as an encoder of one of its kinds of patch, with the same trunk; any encoder as what it is.
+def select_patch_kind(encoder: Encoder, patches: str) -> Encoder:
+    """Return a hybrid reduced to one patch kind, with the same trunk, or the encoder itself if it has these patches.
 
     Raises:
-        InvalidInput: it does not embed such patches.
+        InvalidInput: `patches` is unknown, or the encoder does not embed such patches.
     """
     own = encoder.config.patches
-    if patches not in PATCHES:
-        raise InvalidInput(f"patches {patches!r} are unknown; use one of {', '.join(PATCHES)}")
+    _require_known_patches(patches)
     if patches in ("auto", own):
         return encoder
     if own != "hybrid":
-        raise InvalidInput(f"patches are {patches!r}, but encoder {encoder.config.name!r} embeds {own}; leave it auto")
-    kept = {"square": "to_patch_embedding.", "vertical": "to_patch_embedding_b."}[patches]
-    weights = {
-        name.replace(kept, "to_patch_embedding."): tensor
-        for name, tensor in encoder.state_dict().items()
-        if name.startswith((kept, "transformer."))
-    }
-    single: Any = patches
-    return fill(Encoder(replace(encoder.config, patches=single)), weights, Path(encoder.config.name))
-
-
-def _mode(weights: Mapping[str, Tensor], path: Path, patches: str) -> PatchMode:
-    if patches not in PATCHES:
-        raise InvalidInput(f"patches {patches!r} are unknown; use one of {', '.join(PATCHES)}")
-    hybrid = any(name.startswith("to_patch_embedding_b.") for name in weights)
-    said = [
-        mode for mode, word in (("vertical", "vertical"), ("square", "base"), ("square", "square")) if word in path.stem
-    ]
-    found: Any = "hybrid" if hybrid else patches if patches != "auto" else said[0] if said else None
-    if found is None:
         raise InvalidInput(
-            f"{path} has patches of 256 cells, which are square or vertical alike, and its name does not say which: "
-            "give patches='square' or patches='vertical'"
+            f"patches must be auto or {own} for encoder {encoder.config.name!r}, which embeds {own} (got {patches!r})"
         )
-    if patches not in ("auto", found) and not hybrid:
-        raise InvalidInput(f"{path} embeds {found} patches, not {patches}")
-    mode: PatchMode = found
-    return mode
+    prefix = {"square": "to_patch_embedding.", "vertical": "to_patch_embedding_b."}[patches]
+    weights = {
+        name.replace(prefix, "to_patch_embedding."): tensor
+        for name, tensor in encoder.state_dict().items()
+        if name.startswith((prefix, "transformer."))
+    }
+    kind: Any = patches
+    return load_weights(Encoder(replace(encoder.config, patches=kind)), weights, Path(encoder.config.name))
+
+
+def _patch_mode(weights: Mapping[str, Tensor], path: Path, patches: str) -> PatchMode:
+    _require_known_patches(patches)
+    if any(name.startswith("to_patch_embedding_b.") for name in weights):
+        return "hybrid"
+    mode: Any = patches if patches != "auto" else _kind_in_name(path)
+    if mode is None:
+        raise InvalidInput(
+            f"{path} has patches of 256 cells, which can be square or vertical, and its name does not say which; "
+            "pass patches='square' or patches='vertical'"
+        )
+    chosen: PatchMode = mode
+    return chosen
+
+
+def _kind_in_name(path: Path) -> str | None:
+    """Return the patch kind that the name of a published file states, or None."""
+    words = {"vertical": "vertical", "base": "square", "square": "square"}
+    return next((kind for word, kind in words.items() if word in path.stem), None)
+
+
+def _require_known_patches(patches: str) -> None:
+    if patches not in PATCH_CHOICES:
+        raise InvalidInput(f"patches {patches!r} are unknown; use one of {', '.join(PATCH_CHOICES)}")
 
 
 def _config(weights: Mapping[str, Tensor], path: Path, patches: PatchMode, scale: InputScale) -> EncoderConfig:

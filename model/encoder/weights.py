@@ -1,4 +1,4 @@
-"""The fingerprint of an encoder: what it is and every weight's bytes; 85 MB of weights take a tenth of a second."""
+"""The digest of an encoder, over its settings and the bytes of its weights; it takes 0.1 s for 85 MB of weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from model.encoder.vit import Encoder
 
 
 def digest(encoder: Encoder) -> str:
-    """First 16 hex digits of the SHA-256 over configuration, names, shapes and values.
+    """Return the first 16 hexadecimal digits of the SHA-256 over settings, names, shapes and values.
 
-    The configuration's name is left out: a label does not change an embedding.
+    The name in the configuration is left out, because a label does not change an embedding.
     """
-    facts = {key: value for key, value in encoder.config.to_dict().items() if key != "name"}
-    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    settings = {key: value for key, value in encoder.config.to_dict().items() if key != "name"}
+    sha256 = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return found.hexdigest()[:16]
+        sha256.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha256.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return sha256.hexdigest()[:16]

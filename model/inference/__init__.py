@@ -1,1 +1,1 @@
-"""An encoder over a whole mel store: windows, batches, one embedding per clip; and what it is compared with."""
+"""Inference: the computation of features from mel stores and audio, by encoders and by baselines."""

@@ -1,9 +1,9 @@
-"""What a trained encoder has to beat: features that nobody had to learn.
+"""Baseline features that need no training, which a trained encoder is compared with.
 
-untrained      the same encoder as it was initialised
 mean-log-mel   mean over time of log1p of the mel power [128]
-mean-chroma    mean chroma [12], from the audio itself
-mfcc           mean and deviation over time of 20 cepstral coefficients, their first and second differences [120]
+mean-chroma    mean chroma [12], computed from the audio
+mfcc           mean and standard deviation over time of 20 cepstral coefficients and of their first and second
+               differences [120]
 """
 
 from __future__ import annotations
@@ -27,55 +27,58 @@ from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
 CEPSTRAL_COEFFICIENTS = 20
-_LEAST_POWER = 1e-10  # -100 dB, as librosa cuts off what is near silence
+_MIN_POWER = 1e-10  # -100 dB, the limit that librosa uses for near silence
 _DYNAMIC_RANGE_DB = 80.0
 
 
 def mfcc(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
-    """Mel-frequency cepstral coefficients of each clip, over time, `[clips, 120]`: JukeMIR's MFCC features.
+    """Return the MFCC features of JukeMIR `[clips, 120]`: statistics over time of cepstral coefficients.
 
-    Davis and Mermelstein 1980: the orthonormal DCT-II of the mel power in decibels. As in librosa, decibels more than
-    80 below the clip's loudest cell are raised to that.
+    The coefficients are the orthonormal DCT-II of the mel power in decibels (Davis and Mermelstein 1980). As in
+    librosa, decibels that lie more than 80 below the loudest cell of the clip are raised to that level.
     """
-    found = [_cepstrum(store.clip(row.index)) for row in tqdm(rows, desc="mfcc", unit="clip")]
-    return np.stack(found).astype(np.float32)
+    summaries = [_summarize_cepstrum(store.clip(row.index)) for row in tqdm(rows, desc="mfcc", unit="clip")]
+    return np.stack(summaries).astype(np.float32)
 
 
-def _cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Summary `[120]` of one clip's mel power `[128, frames]`; differences of a clip that is too short are zeros."""
-    decibels = 10 * np.log10(np.maximum(power.astype(np.float64), _LEAST_POWER))
+def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the features `[120]` of mel power `[128, frames]`; differences of a clip that is too short are zero."""
+    decibels = 10 * np.log10(np.maximum(power.astype(np.float64), _MIN_POWER))
     decibels = np.maximum(decibels, decibels.max() - _DYNAMIC_RANGE_DB)
     cepstrum = scipy.fft.dct(decibels, axis=0, norm="ortho")[:CEPSTRAL_COEFFICIENTS]
     frames = cepstrum.shape[1]
-    orders = [np.diff(cepstrum, n=order) if frames > order else np.zeros((len(cepstrum), 1)) for order in range(3)]
-    return np.concatenate([summary(one, axis=1) for one in orders for summary in (np.mean, np.std)])
+    differences = [np.diff(cepstrum, n=order) if frames > order else np.zeros((len(cepstrum), 1)) for order in range(3)]
+    return np.concatenate([statistic(values, axis=1) for values in differences for statistic in (np.mean, np.std)])
 
 
 def mean_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
-    """Mean over frames of log1p of mel power, `[clips, 128]`."""
+    """Return the mean over frames of log1p of mel power, `[clips, 128]`."""
     means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in tqdm(rows, desc="mean log-mel", unit="clip")]
     return np.stack(means).astype(np.float32)
 
 
 def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
-    """Mean chroma `[clips, 12]` of the recordings that the store was made from; decodes them again.
+    """Return the mean chroma `[clips, 12]` of the store's recordings, which are decoded again.
 
     Raises:
-        MissingArtifact: if the audio is not where it was.
+        MissingArtifact: a recording is not at the path from which it was ingested.
     """
     root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
     missing = next((row.source for row in rows if not (root / row.source).is_file()), None)
     if missing is not None:
-        raise MissingArtifact(f"{root / missing} is not there any more; chroma needs the audio that was ingested")
+        raise MissingArtifact(
+            f"{root / missing} does not exist; chroma needs the audio that was ingested, so restore it"
+        )
 
-    def one(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
-        """Mean chroma `[12]` of each clip of one recording."""
-        with source.opened(root / clips[0].source, clips[0].member) as path:
+    def chroma_of_recording(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
+        """Return the mean chroma `[12]` of each clip of one recording."""
+        with source.open_audio(root / clips[0].source, clips[0].member) as path:
             samples = decode(path, rate_hz).samples
-        parts = (cut(samples, rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
-        return [mean_chroma(part, rate_hz) for part in parts]
+        excerpts = (cut(samples, rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
+        return [mean_chroma(excerpt, rate_hz) for excerpt in excerpts]
 
-    recordings = list(manifest.recordings(rows))
-    with ThreadPoolExecutor() as pool:  # the work is in code that releases the GIL
-        found = list(tqdm(pool.map(one, recordings), total=len(recordings), desc="mean chroma", unit="recording"))
-    return np.stack([chroma for clips in found for chroma in clips])
+    recordings = list(manifest.group_by_recording(rows))
+    with ThreadPoolExecutor() as pool:  # the libraries that do the work release the GIL
+        results = pool.map(chroma_of_recording, recordings)
+        chromas = list(tqdm(results, total=len(recordings), desc="mean chroma", unit="recording"))
+    return np.stack([chroma for clips in chromas for chroma in clips])

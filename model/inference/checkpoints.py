@@ -1,4 +1,4 @@
-"""Any checkpoint -> its encoder and what is known of it: ours, published ones, and folders of the hub's layout."""
+"""Loading of an encoder from a checkpoint of this project, a published file, or a folder in the hub's layout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.encoder import hub, published
-from model.encoder.published import narrowed
+from model.encoder.published import select_patch_kind
 from model.encoder.vit import Encoder
 from model.training import checkpoint
 from stores import locations
@@ -19,74 +19,85 @@ PUBLISHED_SUFFIXES = (".pth", ".pt", ".bin")
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """An encoder and what is known of it."""
+    """An encoder with its name and its origin."""
 
     path: Path
-    """Where it was read."""
+    """Path that the checkpoint was read from."""
     name: str
-    """What its features are named for: a run, a file, a folder."""
+    """Name for its features, which is that of the run, the file or the folder."""
     encoder: Encoder
-    """In evaluation mode, on the CPU."""
+    """The encoder, in evaluation mode on the CPU."""
     origin: Mapping[str, Any]
-    """How it came about, for provenance, JSON."""
+    """How the encoder was made, as JSON values for provenance."""
     mel: Mapping[str, Any]
-    """How the recordings that it heard became mel; empty where that is unknown."""
+    """Settings of the mels that the encoder was trained on; empty if they are unknown."""
+
+
+def resolve(checkpoint: str | Path | None) -> Path:
+    """Return the path of the checkpoint that a command line names, or of the run that finished last if that is None.
+
+    Raises:
+        MissingArtifact: none is named, and no run is finished.
+    """
+    return locations.latest_finished_encoder() if checkpoint is None else locations.checkpoint_path(str(checkpoint))
 
 
 def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> LoadedCheckpoint:
-    """Read whatever lies at `path`.
+    """Load the checkpoint at `path`.
 
     Args:
-        path: `encoder.safetensors` or another checkpoint of ours, a finished run's folder, a published `.pth`, or a
-            folder in the hub's layout.
-        patches: auto, square, vertical or hybrid; of a hybrid, one kind of patch may be chosen.
-        input_scale: what a published checkpoint was trained on, which it cannot say; the others can.
+        path: `encoder.safetensors` or another checkpoint of this project, the folder of a finished run, a published
+            `.pth` file, or a folder in the hub's layout.
+        patches: auto, square, vertical or hybrid. For a hybrid, square or vertical selects one kind of patch.
+        input_scale: input scale that a published checkpoint was trained with, which its file does not state. For
+            other checkpoints it must agree with the stored value.
 
     Raises:
-        MissingArtifact: nothing there.
-        CorruptArtifact: no checkpoint that this version reads, or weights that do not fit.
-        InvalidInput: patches or an input scale that it does not have.
+        MissingArtifact: there is no checkpoint at `path`.
+        CorruptArtifact: this version cannot read the file, or its weights do not fit.
+        InvalidInput: the checkpoint does not have these patches or this input scale.
     """
     path = locations.encoder_of_run(path)
-    found = _found(path, patches, input_scale)
-    if input_scale not in (None, found.encoder.config.input_scale):
-        raise InvalidInput(f"{path} was trained on {found.encoder.config.input_scale} mel, not on {input_scale}")
-    encoder = narrowed(found.encoder, patches)
-    if encoder is found.encoder:
-        return found
-    return LoadedCheckpoint(path, f"{found.name}-{patches}", encoder, {**found.origin, "patches": patches}, found.mel)
+    loaded = _read(path, patches, input_scale)
+    if input_scale not in (None, loaded.encoder.config.input_scale):
+        raise InvalidInput(f"{path} was trained on {loaded.encoder.config.input_scale} mel, not on {input_scale}")
+    encoder = select_patch_kind(loaded.encoder, patches)
+    if encoder is loaded.encoder:
+        return loaded
+    origin = {**loaded.origin, "patches": patches}
+    return LoadedCheckpoint(path, f"{loaded.name}-{patches}", encoder, origin, loaded.mel)
 
 
 def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | None = None) -> Encoder:
-    """The encoder of a checkpoint, in evaluation mode on the CPU.
+    """Return the encoder of a checkpoint, in evaluation mode on the CPU.
 
-    Calling it turns float32 power mels `[B, 128, 96]` into embeddings `[B, D]`: 384 for the published Base and
-    Vertical, 768 for Hybrid, the square reading before the vertical one.
+    The encoder is a module that turns float32 power mels `[B, 128, 96]` into embeddings `[B, D]`. D is 384 for the
+    published Base and Vertical. It is 768 for Hybrid, whose embedding from square patches comes before the embedding
+    from vertical patches.
 
     Args:
-        path: a checkpoint of ours, finished or not; a finished run's folder; a published `.pth`; or a folder in the
-            hub's layout.
-        patches: auto, square, vertical or hybrid; needed where a published file's name does not say it. Of a hybrid,
-            one kind may be chosen.
-        input_scale: what a published checkpoint was trained on: power (also if None), log1p or log.
+        path: a checkpoint of this project, finished or not; the folder of a finished run; a published `.pth` file; or
+            a folder in the hub's layout.
+        patches: auto, square, vertical or hybrid. It is needed if the name of a published file does not contain it.
+            For a hybrid, square or vertical selects one kind of patch.
+        input_scale: input scale that a published checkpoint was trained with: power (also if None), log1p or log.
 
     Raises:
-        MissingArtifact, CorruptArtifact, InvalidInput: as `load`.
+        MissingArtifact, CorruptArtifact, InvalidInput: see `load`.
     """
     return load(Path(path), patches, input_scale).encoder
 
 
-def _found(path: Path, patches: str, input_scale: str | None) -> LoadedCheckpoint:
+def _read(path: Path, patches: str, input_scale: str | None) -> LoadedCheckpoint:
     if path.is_dir():
-        pretrained = hub.read(path)
-        return LoadedCheckpoint(path, path.resolve().name, pretrained.encoder, pretrained.origin, pretrained.mel)
+        folder = hub.read(path)
+        return LoadedCheckpoint(path, path.resolve().name, folder.encoder, folder.origin, folder.mel)
     if path.suffix in PUBLISHED_SUFFIXES:
         encoder = published.read(path, patches, input_scale)
-        return LoadedCheckpoint(
-            path, path.stem, encoder, {"published": path.stem, "encoder": encoder.config.to_dict()}, {}
-        )
+        origin: dict[str, Any] = {"published": path.stem, "encoder": encoder.config.to_dict()}
+        return LoadedCheckpoint(path, path.stem, encoder, origin, {})
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
-    ours = checkpoint.load(path)
-    origin = {"run": ours.config.to_dict(), "step": ours.step}
-    return LoadedCheckpoint(path, path.resolve().parent.name, ours.build_encoder(), origin, ours.config.mel)
+    trained = checkpoint.load(path)
+    origin = {"run": trained.config.to_dict(), "step": trained.step}
+    return LoadedCheckpoint(path, path.resolve().parent.name, trained.build_encoder(), origin, trained.config.mel)

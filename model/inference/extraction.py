@@ -1,7 +1,7 @@
-"""A mel store and an engine become features: batches across clips, part by part, resumable at whole parts.
+"""The extraction of features from a mel store by an engine, in batches of windows of several clips.
 
-No window depends on its batch mates and nothing is random: the same store, engine and settings give the same bytes,
-whether in one go, resumed, or by several workers.
+An embedding does not depend on the other windows of its batch, and nothing is random. The same store, engine and
+settings therefore give the same bytes, whether an extraction runs in one go, is resumed, or is spread over workers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model.encoder.device import fastest_device
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.engines import auto, registry
 from model.inference.engines.engine import Engine
-from model.inference.prefetch import prefetched
+from model.inference.prefetch import prefetch
 from model.inference.window_reader import WindowReader
 from model.inference.windows import Windowing
 from stores.errors import InvalidInput
@@ -27,107 +27,112 @@ from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
 PART_WINDOWS = 1_024
-"""Windows of a part: about 250 clips of 10 s, 7 s of one core in bf16; a kill loses at most one."""
+"""Number of windows of a part: about 250 clips of 10 s, 7 s of one core in bf16. A kill loses at most one part."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """How a store is embedded."""
+    """The computation of features by one engine."""
 
     engine: Engine
-    """What embeds, at the batch shape that it is to run."""
+    """The engine, at the batch shape that it runs."""
     windowing: Windowing
-    """Which windows, and how they are pooled."""
-    tell: Callable[[int], object] = int
-    """Called with the windows of each batch when it is done."""
+    """Settings of windows and pooling."""
+    report_progress: Callable[[int], object] = int
+    """Function that is called after each batch with the number of its windows."""
 
-    def parts(self, store: MelStore, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[np.float32]]:
-        """The features `[rows, D]` of each part, in order; what comes next is read while this is computed.
+    def compute_parts(self, store: MelStore, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the features `[rows, D]` of each part in order, while the next windows are read in the background.
 
         Raises:
-            InvalidInput: an embedding is NaN or infinite; names the clip.
-            DigestMismatch: the engine reads the codes of another quantiser.
+            InvalidInput: an embedding is NaN or infinite; the error names the clip.
+            DigestMismatch: the engine expects the codes of another quantizer.
         """
-        reader = WindowReader(store, self.windowing, self.engine.batch_windows, self.engine.reads(store.quantizer))
-        with closing(prefetched(_with_ends(reader, parts))) as windows:
+        as_codes = self.engine.accepts_codes(store.quantizer)
+        reader = WindowReader(store, self.windowing, self.engine.batch_windows, as_codes)
+        with closing(prefetch(_batches_with_ends(reader, parts))) as batches:
             for part in parts:
-                embedded = []
-                while (batch := next(windows)) is not None:
-                    embedded.append(self.engine(batch))
-                    self.tell(len(batch))
-                yield self._pooled(part, np.concatenate(embedded))
+                embeddings = []
+                while (batch := next(batches)) is not None:
+                    embeddings.append(self.engine(batch))
+                    self.report_progress(len(batch))
+                yield self._pool(part, np.concatenate(embeddings))
 
-    def _pooled(self, clips: Sequence[ClipRow], embedded: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _pool(self, clips: Sequence[ClipRow], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         counts = [len(self.windowing.starts(row.frames)) for row in clips]
-        if not np.isfinite(embedded).all():
-            bad = int(np.flatnonzero(~np.isfinite(embedded).all(axis=1))[0])
-            clip = clips[int(np.searchsorted(np.cumsum(counts), bad, side="right"))]
+        if not np.isfinite(embeddings).all():
+            window = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
+            clip = clips[int(np.searchsorted(np.cumsum(counts), window, side="right"))]
             raise InvalidInput(
-                f"the embedding of clip {clip.id!r} ({clip.source}) is not finite: check the "
+                f"the embedding of clip {clip.id!r} ({clip.source}) is not finite; check the "
                 "checkpoint, or extract with --precision fp32"
             )
-        return embedded if self.windowing.pool == "none" else mean_of(embedded, counts)
+        return embeddings if self.windowing.pool == "none" else mean_over_windows(embeddings, counts)
 
 
-def _with_ends(reader: WindowReader, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[Any] | None]:
-    """The batches of each part, and None after them."""
+def _batches_with_ends(reader: WindowReader, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[Any] | None]:
+    """Yield the batches of each part, followed by None."""
     for part in parts:
         yield from reader.batches(part)
         yield None
 
 
-def mean_of(embedded: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float32]:
-    """Mean `[clips, D]` of `[windows, D]` over each clip's windows, of which it has `counts`; summed in float64."""
+def mean_over_windows(embeddings: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float32]:
+    """Return the mean `[clips, D]` of `[windows, D]` over the windows of each clip, summed in float64.
+
+    Args:
+        embeddings: `[windows, D]`, clip after clip.
+        counts: the number of windows of each clip.
+    """
     starts = np.cumsum([0, *counts[:-1]])
-    sums = np.add.reduceat(embedded, starts, axis=0, dtype=np.float64)
+    sums = np.add.reduceat(embeddings, starts, axis=0, dtype=np.float64)
     mean: NDArray[np.float32] = (sums / np.array(counts)[:, None]).astype(np.float32)
     return mean
 
 
 @dataclass(frozen=True)
 class ExtractionConfig:
-    """What was asked of an extraction; all of it can change the result."""
+    """The settings of an extraction, each of which can change the result."""
 
     engine: str = "eager"
-    """One of the engines, or auto."""
+    """Name of an engine, or `auto`."""
     precision: str = "auto"
-    """fp32, bf16, or auto: the fastest here."""
+    """`fp32`, `bf16`, or `auto` for the fastest precision of this machine."""
     layer: int | None = None
-    """Mean over the tokens after this block instead of the embedding."""
+    """Block after which the tokens are averaged, counted from 1; None for the encoder's embedding."""
     windowing: Windowing = field(default_factory=Windowing)
-    """Which windows, and how they are pooled."""
+    """Settings of windows and pooling."""
     patches: str = "auto"
-    """Which patches the checkpoint's encoder reads."""
+    """Kinds of patches that the encoder embeds."""
     input_scale: str | None = None
-    """What a published checkpoint was trained on."""
+    """Input scale that a published checkpoint was trained with."""
 
     @property
     def suffix(self) -> str:
-        """What makes the name of such features differ from that of the usual ones; empty for those."""
-        usual, windowing = Windowing(), self.windowing
-        said = [
-            (windowing.hop_frames != usual.hop_frames, f"hop{windowing.hop_frames}"),
-            (windowing.tail != usual.tail, "no-tail"),
-            (windowing.pool != usual.pool, "windows"),
+        """The part of the features' name that states the options that are not default; empty without such options."""
+        default, windowing = Windowing(), self.windowing
+        options = [
+            (windowing.hop_frames != default.hop_frames, f"hop{windowing.hop_frames}"),
+            (windowing.tail != default.tail, "no-tail"),
+            (windowing.pool != default.pool, "windows"),
             (self.layer is not None, f"layer{self.layer}"),
         ]
-        return "".join(f"-{word}" for differs, word in said if differs)
+        return "".join(f"-{word}" for differs, word in options if differs)
 
-    def open(self, loaded: LoadedCheckpoint, quantizer: Quantizer | None) -> tuple[Engine, list[str]]:
-        """The engine, at its largest batch, and what `auto` has to tell of its choice, a line each.
+    def open_engine(self, loaded: LoadedCheckpoint, quantizer: Quantizer | None) -> tuple[Engine, list[str]]:
+        """Return the engine at its maximum batch, and the messages of automatic selection, one per line.
 
         Args:
             loaded: the encoder, which is moved to the fastest device.
-            quantizer: of the store that is embedded; None where power goes in.
+            quantizer: quantizer of the store; None if the engine gets power.
 
         Raises:
-            InvalidInput, MissingArtifact, CorruptArtifact, DigestMismatch: as `registry.engine`.
+            InvalidInput, MissingArtifact, CorruptArtifact, DigestMismatch: see `registry.open_engine`.
         """
         encoder = loaded.encoder.to(fastest_device())
-        if self.engine != "auto":
-            chosen, told = self.engine, list[str]()
-        elif self.layer is None and self.precision == "auto":
-            return auto.choose(encoder, loaded.path, quantizer)
-        else:
-            chosen, told = "eager", ["engine auto: eager, the one that any layer and precision can be asked of"]
-        return registry.engine(encoder, loaded.path, chosen, self.precision, self.layer, quantizer), told
+        name, messages = self.engine, list[str]()
+        if name == "auto":
+            if self.layer is None and self.precision == "auto":
+                return auto.select(encoder, loaded.path, quantizer)
+            name, messages = "eager", ["engine auto: eager, because it supports every layer and precision"]
+        return registry.open_engine(encoder, loaded.path, name, self.precision, self.layer, quantizer), messages

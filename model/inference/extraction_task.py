@@ -1,4 +1,4 @@
-"""The work of one part of an extraction, wherever it is done; returns counts, never arrays."""
+"""The task of a worker that computes and writes one part of an extraction, and returns a count but no array."""
 
 from __future__ import annotations
 
@@ -19,42 +19,49 @@ from stores.mel_store import MelStore
 
 @dataclass(frozen=True)
 class ExtractionTask:
-    """What a worker of a cluster needs to know, small enough to send with every part."""
+    """The settings that a worker needs, small enough to be sent with every part."""
 
     store: Path
-    """The mel store."""
+    """Path of the mel store."""
     checkpoint: Path
-    """The encoder; exported engines lie beside it."""
-    asked: ExtractionConfig
-    """The engine by its name and precision, never auto."""
+    """Path of the encoder; exported engines are stored beside it."""
+    config: ExtractionConfig
+    """Settings of the extraction, with the name and the precision of the engine and never `auto`."""
     batch_windows: int
-    """Windows of a batch."""
+    """Number of windows of a batch."""
     provenance: Mapping[str, Any]
-    """Of the features; the worker's engine must be the one that stands there."""
+    """Provenance of the features; the worker's engine must be the one that it states."""
     parts: FeatureParts
-    """Where they go."""
+    """Files that the parts are written to."""
 
 
-def work(task: tuple[ExtractionTask, int, Sequence[ClipRow]]) -> int:
-    """Make and write one part in a worker; the number of its windows. Twice leaves the same bytes.
+def compute_part(arguments: tuple[ExtractionTask, int, Sequence[ClipRow]]) -> int:
+    """Compute and write one part in a worker, and return its number of windows.
+
+    A task that runs twice writes the same bytes.
+
+    Args:
+        arguments: the settings, the number of the part, and its clips.
 
     Raises:
-        DigestMismatch: the worker's engine is another than the driver's.
+        DigestMismatch: the worker's engine differs from the engine in the provenance.
     """
-    job, number, rows = task
-    store, engine = _opened(job.store, job.checkpoint, job.asked)
-    if engine.facts.to_dict() != job.provenance["engine"]:
+    task, number, rows = arguments
+    store, engine = _open(task.store, task.checkpoint, task.config)
+    if engine.settings.to_dict() != task.provenance["engine"]:
         raise DigestMismatch(
-            f"this worker's engine is {engine.facts.to_dict()}, the features are made with {job.provenance['engine']}: "
-            "all workers need the driver's software and hardware"
+            f"the engine of this worker is {engine.settings.to_dict()}, but the features are computed with "
+            f"{task.provenance['engine']}; all workers need the software and hardware of the process that started them"
         )
-    windowing = job.asked.windowing
-    job.parts.write(number, next(Extraction(engine.shaped(job.batch_windows), windowing).parts(store, [rows])))
-    return windowing.count(row.frames for row in rows)
+    windowing = task.config.windowing
+    extraction = Extraction(engine.with_batch_for(task.batch_windows), windowing)
+    task.parts.write(number, next(extraction.compute_parts(store, [rows])))
+    return windowing.count_windows(row.frames for row in rows)
 
 
 @lru_cache(1)
-def _opened(store_path: Path, checkpoint: Path, asked: ExtractionConfig) -> tuple[MelStore, Engine]:
-    """A worker's store and its one engine, kept from part to part."""
-    store = MelStore.writer(store_path)
-    return store, asked.open(checkpoints.load(checkpoint, asked.patches, asked.input_scale), store.quantizer)[0]
+def _open(store_path: Path, checkpoint: Path, config: ExtractionConfig) -> tuple[MelStore, Engine]:
+    """Return the store and the engine of a worker, which keeps them for its next parts."""
+    store = MelStore.open_without_manifest(store_path)
+    loaded = checkpoints.load(checkpoint, config.patches, config.input_scale)
+    return store, config.open_engine(loaded, store.quantizer)[0]

@@ -1,9 +1,9 @@
-"""Mel of many recordings at once, where they are: on a GPU by its FFT. The definition is that of `pipeline.audio.mel`.
+"""The batched mel: mels of many recordings at once, computed by PyTorch on the device that holds the samples.
 
-In: samples of equal length. Out: mel power. The filter bank and the window are the very arrays that an ingest uses, so
-the two differ by rounding alone; a test holds them together. That needs float32 in the product with the filters, which
-is PyTorch's default; `torch.backends.cuda.matmul.allow_tf32` would cost three digits. Memory: about 16 bytes for each
-sample of each frame, 2.6 GB for 256 recordings of 10 s.
+The definition is that of `pipeline.audio.mel`, with the same filter bank and window as in an ingest. The two results
+differ only by rounding, which a test verifies. This requires float32 in the product with the filters, which is
+PyTorch's default; `torch.backends.cuda.matmul.allow_tf32` would cost three digits. The computation needs about 16 bytes
+of memory for each sample of each frame, which is 2.6 GB for 256 recordings of 10 s.
 
 Axes: B recording, T sample, M mel bin, N frame.
 """
@@ -20,11 +20,11 @@ from stores.mel_spec import MelSpec
 
 
 class BatchMel:
-    """Samples to mel power.
+    """A function from samples of equal length to mel power.
 
     Args:
-        spec: what the mel is.
-        device: where samples will be.
+        spec: the mel specification.
+        device: device of the samples.
 
     Raises:
         InvalidInput: a filter of `spec` is empty.
@@ -36,21 +36,21 @@ class BatchMel:
         self._filters = torch.from_numpy(filter_bank(spec).toarray()).to(device)
 
     def __call__(self, samples: Float[Tensor, "B T"]) -> Float[Tensor, "B M N"]:
-        """Power mel spectrograms.
+        """Return power mel spectrograms.
 
         Args:
-            samples: mono, float32, at `spec.sample_rate_hz`, full scale -1 to 1.
+            samples: mono, float32, at `spec.sample_rate_hz`, with full scale -1 to 1.
 
         Returns:
-            `[B, n_mels, frames]` float32, `frames = spec.frames_for(T)`; infinite where power overflows.
+            `[B, n_mels, frames]` float32 with `frames = spec.frames_for(T)`; infinite where power overflows.
 
         Raises:
-            InvalidInput: there are fewer samples than reflection needs, or they are not float32.
+            InvalidInput: the samples are not float32, or fewer than the padding by reflection needs.
         """
         if samples.dtype != torch.float32 or samples.shape[1] < self.spec.min_samples:
             raise InvalidInput(
-                f"samples are {list(samples.shape)} of {samples.dtype}; a mel needs float32 and at least "
-                f"{self.spec.min_samples} of them"
+                f"a mel needs at least {self.spec.min_samples} samples of float32 for each recording "
+                f"(got {list(samples.shape)} of {samples.dtype})"
             )
         with torch.autocast(samples.device.type, enabled=False):
             spectrum = torch.stft(

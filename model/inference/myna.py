@@ -1,4 +1,4 @@
-"""Myna from Python: a checkpoint or a model of the hub, and `embed` for files and samples."""
+"""The Python interface: a model from a checkpoint or from the hub, which embeds audio files and samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model.encoder.vit import Encoder
 from model.inference import checkpoints
 from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
-from model.inference.extraction import mean_of
+from model.inference.extraction import mean_over_windows
 from model.inference.windows import Windowing
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
@@ -27,19 +27,19 @@ from stores.mel_spec import MelSpec
 
 
 class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "music"]):
-    """An encoder with what it takes to go from audio to embeddings.
+    """An encoder that embeds audio files and samples.
 
     Args:
-        encoder: in evaluation mode.
-        engine: what computes; eager at `precision` if None.
-        precision: of eager: fp32, bf16, or auto, which is bf16 where that is faster.
-        mel: how what the encoder heard became mel; the paper's definition where that is empty.
-        origin: how the encoder came about.
+        encoder: encoder in evaluation mode.
+        engine: inference engine (default: eager at `precision`).
+        precision: precision of the eager engine: fp32, bf16, or auto, which is bf16 where that is faster.
+        mel: settings of the mels that the encoder was trained on (default: the definition of the paper).
+        origin: how the encoder was made.
 
     Attributes:
-        encoder: the module.
-        engine: what computes.
-        mel_spec: the mel it is fed.
+        encoder: the encoder.
+        engine: the inference engine.
+        mel_spec: specification of the mel that the encoder gets.
     """
 
     def __init__(
@@ -57,34 +57,36 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
 
     @property
     def width(self) -> int:
-        """Numbers D of an embedding."""
+        """Length D of an embedding."""
         return self.encoder.config.embedding_width
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
-        """A checkpoint of ours, a published `.pth`, a folder that `save_pretrained` wrote, or a model of the hub.
+        """Load a checkpoint of this project, a published `.pth`, a folder of `save_pretrained`, or a model of the hub.
 
         Args:
             pretrained_model_name_or_path: a path, or an id such as `someone/myna-hybrid`.
-            options: `precision` (auto), `patches` and `input_scale` as for `model.load_encoder`; for the hub also
-                `revision`, `token`, `cache_dir`, `local_files_only`.
+            options: `precision` (default: auto), and `patches` and `input_scale` as for `model.load_encoder`. For the
+                hub also `revision`, `token`, `cache_dir` and `local_files_only`.
 
         Raises:
-            MissingArtifact, CorruptArtifact, InvalidInput: as `model.load_encoder`; the first also where the hub does
-                not give it, be it for want of a network (after its own tries, 23 s), a model, or the right to read it.
+            MissingArtifact: there is no checkpoint at the path, and the hub does not return a model with this id. The
+                reason can be that there is no network (after 23 s of retries), no such model, or no permission.
+            CorruptArtifact, InvalidInput: see `model.load_encoder`.
         """
         path = Path(pretrained_model_name_or_path)
         if path.exists():
-            return cls._of(path, options)
+            return cls._load(path, options)
         if len(path.parts) > 2 or path.suffix in (".safetensors", *checkpoints.PUBLISHED_SUFFIXES):
-            raise MissingArtifact(f"no checkpoint at {path}, and it is no hub id (NAME or OWNER/NAME)")
+            raise MissingArtifact(
+                f"no checkpoint at {path}, and this is not a model id of the hub (NAME or OWNER/NAME)"
+            )
         try:
             return super().from_pretrained(str(path), **options)
         except (HfHubHTTPError, EntryNotFoundError, HFValidationError) as error:
             raise MissingArtifact(
-                f"nothing lies at {path}, and the hub gives no model of that id ({type(error).__name__}: {error}); "
-                "give the path of a checkpoint or a folder; where there is a network, `hf download "
-                f"{path}` fetches it"
+                f"no checkpoint at {path}, and no model of this id from the hub ({type(error).__name__}: {error}); "
+                f"pass the path of a checkpoint or a folder, or run `hf download {path}` where there is a network"
             ) from error
 
     def embed(
@@ -98,36 +100,39 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         """Embed one recording.
 
         Args:
-            audio: an audio file; or samples `[T]` or `[T, channels]`: floats of full scale 1, or integers.
-            sample_rate_hz: of samples, which must say it; not given for a file, which knows it.
-            hop_frames: frames of 32 ms between two windows.
-            tail: `right`: one more window at the end; `drop`: what is left over is left out.
-            pool: `mean` over all windows, or `none`.
+            audio: path of an audio file; or samples `[T]` or `[T, channels]`, as floats of full scale 1 or as integers.
+            sample_rate_hz: sample rate of samples; must be None for a file, which states its rate.
+            hop_frames: distance between the starts of two windows in frames of 32 ms.
+            tail: `right` adds a window that is aligned to the end; `drop` leaves the frames of the tail out.
+            pool: `mean` averages all windows; `none` keeps them.
 
         Returns:
-            float32 `[D]`; with `none` `[windows, D]`.
+            float32 `[D]`, or `[windows, D]` if `pool` is `none`.
 
         Raises:
-            DecodeError: it cannot be decoded, is too short (65 ms) or holds what are no numbers.
-            InvalidInput: samples without a rate, a file with one, or samples of another shape.
+            DecodeError: the audio cannot be decoded, is shorter than 65 ms, or has samples that are not finite.
+            InvalidInput: samples have no rate or a wrong shape or type, or a file was passed with a rate.
         """
         windowing = Windowing(hop_frames, tail, pool, self.encoder.config.window_frames)
         mel = mel_power(self._samples(audio, sample_rate_hz), self.mel_spec)
-        missing = max(0, windowing.window_frames - mel.shape[1])
-        padded = np.pad(mel, ((0, 0), (0, missing)))
+        missing_frames = max(0, windowing.window_frames - mel.shape[1])
+        padded = np.pad(mel, ((0, 0), (0, missing_frames)))
         starts = windowing.starts(mel.shape[1])
         windows = np.stack([padded[:, start : start + windowing.window_frames] for start in starts])
-        embedded = self.engine.shaped(len(windows))(windows)
-        return embedded if pool == "none" else mean_of(embedded, [len(windows)])[0]
+        embeddings = self.engine.with_batch_for(len(windows))(windows)
+        return embeddings if pool == "none" else mean_over_windows(embeddings, [len(windows)])[0]
 
     def _samples(self, audio: str | Path | ArrayLike, rate_hz: int | None) -> NDArray[np.float32]:
         if isinstance(audio, str | Path):
             if rate_hz is not None:
-                raise InvalidInput(f"{audio} says its own sample rate; leave sample_rate_hz out")
+                raise InvalidInput(f"sample_rate_hz must be left out for the file {audio}, which states its own rate")
             return decode(Path(audio), self.mel_spec.sample_rate_hz).samples
         if rate_hz is None or rate_hz <= 0:
-            raise InvalidInput(f"samples came with the rate {rate_hz}; say it: embed(samples, sample_rate_hz=44100)")
-        return resampled(mono(np.asarray(audio)), rate_hz, self.mel_spec.sample_rate_hz)
+            raise InvalidInput(
+                f"samples need a positive sample_rate_hz (got {rate_hz}), "
+                "for example embed(samples, sample_rate_hz=44100)"
+            )
+        return resample(to_mono(np.asarray(audio)), rate_hz, self.mel_spec.sample_rate_hz)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.write(save_directory, self._pretrained)
@@ -144,7 +149,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         token: str | bool | None,
         **options: Any,
     ) -> Self:
-        got = [
+        paths = [
             hf_hub_download(
                 model_id,
                 name,
@@ -156,35 +161,37 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             )
             for name in (hub.CONFIG, hub.WEIGHTS)
         ]
-        return cls._of(Path(got[0]).parent, options)
+        return cls._load(Path(paths[0]).parent, options)
 
     @classmethod
-    def _of(cls, path: Path, options: dict[str, Any]) -> Self:
-        found = checkpoints.load(path, options.get("patches", "auto"), options.get("input_scale"))
+    def _load(cls, path: Path, options: dict[str, Any]) -> Self:
+        loaded = checkpoints.load(path, options.get("patches", "auto"), options.get("input_scale"))
         precision = options.get("precision", "auto")
-        encoder = found.encoder.to(fastest_device())
-        return cls(encoder, precision=precision, mel=dict(found.mel), origin=dict(found.origin))
+        encoder = loaded.encoder.to(fastest_device())
+        return cls(encoder, precision=precision, mel=dict(loaded.mel), origin=dict(loaded.origin))
 
 
-def mono(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Mono `[T]` float32 of `[T]` or `[T, channels]` samples: the mean of the channels, integers by their full scale.
+def to_mono(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Return mono float32 samples `[T]`: the mean of the channels of `[T, channels]`, integers divided by full scale.
 
     Raises:
-        InvalidInput: another shape or type, or more channels than samples, which would be `[channels, T]`.
+        InvalidInput: the samples have another shape or type, or more channels than samples, as `[channels, T]` has.
     """
     if samples.ndim not in (1, 2) or not samples.size or (samples.ndim == 2 and samples.shape[1] > samples.shape[0]):
-        raise InvalidInput(f"samples have shape {list(samples.shape)}; needed are [T] or [T, channels]: transpose them")
+        raise InvalidInput(
+            f"samples must have the shape [T] or [T, channels] (got {list(samples.shape)}); transpose [channels, T]"
+        )
     if not (np.issubdtype(samples.dtype, np.floating) or np.issubdtype(samples.dtype, np.signedinteger)):
-        raise InvalidInput(f"samples are {samples.dtype}; needed are floats of full scale 1 or signed integers")
+        raise InvalidInput(f"samples must be floats of full scale 1 or signed integers (got {samples.dtype})")
     scale = -float(np.iinfo(samples.dtype).min) if np.issubdtype(samples.dtype, np.integer) else 1.0
     mixed = samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float64)
     return (mixed / scale).astype(np.float32)
 
 
-def resampled(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    """Mono samples `[T]` at another rate, by the resampler that files go through (soxr HQ)."""
+def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """Return mono samples `[T]` at another rate, with the resampler that is used for files (soxr HQ)."""
     if from_hz == to_hz:
         return samples
     stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-    made: NDArray[np.float32] = stream.resample_chunk(samples, last=True)
-    return made
+    resampled: NDArray[np.float32] = stream.resample_chunk(samples, last=True)
+    return resampled

@@ -1,4 +1,4 @@
-"""Work done ahead of who needs it: an iterator that runs in a thread of its own, a few items in front."""
+"""Background prefetch: a thread prepares the next items while the caller uses the current one."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def prefetched(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
-    """The same items in the same order, made while the caller is busy with those before; at most `depth` wait.
+def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
+    """Yield the same items in the same order, with up to `depth` of them prepared by a thread.
 
     Raises:
-        BaseException: what making an item raised, where that item would have come.
+        BaseException: the exception that preparing an item raised, at the position of this item.
     """
-    waiting: queue.Queue[object] = queue.Queue(depth)
+    ready: queue.Queue[object] = queue.Queue(depth)
     stopped = threading.Event()
-    failed: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def put(item: object) -> bool:
-        """Whether it was taken; False once nobody waits any more."""
+        """Return True when the queue has accepted the item, and False if the caller has stopped."""
         while not stopped.is_set():
             try:
-                waiting.put(item, timeout=0.1)
+                ready.put(item, timeout=0.1)
             except queue.Full:
                 continue
             return True
         return False
 
-    def work() -> None:
-        """The thread's body."""
+    def prepare() -> None:
+        """Put all items and the end mark into the queue."""
         try:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as error:  # noqa: BLE001 -- it is raised again where the items are used
-            failed.append(error)
+        except BaseException as error:  # noqa: BLE001 -- raised again in the caller's thread
+            errors.append(error)
         put(_END)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=prepare, name="prefetch", daemon=True)
     thread.start()
     try:
-        while (item := waiting.get()) is not _END:
+        while (item := ready.get()) is not _END:
             yield cast(Item, item)
-        if failed:
-            raise failed[0]
+        if errors:
+            raise errors[0]
     finally:
         stopped.set()
         thread.join()

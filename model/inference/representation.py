@@ -1,8 +1,9 @@
-"""A representation: a named way from a mel store to features, made once and kept in a feature store."""
+"""A representation: a named way to compute features from a mel store, which are kept in a feature store."""
 
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,105 +18,125 @@ from stores.features import FeatureStore
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
-_SOURCE = ("store_digest", "mel", "encoder", "weights")
-Features = Callable[[MelStore, Sequence[ClipRow]], NDArray[np.float32]]
+_SOURCE_KEYS = ("store_digest", "mel", "encoder", "weights")
+FeatureFunction = Callable[[MelStore, Sequence[ClipRow]], NDArray[np.float32]]
+"""Function from a store and its rows to features `[clips, D]`."""
 
 
 @dataclass(frozen=True)
-class Representation:
-    """How to make the features, and what they depend on."""
+class Representation(ABC):
+    """A way to compute features, with the settings that they depend on."""
 
     name: str
-    """Part of the feature store's name: a run's name, or a baseline's."""
+    """Name of the run or of the baseline, which becomes part of the feature store's name."""
     settings: dict[str, Any]
-    """All that can change a value, JSON."""
-    features: Features
-    """From a store and its rows to `[clips, D]`."""
-    trained_on: Mapping[str, Any] = field(default_factory=dict)
-    """How the recordings that the encoder heard became mel; empty where nothing was heard."""
+    """All settings that can change a value, as JSON values."""
+    trained_on: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """Settings of the mels that the encoder was trained on; empty for a baseline."""
 
     def path(self, dataset: str) -> Path:
-        """Where its features of `dataset` lie."""
+        """Return the default path of the features of `dataset`."""
         return locations.feature_store(dataset, self.name)
 
     def extract(self, store: MelStore, path: Path, *, replaces: bool = True) -> FeatureStore:
-        """The features of every clip with a mel; read from `path` if they were made of the same store and settings.
+        """Return the features of every clip with a mel, and compute them unless `path` holds them already.
+
+        Features at `path` that were computed from another mel or by another encoder are replaced, with a note.
 
         Args:
-            store: whose clips.
-            path: where the features lie or will lie.
-            replaces: whether finished features of the same encoder and mel give way where only the engine, its
-                precision or the windows are others; those of another encoder or mel always do, and it is told.
+            store: mel store of the clips.
+            path: path of the feature store.
+            replaces: replace finished features of the same encoder and mel whose engine, precision or windows differ.
+                Such features are an error if this is False.
 
         Raises:
             InvalidInput: the store has no clip with a mel, or an embedding is not finite.
-            DigestMismatch: its mel is not what the encoder heard (another decoder or quantiser is only told); or
-                the features were begun, or are finished and not to be replaced, with other settings.
+            DigestMismatch: the encoder was trained on another mel specification (another decoder or quantizer only
+                prints a note); or `path` holds features with other settings that are unfinished or not to be replaced.
         """
         provenance = self.provenance(store)
         for difference in digest.diff_settings(self.trained_on, store.value_settings()):
-            print(f"note: {self.name} heard other mel than {store.path} holds: {difference}", file=sys.stderr)
+            print(
+                f"note: {self.name} was trained on other mels than those of {store.path}: {difference}", file=sys.stderr
+            )
         try:
             existing = FeatureStore.read(path)
             if existing.provenance.get("digest") == provenance["digest"]:
                 return existing
             if not replaces:
-                _require_same_way(existing.provenance, provenance, path)
-            print(f"note: {path} is made again: {_differing(existing.provenance, provenance)}", file=sys.stderr)
+                _require_same_options(existing.provenance, provenance, path)
+            changed = ", ".join(_changed_keys(existing.provenance, provenance))
+            print(f"note: {path} is computed again because of changes in {changed}", file=sys.stderr)
         except (MissingArtifact, CorruptArtifact):
-            pass  # nothing there to take: it is made below
-        return self.make(store, self.rows(store), path, provenance)
+            pass  # no features to reuse or to compare with
+        return self.compute(store, self.rows(store), path, provenance)
 
     def rows(self, store: MelStore) -> list[ClipRow]:
-        """The clips that have a mel.
+        """Return the clips that have a mel.
 
         Raises:
-            InvalidInput: none has.
+            InvalidInput: no clip has a mel.
         """
         rows = [row for row in store.rows if row.state == "written"]
         if not rows:
-            raise InvalidInput(f"no clip of {store.path} has a mel; see its manifest for the reasons")
+            raise InvalidInput(f"no clip of {store.path} has a mel; its manifest states the reasons")
         return rows
 
-    def make(self, store: MelStore, rows: Sequence[ClipRow], path: Path, provenance: Mapping[str, Any]) -> FeatureStore:
-        """The features of `rows`, in their order, written to `path`."""
-        made = FeatureStore(self.features(store, rows), rows, provenance)
-        made.write(path)
-        return made
+    @abstractmethod
+    def compute(
+        self, store: MelStore, rows: Sequence[ClipRow], path: Path, provenance: Mapping[str, Any]
+    ) -> FeatureStore:
+        """Compute the features of `rows` in their order, write them to `path`, and return them."""
 
     def provenance(self, store: MelStore) -> dict[str, Any]:
-        """What the features are made of, and its digest."""
+        """Return the settings of store and representation, with their digest."""
         source = {"store": store.path.stem, "store_digest": store.digest(), "mel": store.value_settings()}
-        facts = {"representation": self.name, **source, **self.settings}
-        return {**facts, "digest": digest.digest(facts)}
+        settings = {"representation": self.name, **source, **self.settings}
+        return {**settings, "digest": digest.digest(settings)}
 
 
-def _require_same_way(then: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    if any(then.get(key) != now.get(key) for key in _SOURCE):
+@dataclass(frozen=True)
+class FunctionRepresentation(Representation):
+    """A representation that a function computes without an encoder."""
+
+    function: FeatureFunction
+    """Function that computes the features."""
+
+    def compute(
+        self, store: MelStore, rows: Sequence[ClipRow], path: Path, provenance: Mapping[str, Any]
+    ) -> FeatureStore:
+        """Compute the features of `rows` in their order, write them to `path`, and return them."""
+        features = FeatureStore(self.function(store, rows), rows, provenance)
+        features.write(path)
+        return features
+
+
+def _require_same_options(stored: Mapping[str, Any], requested: Mapping[str, Any], path: Path) -> None:
+    if any(stored.get(key) != requested.get(key) for key in _SOURCE_KEYS):
         return
-    before, asked = _way(then), _way(now)
-    if differing := [
-        f"{key}: {before[key]} there, {asked[key]} asked for" for key in asked if before[key] != asked[key]
-    ]:
+    before, after = _options(stored), _options(requested)
+    changes = [f"{key}: {before[key]} stored, {after[key]} requested" for key in after if before[key] != after[key]]
+    if changes:
         raise DigestMismatch(
-            f"{path} is finished, of the same encoder and mel but made otherwise ({'; '.join(differing)}): name "
-            f"another place with --out, or remove the folder {path} to make it anew"
+            f"{path} already holds features of the same encoder and mel with other options ({'; '.join(changes)}); "
+            f"choose another path with --out, or remove the folder {path} to compute them again"
         )
 
 
-def _way(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What one may ask for of how an encoder embeds; not what the machine brings, its versions and the like."""
+def _options(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an extraction that a user can choose, without software versions and hardware."""
     engine = provenance.get("engine") or {}
-    windows = {name: provenance.get(key) for name, key in (("hop", "hop_frames"), ("tail", "tail"), ("pool", "pool"))}
     return {
         "engine": engine.get("name"),
         "precision": provenance.get("precision"),
         "layer": engine.get("layer"),
-        **windows,
+        "hop": provenance.get("hop_frames"),
+        "tail": provenance.get("tail"),
+        "pool": provenance.get("pool"),
     }
 
 
-def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which facts of two provenances differ, by name."""
-    keys = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-    return ", ".join(key for key in keys if key not in ("digest", "format_version")) + " differ"
+def _changed_keys(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values differ between two provenances."""
+    keys = [key for key in sorted({*stored, *current}) if stored.get(key) != current.get(key)]
+    return [key for key in keys if key not in ("digest", "format_version")]

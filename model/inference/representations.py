@@ -1,4 +1,8 @@
-"""The representations there are: an encoder's embeddings, and what they have to beat."""
+"""The representations by name: the embeddings of an encoder, and the baselines that they are compared with.
+
+untrained      embeddings of the same encoder with its initial weights
+mean-log-mel, mean-chroma, mfcc     features without an encoder, see `model.inference.baselines`
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,53 @@ from pathlib import Path
 from model.inference import checkpoints
 from model.inference.baselines import mean_chroma_of_audio, mean_log_mel, mfcc
 from model.inference.checkpoints import LoadedCheckpoint
-from model.inference.encoder_representation import EncoderRepresentation, WorkerSettings
+from model.inference.config import ClusterSettings
+from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
-from model.inference.representation import Representation
+from model.inference.representation import FunctionRepresentation, Representation
 from model.training import checkpoint
 from model.training.learner import ModelWithHead
 from stores.errors import InvalidInput
 
 __all__ = ["BASELINES", "Representation", "baseline", "of_checkpoint"]
 
-BASELINES = ("untrained", "mean-log-mel", "mean-chroma", "mfcc")
+_FUNCTIONS = {"mean-log-mel": mean_log_mel, "mean-chroma": mean_chroma_of_audio, "mfcc": mfcc}
+BASELINES = ("untrained", *_FUNCTIONS)
 
 
 def of_checkpoint(
-    path: Path, asked: ExtractionConfig | None = None, workers: WorkerSettings | None = None
+    path: Path, config: ExtractionConfig | None = None, cluster_settings: ClusterSettings | None = None
 ) -> EncoderRepresentation:
-    """The embeddings of the checkpoint at `path`, named for its run's folder, or for the file that was published.
+    """Return the representation of the checkpoint at `path`, named after its run's folder or its published file.
 
     Args:
-        path: any checkpoint that `model.inference.checkpoints.load` reads.
-        asked: engine, windows and what else is not as usual.
-        workers: where to compute, if not here.
+        path: a checkpoint that `model.inference.checkpoints.load` accepts.
+        config: engine, windows and other options (default: those of `ExtractionConfig`).
+        cluster_settings: Dask cluster that computes the features (default: this process).
 
     Raises:
-        MissingArtifact, CorruptArtifact, InvalidInput: as `loading.load`.
+        MissingArtifact, CorruptArtifact, InvalidInput: see `model.inference.checkpoints.load`.
     """
-    asked = asked or ExtractionConfig()
-    return EncoderRepresentation.of(checkpoints.load(path, asked.patches, asked.input_scale), asked, workers)
+    config = config or ExtractionConfig()
+    loaded = checkpoints.load(path, config.patches, config.input_scale)
+    return EncoderRepresentation.of(loaded, config, cluster_settings)
 
 
 def baseline(name: str, path: Path) -> Representation:
-    """One of `BASELINES`; `path` is the checkpoint whose encoder `untrained` starts from.
+    """Return the baseline called `name`.
+
+    Args:
+        name: one of `BASELINES`.
+        path: checkpoint whose encoder `untrained` uses with its initial weights.
 
     Raises:
-        InvalidInput: no such baseline.
+        InvalidInput: there is no such baseline.
     """
     if name == "untrained":
         return _untrained(path)
-    if name == "mean-log-mel":
-        return Representation(name, {}, mean_log_mel)
-    if name == "mean-chroma":
-        return Representation(name, {}, mean_chroma_of_audio)
-    if name == "mfcc":
-        return Representation(name, {}, mfcc)
-    raise InvalidInput(f"baseline {name!r} is unknown; use one of {BASELINES}")
+    if name not in _FUNCTIONS:
+        raise InvalidInput(f"baseline {name!r} is unknown; use one of {', '.join(BASELINES)}")
+    return FunctionRepresentation(name, {}, _FUNCTIONS[name])
 
 
 def _untrained(path: Path) -> EncoderRepresentation:

@@ -1,7 +1,7 @@
-"""Clips of a mel store -> batches of windows, across clips, read in runs of whole chunks.
+"""The window reader: batches of windows from a mel store, read in runs of neighboring clips.
 
-Clip by clip a store gives 350 to 800 clips a second, since every chunk that a clip touches is decompressed for it; in
-runs of neighbours each chunk is decompressed once.
+Reading clip by clip reaches 350 to 800 clips a second, because every chunk that a clip touches is decompressed for this
+clip alone. In a run of neighboring clips each chunk is decompressed once.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 from stores.quantize import Codes
 
-RUN_FRAMES = 32_768
-"""Frames of a run: one Zarr shard of the default grid, 4 MiB of codes; a longer clip is read whole."""
+MAX_RUN_FRAMES = 32_768
+"""Frames that are read at once: one Zarr shard of the default grid, 4 MiB of codes. A longer clip is read whole."""
 
 
 @dataclass(frozen=True)
 class WindowReader:
-    """How windows are read."""
+    """The reading of windows from one store."""
 
     store: MelStore
-    """Where the clips lie."""
+    """Store of the clips."""
     windowing: Windowing
-    """Which windows."""
+    """Settings of the windows."""
     batch_windows: int
-    """Windows of a batch."""
+    """Number of windows of a batch."""
     as_codes: bool
-    """Leave them as they are stored; power is made of them if not."""
+    """Whether windows are stored codes; otherwise they are converted to power."""
 
     def batches(self, rows: Sequence[ClipRow]) -> Iterator[NDArray[Any]]:
-        """All windows of `rows`, in order, `[n, 128, 96]`: full batches and, last, what is left over."""
-        waiting: list[Codes] = []
+        """Yield all windows of `rows` in order as batches `[n, 128, 96]`, of which only the last can be smaller."""
+        windows: list[Codes] = []
         for window in self._windows(rows):
-            waiting.append(window)
-            if len(waiting) == self.batch_windows:
-                yield self._batch(waiting)
-                waiting = []
-        if waiting:
-            yield self._batch(waiting)
+            windows.append(window)
+            if len(windows) == self.batch_windows:
+                yield self._batch(windows)
+                windows = []
+        if windows:
+            yield self._batch(windows)
 
     def _batch(self, windows: Sequence[Codes]) -> NDArray[Any]:
         stacked = np.stack(windows)
@@ -55,26 +55,26 @@ class WindowReader:
         for row, codes in self._clips(rows):
             for start in self.windowing.starts(row.frames):
                 window = codes[:, start : start + frames]
-                # code 0 is no power at all, as the padding that encoders know
+                # code 0 means no power, which is the padding that encoders are trained with
                 yield np.pad(window, ((0, 0), (0, frames - window.shape[1]))) if row.frames < frames else window
 
     def _clips(self, rows: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, Codes]]:
-        for run in runs(rows):
+        for run in neighboring_clips(rows):
             first = run[0].start_frame
             codes = self.store.frames(first, run[-1].start_frame + run[-1].frames - first)
             for row in run:
                 yield row, codes[:, row.start_frame - first : row.start_frame - first + row.frames]
 
 
-def runs(rows: Sequence[ClipRow], most_frames: int = RUN_FRAMES) -> Iterator[list[ClipRow]]:
-    """`rows` in order, cut into clips side by side on the frame axis that together have at most so many frames.
+def neighboring_clips(rows: Sequence[ClipRow], max_frames: int = MAX_RUN_FRAMES) -> Iterator[list[ClipRow]]:
+    """Yield `rows` in order as runs of clips that are adjacent on the frame axis and have at most `max_frames` in all.
 
-    No run crosses a gap: where every clip of a region was refused, its Zarr shards are not there at all.
+    A run never contains a gap between clips, because a region whose clips were all rejected has no Zarr shards.
     """
     run: list[ClipRow] = []
     for row in rows:
-        follows = run and row.start_frame == run[-1].start_frame + run[-1].frames
-        if run and not (follows and row.start_frame + row.frames - run[0].start_frame <= most_frames):
+        is_adjacent = run and row.start_frame == run[-1].start_frame + run[-1].frames
+        if run and not (is_adjacent and row.start_frame + row.frames - run[0].start_frame <= max_frames):
             yield run
             run = []
         run.append(row)

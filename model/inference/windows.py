@@ -1,34 +1,34 @@
-"""Where the windows of a clip lie, and what becomes of them; integers only."""
+"""The division of clips into windows, and of windows into rows of features, computed with integers only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from stores.chunk_grid import packs
+from model.inference.config import Pool, Tail
+from stores.chunk_grid import pack_in_order
 from stores.errors import InvalidInput
 from stores.features import Spans
 
-TAILS = ("right", "drop")
-POOLS = ("mean", "none")
+TAILS, POOLS = get_args(Tail), get_args(Pool)
 
 
 @dataclass(frozen=True)
 class Windowing:
-    """How a clip becomes windows, and windows become rows of features; all of it changes the result."""
+    """Settings of windows and pooling, each of which changes the result."""
 
     hop_frames: int = 96
-    """Distance of two windows."""
+    """Distance between the starts of two windows in frames."""
     tail: str = "right"
-    """What becomes of the frames after the last whole hop: `right` aligns one more window to the clip's end, `drop`
-    leaves them out, as the public code does."""
+    """`right` adds a window that is aligned to the end of the clip if frames are left after the last whole hop; `drop`
+    leaves these frames out, as the public code does."""
     pool: str = "mean"
-    """`mean`: one row per clip, the mean over its windows; `none`: one row per window."""
+    """`mean` gives one row for each clip, the mean over its windows; `none` gives one row for each window."""
     window_frames: int = 96
-    """Length of a window; the encoder's."""
+    """Length of a window in frames, which is that of the encoder."""
 
     def __post_init__(self) -> None:
         for name, value, choices in (("tail", self.tail, TAILS), ("pool", self.pool, POOLS)):
@@ -38,45 +38,59 @@ class Windowing:
             raise InvalidInput(f"hop {self.hop_frames}, window {self.window_frames} frames: both must be positive")
 
     def starts(self, clip_frames: int) -> list[int]:
-        """First frames of a clip's windows; a clip shorter than a window has one, which zeros fill up."""
+        """Return the first frames of the windows of a clip; a clip that is shorter than a window has one window."""
         return window_starts(clip_frames, self.window_frames, self.hop_frames, self.tail)
 
-    def count(self, clip_frames: Iterable[int]) -> int:
-        """Windows of clips of these lengths."""
+    def count_windows(self, clip_frames: Iterable[int]) -> int:
+        """Return the number of windows of clips with these lengths in frames."""
         return sum(len(self.starts(frames)) for frames in clip_frames)
 
-    def rows_of(self, clip_frames: Sequence[int]) -> int:
-        """Rows of features that clips of these lengths give."""
-        return len(clip_frames) if self.pool == "mean" else self.count(clip_frames)
+    def count_rows(self, clip_frames: Sequence[int]) -> int:
+        """Return the number of rows of features of clips with these lengths in frames."""
+        return len(clip_frames) if self.pool == "mean" else self.count_windows(clip_frames)
 
-    def parts(self, clip_frames: Sequence[int], windows: int) -> list[list[int]]:
-        """The clips, in order, cut into parts of at most so many windows; a longer clip is a part of its own."""
-        return list(packs(((clip, len(self.starts(frames))) for clip, frames in enumerate(clip_frames)), windows))
+    def parts(self, clip_frames: Sequence[int], max_windows: int) -> list[list[int]]:
+        """Return the clips in order, divided into parts of at most `max_windows`; a longer clip is a part of its own.
+
+        Args:
+            clip_frames: length of each clip in frames.
+            max_windows: largest number of windows of a part.
+
+        Returns:
+            The positions of the clips of each part.
+        """
+        windows = ((clip, len(self.starts(frames))) for clip, frames in enumerate(clip_frames))
+        return list(pack_in_order(windows, max_windows))
 
     def spans(self, clip_frames: Sequence[int], frame_seconds: float) -> Spans:
-        """What each row is of."""
+        """Return the clip, the start and the number of windows of each row of features.
+
+        Args:
+            clip_frames: length of each clip in frames.
+            frame_seconds: duration of a frame hop in seconds.
+        """
         starts = [self.starts(frames) for frames in clip_frames]
-        counts = np.array([len(one) for one in starts], np.int64)
-        short = np.array(clip_frames) < self.window_frames
+        counts = np.array([len(clip_starts) for clip_starts in starts], np.int64)
+        padded = np.array(clip_frames) < self.window_frames
         if self.pool == "mean":
-            return Spans(np.arange(len(starts)), np.zeros(len(starts)), counts, short)
+            return Spans(np.arange(len(starts)), np.zeros(len(starts)), counts, padded)
         clip = np.repeat(np.arange(len(starts)), counts)
-        seconds = np.concatenate([np.array(one, np.float64) for one in starts]) * frame_seconds
-        return Spans(clip, seconds, np.ones(len(clip), np.int64), short[clip])
+        seconds = np.concatenate([np.array(clip_starts, np.float64) for clip_starts in starts]) * frame_seconds
+        return Spans(clip, seconds, np.ones(len(clip), np.int64), padded[clip])
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """Return the settings as JSON values."""
         return asdict(self)
 
 
 def window_starts(clip_frames: int, window_frames: int, hop_frames: int, tail: str = "right") -> list[int]:
-    """First frames of the windows that cover a clip, every `hop_frames`.
+    """Return the first frames of the windows of a clip, `hop_frames` apart.
 
-    With the tail `right` the last one is aligned to the clip's end, with `drop` what is left over is. A clip shorter
-    than a window gets one window from frame 0 in both, to be padded with zeros.
+    If frames are left after the last whole hop, the tail `right` adds a window that ends with the clip, and `drop`
+    leaves these frames out. A clip that is shorter than a window has one window from frame 0, to be padded with zeros.
 
     Raises:
-        InvalidInput: if a number is not positive.
+        InvalidInput: a number is not positive.
     """
     if min(clip_frames, window_frames, hop_frames) <= 0:
         raise InvalidInput(f"clip {clip_frames}, window {window_frames}, hop {hop_frames} frames: all must be positive")

@@ -1,1 +1,1 @@
-"""What training minimises, between ranks or on one, and the geometry that tells whether it worked."""
+"""The objectives of training, on one rank or several, and the alignment and uniformity of embeddings."""

@@ -1,8 +1,8 @@
-"""What is minimised, as plain facts that fit into JSON; the presets are one table.
+"""The settings of an objective, as plain values that fit into JSON, and the presets.
 
 SogCLR (Yuan et al. 2022), iSogCLR (Qiu et al. 2023) and FastCLIP v0 to v3 (Wei et al. 2024) are one global contrastive
-loss. They differ in how the inner learning rate moves, in who has a temperature of his own, and in whether the loss is
-multiplied by it.
+loss. They differ in the schedule of the inner learning rate, in whether each clip has its own temperature, and in
+whether the loss is multiplied by the temperature.
 """
 
 from __future__ import annotations
@@ -21,47 +21,55 @@ TemperatureRule = Literal["constant", "shared", "individual"]
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
-    """One objective with its numbers; those that its family does not read change nothing.
+    """An objective and its numbers; numbers that its family does not use have no effect.
 
     Raises:
         InvalidInput: a choice is unknown, or a number is out of its range.
     """
 
     name: str
-    """Preset it came from; a label only."""
+    """Name of the preset, used as a label only."""
     family: Family
-    """Which code computes it."""
+    """Loss function that computes the objective."""
     temperature: float = 0.1
-    """Of the contrastive losses; where it is learned, what it starts from."""
+    """Temperature of a contrastive loss; the initial value if it is learned."""
     temperature_rule: TemperatureRule = "constant"
-    """Constant, one that is learned and shared by all clips, or one that is learned for each clip."""
+    """Kind of temperature: constant, learned and shared by all clips, or learned for each clip."""
     temperature_learning_rate: float = 0.0
-    """Adam's, for the logarithm of learned temperatures: 0.01 moves one by 1 % a step, at most."""
+    """Learning rate of Adam for the logarithm of learned temperatures; 0.01 changes them by at most 1 % per step."""
     lowest_temperature: float = 0.01
-    """Learned ones stay above."""
+    """Lower bound of learned temperatures."""
     highest_temperature: float = 1.0
-    """Learned ones stay below."""
+    """Upper bound of learned temperatures."""
     rho: float = 0.0
-    """Nats that the weights of an anchor's negatives shall differ from equal ones; sets learned temperatures."""
+    """Distance in nats of the weights of the negatives from equal weights that learned temperatures aim at."""
     scaled: bool = True
     """Whether the loss is multiplied by the temperature."""
     gamma: float = 1.0
-    """Inner learning rate, at its lowest: share of the batch at hand in the moving average over visits."""
+    """Inner learning rate at its lowest: the weight of the current batch in the moving average over visits."""
     gamma_schedule: Schedule = "constant"
-    """How it gets there: at once, or by a cosine from 1."""
+    """Schedule of gamma: constant, or a cosine that falls from 1 to gamma."""
     gamma_decay_epochs: int = 1
-    """Epochs that the cosine takes."""
+    """Number of epochs of the cosine."""
 
     def __post_init__(self) -> None:
         for field, choices in (("family", Family), ("temperature_rule", TemperatureRule), ("gamma_schedule", Schedule)):
             if getattr(self, field) not in get_args(choices):
-                raise InvalidInput(f"{field} is {getattr(self, field)!r}; use one of {', '.join(get_args(choices))}")
+                raise InvalidInput(
+                    f"{field} must be one of {', '.join(get_args(choices))} (got {getattr(self, field)!r})"
+                )
         if not 0 < self.temperature < math.inf:
-            raise InvalidInput(f"temperature {self.temperature}; it must be positive and finite: 0.1 is published")
-        if not 0 < self.gamma <= 1 or self.gamma_decay_epochs < 1:
             raise InvalidInput(
-                f"gamma {self.gamma}, over {self.gamma_decay_epochs} epochs; needs 0 < gamma <= 1 and an epoch: 0.9 "
-                "and 0.2 are published, and half of the run's epochs"
+                f"temperature must be positive and finite (got {self.temperature}); the published value is 0.1"
+            )
+        if not 0 < self.gamma <= 1:
+            raise InvalidInput(
+                f"gamma must be greater than 0 and at most 1 (got {self.gamma}); published values are 0.9 and 0.2"
+            )
+        if self.gamma_decay_epochs < 1:
+            raise InvalidInput(
+                f"gamma_decay_epochs must be at least 1 (got {self.gamma_decay_epochs}); FastCLIP uses half of the "
+                "epochs of the run"
             )
         if self.temperature_rule != "constant":
             self._require_learnable()
@@ -69,79 +77,84 @@ class ObjectiveConfig:
     def _require_learnable(self) -> None:
         if not 0 < self.lowest_temperature <= self.temperature <= self.highest_temperature < math.inf:
             raise InvalidInput(
-                f"temperature {self.temperature} of {self.name}; a learned one must start within "
-                f"[{self.lowest_temperature}, {self.highest_temperature}]"
+                f"temperature must start within [{self.lowest_temperature}, {self.highest_temperature}] for "
+                f"{self.name}, which learns it (got {self.temperature})"
             )
-        if not (0 <= self.rho < math.inf and 0 < self.temperature_learning_rate < math.inf):
+        if not 0 <= self.rho < math.inf:
+            raise InvalidInput(f"rho must be at least 0 and finite (got {self.rho})")
+        if not 0 < self.temperature_learning_rate < math.inf:
             raise InvalidInput(
-                f"rho {self.rho}, temperature learning rate {self.temperature_learning_rate}: need at least 0 and more "
-                "than 0, both finite"
+                f"temperature_learning_rate must be positive and finite (got {self.temperature_learning_rate})"
             )
 
     @property
-    def remembers(self) -> bool:
-        """Whether it keeps a state for each clip."""
+    def has_memory(self) -> bool:
+        """Whether the objective keeps a state for each clip."""
         return self.family == "global"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The numbers that it reads and that a run may be told: others would change nothing."""
-        read = {
+        """Names of the numbers that the objective uses and that a run may set; other numbers have no effect."""
+        learns_temperature = self.has_memory and self.temperature_rule != "constant"
+        used = {
             "temperature": self.family != "mae",
-            "gamma": self.remembers,
-            "gamma_decay_epochs": self.remembers and self.gamma_schedule == "cosine",
-            "rho": self.remembers and self.temperature_rule != "constant" and self.scaled,
-            "temperature_learning_rate": self.remembers and self.temperature_rule != "constant",
+            "gamma": self.has_memory,
+            "gamma_decay_epochs": self.has_memory and self.gamma_schedule == "cosine",
+            "rho": learns_temperature and self.scaled,
+            "temperature_learning_rate": learns_temperature,
         }
-        return tuple(name for name, does in read.items() if does)
+        return tuple(name for name, is_used in used.items() if is_used)
 
     def inner_learning_rate(self, epoch: int) -> float:
-        """Gamma of `epoch`, counted from 0, in (0, 1]: constant, or FastCLIP's cosine, which falls epoch by epoch.
+        """Return gamma in `epoch`, counted from 0; it lies in (0, 1].
 
-        Wei et al. 2024, E being the decay epochs: gamma + (1 - gamma) (1 + cos(pi epoch / E)) / 2, then gamma.
+        It is constant, or follows the cosine of FastCLIP (Wei et al. 2024), which falls from epoch to epoch. With E
+        decay epochs it is gamma + (1 - gamma) (1 + cos(pi epoch / E)) / 2, and gamma from epoch E on.
         """
         if self.gamma_schedule == "constant" or epoch >= self.gamma_decay_epochs:
             return self.gamma
         return self.gamma + (1 - self.gamma) * 0.5 * (1 + math.cos(math.pi * epoch / self.gamma_decay_epochs))
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as a JSON value; `from_dict` is its inverse."""
+        """Return every field as a JSON value; `from_dict` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ObjectiveConfig:
-        """Rebuild what `to_dict` wrote.
+        """Return the configuration with these values, as `to_dict` returns them.
 
         Raises:
-            InvalidInput: unknown or missing keys, which it names, or a value is refused.
+            InvalidInput: names are unknown or missing, which the message lists, or a value is not accepted.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            raise InvalidInput(f"settings of the objective differ from this version's in {sorted(names ^ set(values))}")
+        if unknown := sorted(set(values) - names):
+            raise InvalidInput(f"settings of the objective have unknown names: {', '.join(unknown)}")
+        if missing := sorted(names - set(values)):
+            raise InvalidInput(f"settings of the objective lack these names: {', '.join(missing)}")
         return cls(**values)
 
 
 def preset(name: str) -> ObjectiveConfig:
-    """The objective of that name.
+    """Return the preset with this name.
 
     Raises:
-        InvalidInput: no preset has this name; the message lists those there are.
+        InvalidInput: no preset has this name; the message lists the names.
     """
     if name not in PRESETS:
-        raise InvalidInput(f"objective {name!r} is unknown; there are {', '.join(PRESETS)}: choose one of these")
+        raise InvalidInput(f"objective must be one of {', '.join(PRESETS)} (got {name!r})")
     return PRESETS[name]
 
 
-def _global(name: str, gamma: float, schedule: Schedule, rule: TemperatureRule, **more: Any) -> ObjectiveConfig:
+def _global(name: str, gamma: float, schedule: Schedule, rule: TemperatureRule, **numbers: Any) -> ObjectiveConfig:
     return ObjectiveConfig(
         name=name, family="global", gamma=gamma, gamma_schedule=schedule, gamma_decay_epochs=18,
-        temperature_rule=rule, **more,
+        temperature_rule=rule, **numbers,
     )  # fmt: skip
 
 
-# Numbers of sogclr and isogclr: the defaults of libauc's GCLoss_v1, which is made for two views of one modality. Those
-# of FastCLIP: the commands that its authors publish for CC3M, 37 epochs of image-text pairs; v0 learns at the model's
-# rate.
+# The numbers of sogclr and isogclr are the defaults of libauc's GCLoss_v1, which is made for two views of one modality.
+# The numbers of FastCLIP come from the commands that its authors publish for CC3M, with 37 epochs of image-text pairs;
+# the temperature of v0 has the learning rate of the model.
 PRESETS: dict[str, ObjectiveConfig] = {
     config.name: config
     for config in (

@@ -1,6 +1,7 @@
-"""How embeddings lie on the sphere (Wang, Isola 2020): whether partners meet and the rest spread out.
+"""Alignment and uniformity of embeddings on the unit sphere (Wang, Isola 2020).
 
-In: embeddings `[B, D]`. Out: one scalar each, in float32, without a gradient: these are read, not trained on.
+Alignment measures how close the two views of a clip are, and uniformity how far all embeddings spread out. In:
+embeddings `[B, D]`. Out: a scalar in float32, without a gradient, because these numbers are logged and not trained on.
 
 Axes: B clip of the batch, D width.
 """
@@ -17,25 +18,28 @@ from torch import Tensor
 from stores.errors import InvalidInput
 
 
-def alignment(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Mean squared distance between the normalised views of a clip: 0 when they meet, 2 when unrelated, 4 at most."""
+def alignment(first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """Return the mean squared distance between the normalized views of a clip, from 0 to 4.
+
+    It is 0 for equal views and 2 for unrelated ones. Row i of both arguments belongs to the same clip.
+    """
     with torch.no_grad():
-        return (_on_sphere(a) - _on_sphere(b)).square().sum(dim=1).mean()
+        return (_on_sphere(first) - _on_sphere(second)).square().sum(dim=1).mean()
 
 
 def uniformity(embeddings: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Log of the mean over pairs of exp(-2 * squared distance), normalised: 0 when collapsed, near -4 when spread.
+    """Return the logarithm of the mean over pairs of exp(-2 * squared distance) of normalized embeddings.
 
-    Costs a B x B matrix.
+    It is 0 if all embeddings are equal, and near -4 if they spread out evenly. It needs a B x B matrix.
 
     Raises:
         InvalidInput: there are fewer than two embeddings.
     """
     if len(embeddings) < 2:
-        raise InvalidInput(f"uniformity of {len(embeddings)} embeddings; pairs need at least 2: give a whole batch")
+        raise InvalidInput(f"uniformity needs at least 2 embeddings (got {len(embeddings)}); pass a whole batch")
     with torch.no_grad():
         points = _on_sphere(embeddings)
-        # on the sphere |x - y|^2 = 2 - 2 x.y
+        # on the unit sphere |x - y|^2 = 2 - 2 x.y
         exponents = (4 * (points @ points.T) - 4).fill_diagonal_(-torch.inf)
         return exponents.flatten().logsumexp(dim=0) - math.log(len(points) * (len(points) - 1))
 

@@ -1,24 +1,28 @@
-"""The global contrastive loss: each clip against all others, not only those of its batch.
+"""The global contrastive loss, which compares each clip with all others and not only with those of its batch.
 
-A batch sees few of a clip's negatives. A moving average over the clip's visits, one number u for each, stands for all
-of them, which lets small batches follow the gradient of the loss over the whole corpus (SogCLR, Yuan et al. 2022).
-With s the similarity, t the temperature and j over the 2N - 2 views of other clips, for every view i of clip c:
+A batch contains few of a clip's negatives. A moving average over the visits of the clip, one number u for each clip,
+stands for all negatives, so that small batches follow the gradient of the loss over the whole corpus (SogCLR, Yuan et
+al. 2022). Let s be the similarity, t the temperature, p the partner of view i, and j one of the 2N - 2 views of other
+clips. For every view i of clip c:
 
-    g_i = mean over j of exp(s_ij / t)        u_i = (1 - gamma) u_c + gamma g_i, and g_i where c is seen first
+    g_i = mean over j of exp(s_ij / t)        u_i = (1 - gamma) u_c + gamma g_i, and g_i on the first visit of c
     u_c = mean of u_i over both views         q_ij = exp(s_ij / t) / ((2N - 2) u_i)
 
-    loss_i = t (log u_i + rho) - s_ip         t multiplied in: GCL, RGCL and RGCL-g
-    loss_i = log u_i - s_ip / t               unscaled: FastCLIP v0
+    loss_i = t (log u_i + rho) - s_ip         if the loss is multiplied by t: GCL, RGCL and RGCL-g
+    loss_i = log u_i - s_ip / t               if not: FastCLIP v0
 
-and its gradient takes q as the weights of the negatives. u is kept as its logarithm: exp(1 / 0.01) is no float32. As
-u_i is at least gamma g_i, no weight exceeds 1 / gamma. The positive stands outside of u, as in SogCLR and libauc;
-FastCLIP's code has exp((s_ij - s_ip) / t) inside. At gamma 1 both are one; below, here the positive is never a memory.
+The gradient uses q as the weights of the negatives. The logarithm of u is stored, because float32 cannot represent
+exp(1 / 0.01). u_i is at least gamma g_i, so no weight exceeds 1 / gamma. The positive pair is outside of u, as in
+SogCLR and libauc, while FastCLIP's code has exp((s_ij - s_ip) / t) inside. At gamma 1 both are equal. Below 1, the
+positive pair never comes from the memory here.
 
-A step neither waits for the device nor has a shape or branch that its values decide, so it can be captured in a CUDA
-graph, with `indices` on the device and `epoch` None: `prepare` and `require_known` are then called outside.
+A step neither waits for the device nor has a shape or a branch that depends on values. It can therefore be captured in
+a CUDA graph, with `indices` on the device and `epoch` None. `set_epoch` and `require_valid_indices` are then called
+outside of the graph.
 
-State: 4 bytes a clip and kind of patch, 20 where clips have temperatures, replicated on every rank: 80 MB for 2 million
-clips of a hybrid, and every rank writes what all have gathered, so that all hold the same bits whatever their number.
+The state takes 4 bytes per clip and patch kind, or 20 bytes if clips have their own temperatures. That is 80 MB for
+2 million clips of a hybrid. Every rank holds a copy and writes what all ranks have gathered, so all ranks hold the same
+bits, whatever their number.
 
 Axes: B clip of this rank's batch, N clip of all ranks, A own view, E view of all ranks, D width.
 """
@@ -41,46 +45,48 @@ from stores.errors import InvalidInput
 
 
 class GlobalContrastive(nn.Module):
-    """The loss and what it remembers of each clip.
+    """The global contrastive loss and its memory of each clip.
 
     Args:
-        config: inner learning rate, temperature rule, scaling.
-        kinds: kinds of patch; what is remembered is kept for each.
-        samples: every stable index is below it.
+        config: inner learning rate, temperature rule and scaling.
+        n_kinds: number of patch kinds, which have separate memories.
+        n_clips: number of clips; every stable index is below it.
 
     Raises:
-        InvalidInput: there are fewer than two samples.
+        InvalidInput: there are fewer than two clips.
     """
 
     log_u: Tensor
     gamma: Tensor
 
-    def __init__(self, config: ObjectiveConfig, kinds: int, samples: int) -> None:
+    def __init__(self, config: ObjectiveConfig, n_kinds: int, n_clips: int) -> None:
         super().__init__()
-        if samples < 2:
-            raise InvalidInput(f"{samples} clips to remember; {config.name} needs the number of clips of the store")
+        if n_clips < 2:
+            raise InvalidInput(
+                f"{config.name} needs the number of clips of the stores, at least 2, for its memory (got {n_clips})"
+            )
         self.config = config
-        self.temperature = Temperature(config, kinds, samples)
-        # -inf, an average of nothing, marks a clip that was never seen
-        self.register_buffer("log_u", torch.full((kinds, samples), -torch.inf))
-        # a fact of the epoch, on the device because a captured step can read nothing else; not remembered
+        self.temperature = Temperature(config, n_kinds, n_clips)
+        # -inf, the logarithm of an empty average, marks a clip without a visit
+        self.register_buffer("log_u", torch.full((n_kinds, n_clips), -torch.inf))
+        # on the device, because a captured step can read nothing else; checkpoints do not contain it
         self.register_buffer("gamma", torch.tensor(config.inner_learning_rate(0)), persistent=False)
 
-    def prepare(self, epoch: int) -> None:
-        """Set what the next steps need to know of `epoch`: gamma. Call it outside of a captured step."""
+    def set_epoch(self, epoch: int) -> None:
+        """Set gamma for the steps of `epoch`; call this outside of a captured step."""
         self.gamma.fill_(self.config.inner_learning_rate(epoch))
 
-    def require_known(self, indices: Int64[Tensor, " B"]) -> None:
-        """Check that all of `indices` can be remembered; waits for the device they are on.
+    def require_valid_indices(self, indices: Int64[Tensor, " B"]) -> None:
+        """Check that the memory has a row for each of `indices`; waits for their device.
 
         Raises:
-            InvalidInput: one is out of range.
+            InvalidInput: an index is out of range.
         """
         lowest, highest = int(indices.min()), int(indices.max())
         if lowest < 0 or highest >= self.log_u.shape[1]:
             raise InvalidInput(
                 f"clips {lowest} to {highest} are in the batch, but {self.config.name} remembers clips 0 to "
-                f"{self.log_u.shape[1] - 1}: the shards and the run must be of one store"
+                f"{self.log_u.shape[1] - 1}; train on the shards of the stores that the run was started with"
             )
 
     def forward(
@@ -91,80 +97,80 @@ class GlobalContrastive(nn.Module):
         kind: int,
         epoch: int | None,
     ) -> Float[Tensor, ""]:
-        """The loss of a batch; what is remembered of its clips moves on.
+        """Return the loss of a batch and update the memory of its clips.
 
         Args:
             first: embeddings of one view of each clip, of any length and floating type.
             second: embeddings of the other view.
-            indices: stable index of each clip, no clip twice, on any rank. On the CPU they are checked; on a device
-                that would mean to wait for it, so `require_known` is the caller's.
-            kind: number of the kind of patch that was embedded.
-            epoch: passes over the clips before this one; it sets gamma. None: `prepare` has set it.
+            indices: stable index of each clip; no clip may occur twice, on any rank. Indices on the CPU are checked.
+                A check of indices on a device would wait for it, so the caller must use `require_valid_indices`.
+            kind: number of the patch kind that was embedded.
+            epoch: number of passes over the clips before this one, which sets gamma; None if `set_epoch` has set it.
 
         Returns:
-            The mean over this rank's views; float32 (float64 for float64), with autocast off.
+            Mean over the views of this rank, float32 (float64 for float64 input), computed without autocast.
 
         Raises:
-            InvalidInput: shapes that `Views.gather` refuses, or an index on the CPU out of range.
+            InvalidInput: `Views.gather` does not accept the shapes, or an index on the CPU is out of range.
         """
         if indices.device.type == "cpu":
-            self.require_known(indices)
+            self.require_valid_indices(indices)
         if epoch is not None:
-            self.prepare(epoch)
+            self.set_epoch(epoch)
         views = Views.gather(first, second)
         with torch.no_grad(), torch.autocast(first.device.type, enabled=False):
-            # on the device before it is gathered: NCCL sends nothing from the CPU
+            # moved to the device before gathering, because NCCL sends nothing from the CPU
             clips = gather_rows(indices.to(first.device).repeat(2))
-            temperature = self.temperature.of(kind, clips, views.own)
-            own = _OwnAnchors(views, temperature[views.place], self.config.scaled)
-            log_u = self._moved(own.log_g, self.log_u[kind, clips[views.place]])
-            told = [log_u, own.slopes(log_u, self.config.rho)] if self.temperature.learned else [log_u]
-            everyone = gather_rows(torch.stack(told, dim=1))
-            self._remember(everyone, clips, kind, len(indices))
+            temperature = self.temperature.values(kind, clips, views.own)
+            own = _OwnAnchors(views, temperature[views.own_rows], self.config.scaled)
+            log_u = self._moving_average(own.log_g, self.log_u[kind, clips[views.own_rows]])
+            columns = [log_u, own.gradients(log_u, self.config.rho)] if self.temperature.learned else [log_u]
+            gathered = gather_rows(torch.stack(columns, dim=1))
+            self._update_memory(gathered, clips, kind, len(indices))
             weight = torch.ones_like(temperature) if self.config.scaled else 1 / temperature
-            anchors = Anchors(everyone[:, 0] + own.log_count, temperature, weight)
+            anchors = Anchors(gathered[:, 0] + own.log_count, temperature, weight)
             losses = own.losses(log_u, self.config.rho)
         return contrastive_loss(views, Comparisons.NEGATIVES, anchors, losses)
 
-    def readings(self, epoch: int) -> dict[str, float]:
-        """What a line of metrics says of it; waits for the device."""
+    def metrics(self, epoch: int) -> dict[str, float]:
+        """Return gamma and the mean temperature for the metrics log; waits for the device."""
         return {"gamma": self.config.inner_learning_rate(epoch), "temperature": self.temperature.average()}
 
-    def _moved(self, log_g: Tensor, remembered: Tensor) -> Tensor:
-        """The logarithm of u of own views: the moving average, or log g alone on a clip's first visit."""
+    def _moving_average(self, log_g: Tensor, stored: Tensor) -> Tensor:
+        """Return log u of own views: the logarithm of the moving average, or log g on the first visit of a clip."""
         gamma = self.gamma.to(log_g.dtype)
-        # at gamma 1 the first term is -inf and the sum log g, to the bit
-        averaged = torch.logaddexp(torch.log1p(-gamma) + remembered, gamma.log() + log_g)
-        return torch.where(remembered.isneginf(), log_g, averaged)
+        # at gamma 1 the first term is -inf, and the result is exactly log g
+        averaged = torch.logaddexp(torch.log1p(-gamma) + stored, gamma.log() + log_g)
+        return torch.where(stored.isneginf(), log_g, averaged)
 
-    def _remember(self, everyone: Tensor, clips: Tensor, kind: int, batch: int) -> None:
-        """Keep what all ranks told of their views `[E, told]`, first views and second ones by turns of `batch`."""
-        first, second = everyone.view(-1, 2, batch, everyone.shape[1]).unbind(1)
+    def _update_memory(self, gathered: Tensor, clips: Tensor, kind: int, batch: int) -> None:
+        """Store the values of all ranks, `[E, columns]`, which are `batch` first and `batch` second views per rank."""
+        first, second = gathered.view(-1, 2, batch, gathered.shape[1]).unbind(1)
         first, second = first.flatten(0, 1), second.flatten(0, 1)
         rows = clips.view(-1, 2, batch)[:, 0].flatten()
         log_u = torch.logaddexp(first[:, 0], second[:, 0]) - math.log(2)
         self.log_u[kind, rows] = log_u.to(self.log_u.dtype)
         if self.temperature.learned:
-            self.temperature.learn(kind, rows, (first[:, 1] + second[:, 1]) / 2)
+            self.temperature.update(kind, rows, (first[:, 1] + second[:, 1]) / 2)
 
 
 class _OwnAnchors:
-    """What this rank's views know before anything is gathered."""
+    """The values of this rank's views that need no communication."""
 
     def __init__(self, views: Views, temperature: Tensor, scaled: bool) -> None:
         self.temperature, self.scaled, self.positive = temperature, scaled, views.positives
-        self.log_count = math.log(len(views.everyone) - 2)
-        log_sum, self._mean_negative = views.normalisers(temperature, Comparisons.NEGATIVES)
+        self.log_count = math.log(len(views.all_views) - 2)
+        log_sum, self._mean_negative = views.log_normalizers(temperature, Comparisons.NEGATIVES)
         self.log_g = log_sum - self.log_count
 
     def losses(self, log_u: Tensor, rho: float) -> Tensor:
-        """loss_i `[A]`."""
+        """Return loss_i, `[A]`."""
         if self.scaled:
             return self.temperature * (log_u + rho) - self.positive
         return log_u - self.positive / self.temperature
 
-    def slopes(self, log_u: Tensor, rho: float) -> Tensor:
-        """Derivative of each loss by the logarithm of its temperature `[A]`."""
+    def gradients(self, log_u: Tensor, rho: float) -> Tensor:
+        """Return the derivative of each loss with respect to the logarithm of its temperature, `[A]`."""
         weighted = self._mean_negative * (self.log_g - log_u).exp()  # sum over j of q_ij s_ij
         if self.scaled:
             return self.temperature * (log_u + rho) - weighted

@@ -1,8 +1,8 @@
-"""InfoNCE between two views of each clip, with every other view of the batch as a negative: the paper's objective.
+"""InfoNCE between two views of each clip, the objective of the paper: every other view of the batch is a negative.
 
-In: two batches of embeddings `[B, D]`. Out: one scalar. Costs what `model.objectives.contrast` states.
+In: two batches of embeddings `[B, D]`. Out: a scalar. `model.objectives.contrast` states the cost.
 
-For hybrid the caller takes the loss of each kind of patch alone; the public code averages the two.
+For a hybrid, the caller computes the loss of each patch kind separately and averages them, as the public code does.
 
 Axes: B clip of this rank's batch, D width.
 """
@@ -16,25 +16,24 @@ from model.objectives.contrast import Views, softmax_loss
 from model.objectives.kernels.comparisons import Comparisons
 
 
-def infonce(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, ""]:
-    """Mean cross-entropy of finding each view's partner among all other views.
+def infonce(first: Float[Tensor, "B D"], second: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy of identifying the partner of each view among all other views.
 
-    With all 2N views z of all ranks normalised and p(i) the partner of i, over every i from both sides (NT-Xent, Chen
-    et al. 2020):
+    Let z be the normalized 2N views of all ranks and p(i) the partner of i. The mean over every view i of both sides
+    (NT-Xent, Chen et al. 2020) is taken of:
 
         -log exp(z_i . z_p(i) / t) / sum over j != i of exp(z_i . z_j / t)
 
     Args:
-        a: embeddings of one view of each clip, of any length and floating type.
-        b: embeddings of the other view; row i belongs to row i of `a`.
-        temperature: t > 0; 0.1 as published.
+        first: embeddings of one view of each clip, of any length and floating type.
+        second: embeddings of the other view; row i belongs to row i of `first`.
+        temperature: t > 0; 0.1 in the paper.
 
     Returns:
-        The mean over this rank's views: a scalar >= 0, log(2N - 1) when all views are alike; float32 (float64 for
-        float64), with autocast off.
+        Mean over the views of this rank: a scalar >= 0, which is log(2N - 1) if all views are equal. It is float32
+        (float64 for float64 input) and computed without autocast.
 
     Raises:
         InvalidInput: the shapes differ, there are fewer than two clips, or the temperature is not positive.
     """
-    views = Views.gather(a, b)
-    return softmax_loss(views, Comparisons.OTHERS, temperature)
+    return softmax_loss(Views.gather(first, second), Comparisons.OTHERS, temperature)

@@ -1,6 +1,6 @@
-"""The mini-batch contrastive loss of CLIP and OpenCLIP: views are compared across sides only.
+"""The mini-batch contrastive loss of CLIP and OpenCLIP, which compares a view only with views of the other side.
 
-In: two batches of embeddings `[B, D]`. Out: one scalar. Costs what `model.objectives.infonce` costs.
+In: two batches of embeddings `[B, D]`. Out: a scalar. It costs as much as `model.objectives.infonce`.
 
 Axes: B clip of this rank's batch, D width.
 """
@@ -14,24 +14,23 @@ from model.objectives.contrast import Views, softmax_loss
 from model.objectives.kernels.comparisons import Comparisons
 
 
-def mbcl(a: Float[Tensor, "B D"], b: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, ""]:
-    """Mean cross-entropy of finding each view's partner among the views of the other side.
+def mbcl(first: Float[Tensor, "B D"], second: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy of identifying the partner of each view among the views of the other side.
 
-    With both views x and y of all N clips normalised, the mean of both directions (Radford et al. 2021):
+    Let x and y be the normalized views of all N clips. The mean of both directions (Radford et al. 2021) is taken of:
 
         -log exp(x_i . y_i / t) / sum over j of exp(x_i . y_j / t),   and the same with x and y exchanged
 
     Args:
-        a: embeddings of one view of each clip, of any length and floating type.
-        b: embeddings of the other view; row i belongs to row i of `a`.
-        temperature: t > 0. OpenCLIP learns it; here it is constant, as it is for `infonce`.
+        first: embeddings of one view of each clip, of any length and floating type.
+        second: embeddings of the other view; row i belongs to row i of `first`.
+        temperature: t > 0. It is constant here, as for `infonce`, while OpenCLIP learns it.
 
     Returns:
-        The mean over this rank's views: a scalar >= 0, log(N) when all views are alike; float32 (float64 for float64),
-        with autocast off.
+        Mean over the views of this rank: a scalar >= 0, which is log(N) if all views are equal. It is float32 (float64
+        for float64 input) and computed without autocast.
 
     Raises:
         InvalidInput: the shapes differ, there are fewer than two clips, or the temperature is not positive.
     """
-    views = Views.gather(a, b)
-    return softmax_loss(views, Comparisons.OTHER_SIDE, temperature)
+    return softmax_loss(Views.gather(first, second), Comparisons.OTHER_SIDE, temperature)

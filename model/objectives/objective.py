@@ -1,7 +1,7 @@
-"""The contrastive objective of a run: one call for those that remember clips and those that know their batch only.
+"""The contrastive objective of a run, with one call for objectives with and without a memory of clips.
 
-The call can be captured in a CUDA graph: then indices are on the device, `epoch` is None, and before each replay
-`prepare(epoch)` fills what the graph reads; before the first, `require_known` has seen every index that can come.
+The call can be captured in a CUDA graph. Then the indices are on the device and `epoch` is None. `set_epoch(epoch)`
+must be called before each replay, and `require_valid_indices` for every index that can occur before the first replay.
 
 Axes: B clip of this rank's batch, D width.
 """
@@ -19,8 +19,8 @@ from model.objectives.mbcl import mbcl
 _LOSSES = {"infonce": infonce, "mbcl": mbcl}
 
 
-class MiniBatch(nn.Module):
-    """`infonce` or `mbcl`, called as `GlobalContrastive` is; it has no state."""
+class MiniBatchObjective(nn.Module):
+    """The objectives `infonce` and `mbcl`, with the interface of `GlobalContrastive` and without any state."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
         super().__init__()
@@ -30,31 +30,36 @@ class MiniBatch(nn.Module):
         self,
         first: Float[Tensor, "B D"],
         second: Float[Tensor, "B D"],
-        indices: Int64[Tensor, " B"],  # noqa: ARG002 -- which clips they are, and when, does not matter to it
+        indices: Int64[Tensor, " B"],  # noqa: ARG002 -- these losses depend on the embeddings only
         kind: int,  # noqa: ARG002
         epoch: int | None,  # noqa: ARG002
     ) -> Float[Tensor, ""]:
-        """The mean loss of this rank's views."""
+        """Return the mean loss over the views of this rank."""
         return _LOSSES[self.config.family](first, second, self.config.temperature)
 
-    def prepare(self, epoch: int) -> None:
-        """Nothing: it need not know of `epoch`."""
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing, because these losses do not depend on `epoch`."""
 
-    def require_known(self, indices: Int64[Tensor, " B"]) -> None:
-        """Nothing: any clip will do."""
+    def require_valid_indices(self, indices: Int64[Tensor, " B"]) -> None:
+        """Do nothing, because these losses accept any clip."""
 
-    def readings(self, epoch: int) -> dict[str, float]:  # noqa: ARG002
-        """What a line of metrics says of it: nothing."""
+    def metrics(self, epoch: int) -> dict[str, float]:  # noqa: ARG002
+        """Return no metrics, because these losses have no state to report."""
         return {}
 
 
-Objective = MiniBatch | GlobalContrastive
+Objective = MiniBatchObjective | GlobalContrastive
 
 
-def build(config: ObjectiveConfig, kinds: int, samples: int) -> Objective:
-    """The objective of `config` for so many kinds of patch and clips of the store, with nothing remembered yet.
+def build(config: ObjectiveConfig, n_kinds: int, n_clips: int) -> Objective:
+    """Return the objective of `config` with an empty memory.
+
+    Args:
+        config: family and numbers of the objective.
+        n_kinds: number of patch kinds of the encoder.
+        n_clips: number of clips of the stores; every stable index is below it.
 
     Raises:
-        InvalidInput: it remembers clips, and there are fewer than two.
+        InvalidInput: the objective has a memory of clips, and there are fewer than two clips.
     """
-    return GlobalContrastive(config, kinds, samples) if config.remembers else MiniBatch(config)
+    return GlobalContrastive(config, n_kinds, n_clips) if config.has_memory else MiniBatchObjective(config)

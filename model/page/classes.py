@@ -1,4 +1,4 @@
-"""Class by class: what the trained encoder's probe takes for what, tag by tag, and how far off mistaken keys are."""
+"""Results of the trained encoder's probe for each class, key relation, tag and number."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
-from model.page import charts, markup
+from model.page import charts, formats
 from model.page.charts import Spec
 from model.page.document import Section
-from model.page.markup import Line
+from model.page.elements import PageChart, PageRow, PageTable
 from model.probes import musical_keys
 from model.probes.results.scores import RepresentationScores, Scores
 
@@ -21,86 +21,72 @@ _RELATIONS = {
     "parallel": "parallel",
     "other": "other",
 }
-_OF_TAGS = {"ROC-AUC": 45, "average precision": 130}
-"""Metrics of a tag and the area of their marks, square pixels: of equal ones the smaller is inside the larger."""
-_WIDE = 12
-"""Classes from which on a table of confusions is wider than a phone."""
+_TAG_METRIC_AREAS = {"ROC-AUC": 45, "average precision": 130}
+"""Metrics of a tag and the areas of their marks in square pixels. If both are equal, the small mark is in the large."""
+_MIN_WIDE_CLASSES = 12
+"""Number of classes from which a confusion matrix is wider than a phone."""
+_RELATIONS_TEXT = (
+    "Wrong keys by their relation to the true key. MIREX gives a credit of 0.5, 0.3 and 0.2 to the three relations in "
+    "the middle."
+)
 
 
 def section(scores: Sequence[Scores]) -> Section | None:
-    """For each task what its kind has to tell; None where no task has details."""
-    body = ""
-    drawn: dict[str, Spec] = {}
-    for one in scores:
-        details, name = one.rows[0].details, f"classes-{one.dataset}-{one.task}"
-        if details:
-            body += markup.heading(f"{one.dataset} / {one.task}")
-        if "relations" in details:
-            drawn[f"{name}-relations"] = relations_chart(one)
-            told = "Mistaken keys by how they stand to the true one; MIREX gives 0.5, 0.3 and 0.2 for the middle three."
-            below = _relations_table(one)
-            body += markup.paragraph(told, quiet=True) + markup.chart(f"{name}-relations", told, below)
-        if "confusions" in details:
-            drawn[name] = confusions_chart(one)
-            body += _confusions(one, name)
-        if "tags" in details:
-            drawn[name] = tags_chart(details["tags"])
-            told = _tags_told(details["tags"])
-            body += markup.paragraph(told, quiet=True) + markup.chart(name, told, _tags_table(details["tags"]))
-        if "numbers" in details:
-            lines = [Line((str(n["name"]), markup.number(n["correlation"]))) for n in details["numbers"]]
-            body += markup.table(("number", "correlation"), lines, "Pearson's correlation of prediction and truth")
-    return Section("Classes", body, drawn, {}) if body else None
+    """Return the per-class results of each task, or None if no task has any."""
+    with_details = [one_task for one_task in scores if one_task.rows[0].details]
+    drawn = {chart_id: spec for one_task in with_details for chart_id, spec in _charts(one_task).items()}
+    content = {"tasks": [_content(one_task) for one_task in with_details]}
+    return Section("Classes", "classes", content, drawn) if with_details else None
 
 
-def ordered(scores: Scores) -> list[int]:
-    """Places of the classes as they are shown: keys along the circle of fifths, major ones first; else as they are."""
+def displayed_order(scores: Scores) -> list[int]:
+    """Return the indices of the classes in display order: keys along the circle of fifths, major keys first."""
     if scores.kind != "key":
         return list(range(len(scores.classes)))
-    found = [musical_keys.parsed(label) for label in scores.classes]
-    return sorted(range(len(found)), key=lambda place: _fifths(found[place]))
+    keys = [musical_keys.parse_key(label) for label in scores.classes]
+    return sorted(range(len(keys)), key=lambda index: _position_on_circle(keys[index]))
 
 
 def confusions_chart(scores: Scores) -> Spec:
-    """Of the clips or songs of each true class (a row) how many were taken for which (a column)."""
-    counts, order = scores.rows[0].details["confusions"], ordered(scores)
-    names = [scores.classes[place] for place in order]
+    """Return how many clips or songs of each true class (rows) were predicted as each class (columns)."""
+    counts, order = scores.rows[0].details["confusions"], displayed_order(scores)
+    names = [scores.classes[index] for index in order]
     rows = []
     for true in order:
-        whole = sum(counts[true])
-        for said in order:
-            count = counts[true][said]
-            pair = {"true": scores.classes[true], "taken for": scores.classes[said]}
-            rows.append({**pair, "share": count / whole if whole else 0.0, "words": str(count) if count else ""})
-    return charts.heat_map(rows, ("true", "taken for"), (names, names), 30 if len(names) < _WIDE else 24)
+        total = sum(counts[true])
+        for predicted in order:
+            count = counts[true][predicted]
+            pair = {"true": scores.classes[true], "predicted": scores.classes[predicted]}
+            rows.append({**pair, "share": count / total if total else 0.0, "words": str(count) if count else ""})
+    return charts.heat_map(rows, ("true", "predicted"), (names, names), 30 if len(names) < _MIN_WIDE_CLASSES else 24)
 
 
 def relations_chart(scores: Scores) -> Spec:
-    """For each representation the shares of keys that were right, or mistaken in which way."""
+    """Return for each representation the shares of keys that were correct or wrong by a certain relation."""
     rows = []
     for row in scores.rows:
         for relation, share in _relations(row).items():
-            place = {"representation": row.representation, "taken for": _RELATIONS[relation]}
-            rows.append({**place, "share": share, "words": f"{share:.0%}"})
+            cell = {"representation": row.representation, "predicted": _RELATIONS[relation]}
+            rows.append({**cell, "share": share, "words": f"{share:.0%}"})
     names = [row.representation for row in scores.rows]
-    return charts.heat_map(rows, ("representation", "taken for"), (names, list(_RELATIONS.values())))
+    return charts.heat_map(rows, ("representation", "predicted"), (names, list(_RELATIONS.values())))
 
 
 def tags_chart(tags: Sequence[Mapping[str, Any]]) -> Spec:
-    """Both metrics of every tag, the best ROC-AUC on top: rings in squares where they are equal."""
+    """Return both metrics of every tag, sorted by ROC-AUC. If both are equal, a ring lies in a square."""
     ranked = sorted((tag for tag in tags if tag["ROC-AUC"] is not None), key=lambda tag: -tag["ROC-AUC"])
-    looks, axis = alt.Scale(domain=list(_OF_TAGS)), alt.Axis(orient="top", tickCount=5, format=".1f")
+    scale, axis = alt.Scale(domain=list(_TAG_METRIC_AREAS)), alt.Axis(orient="top", tickCount=5, format=".1f")
     layers = []
-    for metric, size in _OF_TAGS.items():
-        rows = [{"tag": one["name"], "clips": one["clips"], "metric": metric, "value": one[metric]} for one in ranked]
+    for metric, area in _TAG_METRIC_AREAS.items():
+        rows = [{"tag": tag["name"], "clips": tag["clips"], "metric": metric, "value": tag[metric]} for tag in ranked]
         marks = (
             alt.Chart(charts.data(rows))
-            .mark_point(filled=False, strokeWidth=2, opacity=1, size=size)
+            .mark_point(filled=False, strokeWidth=2, opacity=1, size=area)
             .encode(
                 y=charts.names("tag", [str(tag["name"]) for tag in ranked]),
                 x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1], padding=8), axis=axis),
-                color=alt.Color("metric:N", scale=looks, title=None, legend=alt.Legend(columns=1)),
-                shape=alt.Shape("metric:N", scale=looks, title=None),
+                color=alt.Color("metric:N", scale=scale, title=None, legend=alt.Legend(columns=1)),
+                shape=alt.Shape("metric:N", scale=scale, title=None),
                 tooltip=["tag:N", "metric:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("clips:Q", format=",")],
             )
         )
@@ -108,55 +94,111 @@ def tags_chart(tags: Sequence[Mapping[str, Any]]) -> Spec:
     return charts.spec_of(alt.layer(*layers).properties(height=17 * len(ranked)))
 
 
-def _confusions(scores: Scores, name: str) -> str:
-    told = "Rows are true classes, columns what they were taken for; the colour is the share of the row."
-    every = -(-len(scores.classes) // len(charts.labelled(scores.classes)))
-    told += f" One column in {every} is labelled; pointing at a cell names both classes." if every > 1 else ""
-    chart = markup.chart(name, f"Confusions of the trained encoder on {scores.task}. {told}", _confusions_table(scores))
-    wide = len(scores.classes) >= _WIDE
-    return markup.paragraph(told, quiet=True) + (markup.scrolled(chart, "confusions") if wide else chart)
+def _charts(scores: Scores) -> dict[str, Spec]:
+    details, chart_id = scores.rows[0].details, _chart_id(scores)
+    drawn = {}
+    if "relations" in details:
+        drawn[f"{chart_id}-relations"] = relations_chart(scores)
+    if "confusions" in details:
+        drawn[chart_id] = confusions_chart(scores)
+    if "tags" in details:
+        drawn[chart_id] = tags_chart(details["tags"])
+    return drawn
 
 
-def _confusions_table(scores: Scores) -> str:
-    counts, order = scores.rows[0].details["confusions"], ordered(scores)
-    head = ("true", *(scores.classes[place] for place in order), "right")
-    lines = []
+def _content(scores: Scores) -> dict[str, Any]:
+    """Return what the template shows of one task. What the task does not have is None."""
+    details = scores.rows[0].details
+    return {
+        "name": f"{scores.dataset} / {scores.task}",
+        "relations": _relations_content(scores) if "relations" in details else None,
+        "confusions": _confusions_content(scores) if "confusions" in details else None,
+        "tags": _tags_content(scores, details["tags"]) if "tags" in details else None,
+        "numbers": _numbers_table(details["numbers"]) if "numbers" in details else None,
+    }
+
+
+def _relations_content(scores: Scores) -> dict[str, Any]:
+    chart = PageChart(f"{_chart_id(scores)}-relations", _RELATIONS_TEXT, _relations_table(scores))
+    return {"text": _RELATIONS_TEXT, "chart": chart}
+
+
+def _confusions_content(scores: Scores) -> dict[str, Any]:
+    text = "Rows are true classes and columns are predicted classes. The color is the share of the row."
+    step = -(-len(scores.classes) // len(charts.legible_labels(scores.classes)))
+    text += f" 1 of {step} columns is labeled. Pointing at a cell shows both classes." if step > 1 else ""
+    description = f"Confusions of the trained encoder on {scores.task}. {text}"
+    chart = PageChart(_chart_id(scores), description, _confusions_table(scores))
+    return {"text": text, "chart": chart, "wide": len(scores.classes) >= _MIN_WIDE_CLASSES}
+
+
+def _tags_content(scores: Scores, tags: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    text = _tags_text(tags)
+    return {"text": text, "chart": PageChart(_chart_id(scores), text, _tags_table(tags))}
+
+
+def _numbers_table(numbers: Sequence[Mapping[str, Any]]) -> PageTable:
+    rows = [PageRow((str(number["name"]), formats.number(number["correlation"]))) for number in numbers]
+    return PageTable(("number", "correlation"), rows, "Pearson correlation between predictions and true values")
+
+
+def _confusions_table(scores: Scores) -> PageTable:
+    counts, order = scores.rows[0].details["confusions"], displayed_order(scores)
+    head = ("true", *(scores.classes[index] for index in order), "correct")
+    rows = []
     for true in order:
-        whole, right = sum(counts[true]), counts[true][true]
-        share = f"{right / whole:.0%}" if whole else markup.GONE
-        lines.append(Line((scores.classes[true], *(str(counts[true][said]) for said in order), share)))
-    return markup.table(head, lines, "Counts on test, true classes down, predicted ones across")
+        total, correct = sum(counts[true]), counts[true][true]
+        share = f"{correct / total:.0%}" if total else formats.MISSING
+        rows.append(PageRow((scores.classes[true], *(str(counts[true][predicted]) for predicted in order), share)))
+    return PageTable(head, rows, "Counts on test: true classes in rows, predicted classes in columns")
 
 
 def _relations(row: RepresentationScores) -> dict[str, float]:
-    found = row.details.get("relations", {})
-    whole = sum(found.values())
-    return {name: found.get(name, 0) / whole for name in _RELATIONS} if whole else {}
+    counts = row.details.get("relations", {})
+    total = sum(counts.values())
+    return {name: counts.get(name, 0) / total for name in _RELATIONS} if total else {}
 
 
-def _relations_table(scores: Scores) -> str:
-    lines = [
-        Line((row.representation, *(str(row.details.get("relations", {}).get(name, 0)) for name in _RELATIONS)))
+def _relations_table(scores: Scores) -> PageTable:
+    rows = [
+        PageRow((row.representation, *(str(row.details.get("relations", {}).get(name, 0)) for name in _RELATIONS)))
         for row in scores.rows
     ]
-    return markup.table(("representation", *_RELATIONS.values()), lines, "Test songs or clips by how the key was taken")
+    head = ("representation", *_RELATIONS.values())
+    return PageTable(head, rows, "Test songs or clips by the relation of the predicted key to the true key")
 
 
-def _tags_told(tags: Sequence[Mapping[str, Any]]) -> str:
+def _tags_text(tags: Sequence[Mapping[str, Any]]) -> str:
     scored = sum(tag["ROC-AUC"] is not None for tag in tags)
-    told = f"ROC-AUC and average precision of {scored} tags, the best ROC-AUC first."
-    left = len(tags) - scored
-    return f"{told} {left} more {'has' if left == 1 else 'have'} no score: no clip in test, or all." if left else told
+    text = f"ROC-AUC and average precision of {scored} tags, sorted by ROC-AUC."
+    unscored = len(tags) - scored
+    verb = "has" if unscored == 1 else "have"
+    return (
+        f"{text} {unscored} more {verb} no score, because no test clip or every test clip has them."
+        if unscored
+        else text
+    )
 
 
-def _tags_table(tags: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        Line((str(t["name"]), f"{t['clips']:,}", markup.number(t["ROC-AUC"]), markup.number(t["average precision"])))
-        for t in tags
+def _tags_table(tags: Sequence[Mapping[str, Any]]) -> PageTable:
+    rows = [
+        PageRow(
+            (
+                str(tag["name"]),
+                f"{tag['clips']:,}",
+                formats.number(tag["ROC-AUC"]),
+                formats.number(tag["average precision"]),
+            )
+        )
+        for tag in tags
     ]
-    return markup.table(("tag", "test clips", "ROC-AUC", "average precision"), lines, "Tags in the data set's order")
+    return PageTable(("tag", "test clips", "ROC-AUC", "average precision"), rows, "Tags in the order of the dataset")
 
 
-def _fifths(key: tuple[int, str] | None) -> tuple[str, int]:
-    assert key is not None, "the task's kind is `key`, so every class is one"
+def _position_on_circle(key: tuple[int, str] | None) -> tuple[str, int]:
+    assert key is not None, "the task's kind is `key`, so every class is a key"
     return key[1], key[0] * 7 % 12
+
+
+def _chart_id(scores: Scores) -> str:
+    return f"classes-{scores.dataset}-{scores.task}"

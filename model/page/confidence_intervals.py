@@ -1,4 +1,4 @@
-"""How sure the scores are: every representation with its 95 % interval, and which differences are more than luck."""
+"""Every score with its 95 % confidence interval, and sentences on which differences are significant."""
 
 from __future__ import annotations
 
@@ -7,138 +7,145 @@ from typing import Any
 
 import altair as alt
 
-from model.page import charts, markup
+from model.page import charts, formats
 from model.page.charts import Spec
 from model.page.document import Section
-from model.page.markup import Line
+from model.page.elements import PageChart, PageRow, PageTable
 from model.probes.config import FULL, GRIDS
-from model.probes.evaluation.bootstrap import Interval
 from model.probes.results.scores import TRAINED, RepresentationScores, Scores
+
+_BETTER, _WORSE = "is significantly better than", "is significantly worse than"
+_NO_DIFFERENCE = "shows no significant difference to"
 
 
 def section(scores: Sequence[Scores]) -> Section:
-    """A chart for each task and metric, with what it says in words and its numbers."""
-    body = ""
-    drawn: dict[str, Spec] = {}
-    for one in scores:
-        names = {metric: f"interval-{one.dataset}-{one.task}-{place}" for place, metric in enumerate(_metrics(one))}
-        drawn |= {name: chart(one, metric) for metric, name in names.items()}
-        body += markup.heading(f"{one.dataset} / {one.task}") + markup.paragraph(_how(one), quiet=True)
-        body += markup.side_by_side(
-            markup.facts(verdicts(one, metric)) + markup.chart(name, description(one, metric), numbers(one, metric))
-            for metric, name in names.items()
-        )
-    lead = (
-        "Dots are scores on the test split, lines 95 % intervals by a bootstrap over pieces or songs. A difference is "
-        "called sure where the interval of the paired difference leaves out 0; that two intervals overlap says little."
-    )
-    return Section("Certainty", markup.paragraph(lead, quiet=True) + body, drawn, {})
+    """Return a chart with its table and its verdicts for each metric of each task."""
+    tasks = [_task(one_task) for one_task in scores]
+    drawn = {
+        _chart_id(one_task, metric): chart(one_task, metric) for one_task in scores for metric in _metrics(one_task)
+    }
+    return Section("Confidence intervals", "confidence_intervals", {"tasks": tasks}, drawn)
+
+
+def _task(scores: Scores) -> dict[str, Any]:
+    metrics = [
+        {
+            "verdicts": verdicts(scores, metric),
+            "chart": PageChart(_chart_id(scores, metric), description(scores, metric), table(scores, metric)),
+        }
+        for metric in _metrics(scores)
+    ]
+    return {"name": f"{scores.dataset} / {scores.task}", "protocol": _protocol(scores), "metrics": metrics}
 
 
 def verdicts(scores: Scores, metric: str) -> list[str]:
-    """What the paired intervals say of the trained representation, a sentence for each kind of answer."""
-    sentences: dict[str, list[str]] = {"surely ahead of": [], "surely behind": [], "not told apart from": []}
-    for row in scores.rows:
-        lead = row.metrics[metric].lead
-        if lead is not None:
-            answer = "surely ahead of" if lead.low > 0 else "surely behind" if lead.high < 0 else "not told apart from"
-            sentences[answer].append(f"{row.representation} ({_signed(lead)})")
+    """Return a sentence for each verdict of the paired intervals on the trained encoder."""
+    groups: dict[str, list[str]] = {_BETTER: [], _WORSE: [], _NO_DIFFERENCE: []}
+    for row in scores.rows[1:]:
+        if difference := row.metrics[metric].lead:
+            verdict = _BETTER if difference.low > 0 else _WORSE if difference.high < 0 else _NO_DIFFERENCE
+            groups[verdict].append(f"{row.representation} ({formats.signed_interval(difference.low, difference.high)})")
     name = metric[:1].upper() + metric[1:]
-    return [f"{name}: the trained encoder is {words} {', '.join(who)}." for words, who in sentences.items() if who]
+    return [f"{name}: the trained encoder {verdict} {', '.join(names)}." for verdict, names in groups.items() if names]
 
 
 def chart(scores: Scores, metric: str) -> Spec:
-    """Every representation's score and interval by one metric, the trained one first, with chance as a line."""
+    """Return the score and interval of every representation, the trained one first, and chance as a line."""
     order = [row.representation for row in scores.rows]
     rows = [_values(row, metric) for row in scores.rows]
     base = alt.Chart(charts.data(rows)).encode(
         y=charts.names("representation", order),
-        tooltip=["representation:N", *(alt.Tooltip(f"{one}:Q", format=".3f") for one in ("value", "low", "high"))],
+        tooltip=["representation:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high"))],
     )
     values = [*(row["value"] for row in rows), scores.chance[metric]]
-    span = charts.spanned(f"{metric} on test", values, [(row["low"], row["high"]) for row in rows])
-    at = alt.X("value:Q", axis=alt.Axis(tickCount=5, **charts.apart()), **span)
-    trained, others = (base.transform_filter(f"{sign}datum.trained") for sign in ("", "!"))
-    words: dict[str, Any] = {"align": "left", "baseline": "middle", "dx": 10}
+    span = charts.titled_span(f"{metric} on test", values, [(row["low"], row["high"]) for row in rows])
+    x = alt.X("value:Q", axis=alt.Axis(tickCount=5, **charts.separate_labels()), **span)
+    trained, others = (base.transform_filter(f"{negation}datum.trained") for negation in ("", "!"))
+    text: dict[str, Any] = {"align": "left", "baseline": "middle", "dx": 10}
     marks = [
         base.mark_rule(style="interval", strokeWidth=1.6).encode(x=alt.X("low:Q"), x2="high:Q"),
-        others.mark_point(style="other", filled=True, size=80, shape="circle", opacity=1).encode(x=at),
-        trained.mark_point(style="trained", filled=True, size=150, shape="diamond", opacity=1).encode(x=at),
-        base.mark_text(style="remark", **words).encode(x=alt.value("width"), text=alt.Text("value:Q", format=".3f")),
+        others.mark_point(style="other", filled=True, size=80, shape="circle", opacity=1).encode(x=x),
+        trained.mark_point(style="trained", filled=True, size=150, shape="diamond", opacity=1).encode(x=x),
+        base.mark_text(style="remark", **text).encode(x=alt.value("width"), text=alt.Text("value:Q", format=".3f")),
     ]
-    layers = alt.layer(*_chance(scores.chance[metric]), *marks)
+    layers = alt.layer(*_chance_line(scores.chance[metric]), *marks)
     return charts.spec_of(layers.properties(height=32 * len(rows)))
 
 
 def description(scores: Scores, metric: str) -> str:
-    """The chart in a sentence, for who does not see it."""
+    """Return a sentence with the chart's main numbers for readers who cannot see it."""
     best = max(scores.rows, key=lambda row: row.metrics[metric].value)
-    mine = scores.rows[0].metrics[metric]
+    trained = scores.rows[0].metrics[metric]
     return (
         f"Test {metric} of {len(scores.rows)} representations on {scores.task} of {scores.dataset}: the trained one "
-        f"has {markup.number(mine.value)} ({_between(mine.interval)}), the best is {best.representation} with "
-        f"{markup.number(best.metrics[metric].value)}."
+        f"has {formats.estimate(trained.value, trained.interval.low, trained.interval.high)}, the best is "
+        f"{best.representation} with {formats.number(best.metrics[metric].value)}."
     )
 
 
-def numbers(scores: Scores, metric: str) -> str:
-    """The table of one metric: interval, seeds, nearest neighbours, lead, and what guessing scores."""
-    head = ("representation", "width", metric, "95 % interval", "seeds", "k-NN", "trained is ahead by (95 %)")
-    lines = [_line(row, metric) for row in scores.rows]
-    guesses = {"majority": scores.majority[metric], "chance": scores.chance[metric]}
-    lines += [Line((name, "", markup.number(value), "", "", "", ""), "guess") for name, value in guesses.items()]
-    return markup.table(head, lines, f"{scores.dataset} / {scores.task}: {metric} on test")
+def table(scores: Scores, metric: str) -> PageTable:
+    """Return the numbers of one metric: intervals, seeds, k-NN, paired differences and dummy baselines."""
+    head = ("representation", "width", metric, "95 % interval", "seeds", "k-NN", "trained minus this (95 %)")
+    rows = [_row(row, metric) for row in scores.rows]
+    baselines = {"majority": scores.majority[metric], "chance": scores.chance[metric]}
+    rows += [
+        PageRow((name, "", formats.number(value), "", "", "", ""), "baseline") for name, value in baselines.items()
+    ]
+    return PageTable(head, rows, f"{scores.dataset} / {scores.task}: {metric} on test")
 
 
-def _line(row: RepresentationScores, metric: str) -> Line:
-    one = row.metrics[metric]
-    mean = sum(one.seeds) / len(one.seeds) if one.seeds else 0.0
+def _row(row: RepresentationScores, metric: str) -> PageRow:
+    score = row.metrics[metric]
+    mean = sum(score.seeds) / len(score.seeds) if score.seeds else 0.0
     cells = (
         f"{row.representation} ({row.part})" if row.part else row.representation,
         f"{row.width:,}",
-        markup.number(one.value),
-        _between(one.interval),
-        f"{markup.number(mean)} ± {one.spread:.3f}" if one.seeds else markup.GONE,
-        markup.number(one.neighbours),
-        _signed(one.lead) if one.lead else markup.GONE,
+        formats.number(score.value),
+        formats.interval(score.interval.low, score.interval.high),
+        f"{formats.number(mean)} ± {score.seed_deviation:.3f}" if score.seeds else formats.MISSING,
+        formats.number(score.neighbours),
+        formats.signed_interval(score.lead.low, score.lead.high) if score.lead else formats.MISSING,
     )
-    return Line(cells, "trained" if row.representation == TRAINED else "")
+    return PageRow(cells, "trained" if row.representation == TRAINED else "")
 
 
 def _values(row: RepresentationScores, metric: str) -> dict[str, Any]:
-    one = row.metrics[metric]
-    facts = {"representation": row.representation, "trained": row.representation == TRAINED}
-    return {**facts, "value": one.value, "low": one.interval.low, "high": one.interval.high}
+    score = row.metrics[metric]
+    name = {"representation": row.representation, "trained": row.representation == TRAINED}
+    return {**name, "value": score.value, "low": score.interval.low, "high": score.interval.high}
 
 
-def _chance(value: float) -> list[alt.Chart]:
+def _chance_line(value: float) -> list[alt.Chart]:
     line = alt.Chart(charts.data([{"is": "chance", "at": value}])).encode(x=alt.X("at:Q"))
-    words: dict[str, Any] = {"align": "center", "baseline": "bottom", "dy": -4}
+    text: dict[str, Any] = {"align": "center", "baseline": "bottom", "dy": -4}
     return [
         line.mark_rule(style="reference"),
-        line.mark_text(style="remark", **words).encode(y=alt.value(0), text="is:N"),
+        line.mark_text(style="remark", **text).encode(y=alt.value(0), text="is:N"),
     ]
 
 
-def _how(scores: Scores) -> str:
-    """What was scored, and by which search."""
+def _protocol(scores: Scores) -> str:
+    """Return sentences on the clips that were scored and on the search for the probe."""
+    kinds = {"tags": "tags", "numbers": "numbers"}.get(scores.kind, "classes")
     clips = ", ".join(f"{count:,} {split}" for split, count in scores.clips.items())
-    things = {"tags": "tags", "numbers": "numbers"}.get(scores.kind, "classes")
-    search = f"{scores.grid} grid, {scores.probes} probes chosen on validation" if scores.grid in GRIDS else scores.grid
-    protocol = "" if scores.grid == FULL.name else "; not the paper's protocol, which is --grid full"
-    songs = ", ".join(f"{count:,} {split}" for split, count in scores.songs.items())
-    voted = f"; scored by song: {songs}" if songs else ""
-    groups = f"{scores.test_groups:,} pieces or songs in test"
-    return f"{len(scores.classes)} {things}; {clips} clips, {groups}; {search}{protocol}{voted}."
+    grid = scores.grid
+    search = f"{grid} grid, {scores.probes} probes, chosen on validation" if grid in GRIDS else grid
+    sentences = [
+        f"{len(scores.classes)} {kinds}.",
+        f"Clips: {clips}, with {scores.test_groups:,} pieces or songs in test.",
+        f"Probe: {search}.",
+    ]
+    if grid != FULL.name:
+        sentences.append("The paper's protocol is --grid full.")
+    if scores.songs:
+        songs = ", ".join(f"{count:,} {split}" for split, count in scores.songs.items())
+        sentences.append(f"Scored by song: {songs}.")
+    return " ".join(sentences)
 
 
 def _metrics(scores: Scores) -> list[str]:
     return list(scores.rows[0].metrics)
 
 
-def _between(interval: Interval) -> str:
-    return markup.between(interval.low, interval.high)
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.low:+.3f} to {interval.high:+.3f}".replace("-", markup.MINUS)
+def _chart_id(scores: Scores, metric: str) -> str:
+    return f"interval-{scores.dataset}-{scores.task}-{_metrics(scores).index(metric)}"

@@ -1,8 +1,8 @@
-"""The page: one HTML file of sections, with all styles, scripts and data inside it; it fetches nothing.
+"""The page: one HTML file of sections that contains all styles, scripts and data and makes no request.
 
-Whatever stands in titles, labels and paths stays text: bodies are made by this package, which escapes what is foreign
-(`markup`), and JSON is written so that it cannot end its script element. A Content-Security-Policy forbids every
-request, every script and every style sheet but those of this package, by their SHA-256, and `eval`.
+Text in titles, labels and paths stays text. The templates escape it, and JSON is written so that it cannot end its
+script element. A Content-Security-Policy forbids every request, every script and style sheet other than those of this
+package (by their SHA-256), and `eval`.
 """
 
 from __future__ import annotations
@@ -12,134 +12,117 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 import altair
 import vl_convert
 
-from model.page import theme
+from model.page import template, theme
 
 VEGA_LITE = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-"""Version of Vega-Lite that draws: that of the schema by which Altair checked the charts."""
+"""Version of Vega-Lite that draws the charts, which is that of Altair's schema."""
 _GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega;"
-_NAMED = ("content", "theme", "theme-light", "theme-dark")
-"""Elements of the page itself."""
-_ESCAPES = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
+_RESERVED_IDS = ("content", "theme", "theme-light", "theme-dark")
+"""Ids of the page's own elements."""
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """One card of the page."""
+    """One titled block of the page."""
 
     title: str
-    """Plain text."""
-    body: str
-    """HTML, made by this package only."""
-    charts: Mapping[str, Mapping[str, Any]]
-    """Vega-Lite charts by the id of the element `<div class="chart">` that each is drawn into."""
-    data: Mapping[str, Any]
-    """What scripts read, JSON, by the id of its element."""
+    """Title in plain text."""
+    template: str
+    """Name of the template of the body."""
+    content: Mapping[str, Any]
+    """Values that the template refers to by name."""
+    charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Vega-Lite specifications by the id of the element (`PageChart`) that each is drawn into."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values that scripts read, by the id of the element that holds them."""
     scripts: tuple[str, ...] = ()
-    """Names of further assets, run before the page's own."""
+    """Names of further scripts in `assets/`, which run before the page's own."""
     styles: tuple[str, ...] = ()
-    """Names of further assets."""
+    """Names of further style sheets in `assets/`."""
+
+    @property
+    def body(self) -> str:
+        """HTML below the title."""
+        return template.render(self.template, **self.content)
 
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """The whole document; `title` and `lead` are plain text.
+    """Return the whole document.
+
+    Args:
+        title: plain text.
+        lead: plain text below the title.
+        sections: from top to bottom.
 
     Raises:
-        ValueError: two charts or data of sections have one id.
+        ValueError: two charts or data elements have the same id.
     """
-    names = dict.fromkeys(name for one in sections for name in one.styles)
-    styles = [theme.style_sheet(), asset("page.css"), *map(asset, names)]
-    names = dict.fromkeys(name for one in sections for name in one.scripts)
-    scripts = [bundle(), *map(asset, names), asset("page.js")]
-    head = (
-        '<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(styles, scripts)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n" + "".join(f"<style>{one}</style>\n" for one in styles)
+    styles = [theme.style_sheet(), asset("page.css"), *_distinct_assets(section.styles for section in sections)]
+    scripts = [bundle(), *_distinct_assets(section.scripts for section in sections), asset("page.js")]
+    return template.render(
+        "page",
+        title=title,
+        lead=lead,
+        policy=_policy(styles, scripts),
+        styles=styles,
+        scripts=scripts,
+        sections=list(zip(_anchors(sections), sections, strict=True)),
+        data={name: safe_json(content) for name, content in _data_elements(sections).items()},
     )
-    after = _data_elements(sections) + "".join(f"<script>{one}</script>\n" for one in scripts)
-    body = _body(title, lead, sections)
-    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}</head>\n<body>\n{body}{after}</body>\n</html>\n'
 
 
 @functools.cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script."""
     return str(vl_convert.javascript_bundle(_GLOBALS, VEGA_LITE))
 
 
 @functools.cache
 def asset(name: str) -> str:
-    """A style sheet or script of this package."""
+    """Return the text of a style sheet or script in `assets/`."""
     return (resources.files("model.page") / "assets" / name).read_text("utf-8")
 
 
 def safe_json(content: Any) -> str:
-    """JSON that may stand in a script element: no character in it is special to HTML or JavaScript."""
+    """Return JSON without any character that is special to HTML or JavaScript, for use in a script element.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
-def _body(title: str, lead: str, sections: Sequence[Section]) -> str:
-    names = _anchors(sections)
-    links = "".join(
-        f'<li><a href="#{name}">{escape(one.title)}</a></li>' for name, one in zip(names, sections, strict=True)
-    )
-    cards = "\n".join(_card(name, one) for name, one in zip(names, sections, strict=True))
-    return (
-        '<a class="skip" href="#content">Skip to the content</a>\n'
-        f'<header><h1>{escape(title)}</h1><button id="theme" type="button" hidden>Theme: auto</button>'
-        f'<p class="lead">{escape(lead)}</p></header>\n'
-        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n'
-        '<noscript><p class="notice">Charts need JavaScript; all their numbers are in the tables.</p></noscript>\n'
-        f'<main id="content" tabindex="-1">\n{cards}\n</main>\n'
-    )
+def _distinct_assets(names: Iterable[Sequence[str]]) -> list[str]:
+    return [asset(name) for name in dict.fromkeys(name for group in names for name in group)]
 
 
 def _anchors(sections: Sequence[Section]) -> list[str]:
-    """A name that one can link to for each section: its title's letters; a number where there are none, or others'."""
-    found: list[str] = []
-    for place, one in enumerate(sections):
-        name = re.sub(r"[^a-z0-9]+", "-", one.title.lower()).strip("-")
-        taken = {*found, *_NAMED, *(drawn for other in sections for drawn in (*other.charts, *other.data))}
-        found.append(name if name and name not in taken else f"section-{place}")
-    return found
+    """Return an id for each section: its title in lower case, or its number if the title gives none or a taken one."""
+    taken = {*_RESERVED_IDS, *(name for section in sections for name in (*section.charts, *section.data))}
+    anchors: list[str] = []
+    for index, section in enumerate(sections):
+        name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+        anchors.append(name if name and name not in taken.union(anchors) else f"section-{index}")
+    return anchors
 
 
-def _card(name: str, section: Section) -> str:
-    return (
-        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>\n'
-        f"{section.body}</section>"
-    )
-
-
-def _data_elements(sections: Sequence[Section]) -> str:
-    found: dict[str, Any] = {}
-    own: Mapping[str, Any] = {
-        "theme-light": theme.vega_config(theme.LIGHT),
-        "theme-dark": theme.vega_config(theme.DARK),
-    }
-    specs = [{f"{name}-spec": spec for name, spec in section.charts.items()} for section in sections]
-    for one in (own, *specs, *(section.data for section in sections)):
-        found |= _distinct(one, found)
-    return "".join(
-        f'<script type="application/json" id="{escape(name, quote=True)}">{safe_json(content)}</script>\n'
-        for name, content in found.items()
-    )
-
-
-def _distinct(more: Mapping[str, Any], found: Mapping[str, Any]) -> Mapping[str, Any]:
-    if both := sorted(set(more) & set(found)):
-        raise ValueError(f"two elements of the page are called {', '.join(both)}")
-    return more
+def _data_elements(sections: Sequence[Section]) -> dict[str, Any]:
+    elements: dict[str, Any] = {f"theme-{name}": theme.vega_config(value) for name, value in theme.THEMES.items()}
+    groups = [{f"{name}-spec": spec for name, spec in section.charts.items()} for section in sections]
+    for group in (*groups, *(section.data for section in sections)):
+        if duplicates := sorted(set(group) & set(elements)):
+            raise ValueError(f"two elements of the page have the id {', '.join(duplicates)}")
+        elements |= group
+    return elements
 
 
 def _policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
@@ -150,4 +133,5 @@ def _policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
 
 
 def _hashes(texts: Sequence[str]) -> str:
-    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in texts)
+    digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -1,8 +1,8 @@
-"""The page's charts and numbers as files beside it: SVG, PNG, JSON and CSV, by the same charts and the same scores.
+"""The charts and numbers of the page as files beside it.
 
-reports/NAME.figures/*.svg, *.png   every chart, in the light theme
-reports/NAME.json                   scores, sweeps, settings, what was quoted
-reports/NAME.csv                    a line for each score, in the long form
+reports/NAME.figures/*.svg, *.png   every chart in the light theme
+reports/NAME.json                   scores, sweeps, settings and quoted scores
+reports/NAME.csv                    one line for each score
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from model.page import theme
 from model.page.document import VEGA_LITE
 from model.page.quoted import AVERAGE, FIELDS, Quote
 from model.page.run_results import RunResults
+from model.page.sweeps import UNTRAINED
+from model.probes.results.scores import TRAINED
 from stores.commit import write_bytes, write_json
+from stores.sweep_file import Sweep, SweepPoint
 
 FORMAT_VERSION = 1
 COLUMNS = (
@@ -29,86 +32,104 @@ COLUMNS = (
     *("neighbours", "seeds_mean", "seeds_deviation", "width", "grid", "train_clips", "test_clips", "test_groups"),
     "source",
 )
-"""Of the CSV; `source` is empty for what was measured here."""
+"""Columns of the CSV file. `source` is empty for scores that were measured here."""
 WIDTH_PIXELS = 720
 SCALE = 2.0
-"""PNG pixels for a pixel of the chart."""
-_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert knows no system-ui
+"""Pixels of a PNG per pixel of the chart."""
+_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert does not know system-ui
 
 
 def write(
-    page: Path, findings: RunResults, quotes: Sequence[Quote], charts: Mapping[str, Mapping[str, Any]]
+    page: Path, results: RunResults, quotes: Sequence[Quote], charts: Mapping[str, Mapping[str, Any]]
 ) -> list[Path]:
-    """Write everything beside the page at `page`; returns the paths. Figures of charts that are no more are removed.
+    """Write all files beside the page and return their paths. Figures of former charts are removed.
 
-    The same findings give the same bytes. Every file appears whole or not at all.
+    The same results give the same bytes. Every file is written atomically.
 
     Args:
         page: path of the page.
-        findings: the numbers.
-        quotes: published by others.
-        charts: Vega-Lite by name.
+        results: what the page shows.
+        quotes: scores that others published.
+        charts: Vega-Lite specifications by name.
     """
     folder = page.with_suffix(".figures")
-    paths = [path for name, spec in charts.items() for path in _figures(folder, name, spec)]
+    paths = [path for name, spec in charts.items() for path in _write_figures(folder, name, spec)]
     if folder.is_dir():
-        for old in {*folder.glob("*.svg"), *folder.glob("*.png")} - set(paths):
-            old.unlink()
-    write_json(page.with_suffix(".json"), content(findings, quotes))
-    write_bytes(page.with_suffix(".csv"), long_form(findings, quotes).encode())
+        for former in {*folder.glob("*.svg"), *folder.glob("*.png")} - set(paths):
+            former.unlink()
+    write_json(page.with_suffix(".json"), content(results, quotes))
+    write_bytes(page.with_suffix(".csv"), long_form(results, quotes).encode())
     return [*paths, page.with_suffix(".json"), page.with_suffix(".csv")]
 
 
-def content(findings: RunResults, quotes: Sequence[Quote]) -> dict[str, Any]:
-    """All that the page tells, JSON."""
+def content(results: RunResults, quotes: Sequence[Quote]) -> dict[str, Any]:
+    """Return everything that the page shows as JSON values."""
     return {
         "format_version": FORMAT_VERSION,
-        "run": findings.run,
-        "store": findings.store,
-        "config": findings.config.to_dict(),
-        "scores": [asdict(one) for one in findings.scores],
-        "quoted": [{name: getattr(one, name) for name in FIELDS} for one in quotes],
-        "sweeps": [asdict(one) for one in findings.sweeps],
-        "metrics": list(findings.metrics),
+        "run": results.run,
+        "store": results.store,
+        "config": results.config.to_dict(),
+        "scores": [asdict(one_task) for one_task in results.scores],
+        "quoted": [{name: getattr(quote, name) for name in FIELDS} for quote in quotes],
+        "sweeps": [_sweep(sweep) for sweep in results.sweeps],
+        "metrics": list(results.metrics),
     }
 
 
-def long_form(findings: RunResults, quotes: Sequence[Quote]) -> str:
-    """CSV with a line for each score of each representation, then those that are quoted."""
+def long_form(results: RunResults, quotes: Sequence[Quote]) -> str:
+    """Return CSV with a line for each score of each representation, followed by the quoted scores."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_measured(findings))
-    for one in quotes:
-        dataset, task, metric = ("", "", one.column) if one.column == AVERAGE else one.column.split("/")
-        place = {"dataset": dataset, "task": task, "representation": one.row, "metric": metric}
-        writer.writerow({**place, "value": one.value, "source": one.source})
+    writer.writerows(_measured(results))
+    for quote in quotes:
+        dataset, task, metric = ("", "", quote.column) if quote.column == AVERAGE else quote.column.split("/")
+        subject = {"dataset": dataset, "task": task, "representation": quote.row, "metric": metric}
+        writer.writerow({**subject, "value": quote.value, "source": quote.source})
     return text.getvalue()
 
 
 def picture(spec: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """A chart as SVG and as PNG, in the light theme on white."""
+    """Return a chart as SVG and as PNG, in the light theme on white."""
     config = {**theme.vega_config(theme.LIGHT), "background": theme.LIGHT.card, "font": _FONT}
-    wide = {**spec, "width": WIDTH_PIXELS} if spec.get("width") == "container" else dict(spec)
-    svg = vl_convert.vegalite_to_svg(wide, vl_version=VEGA_LITE, config=config)
+    sized = {**spec, "width": WIDTH_PIXELS} if spec.get("width") == "container" else dict(spec)
+    svg = vl_convert.vegalite_to_svg(sized, vl_version=VEGA_LITE, config=config)
     return svg.encode(), bytes(vl_convert.svg_to_png(svg, scale=SCALE))
 
 
-def _figures(folder: Path, name: str, spec: Mapping[str, Any]) -> Iterable[Path]:
-    for suffix, drawn in zip((".svg", ".png"), picture(spec), strict=True):
-        write_bytes(folder / f"{name}{suffix}", drawn)
+def _write_figures(folder: Path, name: str, spec: Mapping[str, Any]) -> Iterable[Path]:
+    for suffix, image in zip((".svg", ".png"), picture(spec), strict=True):
+        write_bytes(folder / f"{name}{suffix}", image)
         yield folder / f"{name}{suffix}"
 
 
-def _measured(findings: RunResults) -> Iterable[dict[str, Any]]:
-    for one in findings.scores:
-        facts = {"dataset": one.dataset, "task": one.task, "grid": one.grid, "test_groups": one.test_groups}
-        clips = {"train_clips": one.clips.get("train", ""), "test_clips": one.clips.get("test", "")}
-        for row in one.rows:
+def _measured(results: RunResults) -> Iterable[dict[str, Any]]:
+    for one_task in results.scores:
+        task = {name: getattr(one_task, name) for name in ("dataset", "task", "grid", "test_groups")}
+        clips = {f"{split}_clips": one_task.clips.get(split, "") for split in ("train", "test")}
+        for row in one_task.rows:
             for name, metric in row.metrics.items():
-                lead = {"lead_low": metric.lead.low, "lead_high": metric.lead.high} if metric.lead else {}
-                within = {"value": metric.value, "low": metric.interval.low, "high": metric.interval.high}
-                seeds = {"seeds_mean": fmean(metric.seeds or (0.0,)), "seeds_deviation": metric.spread}
-                more = {"width": row.width, "neighbours": "" if metric.neighbours is None else metric.neighbours}
-                who = {"representation": row.representation, "metric": name}
-                yield {**facts, **clips, **who, **within, **lead, **more, **(seeds if metric.seeds else {})}
+                subject = {"representation": row.representation, "metric": name, "width": row.width}
+                score = {"value": metric.value, "low": metric.interval.low, "high": metric.interval.high}
+                difference = {"lead_low": metric.lead.low, "lead_high": metric.lead.high} if metric.lead else {}
+                knn = {"neighbours": "" if metric.neighbours is None else metric.neighbours}
+                seeds = {"seeds_mean": fmean(metric.seeds or (0.0,)), "seeds_deviation": metric.seed_deviation}
+                yield {**task, **clips, **subject, **score, **difference, **knn, **(seeds if metric.seeds else {})}
+
+
+def _sweep(sweep: Sweep) -> dict[str, Any]:
+    names = ("name", "command", "store", "over", "fair", "clips_seen")
+    return {**{name: getattr(sweep, name) for name in names}, "points": [_point(point) for point in sweep.points]}
+
+
+def _point(point: SweepPoint) -> dict[str, Any]:
+    names = ("run", "batch", "steps", "seconds_per_step", "loss")
+    value = point.value if isinstance(point.value, str) else float(point.value)
+    scores = {"scores": _point_scores(point, TRAINED), "untrained": _point_scores(point, UNTRAINED)}
+    return {"value": value, **{name: getattr(point, name) for name in names}, **scores}
+
+
+def _point_scores(point: SweepPoint, representation: str) -> list[dict[str, Any]]:
+    names = ("dataset", "task", "metric", "value", "low", "high")
+    chosen = [score for score in point.scores if score.representation == representation]
+    return [{name: getattr(score, name) for name in names} for score in chosen]

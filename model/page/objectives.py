@@ -1,66 +1,66 @@
-"""All runs with scores on the same data sets, by objective, where they differ in what they minimise."""
+"""All runs with scores on the same datasets, if their objectives differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.page import markup
+from model.page import formats
 from model.page.document import Section
-from model.page.markup import Line
-from model.page.run_results import Other, RunResults
+from model.page.elements import PageRow, PageTable
+from model.page.run_results import ProbedRun, RunResults
 from model.probes.results.scores import Scores
 
 
-def section(findings: RunResults) -> Section | None:
-    """A line for each run, this one first, then by objective; None unless at least two objectives were probed."""
-    mine: Other = (findings.run, findings.config, findings.scores)
-    runs = [mine, *sorted(findings.others, key=lambda run: _place(run, mine))]
-    if len({config.objective.name for _, config, _ in runs}) < 2:
+def section(results: RunResults) -> Section | None:
+    """Return a table with this run first and the others by objective, or None if all runs have the same objective."""
+    this_run = ProbedRun(results.run, results.config, results.scores)
+    runs = [this_run, *sorted(results.others, key=lambda run: _sort_key(run, this_run))]
+    if len({run.config.objective.name for run in runs}) < 2:
         return None
-    columns = list(dict.fromkeys(column for _, _, scores in runs for column in _values(scores)))
+    columns = list(dict.fromkeys(column for run in runs for column in _values(run.scores)))
     head = ("run", "objective", "batch", "steps", "seed", *columns)
-    lines = [_line(one, columns, "trained" if one is mine else "") for one in runs]
-    body = markup.paragraph(_told(runs), quiet=True)
-    if findings.unread:
-        body += markup.paragraph(f"Runs that could not be read: {', '.join(findings.unread)}.", quiet=True)
-    return Section("Runs by objective", body + markup.table(head, lines, "Scores of the trained encoder"), {}, {})
+    rows = [_row(run, columns, "trained" if run is this_run else "") for run in runs]
+    remarks = [_differences(runs)]
+    if results.unread:
+        remarks.append(f"Runs that could not be read: {', '.join(results.unread)}.")
+    content = {"remarks": remarks, "table": PageTable(head, rows, "Scores of the trained encoder")}
+    return Section("Runs by objective", "objectives", content)
 
 
-def _place(run: Other, mine: Other) -> tuple[bool, str, str]:
-    """Those of this run's objective come first."""
-    name, objective = run[0], run[1].objective.name
-    return objective != mine[1].objective.name, objective, name
+def _sort_key(run: ProbedRun, this_run: ProbedRun) -> tuple[bool, str, str]:
+    """Sort runs with the objective of this run first."""
+    objective = run.config.objective.name
+    return objective != this_run.config.objective.name, objective, run.name
 
 
-def _line(run: Other, columns: Sequence[str], kind: str) -> Line:
-    name, config, scores = run
-    facts = (config.objective.name, f"{config.batch:,}", f"{config.steps:,}", str(config.seed))
-    values = _values(scores)
-    return Line((name, *facts, *(values.get(column, markup.GONE) for column in columns)), kind)
+def _row(run: ProbedRun, columns: Sequence[str], kind: str) -> PageRow:
+    config, values = run.config, _values(run.scores)
+    settings = (config.objective.name, f"{config.batch:,}", f"{config.steps:,}", str(config.seed))
+    return PageRow((run.name, *settings, *(values.get(column, formats.MISSING) for column in columns)), kind)
 
 
 def _values(scores: Sequence[Scores]) -> dict[str, str]:
-    found = {}
-    for one in scores:
-        main = one.rows[0].main
-        within = markup.between(main.interval.low, main.interval.high)
-        found[f"{one.dataset} / {one.task}: {one.metric}"] = f"{markup.number(main.value)} ({within})"
-    return found
+    values = {}
+    for one_task in scores:
+        main = one_task.rows[0].main
+        name = f"{one_task.dataset} / {one_task.task}: {one_task.metric}"
+        values[name] = formats.estimate(main.value, main.interval.low, main.interval.high)
+    return values
 
 
-def _told(runs: Sequence[Other]) -> str:
-    """What else differs, without which a comparison would claim too much."""
-    flat = [_flat(config.to_dict()) for _, config, _ in runs]
-    differ = sorted(name for name in flat[0] if len({str(one.get(name)) for one in flat}) > 1)
-    more = [name for name in differ if not name.startswith(("objective", "shards", "samples"))]
-    words = [" ".join(name.replace("_", " ").split(".")) for name in more]
-    also = f" Besides their objective they differ in {', '.join(words)}." if more else " All other settings are equal."
-    return f"All {len(runs)} runs with scores on the same data sets; intervals are 95 %.{also}"
+def _differences(runs: Sequence[ProbedRun]) -> str:
+    """Return sentences on what differs besides the objective, without which the comparison would claim too much."""
+    settings = [_flatten(run.config.to_dict()) for run in runs]
+    differing = sorted(name for name in settings[0] if len({str(values.get(name)) for values in settings}) > 1)
+    relevant = [name for name in differing if not name.startswith(("objective", "shards", "samples"))]
+    words = [" ".join(name.replace("_", " ").split(".")) for name in relevant]
+    others = f"Besides the objective, they differ in {', '.join(words)}." if words else "All other settings are equal."
+    return f"All {len(runs)} runs with scores on the same datasets, with 95 % confidence intervals. {others}"
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

@@ -1,77 +1,90 @@
-"""The first card: what was trained on what, its best numbers, and a sentence for each."""
+"""The first section: what was trained on what, the scores that enter the average, and a sentence about each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from model.page import markup, provenance
+from model.page import formats, provenance
 from model.page.document import Section
 from model.page.run_results import RunResults
-from model.probes.evaluation.scoring import AVERAGED
+from model.probes.evaluation.scoring import AVERAGED_METRICS
 from model.probes.results.scores import Scores
 
 
-def section(findings: RunResults) -> Section:
-    """Tiles with the scores that the average takes and their 95 % intervals, then what they mean."""
-    every = [(one, metric) for one in findings.scores for metric in averaged(one)]
-    body = markup.tiles(_tile(*one) for one in every) + markup.facts(sentence(*one) for one in every)
-    return Section("Overview", body, {}, {})
+def section(results: RunResults) -> Section:
+    """Return tiles with the scores that enter the average and their 95 % intervals, and a sentence about each."""
+    entries = [(scores, metric) for scores in results.scores for metric in averaged_metrics(scores)]
+    content = {
+        "tiles": [_tile(scores, metric) for scores, metric in entries],
+        "sentences": [sentence(scores, metric) for scores, metric in entries],
+    }
+    return Section("Overview", "overview", content)
 
 
-def averaged(scores: Scores) -> tuple[str, ...]:
-    """The metrics of a task that the paper's average takes, as their mean."""
-    return tuple(scores.rows[0].metrics)[: AVERAGED[scores.kind]]
+def averaged_metrics(scores: Scores) -> tuple[str, ...]:
+    """Return the metrics of a task whose mean enters the paper's average."""
+    return tuple(scores.rows[0].metrics)[: AVERAGED_METRICS[scores.kind]]
 
 
-def lead(findings: RunResults) -> str:
-    """What was trained on what, for how long, in a sentence or two."""
-    config, encoder = findings.config, findings.config.encoder
-    store = findings.store or "a store that was not noted"
-    took = provenance.duration(provenance.training_seconds(findings.metrics))
+def lead(results: RunResults) -> str:
+    """Return one or two sentences on what was trained on what, and for how long."""
+    config, encoder = results.config, results.config.encoder
+    store = results.store or "a store that was not recorded"
+    duration = provenance.duration(provenance.training_seconds(results.metrics))
     return (
-        f"{encoder.name} ({encoder.patches} patches) learned from {store} by {config.objective.name}: "
-        f"{config.steps:,} steps of {config.batch:,} clips with {100 * config.masking_ratio:.0f} % of the patches "
-        f"hidden{took and f', {took}'}. Probes on its frozen embeddings tell what it knows."
+        f"{encoder.name} ({encoder.patches} patches) was trained on {store} with the objective "
+        f"{config.objective.name}: {config.steps:,} steps of {config.batch:,} clips with "
+        f"{100 * config.masking_ratio:.0f} % of the patches masked{duration and f', {duration}'}. "
+        "Probes on its frozen embeddings measure what it has learned."
     )
 
 
 def sentence(scores: Scores, metric: str) -> str:
-    """Where the trained encoder stands on a task by a metric: to chance, then to the other representations."""
-    value = markup.number(scores.rows[0].metrics[metric].value)
-    told = f"{scores.dataset} / {scores.task}: {value} {metric}, {_to_chance(scores, metric)}"
-    leads = {row.representation: row.metrics[metric].lead for row in scores.rows[1:]}
-    answers = {
-        "surely ahead of": [name for name, lead in leads.items() if lead and lead.low > 0],
-        "surely behind": [name for name, lead in leads.items() if lead and lead.high < 0],
+    """Return a sentence that compares the trained encoder with chance and with the other representations."""
+    value = formats.number(scores.rows[0].metrics[metric].value)
+    start = f"{scores.dataset} / {scores.task}: {value} {metric}, {_compared_with_chance(scores, metric)}"
+    differences = {row.representation: row.metrics[metric].lead for row in scores.rows[1:]}
+    verdicts = {
+        "significantly better than": [
+            name for name, difference in differences.items() if difference and difference.low > 0
+        ],
+        "significantly worse than": [
+            name for name, difference in differences.items() if difference and difference.high < 0
+        ],
     }
-    return f"{told}{''.join(f'; {one}' for one in _to_others(list(leads), answers))}."
+    return f"{start}{''.join(f'; {clause}' for clause in _compared_with_others(list(differences), verdicts))}."
 
 
-def _to_chance(scores: Scores, metric: str) -> str:
-    """Chance is one number, so that the score's own interval says on which side of it the score surely is."""
-    chance, found = scores.chance[metric], scores.rows[0].metrics[metric]
-    if found.interval.low > chance:
-        how = "surely above chance"
-    elif found.value > chance:
-        how = "not surely above chance"
+def _compared_with_chance(scores: Scores, metric: str) -> str:
+    """Compare a score with chance. Chance is a single number, so the score's own interval decides."""
+    chance, score = scores.chance[metric], scores.rows[0].metrics[metric]
+    if score.interval.low > chance:
+        verdict = "significantly above chance"
+    elif score.value > chance:
+        verdict = "not significantly above chance"
     else:
-        how = "not above chance"
-    return f"{how}, which is {markup.number(chance)}"
+        verdict = "not above chance"
+    return f"{verdict} ({formats.number(chance)})"
 
 
-def _to_others(others: list[str], answers: Mapping[str, list[str]]) -> list[str]:
-    """A clause for each kind of answer, and one for those of which nothing is sure."""
-    many = len(others) > 1
-    every = f"all {len(others)} other representations" if many else "the other representation"
-    told = [f"{how} {every if who == others else ', '.join(who)}" for how, who in answers.items() if who]
-    sure = sum(map(len, answers.values()))
-    if sure == len(others):
-        return told
-    unsure = f"any of the {len(others)} other representations" if many else every
-    return [*told, f"not told apart from {'the others' if sure else unsure}"]
+def _compared_with_others(others: Sequence[str], verdicts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a clause for each verdict, and one for the representations without a significant difference."""
+    several = len(others) > 1
+    everyone = f"all {len(others)} other representations" if several else "the other representation"
+    clauses = [
+        f"{verdict} {everyone if names == others else ', '.join(names)}" for verdict, names in verdicts.items() if names
+    ]
+    decided = sum(map(len, verdicts.values()))
+    if decided == len(others):
+        return clauses
+    undecided = f"any of the {len(others)} other representations" if several else everyone
+    return [*clauses, f"no significant difference to {'the others' if decided else undecided}"]
 
 
-def _tile(scores: Scores, metric: str) -> tuple[str, str, str]:
-    found = scores.rows[0].metrics[metric]
-    within = markup.between(found.interval.low, found.interval.high)
-    return f"{scores.dataset} / {scores.task}", markup.number(found.value), f"{metric}, {within}"
+def _tile(scores: Scores, metric: str) -> dict[str, str]:
+    score = scores.rows[0].metrics[metric]
+    return {
+        "name": f"{scores.dataset} / {scores.task}",
+        "value": formats.number(score.value),
+        "remark": f"{metric}, {formats.interval(score.interval.low, score.interval.high)}",
+    }

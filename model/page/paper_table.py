@@ -1,9 +1,9 @@
-"""All scores in one table as the paper lays it out: representations down, tasks across, quoted rows below, average.
+"""All scores in the layout of the paper's table: one row per representation, one column per metric, and the average.
 
     MagnaTagATune ROC-AUC, AP | GTZAN accuracy | GiantSteps weighted score | EmoMusic R2 arousal, valence | average
 
-Metrics of one task are averaged first, then tasks (`model.probes.evaluation.scoring.average`). Data sets that are
-not in the paper form a table of their own, with their tasks across.
+Quoted rows stand below. The metrics of one task are averaged first, then the tasks
+(`model.probes.evaluation.scoring.task_average`). Datasets that are not in the paper have a table of their own.
 """
 
 from __future__ import annotations
@@ -13,36 +13,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.page import markup, overview
+from model.page import formats, overview
 from model.page.document import Section
-from model.page.markup import Line
+from model.page.elements import PageRow, PageTable
 from model.page.quoted import AVERAGE, Quote
 from model.page.run_results import PAPER
 from model.probes.config import FULL
-from model.probes.evaluation.scoring import average
+from model.probes.evaluation.scoring import task_average
 from model.probes.results.scores import TRAINED, Scores
 from stores.errors import InvalidInput
 
-_SPELLED = {"magnatagatune": "MagnaTagATune", "gtzan": "GTZAN", "giantsteps": "GiantSteps", "emomusic": "EmoMusic"}
-_SHORT = {"average precision": "AP"}
+_DISPLAY_NAMES = {
+    "magnatagatune": "MagnaTagATune",
+    "gtzan": "GTZAN",
+    "giantsteps": "GiantSteps",
+    "emomusic": "EmoMusic",
+}
+_ABBREVIATIONS = {"average precision": "AP"}
 
 
 @dataclass(frozen=True)
 class TableTask:
-    """Columns of one task."""
+    """The columns of one task."""
 
     dataset: str
-    """Name of the data set."""
+    """Name of the dataset."""
     name: str
     """Name of the task."""
     kind: str
-    """Of the task; see `Scores.kind`."""
+    """Kind of the task; see `Scores.kind`."""
     metrics: tuple[str, ...]
-    """Those that the average takes."""
+    """Metrics that enter the average."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """DATASET/TASK/METRIC of each."""
+        """DATASET/TASK/METRIC of each column."""
         return tuple(f"{self.dataset}/{self.name}/{metric}" for metric in self.metrics)
 
 
@@ -52,114 +57,110 @@ PAPER_TASKS = (
     TableTask("giantsteps", "key", "key", ("weighted score",)),
     TableTask("emomusic", "emotion", "numbers", ("R² arousal", "R² valence")),
 )
-"""Those of the paper's table, from left to right."""
+"""Tasks of the paper's table from left to right."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """Values by row and column; a row lacks those that nobody has measured."""
+class ScoreTable:
+    """Values by row and column. A row lacks the values that nobody has measured."""
 
     tasks: tuple[TableTask, ...]
-    """Across."""
-    ours: Mapping[str, Mapping[str, float]]
-    """Measured here: value by column, by representation, the trained one first."""
+    """Tasks from left to right."""
+    measured: Mapping[str, Mapping[str, float]]
+    """Our scores: value by column, by representation, the trained one first."""
     quoted: Mapping[str, Mapping[str, float]]
-    """Published by others: the same."""
+    """Published scores: value by column, by name of the row."""
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether these are the paper's datasets."""
+        return self.tasks[0].dataset in PAPER
 
     def average(self, values: Mapping[str, float]) -> float | None:
-        """What was published, or of the tasks, each the mean of its metrics; None where one is not there."""
+        """Return the published average of a row, or the mean over tasks; None if a column is missing."""
         if AVERAGE in values:
             return values[AVERAGE]
         if any(column not in values for task in self.tasks for column in task.columns):
             return None
-        return float(np.mean([average(task.kind, [values[one] for one in task.columns]) for task in self.tasks]))
+        means = [task_average(task.kind, [values[column] for column in task.columns]) for task in self.tasks]
+        return float(np.mean(means))
 
 
-def tables(scores: Sequence[Scores], quotes: Sequence[Quote]) -> list[Table]:
-    """The paper's table if one of its data sets was probed, then one for all others."""
-    ours = [one for one in scores if one.dataset in PAPER]
-    others = tuple(_task(one) for one in scores if one.dataset not in PAPER)
-    extra = tuple(task for task in map(_task, ours) if task not in PAPER_TASKS)
-    chosen = [tasks for tasks in ((PAPER_TASKS + extra) if ours else (), others) if tasks]
-    return [_table(tasks, scores, quotes) for tasks in chosen]
+def tables(scores: Sequence[Scores], quotes: Sequence[Quote]) -> list[ScoreTable]:
+    """Return the paper's table if one of its datasets was probed, and a table of all other datasets."""
+    of_paper = [_table_task(one_task) for one_task in scores if one_task.dataset in PAPER]
+    others = tuple(_table_task(one_task) for one_task in scores if one_task.dataset not in PAPER)
+    extra = tuple(task for task in of_paper if task not in PAPER_TASKS)
+    groups = [tasks for tasks in ((PAPER_TASKS + extra) if of_paper else (), others) if tasks]
+    return [_table(tasks, scores, quotes) for tasks in groups]
 
 
 def columns(scores: Sequence[Scores]) -> set[str]:
-    """All that stand in the tables: what may be quoted beside these scores."""
-    return {column for table in tables(scores, ()) for column in _columns(table.tasks)}
+    """Return the columns of the tables, which are those that can be quoted beside these scores."""
+    return {column for table in tables(scores, ()) for column in _quotable(table.tasks)}
 
 
 def section(run: str, scores: Sequence[Scores], quotes: Sequence[Quote]) -> Section:
-    """The tables, and where what is quoted was read."""
-    body = "".join(_body(one, run) for one in tables(scores, quotes))
-    return Section("Scores", body + _remarks(scores, tables(scores, quotes), quotes), {}, {})
+    """Return the tables with the sources of the quoted scores."""
+    score_tables = tables(scores, quotes)
+    known = columns(scores)
+    content = {
+        "tables": [_page_table(table, run) for table in score_tables],
+        "not_full_grid": [f"{one.dataset} / {one.task}" for one in scores if one.grid != FULL.name],
+        "has_quotes": any(table.quoted for table in score_tables),
+        "sources": list(dict.fromkeys(quote.source for quote in quotes if quote.column in known)),
+    }
+    return Section("Scores", "paper_table", content)
 
 
-def _table(tasks: tuple[TableTask, ...], scores: Sequence[Scores], quotes: Sequence[Quote]) -> Table:
-    columns = _columns(tasks)
-    ours: dict[str, dict[str, float]] = {}
-    for one in scores:
-        for row in one.rows:
-            for metric, measured in row.metrics.items():
-                if (column := f"{one.dataset}/{one.task}/{metric}") in columns:
-                    ours.setdefault(row.representation, {})[column] = measured.value
+def _table(tasks: tuple[TableTask, ...], scores: Sequence[Scores], quotes: Sequence[Quote]) -> ScoreTable:
+    columns = _quotable(tasks)
+    measured: dict[str, dict[str, float]] = {}
+    for one_task in scores:
+        for row in one_task.rows:
+            for metric, score in row.metrics.items():
+                if (column := f"{one_task.dataset}/{one_task.task}/{metric}") in columns:
+                    measured.setdefault(row.representation, {})[column] = score.value
     quoted: dict[str, dict[str, float]] = {}
     for quote in quotes:
         if quote.column in columns:
             quoted.setdefault(quote.row, {})[quote.column] = quote.value
-    return Table(tasks, ours, quoted)
+    return ScoreTable(tasks, measured, quoted)
 
 
-def _columns(tasks: Sequence[TableTask]) -> set[str]:
-    """What may be quoted: every column, and the average where it is over the paper's tasks."""
+def _quotable(tasks: Sequence[TableTask]) -> set[str]:
+    """Return every column, and the average if it is over the paper's tasks."""
     return {column for task in tasks for column in task.columns} | ({AVERAGE} if tasks[0].dataset in PAPER else set())
 
 
-def _task(scores: Scores) -> TableTask:
-    return TableTask(scores.dataset, scores.task, scores.kind, overview.averaged(scores))
+def _table_task(scores: Scores) -> TableTask:
+    return TableTask(scores.dataset, scores.task, scores.kind, overview.averaged_metrics(scores))
 
 
-def _body(table: Table, run: str) -> str:
-    head = [_head(column) for task in table.tasks for column in task.columns]
-    lines = [
-        _line(f"{run} (trained)" if name == TRAINED else name, values, table, "trained" if name == TRAINED else "")
-        for name, values in table.ours.items()
+def _page_table(table: ScoreTable, run: str) -> PageTable:
+    head = [_column_title(column) for task in table.tasks for column in task.columns]
+    rows = [
+        _row(f"{run} (trained)", values, table, "trained") if name == TRAINED else _row(name, values, table, "")
+        for name, values in table.measured.items()
     ]
-    lines += [
-        _line(name, values, table, "quoted divided" if place == 0 else "quoted")
-        for place, (name, values) in enumerate(table.quoted.items())
+    rows += [
+        _row(name, values, table, "quoted" if index else "quoted divided")
+        for index, (name, values) in enumerate(table.quoted.items())
     ]
-    whose = "The paper's data sets" if table.tasks[0].dataset in PAPER else "Data sets that the paper does not have"
-    caption = f"{whose}: scores on test, higher is better"
-    return '<div class="wide">' + markup.table(["representation", *head, "average"], lines, caption) + "</div>\n"
+    datasets = "The paper's datasets" if table.of_paper else "Datasets that are not in the paper"
+    return PageTable(["representation", *head, "average"], rows, f"{datasets}: scores on test, higher is better")
 
 
-def _head(column: str) -> str:
+def _column_title(column: str) -> str:
     dataset, task, metric = column.split("/")
-    shown = f"{_SPELLED[dataset]} " if dataset in _SPELLED else f"{dataset} {task} "
-    return shown + _SHORT.get(metric, metric)
+    subject = _DISPLAY_NAMES.get(dataset, f"{dataset} {task}")
+    return f"{subject} {_ABBREVIATIONS.get(metric, metric)}"
 
 
-def _line(name: str, values: Mapping[str, float], table: Table, kind: str) -> Line:
+def _row(name: str, values: Mapping[str, float], table: ScoreTable, kind: str) -> PageRow:
     columns = [column for task in table.tasks for column in task.columns]
-    cells = [markup.number(values.get(column)) for column in columns]
-    return Line((name, *cells, markup.number(table.average(values))), kind)
-
-
-def _remarks(scores: Sequence[Scores], shown: Sequence[Table], quotes: Sequence[Quote]) -> str:
-    told = ["The average takes each task once: metrics of one task are averaged first. It needs every column."]
-    quick = [f"{one.dataset} / {one.task}" for one in scores if one.grid != FULL.name]
-    if quick:
-        told.append(f"Not the paper's protocol, which is --grid full: {', '.join(quick)}.")
-    rows = {name for table in shown for name in table.quoted}
-    known = columns(scores)
-    sources = dict.fromkeys(one.source for one in quotes if one.column in known)
-    if rows:
-        told.append("Quoted rows were published by others, by their own protocols; they were not measured here.")
-        told += [f"Quoted from: {source}." for source in sources]
-    else:
-        told.append("No published scores of these tasks are at hand; --quoted FILE.csv adds some.")
-    return "".join(markup.paragraph(one, quiet=True) for one in told)
+    cells = [formats.number(values.get(column)) for column in columns]
+    return PageRow((name, *cells, formats.number(table.average(values))), kind)
 
 
 _METRICS: Mapping[str, tuple[str, ...]] = {
@@ -167,44 +168,44 @@ _METRICS: Mapping[str, tuple[str, ...]] = {
     "key": ("weighted score", "accuracy"),
     "tags": ("ROC-AUC", "average precision"),
 }
-"""Of tasks by kind; those of numbers are named after what they are of."""
-_OF_NUMBERS = "R² "
+"""Metrics by kind of task. The metrics of numbers are named after the numbers."""
+_NUMBER_METRIC = "R² "
 
 
 def not_shown(quotes: Sequence[Quote], scores: Sequence[Scores], name: str) -> list[Quote]:
-    """Quotes of columns that can exist, but stand in no table of the page.
+    """Return the quotes of columns that can exist but are in no table of the page.
 
     Args:
-        quotes: of a file.
-        scores: that the page tells.
-        name: of the file, for errors.
+        quotes: quotes of a file.
+        scores: scores that the page shows.
+        name: name of the file for errors.
 
     Raises:
-        InvalidInput: a column cannot exist: the message names its line, and the columns that are known.
+        InvalidInput: a column cannot exist. The message names its line and the known columns.
     """
-    tasks = _paper() | {(one.dataset, one.task): tuple(one.rows[0].metrics) for one in scores}
-    for one in quotes:
-        if not _possible(one.column, tasks):
-            known = [f"{dataset}/{task}/{metric}" for (dataset, task), found in tasks.items() for metric in found]
-            every = ", ".join(dict.fromkeys(metric for found in _METRICS.values() for metric in found))
+    tasks = _paper_metrics() | {(one.dataset, one.task): tuple(one.rows[0].metrics) for one in scores}
+    for quote in quotes:
+        if not _can_exist(quote.column, tasks):
+            known = [f"{dataset}/{task}/{metric}" for (dataset, task), names in tasks.items() for metric in names]
+            metrics = ", ".join(dict.fromkeys(metric for names in _METRICS.values() for metric in names))
             raise InvalidInput(
-                f"{name}, line {one.line}: there is no column {one.column!r}; known are {', '.join(known)} and "
-                f"{AVERAGE}, and of other data sets the metrics {every} and {_OF_NUMBERS}NUMBER"
+                f"{name}, line {quote.line}: there is no column {quote.column!r}; known are {', '.join(known)} and "
+                f"{AVERAGE}, and for other datasets the metrics {metrics} and {_NUMBER_METRIC}NUMBER"
             )
     shown = columns(scores)
-    return [one for one in quotes if one.column not in shown]
+    return [quote for quote in quotes if quote.column not in shown]
 
 
-def _paper() -> dict[tuple[str, str], tuple[str, ...]]:
-    """Metrics of the paper's tasks, by data set and task."""
-    return {(one.dataset, one.name): _METRICS.get(one.kind, one.metrics) for one in PAPER_TASKS}
+def _paper_metrics() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return all metrics of the paper's tasks by dataset and task."""
+    return {(task.dataset, task.name): _METRICS.get(task.kind, task.metrics) for task in PAPER_TASKS}
 
 
-def _possible(column: str, tasks: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+def _can_exist(column: str, tasks: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
     if column == AVERAGE:
         return True
     dataset, task, metric = column.split("/")
     if (dataset, task) in tasks:
         return metric in tasks[dataset, task]
-    anywhere = metric.startswith(_OF_NUMBERS) or any(metric in found for found in _METRICS.values())
-    return dataset not in PAPER and anywhere
+    is_metric = metric.startswith(_NUMBER_METRIC) or any(metric in names for names in _METRICS.values())
+    return dataset not in PAPER and is_metric

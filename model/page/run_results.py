@@ -1,4 +1,4 @@
-"""What a run found, read from disk and checked, before a word of it is written: scores, metrics, settings, pictures."""
+"""Everything that the page shows of a run, read from disk and checked: scores, metrics, settings and pictures."""
 
 from __future__ import annotations
 
@@ -7,89 +7,97 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from model.page import sweep_file
-from model.page.sweep_file import SweepResults
 from model.probes.results import score_validation
 from model.probes.results.scores import TRAINED, Scores
 from model.training import metrics_log
 from model.training.config import TrainConfig
-from stores import locations
+from stores import locations, sweep_file
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
 from stores.shards import ShardSet
+from stores.sweep_file import Sweep
 
 PAPER = ("magnatagatune", "gtzan", "giantsteps", "emomusic")
-"""The paper's data sets, in its order, which comes before that of the alphabet."""
-_MOST_BYTES = 16_000_000  # of a JSON or a picture that a run leaves
-Other = tuple[str, TrainConfig, tuple[Scores, ...]]
-"""Name, settings and scores of a run."""
+"""Datasets of the paper in its order. They come before all others, which are sorted by name."""
+_MAX_BYTES = 16_000_000  # of a JSON file or a picture in a run's folder
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class ProbedRun(NamedTuple):
+    """A run with scores."""
+
+    name: str
+    """Name of the run."""
+    config: TrainConfig
+    """Settings of the run."""
+    scores: tuple[Scores, ...]
+    """Scores by dataset, then task."""
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """All that the page tells of one run."""
+    """Everything that the page shows of one run."""
 
     run: str
-    """Its name."""
+    """Name of the run."""
     config: TrainConfig
-    """Its settings."""
+    """Settings of the run."""
     store: str
-    """What it was trained on."""
+    """Name of the mel store that the run was trained on; empty if it was not recorded."""
     trained_clips: int | None
-    """Clips in the shards that it was trained on, those with a mel; None where these are gone or others now."""
+    """Clips with a mel in the shards that the run was trained on; None if the shards are missing or have changed."""
     metrics: Sequence[Mapping[str, Any]]
-    """Lines of metrics.jsonl, without values that are no finite numbers."""
+    """Lines of metrics.jsonl, without values that are not finite numbers."""
     scores: tuple[Scores, ...]
-    """By data set, then task."""
+    """Scores by dataset, then task."""
     features: Mapping[str, FeatureStore]
-    """Its embeddings by data set: those that were probed."""
-    sweeps: tuple[SweepResults, ...]
-    """Over one setting, of what it was trained or probed on."""
-    others: tuple[Other, ...]
-    """Name, settings and scores of other runs that were probed on the same."""
+    """Embeddings of the run by dataset that was probed."""
+    sweeps: tuple[Sweep, ...]
+    """Sweeps on the datasets that the run was trained or probed on."""
+    others: tuple[ProbedRun, ...]
+    """Other runs that were probed on the same datasets."""
     unread: tuple[str, ...]
-    """Names of those that could not be read."""
+    """Names of other runs that could not be read."""
     reconstruction: bytes | None
-    """A PNG, where the run is a masked autoencoder's."""
+    """PNG of reconstructions, if the run is a masked autoencoder."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Those with scores, in order."""
-        return tuple(dict.fromkeys(one.dataset for one in self.scores))
+        """Datasets with scores, in order."""
+        return tuple(dict.fromkeys(scores.dataset for scores in self.scores))
 
 
 def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
-    """Read everything of a run.
+    """Read everything about a run.
 
     Args:
-        run: its name.
-        datasets: whose scores are told; all that the run has scores of, if none is given.
+        run: name of the run.
+        datasets: datasets whose scores are shown (default: all that the run has scores of).
 
     Raises:
-        MissingArtifact: no such run, or no scores of it.
-        DigestMismatch: scores are of other features than those that are there now.
-        CorruptArtifact: something of it cannot be read.
+        MissingArtifact: the run or its scores do not exist.
+        DigestMismatch: scores belong to other features than the current ones.
+        CorruptArtifact: a file cannot be read.
     """
     folder = locations.run(run)
     config, store = _settings(folder)
     scores = _scores_of(run, datasets)
-    names = dict.fromkeys(one.dataset for one in scores)
+    names = dict.fromkeys(one_task.dataset for one_task in scores)
     features = {name: FeatureStore.read(locations.feature_store(name, run)) for name in names}
-    _require_of_these(scores, features)
-    others, unread = _others(run, tuple(names))
+    _require_current_features(scores, features)
+    others, unread = _other_runs(run, tuple(names))
     return RunResults(
         run=run,
         config=config,
         store=store,
         trained_clips=_clips_in_shards(store, config.shards),
-        metrics=_measured(folder),
+        metrics=_finite_metrics(folder),
         scores=scores,
         features=features,
-        sweeps=tuple(one for one in sweep_file.all_of(locations.RUNS) if one.store in {store, *names}),
+        sweeps=tuple(sweep for sweep in sweep_file.read_all(locations.RUNS) if sweep.store in {store, *names}),
         others=others,
         unread=unread,
         reconstruction=_picture(folder / "reconstructions.png"),
@@ -97,21 +105,22 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
 
 
 def _settings(folder: Path) -> tuple[TrainConfig, str]:
+    """Return the settings of a run and the name of its mel store."""
     path = folder / "config.json"
     if not path.is_file():
         raise MissingArtifact(
             f"no run at {folder}; train one with `python -m model.train --store STORE --name {folder.name}`"
         )
     try:
-        content = json.loads(read_bounded(path, _MOST_BYTES))
+        content = json.loads(read_bounded(path, _MAX_BYTES))
         store = str(content.pop("store", ""))
         return TrainConfig.from_dict(content), store
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
-        raise CorruptArtifact(f"{path} holds no settings of a run of this version: {error}") from error
+        raise CorruptArtifact(f"{path} does not hold the settings of a run of this version: {error}") from error
 
 
 def _clips_in_shards(store: str, digest: str) -> int | None:
-    """Of the run's own store; several, or one that lies elsewhere, are not found by the name."""
+    """Return the clips of a run's shards. Several stores, or a store in another place, are not found by the name."""
     try:
         shards = ShardSet.open(locations.shards(locations.mel_store(store)), complete=False)
     except (InvalidInput, MissingArtifact, CorruptArtifact):
@@ -120,64 +129,66 @@ def _clips_in_shards(store: str, digest: str) -> int | None:
 
 
 def _scores_of(run: str, datasets: Sequence[str]) -> tuple[Scores, ...]:
-    """In the paper's order, then the alphabet's."""
+    """Return the scores of a run, the paper's datasets first, then the others by name."""
     folder = locations.run(run) / "scores"
-    found = [
-        score_validation.read(path) for name in datasets or ("*",) for path in sorted(folder.glob(f"{name}.*.json"))
-    ]
-    there = {one.dataset for one in found}
+    paths = [path for name in datasets or ("*",) for path in sorted(folder.glob(f"{name}.*.json"))]
+    scores = [score_validation.read(path) for path in paths]
+    _require_scores(run, datasets, {one_task.dataset for one_task in scores})
+    return tuple(sorted(scores, key=lambda one_task: (_rank(one_task.dataset), one_task.dataset, one_task.task)))
+
+
+def _require_scores(run: str, datasets: Sequence[str], existing: set[str]) -> None:
     for name in datasets or ("DATASET",):
-        if name not in there and (datasets or not found):
-            what = f"of {name!r} for run {run!r}" if datasets else f"for run {run!r}"
-            mend = f"`--run {name}` tells of that run" if locations.run(name).is_dir() else ""
-            raise MissingArtifact(f"no scores {what}; {mend or f'make them with `python -m model.probe {name}`'}")
-    return tuple(sorted(found, key=lambda one: (_place(one.dataset), one.dataset, one.task)))
+        if name not in existing and (datasets or not existing):
+            subject = f"of {name!r} for run {run!r}" if datasets else f"for run {run!r}"
+            remedy = f"{name!r} is a run, whose page `--run {name}` makes" if locations.run(name).is_dir() else ""
+            raise MissingArtifact(f"no scores {subject}; {remedy or f'make them with `python -m model.probe {name}`'}")
 
 
-def _place(dataset: str) -> int:
+def _rank(dataset: str) -> int:
     return PAPER.index(dataset) if dataset in PAPER else len(PAPER)
 
 
-def _require_of_these(scores: Sequence[Scores], features: Mapping[str, FeatureStore]) -> None:
+def _require_current_features(scores: Sequence[Scores], features: Mapping[str, FeatureStore]) -> None:
     for dataset, store in features.items():
-        mine = [one for one in scores if one.dataset == dataset]
-        stale = [one.task for one in mine if one.provenance[TRAINED] != store.provenance["digest"]]
+        of_dataset = [one_task for one_task in scores if one_task.dataset == dataset]
+        stale = [one.task for one in of_dataset if one.provenance[TRAINED] != store.provenance["digest"]]
         if stale:
             raise DigestMismatch(
-                f"the scores on {', '.join(stale)} are of other features than those there now; "
+                f"the scores on {', '.join(stale)} belong to other features than the current ones; "
                 f"run `python -m model.probe {dataset}` again"
             )
 
 
-def _others(run: str, datasets: Sequence[str]) -> tuple[tuple[Other, ...], tuple[str, ...]]:
-    """Other runs with scores on one of these data sets; the names of those that cannot be read are kept apart."""
-    found, unread = [], []
+def _other_runs(run: str, datasets: Sequence[str]) -> tuple[tuple[ProbedRun, ...], tuple[str, ...]]:
+    """Return other runs with scores on one of the datasets, and the names of those that cannot be read."""
+    runs, unread = [], []
     for path in sorted(locations.RUNS.glob("*/config.json")):
         name = path.parent.name
-        there = [one for one in datasets if any((path.parent / "scores").glob(f"{one}.*.json"))]
-        if name != run and there:
+        shared = [dataset for dataset in datasets if any((path.parent / "scores").glob(f"{dataset}.*.json"))]
+        if name != run and shared:
             try:
-                found.append((name, _settings(path.parent)[0], _scores_of(name, there)))
+                runs.append(ProbedRun(name, _settings(path.parent)[0], _scores_of(name, shared)))
             except (CorruptArtifact, InvalidInput):
                 unread.append(name)
-    return tuple(found), tuple(unread)
+    return tuple(runs), tuple(unread)
 
 
-def _measured(folder: Path) -> list[dict[str, Any]]:
-    """Numbers by name, line by line; what is not finite is left out, and so is what is no number."""
+def _finite_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the metrics line by line, without values that are not finite numbers."""
     rows = [
         {name: value for name, value in row.items() if isinstance(value, int | float) and math.isfinite(value)}
         for row in metrics_log.read(folder)
     ]
     if any(not isinstance(row.get("step"), int) for row in rows):
-        raise CorruptArtifact(f"{folder / metrics_log.NAME} holds a line whose step is no integer; take it out")
+        raise CorruptArtifact(f"{folder / metrics_log.NAME} holds a line whose step is not an integer; delete the line")
     return rows
 
 
 def _picture(path: Path) -> bytes | None:
     if not path.is_file():
         return None
-    content = read_bounded(path, _MOST_BYTES)
+    content = read_bounded(path, _MAX_BYTES)
     if not content.startswith(_PNG):
-        raise CorruptArtifact(f"{path} is no PNG; remove it, or train the run again")
+        raise CorruptArtifact(f"{path} is not a PNG; remove it or train the run again")
     return content

@@ -1,7 +1,7 @@
-"""Colours, light and dark: once for the page's style sheet and once for the charts, so that both always agree.
+"""Colors of the light and dark theme, used by the style sheet of the page and by the charts, so that both agree.
 
-Text stands out from what is behind it by 4.5 to 1 or more in both themes (WCAG 2.2, AA; tested). Colours that tell
-things apart are those of Okabe and Ito (2008); charts never leave it at colour.
+Text has a contrast of at least 4.5 to 1 with its background in both themes (WCAG 2.2, level AA; tested). Colors of
+categories are those of Okabe and Ito (2008). Charts always use shape, position or text besides color.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from dataclasses import dataclass
 from typing import Any
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
-"""Of page and charts: what the reader's system has."""
+"""Font of page and charts, which is that of the reader's system."""
 
 
 @dataclass(frozen=True)
 class Theme:
-    """One set of colours, each `#rrggbb`."""
+    """One set of colors, each `#rrggbb`."""
 
     text: str
-    """Words."""
+    """Text."""
     muted: str
-    """Words of less weight: axes, captions."""
+    """Less important text: axes, captions."""
     background: str
-    """Behind the cards."""
+    """Background of the page."""
     card: str
-    """Behind words and charts."""
+    """Background of sections, texts and charts."""
     line: str
-    """Between rows, around cards; decoration only."""
+    """Lines between rows and around sections, for decoration only."""
     accent: str
-    """The trained representation; links; the focus ring."""
+    """Trained representation, links and focus ring."""
     other: str
-    """Representations beside it."""
+    """Other representations."""
     categories: tuple[str, ...]
-    """Of things that are told apart, the trained one first."""
+    """Categories, the trained representation first."""
     ramp: tuple[str, ...]
-    """From nothing to much; half-way words may be black or white."""
+    """Shares from 0 to 1. Near the middle, text on it may be black or white."""
     faint: str
-    """Words on the lower half of the ramp."""
+    """Text on the lower half of the ramp."""
     strong: str
-    """Words on its upper half."""
+    """Text on the upper half of the ramp."""
 
     @property
     def dark(self) -> bool:
-        """Whether words are lighter than what is behind them."""
+        """Whether text is lighter than its background."""
         return self is DARK
 
 
@@ -77,7 +77,7 @@ _VARIABLES = ("text", "muted", "background", "card", "line", "accent", "other")
 
 
 def style_sheet() -> str:
-    """Both themes as CSS custom properties; `data-theme` on the root element decides, or else the reader's system."""
+    """Return both themes as CSS custom properties. `data-theme` of the root element or else the system decides."""
     light, dark = (_declarations(theme) for theme in (LIGHT, DARK))
     return (
         f":root {{ --font: {FONT}; {light} }}\n"
@@ -87,28 +87,29 @@ def style_sheet() -> str:
 
 
 def vega_config(theme: Theme) -> dict[str, Any]:
-    """The configuration of Vega-Lite charts, with styles that marks name instead of colours.
+    """Return the configuration of Vega-Lite charts, with the styles that marks name instead of colors.
 
-    `trained`, `other`: bars and points; `interval`: what shows how sure; `reference`: a line to compare with, `remark`:
-    words beside it; `faint`, `strong`: words on the lower and upper half of the ramp.
+    The styles are `trained` and `other` for bars and points, `interval` for confidence intervals, `reference` for a
+    line to compare with, `remark` for its name, and `faint` and `strong` for text on the lower and upper half of the
+    ramp.
     """
     axis = {"domainColor": theme.line, "tickColor": theme.line, "gridColor": theme.line, "gridOpacity": 0.7}
-    words = {"labelColor": theme.muted, "titleColor": theme.muted, "labelFontSize": 12, "titleFontSize": 12}
+    labels = {"labelColor": theme.muted, "titleColor": theme.muted, "labelFontSize": 12, "titleFontSize": 12}
     return {
         "background": "transparent",
         "font": FONT,
-        "aria": False,  # of marks and axes: the element around a chart says what it is, the table holds the numbers
+        "aria": False,  # the element around a chart has its description, and a table has its numbers
         "view": {"stroke": None},
-        "axis": {**axis, **words, "titleFontWeight": "normal", "titlePadding": 8, "labelFlush": False},
+        "axis": {**axis, **labels, "titleFontWeight": "normal", "titlePadding": 8, "labelFlush": False},
         "legend": {
-            **words,
+            **labels,
             "titleFontWeight": "normal",
             "orient": "top",
             "symbolOpacity": 1,
             "labelLimit": 260,
             "columns": 2,
         },
-        "header": {**words, "titleFontWeight": "normal"},
+        "header": {**labels, "titleFontWeight": "normal"},
         "title": {"color": theme.text, "fontSize": 13, "anchor": "start"},
         "range": {"category": list(theme.categories), "ramp": list(theme.ramp), "heatmap": list(theme.ramp)},
         "style": {
@@ -125,6 +126,6 @@ def vega_config(theme: Theme) -> dict[str, Any]:
 
 def _declarations(theme: Theme) -> str:
     scheme = "dark" if theme.dark else "light"
-    picture = "brightness(.72)" if theme.dark else "none"  # of pictures on white, which would glare
-    colours = " ".join(f"--{name}: {getattr(theme, name)};" for name in _VARIABLES)
-    return f"color-scheme: {scheme}; --picture: {picture}; {colours}"
+    picture = "brightness(.72)" if theme.dark else "none"  # pictures on white would glare in the dark
+    colors = " ".join(f"--{name}: {getattr(theme, name)};" for name in _VARIABLES)
+    return f"color-scheme: {scheme}; --picture: {picture}; {colors}"

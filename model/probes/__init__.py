@@ -1,1 +1,1 @@
-"""Probes: shallow models that tell what a frozen representation knows, and how sure we can be of it."""
+"""Probes: shallow models that measure what information frozen features contain, with confidence intervals."""

@@ -1,7 +1,7 @@
-"""Configurations of a probe, and the grids of them that are searched.
+"""Configurations of a probe, and the grids of configurations that are searched.
 
-The full grid is JukeMIR's (Castellon, Donahue and Liang 2021): 216 configurations. The quick one is a part of it, for
-everyday use; its scores are marked as such and are not those of the paper's protocol.
+The full grid is that of JukeMIR (Castellon, Donahue and Liang 2021) with 216 configurations. The quick grid is a subset
+of it for everyday use. Scores of the quick grid are marked, because they do not follow the protocol of the paper.
 """
 
 from __future__ import annotations
@@ -14,70 +14,75 @@ from stores.digest import digest
 from stores.errors import InvalidInput
 
 EVALUATE_EVERY_STEPS = 8
-"""Steps between two looks at the validation score."""
+"""Steps between two evaluations on the validation clips."""
 HIDDEN_UNITS = 512
-"""Of the one hidden layer."""
-_DROPOUT_STEPS = 256  # dropout is drawn from bytes
+"""Units of the hidden layer of the probes that have one."""
+_DROPOUT_LEVELS = 256  # dropout compares random bytes with a threshold
 
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """One probe: all that decides its result besides the task's clips."""
+    """Settings of one probe. Together with the clips of the task they determine its result."""
 
     standardised: bool
-    """Each feature minus its mean, by its deviation, both of the training clips."""
+    """True to subtract the mean of each feature and divide by its deviation, both computed on the training clips."""
     hidden: int
-    """Units of the hidden layer (ReLU); 0 for a linear probe."""
+    """Units of the hidden layer (ReLU), or 0 for a linear probe."""
     batch: int
-    """Clips of a step, drawn without replacement; all where there are fewer."""
+    """Clips per step, drawn without replacement. All clips are used if there are fewer."""
     learning_rate: float
-    """Of Adam."""
+    """Learning rate of Adam."""
     dropout: float
-    """Of the features and of the hidden layer, a multiple of 1/256."""
+    """Dropout rate of the features and of the hidden layer, a multiple of 1/256."""
     l2: float
-    """Weight decay, added to the gradient as Adam's inventors have it; on weights and biases."""
+    """L2 penalty on weights and biases. It is added to the gradient, as in the Adam paper."""
     seed: int = 0
-    """Of the weights at the start, the batches and the dropout."""
+    """Seed of the initial weights, the batches and the dropout."""
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.hidden < 0 or self.learning_rate <= 0 or self.l2 < 0:
-            raise InvalidInput(f"{self}: batch and rate must be positive, hidden units and decay not negative")
-        if not 0 <= self.dropout < 1 or self.dropout * _DROPOUT_STEPS % 1:
-            raise InvalidInput(f"dropout {self.dropout}: use a multiple of 1/{_DROPOUT_STEPS} from 0 to below 1")
+            raise InvalidInput(
+                "batch and learning_rate must be positive, and hidden and l2 must be at least 0 "
+                f"(got batch {self.batch}, learning_rate {self.learning_rate}, hidden {self.hidden}, l2 {self.l2})"
+            )
+        if not 0 <= self.dropout < 1 or self.dropout * _DROPOUT_LEVELS % 1:
+            raise InvalidInput(
+                f"dropout must be a multiple of 1/{_DROPOUT_LEVELS}, at least 0 and less than 1 (got {self.dropout})"
+            )
 
     @property
-    def dropped_bytes(self) -> int:
-        """Of the 256 values of a byte, how many drop what it was drawn for."""
-        return int(self.dropout * _DROPOUT_STEPS)
+    def dropout_threshold(self) -> int:
+        """Random bytes below this number, 0 to 255, drop the value that they belong to."""
+        return int(self.dropout * _DROPOUT_LEVELS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as a JSON value."""
+        """Return every field as a JSON value."""
         return asdict(self)
 
     def digest(self) -> str:
-        """Fingerprint of the settings."""
+        """Return the digest of the settings."""
         return digest(self.to_dict())
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Which probes are searched, for how long, and what is told of the winner."""
+    """The configurations that are searched, the rules that stop them, and the further training of the winning one."""
 
     name: str
     """`full` or `quick`."""
     configs: tuple[ProbeConfig, ...]
-    """In the order that decides ties: the first of those that are best on validation is taken."""
+    """Configurations. If several are equally good on validation, the first one wins."""
     patience: int
-    """A probe stops after so many evaluations without a better validation score."""
+    """Evaluations in a row without a better validation score after which a probe stops."""
     seeds: int
-    """Seeds of the winner that are scored, its own among them."""
-    draws: int
-    """Draws of the training clips for each share in label efficiency."""
-    most_evaluations: int = 20_000
-    """A probe that still gets better is stopped here (160,000 steps); how many were is told."""
+    """Number of seeds with which the winning configuration is scored, including its own."""
+    subsets_per_share: int
+    """Random label subsets of each size in the label efficiency."""
+    max_evaluations: int = 20_000
+    """Evaluations after which a probe is stopped (160,000 steps). The scores record how many probes it stopped."""
 
-    def of(self, configs: tuple[ProbeConfig, ...]) -> Grid:
-        """The same search over other configurations."""
+    def with_configs(self, configs: tuple[ProbeConfig, ...]) -> Grid:
+        """Return the same grid with other configurations."""
         return replace(self, configs=configs)
 
 
@@ -97,7 +102,7 @@ FULL = Grid(
     ),
     patience=256,
     seeds=5,
-    draws=3,
+    subsets_per_share=3,
 )
 QUICK = Grid(
     name="quick",
@@ -111,6 +116,6 @@ QUICK = Grid(
     ),
     patience=32,
     seeds=5,
-    draws=1,
+    subsets_per_share=1,
 )
 GRIDS = {grid.name: grid for grid in (FULL, QUICK)}

@@ -1,7 +1,7 @@
-"""Probes with few labels: only some training groups carry one, and the mean over several draws of them is scored.
+"""Few-shot evaluation: a logistic regression that is trained with labels for a few training groups only.
 
-The probe is `linear`'s logistic regression, in a second a draw. What the paper's probes do with a share of the training
-clips is label efficiency, which every score has (`few_clips`).
+The score is the mean over several random choices of these groups. Each fit takes about a second. This differs from the
+label efficiency in every file of scores, which trains the winning probe on larger label subsets (`label_subsets`).
 """
 
 from __future__ import annotations
@@ -15,60 +15,106 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model.probes.evaluation.bootstrap import interval
-from model.probes.results.scores import TRAINED, Metric, RepresentationScores, Scores, table_of
+from model.probes.evaluation.bootstrap import confidence_interval
+from model.probes.results.scores import TRAINED, Metric, RepresentationScores, Scores, build_scores
 from model.probes.task import Task
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 
+INVERSE_L2 = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""Values of scikit-learn's C that are tried, from the strongest penalty to the weakest."""
+MAX_ITERATIONS = 1_000
+
 
 @dataclass(frozen=True)
-class FewShot:
-    """How many labels, drawn how often."""
+class FewShotResult:
+    """Predictions of a logistic regression for the test clips."""
+
+    inverse_l2: float
+    """Value of C that was chosen on validation. For several draws, their median."""
+    valid_accuracy: float
+    """Accuracy on validation, 0 to 1, by which C was chosen. For several draws, their mean."""
+    predictions: NDArray[np.int64]
+    """Predicted class of each test clip, `[clips]`. For several draws, that of the first one."""
+    correct: NDArray[np.float64]
+    """1 for each test clip that is classified correctly, else 0, `[clips]`. For several draws, their mean."""
+
+    @property
+    def test_accuracy(self) -> float:
+        """Share of test clips that are classified correctly, 0 to 1."""
+        return float(self.correct.mean())
+
+
+@dataclass(frozen=True)
+class FewShotEvaluation:
+    """Settings of a few-shot evaluation."""
 
     train_groups: int
-    """Training groups (pieces, songs) that carry labels."""
+    """Number of training groups (pieces or songs) with labels."""
     draws: int = 5
-    """Draws of them, with the seeds 0, 1, ...; what is scored is the mean, clip by clip."""
+    """Number of random choices of these groups, with the seeds 0, 1 and so on. The score is the mean over them."""
 
     def __post_init__(self) -> None:
         if self.draws < 1:
-            raise InvalidInput(f"{self.draws} draws were asked for; at least one is needed")
+            raise InvalidInput(f"--draws must be at least 1 (got {self.draws})")
 
-    def probe(self, task: Task) -> ProbeResult:
-        """The mean over all draws; the same groups are drawn whatever the representation.
+    def evaluate(self, task: Task) -> FewShotResult:
+        """Return the mean over all draws. The groups that are drawn do not depend on the representation.
 
         Raises:
-            InvalidInput: the task has fewer groups, or a draw fewer than two classes.
+            InvalidInput: the task has too few groups, or the groups of a draw have fewer than two classes.
         """
-        drawn = [probe(task.with_train_groups(self.train_groups, seed)) for seed in range(self.draws)]
-        return ProbeResult(
-            inverse_l2=float(np.median([one.inverse_l2 for one in drawn])),
-            valid_accuracy=float(np.mean([one.valid_accuracy for one in drawn])),
-            predictions=drawn[0].predictions,
-            correct=np.mean([one.correct for one in drawn], axis=0),
+        results = [fit_and_predict(task.with_train_groups(self.train_groups, seed)) for seed in range(self.draws)]
+        return FewShotResult(
+            inverse_l2=float(np.median([result.inverse_l2 for result in results])),
+            valid_accuracy=float(np.mean([result.valid_accuracy for result in results])),
+            predictions=results[0].predictions,
+            correct=np.mean([result.correct for result in results], axis=0),
         )
 
     def score(self, task: str, dataset: str, run: str, features: Mapping[str, FeatureStore]) -> Scores:
-        """The accuracy of every representation on `task`, with the same few labels.
+        """Return the accuracy of every representation on `task`, with the same few labels.
 
         Raises:
-            InvalidInput: the task's labels are not classes, or it cannot be probed with so few.
+            InvalidInput: the labels of the task are not classes, or it has too few labels.
         """
         names = sorted(features, key=lambda name: name != TRAINED)
         tasks = {name: Task.of(features[name], task) for name in names}
         if (kind := tasks[TRAINED].kind) not in ("classes", "key"):
-            raise InvalidInput(f"--train-groups needs a task of classes; the labels of {task!r} are {kind}")
-        results = {name: self.probe(one) for name, one in tasks.items()}
-        rows = tuple(_row(name, tasks[name], one, results[TRAINED]) for name, one in results.items())
-        how = f"logistic regression; labels for {self.train_groups} training groups, mean of {self.draws} draws of them"
+            raise InvalidInput(
+                f"--train-groups needs a task with classes, and the labels of {task!r} are {kind}; leave it out, or "
+                "choose another --task"
+            )
+        results = {name: self.evaluate(each) for name, each in tasks.items()}
+        rows = tuple(_scores_row(name, tasks[name], result, results[TRAINED]) for name, result in results.items())
+        method = f"logistic regression; labels for {self.train_groups} training groups, mean of {self.draws} draws"
         digests = {name: str(store.provenance["digest"]) for name, store in features.items()}
-        return table_of(tasks[TRAINED], (dataset, run), (how, len(INVERSE_L2)), rows, digests)
+        return build_scores(tasks[TRAINED], (dataset, run), (method, len(INVERSE_L2)), rows, digests)
 
 
-def _row(name: str, task: Task, result: ProbeResult, trained: ProbeResult) -> RepresentationScores:
+def fit_and_predict(task: Task) -> FewShotResult:
+    """Fit a logistic regression for each C, choose one on validation, and predict the test clips.
+
+    The smallest of several equally good values of C is chosen.
+    """
+    train, valid, test = (task.splits[split] for split in ("train", "valid", "test"))
+    models = [_fit(train.features, train.targets, inverse_l2) for inverse_l2 in INVERSE_L2]
+    accuracies = [float((model.predict(valid.features) == valid.targets).mean()) for model in models]
+    best = int(np.argmax(accuracies))
+    predictions = models[best].predict(test.features).astype(np.int64)
+    correct = (predictions == test.targets).astype(np.float64)
+    return FewShotResult(INVERSE_L2[best], accuracies[best], predictions, correct)
+
+
+def _fit(features: NDArray[np.float32], targets: NDArray[np.int64], inverse_l2: float) -> Pipeline:
+    # in float32, rounding makes lbfgs stop too early
+    regression = LogisticRegression(C=inverse_l2, max_iter=MAX_ITERATIONS, tol=1e-3)
+    return make_pipeline(StandardScaler(), regression).fit(features.astype(np.float64), targets)
+
+
+def _scores_row(name: str, task: Task, result: FewShotResult, trained: FewShotResult) -> RepresentationScores:
     groups = task.splits["test"].groups
-    lead = None if result is trained else interval(trained.correct - result.correct, groups)
+    difference = None if result is trained else confidence_interval(trained.correct - result.correct, groups)
     return RepresentationScores(
         representation=name,
         width=task.splits["test"].features.shape[1],
@@ -76,44 +122,7 @@ def _row(name: str, task: Task, result: ProbeResult, trained: ProbeResult) -> Re
         config={"inverse_l2": result.inverse_l2},
         vote="",
         valid={"accuracy": result.valid_accuracy},
-        metrics={"accuracy": Metric(result.test_accuracy, interval(result.correct, groups), lead)},
+        metrics={
+            "accuracy": Metric(result.test_accuracy, confidence_interval(result.correct, groups), difference),
+        },
     )
-
-
-INVERSE_L2 = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-MAX_ITERATIONS = 1_000
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """What the chosen probe does on the test clips."""
-
-    inverse_l2: float
-    """scikit-learn's C of the chosen probe."""
-    valid_accuracy: float
-    """What it was chosen by."""
-    predictions: NDArray[np.int64]
-    """Its class for each test clip (`[clips]`; of several draws, that of the first)."""
-    correct: NDArray[np.float64]
-    """1 for each test clip that is right, 0 for others (`[clips]`; of several draws, the share that is right)."""
-
-    @property
-    def test_accuracy(self) -> float:
-        """Share of test clips that are right."""
-        return float(self.correct.mean())
-
-
-def probe(task: Task) -> ProbeResult:
-    """Fit one probe per strength, choose on valid, score on test; the smaller C wins a tie."""
-    train, valid, test = (task.splits[split] for split in ("train", "valid", "test"))
-    fitted = [_fit(train.features, train.targets, strength) for strength in INVERSE_L2]
-    scores = [float((model.predict(valid.features) == valid.targets).mean()) for model in fitted]
-    best = int(np.argmax(scores))
-    predictions = fitted[best].predict(test.features).astype(np.int64)
-    return ProbeResult(INVERSE_L2[best], scores[best], predictions, (predictions == test.targets).astype(np.float64))
-
-
-def _fit(features: NDArray[np.float32], targets: NDArray[np.int64], inverse_l2: float) -> Pipeline:
-    # float64: lbfgs stops early on float32's rounding
-    regression = LogisticRegression(C=inverse_l2, max_iter=MAX_ITERATIONS, tol=1e-3)
-    return make_pipeline(StandardScaler(), regression).fit(features.astype(np.float64), targets)

@@ -1,4 +1,4 @@
-"""Parts of an embedding: a hybrid encoder's is [square | vertical], and each half may be the better one to probe."""
+"""Slices of a hybrid encoder's embedding, which is [square | vertical]. Each half alone may be the better input."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 CONCATENATED = "concatenated"
 
 
-def parts_of(provenance: Mapping[str, Any], width: int) -> dict[str, slice]:
-    """Columns of each part of an embedding of `width` numbers that has this provenance.
+def slices_of(provenance: Mapping[str, Any], width: int) -> dict[str, slice]:
+    """Return the columns of each slice of an embedding, by the name of the slice.
 
-    `concatenated`, `square` and `vertical` for a hybrid encoder, in the order in which the first of several that are
-    best on validation is taken; for others one part without a name.
+    A hybrid encoder has the slices `concatenated`, `square` and `vertical`. If several are equally good on validation,
+    the first one is used. Other encoders have one slice, whose name is empty.
+
+    Args:
+        provenance: provenance of the features.
+        width: columns of the embedding.
     """
     if width % 2 or not _is_hybrid(provenance.get("encoder")):
         return {"": slice(0, width)}
@@ -20,7 +24,7 @@ def parts_of(provenance: Mapping[str, Any], width: int) -> dict[str, slice]:
 
 
 def _is_hybrid(settings: object) -> bool:
-    """Whether some encoder's settings are in there; those of a run hold them one level deeper."""
+    """Return whether settings of a hybrid encoder are among `settings`, at any depth."""
     if not isinstance(settings, Mapping):
         return False
     return settings.get("patches") == "hybrid" or any(_is_hybrid(inner) for inner in settings.values())

@@ -1,6 +1,7 @@
-"""Musical keys: how they are written, and what a mistaken one is worth (MIREX, as mir_eval computes it).
+"""Musical keys: their names, and the credit for a predicted key (MIREX, as mir_eval computes it).
 
-1 for the same key, 0.5 for the key a fifth above it, 0.3 for the relative one, 0.2 for the parallel one, else 0.
+The credit is 1 for the right key, 0.5 for the key a fifth above it, 0.3 for the relative key, 0.2 for the parallel key
+and 0 for all others.
 """
 
 from __future__ import annotations
@@ -12,36 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 CREDIT = {"same": 1.0, "fifth": 0.5, "relative": 0.3, "parallel": 0.2, "other": 0.0}
-"""By how the estimated key stands to the true one."""
-_PITCH = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+"""Credit by the relation of the predicted key to the true key."""
+_PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+_ACCIDENTALS = {"#": 1, "b": -1, "": 0}
 _KEY = re.compile(r"([a-g])([#b]?) (major|minor)")
 
 
-def parsed(label: str) -> tuple[int, str] | None:
-    """Pitch class and mode of a key such as `Eb minor`; None for anything else."""
-    found = _KEY.fullmatch(label[:1].lower() + label[1:])
-    if not found:
+def parse_key(label: str) -> tuple[int, str] | None:
+    """Return the pitch class and the mode of a key such as `Eb minor`, or None if `label` is not a key."""
+    match = _KEY.fullmatch(label[:1].lower() + label[1:])
+    if not match:
         return None
-    return (_PITCH[found[1]] + {"#": 1, "b": -1, "": 0}[found[2]]) % 12, found[3]
+    return (_PITCH_CLASSES[match[1]] + _ACCIDENTALS[match[2]]) % 12, match[3]
 
 
-def relation(true: tuple[int, str], estimated: tuple[int, str]) -> str:
-    """How an estimated key stands to the true one: a name of `CREDIT`."""
-    above = (estimated[0] - true[0]) % 12
-    if true[1] == estimated[1]:
-        return {0: "same", 7: "fifth"}.get(above, "other")
+def relation(true: tuple[int, str], predicted: tuple[int, str]) -> str:
+    """Return the relation of a predicted key to the true key, which is a name of `CREDIT`."""
+    semitones = (predicted[0] - true[0]) % 12
+    if true[1] == predicted[1]:
+        return {0: "same", 7: "fifth"}.get(semitones, "other")
     relative = 9 if true[1] == "major" else 3
-    return {relative: "relative", 0: "parallel"}.get(above, "other")
+    return {relative: "relative", 0: "parallel"}.get(semitones, "other")
 
 
-def relations(classes: Sequence[str]) -> list[list[str]]:
-    """Relation of every class (column: estimated) to every class (row: true); all must be keys."""
-    found = [parsed(label) for label in classes]
-    known = [one for one in found if one]
-    assert len(known) == len(found), "the task's kind is `key`, so every class is one"
-    return [[relation(true, estimated) for estimated in known] for true in known]
+def relation_matrix(classes: Sequence[str]) -> list[list[str]]:
+    """Return the relation of every class as prediction (column) to every class as truth (row). All must be keys."""
+    keys = [key for label in classes if (key := parse_key(label))]
+    assert len(keys) == len(classes), "every class of a task of kind `key` is a key"
+    return [[relation(true, predicted) for predicted in keys] for true in keys]
 
 
-def credit(classes: Sequence[str]) -> NDArray[np.float64]:
-    """What predicting class j is worth where i is true, `[C, C]`; all classes must be keys."""
-    return np.array([[CREDIT[one] for one in row] for row in relations(classes)], np.float64)
+def credit_matrix(classes: Sequence[str]) -> NDArray[np.float64]:
+    """Return the credit for predicting class j where class i is true, `[C, C]`. All classes must be keys."""
+    return np.array([[CREDIT[name] for name in row] for row in relation_matrix(classes)], np.float64)

@@ -1,6 +1,7 @@
-"""A trained probe as it is kept: standardiser, weights, what its outputs mean and whose embeddings it reads.
+"""A trained probe and its file.
 
-One safetensors file: the tensors `mean`, `deviation`, `weight.0`, `bias.0`, ..., and JSON in the header. No pickles.
+The file is a safetensors file with the tensors `mean`, `deviation`, `weight.0`, `bias.0` and so on. Its header holds
+JSON that describes the outputs and the features that the probe was trained on. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -26,70 +27,74 @@ FORMAT = "myna-probe-1"
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe."""
+    """A trained probe: standardizer, weights and metadata."""
 
     mean: Tensor
-    """`[D]`: what is taken from the features; zeros where it is not standardised."""
+    """Number that is subtracted from each feature, `[D]`. Zeros if the features are not standardized."""
     deviation: Tensor
-    """`[D]`: what they are divided by; ones where it is not standardised."""
+    """Number by which each feature is then divided, `[D]`. Ones if the features are not standardized."""
     weights: MlpWeights
-    """Of one probe, `[1, out, in]` and `[1, out]` for each layer."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """JSON: task, kind, classes, vote, columns of the embedding, config, scores, provenance of the features."""
+    """Weights of one probe, `[1, out, in]` and `[1, out]` for each layer."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """JSON values: task, kind, classes, song-level aggregation (`vote`), columns of the embedding, configuration,
+    scores, and provenance of the features."""
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs `[clips, C]`, before softmax or sigmoid, for features `[clips, D]`."""
-        scaled = (torch.from_numpy(features).float() - self.mean) / self.deviation
+        """Return the outputs before softmax or sigmoid, `[clips, C]`, for features `[clips, D]`."""
+        standardized = (torch.from_numpy(features).float() - self.mean) / self.deviation
         with torch.inference_mode():
-            found: NDArray[np.float32] = self.weights.outputs(scaled[None], torch.float32)[0].numpy()
-        return found
+            outputs: NDArray[np.float32] = self.weights.outputs(standardized[None], torch.float32)[0].numpy()
+        return outputs
 
     def write(self, path: Path) -> None:
-        """Write to `path`, atomically."""
+        """Write the probe to `path`, atomically."""
         tensors = {"mean": self.mean, "deviation": self.deviation}
         for layer in range(len(self.weights.tensors) // 2):
             tensors[f"weight.{layer}"] = self.weights.tensors[2 * layer][0]
             tensors[f"bias.{layer}"] = self.weights.tensors[2 * layer + 1][0]
-        header = {"format": FORMAT, "facts": json.dumps(self.facts, ensure_ascii=False, allow_nan=False)}
+        header = {"format": FORMAT, "facts": json.dumps(self.metadata, ensure_ascii=False, allow_nan=False)}
         with atomic_write(path) as temporary:
-            save_file({name: one.contiguous() for name, one in tensors.items()}, temporary, metadata=header)
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
 
     @classmethod
     def read(cls, path: Path) -> Probe:
-        """Read what `write` wrote.
+        """Return the probe in the file `path`, which `write` has written.
 
         Raises:
-            MissingArtifact: nothing there.
-            CorruptArtifact: not such a file, or its tensors do not fit together.
+            MissingArtifact: there is no such file.
+            CorruptArtifact: the file is not a probe of this format, or its tensors do not fit together.
         """
         if not path.is_file():
-            raise MissingArtifact(f"no probe at {path}; `python -m model.probe DATASET` keeps those that won")
+            raise MissingArtifact(f"no probe at {path}; `python -m model.probe DATASET` writes the winning probes")
         try:
             with safe_open(path, "pt") as file:
                 header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a mapping
             if header.get("format") != FORMAT:
-                raise ValueError(f"its format is {header.get('format')!r}, this version reads {FORMAT!r}")
-            facts = json.loads(header["facts"])
+                raise ValueError(f"its format is {header.get('format')!r}, and this version reads {FORMAT!r}")
+            metadata = json.loads(header["facts"])
             layers = (len(tensors) - 2) // 2
-            names = [f"{part}.{layer}" for layer in range(layers) for part in ("weight", "bias")]
+            names = [f"{kind}.{layer}" for layer in range(layers) for kind in ("weight", "bias")]
             weights = MlpWeights(tuple(tensors[name][None] for name in names))
-            _require_fitting(tensors["mean"], tensors["deviation"], weights, facts)
-            return cls(tensors["mean"], tensors["deviation"], weights, facts)
+            _validate(tensors["mean"], tensors["deviation"], weights, metadata)
+            return cls(tensors["mean"], tensors["deviation"], weights, metadata)
         except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
-            raise CorruptArtifact(f"{path} is not a probe that this version reads: {error}") from error
+            raise CorruptArtifact(
+                f"{path} is not a probe that this version reads: {error}; run `python -m model.probe DATASET` again"
+            ) from error
 
 
-def _require_fitting(mean: Tensor, deviation: Tensor, weights: MlpWeights, facts: Any) -> None:
+def _validate(mean: Tensor, deviation: Tensor, weights: MlpWeights, metadata: Any) -> None:
+    """Check that the tensors of a file fit together and to the names of the outputs."""
     width = len(mean)
     tensors = [mean, deviation, *weights.tensors]
-    if not weights.tensors or any(one.dtype != torch.float32 or not one.isfinite().all() for one in tensors):
-        raise ValueError("its tensors are not finite float32, or missing")
+    if not weights.tensors or any(tensor.dtype != torch.float32 or not tensor.isfinite().all() for tensor in tensors):
+        raise ValueError("a tensor is missing, is not float32, or has values that are not finite")
     if mean.shape != deviation.shape or not (deviation > 0).all():
-        raise ValueError("its standardiser does not fit")
+        raise ValueError("the standardizer's deviation differs from its mean in shape, or is not positive")
     for weight, bias in zip(weights.tensors[::2], weights.tensors[1::2], strict=True):
         if weight.shape != (1, bias.shape[1], width):
-            raise ValueError(f"a layer is {tuple(weight.shape)}, but reads {width} numbers")
+            raise ValueError(f"a layer has the shape {tuple(weight.shape)}, but its input has {width} numbers")
         width = bias.shape[1]
-    if len(facts["classes"]) != width or not all(isinstance(one, str) for one in facts["classes"]):
-        raise ValueError(f"it has {width} outputs, but names {len(facts['classes'])}")
+    if len(metadata["classes"]) != width or not all(isinstance(name, str) for name in metadata["classes"]):
+        raise ValueError(f"it has {width} outputs, but names for {len(metadata['classes'])}")

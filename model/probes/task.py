@@ -1,9 +1,10 @@
-"""A task: the clips of a feature store that carry one label, by split, and what their labels mean.
+"""A task: the clips of a feature store that have a label, by split, and their targets.
 
-classes  one of several: accuracy
-key      the same, and every class is a key such as `Eb minor`: mir_eval's weighted score, of songs by a vote of clips
-tags     any number of several (the label `tags`): ROC-AUC and average precision
-numbers  arousal and valence, two labels that make the task `emotion`: R^2
+classes  one of several classes (single-label): accuracy
+key      the same, where every class is a key such as `Eb minor`: mir_eval's weighted score, for songs where recordings
+         have several clips
+tags     any number of tags (multi-label, the label `tags`): ROC-AUC and average precision
+numbers  regression of several numbers (the task `emotion`, from the labels `arousal` and `valence`): R^2
 """
 
 from __future__ import annotations
@@ -24,53 +25,53 @@ from stores.manifest import ClipRow
 
 SPLITS = ("train", "valid", "test")
 TAGS = "tags"
-NUMBERS = {"emotion": ("arousal", "valence")}
-"""Tasks that are made of several labels, numbers each."""
-_FEW = 5  # classes that may well be called 1, 2, 3
+REGRESSION_TASKS = {"emotion": ("arousal", "valence")}
+"""Regression tasks, and the labels that hold their numbers."""
+_MAX_NUMBERED_CLASSES = 5  # up to so many classes are often called 1, 2, 3
 
 
 @dataclass(frozen=True)
 class TaskSplit:
-    """The labelled clips of one split."""
+    """The labeled clips of one split."""
 
     features: NDArray[np.float32]
-    """`[clips, D]`."""
+    """Features, `[clips, D]`."""
     targets: NDArray[Any]
-    """int64 `[clips]`, indices into the task's `classes`; for tags (0 or 1) and numbers float32 `[clips, C]`."""
+    """Indices into the task's `classes`, int64 `[clips]`. For tags (0 or 1) and numbers float32 `[clips, C]`."""
     groups: NDArray[np.int64]
-    """Piece, song or artist of each clip, numbered from 0: what the bootstrap draws."""
+    """Group (piece, song or artist) of each clip, numbered from 0. The bootstrap resamples groups."""
     songs: NDArray[np.int64] | None = None
-    """Recording of each clip, numbered from 0, where recordings have several clips and are scored as one; else None."""
+    """Recording of each clip, numbered from 0. None if clips are scored, not songs."""
 
-    def chosen(self, clips: NDArray[Any]) -> TaskSplit:
-        """Some of the clips, by mask or index `[clips]`; `groups` and `songs` keep their numbers."""
+    def select(self, clips: NDArray[Any]) -> TaskSplit:
+        """Return some of the clips, given as mask or index `[clips]`. `groups` and `songs` keep their numbers."""
         songs = None if self.songs is None else self.songs[clips]
         return TaskSplit(self.features[clips], self.targets[clips], self.groups[clips], songs)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task on one representation."""
+    """One task with the features of one representation."""
 
     name: str
-    """E.g. `key`."""
+    """Name of the task, for example `key`."""
     classes: tuple[str, ...]
-    """All classes or tags, sorted, in the order of their index; one that train lacks can only be missed. The names of
-    the numbers for those."""
+    """Names of the outputs: all classes or tags of all splits, sorted, or the names of the numbers. A class without a
+    training clip is never predicted."""
     splits: dict[str, TaskSplit]
-    """train, valid and test."""
+    """Clips by split: train, valid and test."""
     kind: str = "classes"
     """`classes`, `key`, `tags` or `numbers`."""
 
     @classmethod
     def of(cls, features: FeatureStore, name: str) -> Task:
-        """Select the clips that carry label `name`, or all labels that `name` is made of.
+        """Select the clips that have the label `name`, or all labels of the regression task `name`.
 
         Raises:
-            InvalidInput: a split has no such clip, a group stands in two splits, train has fewer than two classes, a
-                number is none, or clips of one recording differ in key.
+            InvalidInput: a split has no such clip, a group is in two splits, the training clips have fewer than two
+                classes, a number is not finite, or clips of one recording differ in key.
         """
-        labels = labels_of(name)
+        labels = label_names(name)
         chosen = [i for i, row in enumerate(features.rows) if row.split in SPLITS and set(labels) <= set(row.labels)]
         rows = [features.rows[i] for i in chosen]
         _require_splits(name, [row.split for row in rows])
@@ -78,53 +79,56 @@ class Task:
         kind, classes, targets = _targets(name, rows)
         splits = {}
         for split in SPLITS:
-            of_split = [k for k, row in enumerate(rows) if row.split == split]
-            clips = [rows[k] for k in of_split]
+            places = [k for k, row in enumerate(rows) if row.split == split]
+            clips = [rows[k] for k in places]
             songs = _songs(clips) if kind == "key" else None
-            embeddings = features.embeddings[[chosen[k] for k in of_split]]
-            splits[split] = TaskSplit(embeddings, targets[of_split], _numbered([row.group for row in clips]), songs)
+            embeddings = features.embeddings[[chosen[k] for k in places]]
+            splits[split] = TaskSplit(embeddings, targets[places], _numbered([row.group for row in clips]), songs)
         return cls(name, classes, splits, kind)
 
-    def remarks(self) -> list[str]:
-        """What makes its scores mean less than they seem to: classes that train lacks, numbers taken as classes."""
+    def notes(self) -> list[str]:
+        """Return warnings about the labels: classes without a training clip, and numbers that are read as classes."""
         if self.kind not in ("classes", "key"):
             return []
-        unseen = sorted(set(range(len(self.classes))) - set(self.splits["train"].targets.tolist()))
-        remarks = []
-        if unseen:
-            named = f"{len(unseen)} of {len(self.classes)} classes of {self.name}"
-            remarks.append(
-                f"{named} are in no training clip, e.g. {self.classes[unseen[0]]!r}: they can only be missed"
+        missing = sorted(set(range(len(self.classes))) - set(self.splits["train"].targets.tolist()))
+        notes = []
+        if missing:
+            notes.append(
+                f"{len(missing)} of {len(self.classes)} classes of {self.name} have no training clip and are never "
+                f"predicted, e.g. {self.classes[missing[0]]!r}"
             )
-        if len(self.classes) > _FEW and all(_is_number(label) for label in self.classes):
-            remarks.append(f"labels of {self.name} are numbers, and taken as {len(self.classes)} classes")
-        return remarks
+        if len(self.classes) > _MAX_NUMBERED_CLASSES and all(_is_number(label) for label in self.classes):
+            notes.append(f"the labels of {self.name} are numbers; they are used as {len(self.classes)} classes")
+        return notes
 
-    def with_train(self, clips: NDArray[Any]) -> Task:
-        """The same task with only these of its training clips, by mask or index `[clips]`."""
-        return replace(self, splits={**self.splits, "train": self.splits["train"].chosen(clips)})
+    def with_train_clips(self, clips: NDArray[Any]) -> Task:
+        """Return the same task with only these of its training clips, given as mask or index `[clips]`."""
+        return replace(self, splits={**self.splits, "train": self.splits["train"].select(clips)})
 
     def with_train_groups(self, count: int, seed: int = 0) -> Task:
-        """The same task with labels for only `count` of its training groups, drawn by `seed`; the rest is untouched.
+        """Return the same task with labels for only `count` of its training groups, which `seed` chooses.
 
         Raises:
-            InvalidInput: if there are not as many, or those drawn hold fewer than two classes.
+            InvalidInput: the task does not have as many groups, or the chosen groups have fewer than two classes.
         """
         train = self.splits["train"]
         groups = np.unique(train.groups)
         if not 1 <= count <= len(groups):
-            raise InvalidInput(f"{count} training groups were asked for; task {self.name!r} has 1 to {len(groups)}")
-        kept = np.isin(train.groups, np.random.default_rng(seed).permutation(groups)[:count])
-        _require_two_classes(self.name, {self.classes[target] for target in train.targets[kept]})
-        return self.with_train(kept)
+            raise InvalidInput(
+                f"--train-groups must be 1 to {len(groups)}, the number of training groups of task {self.name!r} "
+                f"(got {count})"
+            )
+        labeled = np.isin(train.groups, np.random.default_rng(seed).permutation(groups)[:count])
+        _require_two_classes(self.name, {self.classes[target] for target in train.targets[labeled]})
+        return self.with_train_clips(labeled)
 
     def with_features(self, columns: slice) -> Task:
-        """The same task on some of the features."""
-        parts = {split: replace(part, features=part.features[:, columns]) for split, part in self.splits.items()}
-        return replace(self, splits=parts)
+        """Return the same task with some of the features."""
+        splits = {split: replace(part, features=part.features[:, columns]) for split, part in self.splits.items()}
+        return replace(self, splits=splits)
 
-    def matrix(self, split: str) -> NDArray[np.float32]:
-        """Targets of a split as a probe learns them, float32 `[clips, C]`: one-hot for classes."""
+    def target_matrix(self, split: str) -> NDArray[np.float32]:
+        """Return the targets of a split for the training of a probe, float32 `[clips, C]`, one-hot for classes."""
         targets: NDArray[np.float32] = self.splits[split].targets
         if targets.ndim == 2:
             targets = targets.astype(np.float32)
@@ -133,34 +137,35 @@ class Task:
         return targets
 
 
-def labels_of(task: str) -> tuple[str, ...]:
-    """The labels that a clip of `task` carries."""
-    return NUMBERS.get(task, (task,))
+def label_names(task: str) -> tuple[str, ...]:
+    """Return the labels that a clip of `task` must have."""
+    return REGRESSION_TASKS.get(task, (task,))
 
 
 def task_names(rows: Iterable[ClipRow]) -> list[str]:
-    """Names of all tasks that some clip carries all labels of, sorted."""
-    carried = {name for row in rows for name in row.labels}
-    numbers = {part for parts in NUMBERS.values() for part in parts}
-    return sorted((carried - numbers) | {name for name, parts in NUMBERS.items() if set(parts) <= carried})
+    """Return the names of all tasks of which some clip has the labels, sorted."""
+    present = {name for row in rows for name in row.labels}
+    numbers = {label for labels in REGRESSION_TASKS.values() for label in labels}
+    regression = {name for name, labels in REGRESSION_TASKS.items() if set(labels) <= present}
+    return sorted((present - numbers) | regression)
 
 
 def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], NDArray[Any]]:
-    """Kind, names of the outputs and the targets of all clips of a task."""
-    if name in NUMBERS:
-        numbers = [[_number(row, label) for label in NUMBERS[name]] for row in rows]
-        return "numbers", NUMBERS[name], np.array(numbers, np.float32)
+    """Return the kind of a task, the names of its outputs and the targets of all clips."""
+    if name in REGRESSION_TASKS:
+        labels = REGRESSION_TASKS[name]
+        return "numbers", labels, np.array([[_number(row, label) for label in labels] for row in rows], np.float32)
     if name == TAGS:
-        tags = [set(split_tags(row.labels[name])) for row in rows]
-        known = tuple(sorted(set().union(*tags)))
-        if not known:
-            raise InvalidInput(f"no clip of task {name!r} carries a tag; a probe needs some")
-        return "tags", known, np.array([[tag in of_clip for tag in known] for of_clip in tags], np.float32)
+        clip_tags = [set(split_tags(row.labels[name])) for row in rows]
+        tags = tuple(sorted(set().union(*clip_tags)))
+        if not tags:
+            raise InvalidInput(f"no clip of task {name!r} has a tag; a probe needs at least one")
+        return "tags", tags, np.array([[tag in carried for tag in tags] for carried in clip_tags], np.float32)
     _require_two_classes(name, {row.labels[name] for row in rows if row.split == "train"})
     classes = tuple(sorted({row.labels[name] for row in rows}))
-    place = {label: i for i, label in enumerate(classes)}
-    kind = "key" if name == "key" and all(musical_keys.parsed(label) for label in classes) else "classes"
-    return kind, classes, np.array([place[row.labels[name]] for row in rows], np.int64)
+    index = {label: i for i, label in enumerate(classes)}
+    kind = "key" if name == "key" and all(musical_keys.parse_key(label) for label in classes) else "classes"
+    return kind, classes, np.array([index[row.labels[name]] for row in rows], np.int64)
 
 
 def _number(row: ClipRow, label: str) -> float:
@@ -181,12 +186,13 @@ def _is_number(label: str) -> bool:
 
 
 def _numbered(names: Sequence[object]) -> NDArray[np.int64]:
+    """Return the place of each name among the sorted distinct names."""
     place = {name: i for i, name in enumerate(sorted(set(names), key=str))}
     return np.array([place[name] for name in names], np.int64)
 
 
 def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
-    """Recording of each clip, or None where every recording has one clip."""
+    """Return the recording of each clip, or None if every recording has one clip."""
     recordings = [f"{row.source}\0{row.member}" for row in rows]
     if len(set(recordings)) == len(recordings):
         return None
@@ -203,16 +209,19 @@ def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
 def _require_splits(name: str, splits: list[str]) -> None:
     counts = {split: splits.count(split) for split in SPLITS}
     if not all(counts.values()):
-        raise InvalidInput(f"task {name!r} has {counts} labelled clips; a probe needs some in each split")
+        raise InvalidInput(f"task {name!r} has {counts} labeled clips; a probe needs some in each split")
 
 
 def _require_whole_groups(clips: list[tuple[str, str]]) -> None:
     split_of: dict[str, str] = {}
     for group, split in clips:
         if split_of.setdefault(group, split) != split:
-            raise InvalidInput(f"group {group!r} stands in {split_of[group]} and in {split}: test clips would leak")
+            raise InvalidInput(
+                f"group {group!r} has clips in {split_of[group]} and in {split}; all clips of a group must be in one "
+                "split, because they resemble each other"
+            )
 
 
-def _require_two_classes(name: str, trained: set[str]) -> None:
-    if len(trained) < 2:
-        raise InvalidInput(f"all training clips of task {name!r} carry the label {sorted(trained)}; two are needed")
+def _require_two_classes(name: str, labels: set[str]) -> None:
+    if len(labels) < 2:
+        raise InvalidInput(f"all training clips of task {name!r} have the label {sorted(labels)}; two are needed")

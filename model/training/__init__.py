@@ -1,1 +1,1 @@
-"""Shards become a trained encoder: the stream of batches, the step, the loop, the checkpoints."""
+"""Training: shards become a trained encoder. This package holds the data stream, the step, the loop and checkpoints."""

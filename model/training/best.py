@@ -1,10 +1,11 @@
-"""best.safetensors: the weights of a run that did best so far, beside those of its last steps.
+"""best.safetensors: the best weights of a run so far, stored beside its latest checkpoints.
 
-Best is the highest score of the online check, where there is one. Without one it is the lowest loss, the mean over the
-lines of metrics since the last regular checkpoint; but only where losses of different steps can be compared. Those of
-an objective that remembers clips cannot: its memory, and with it the loss, moves as it learns. Then no best is kept.
+If there is a k-NN validation, the best weights are those with its highest accuracy. Otherwise they are those with the
+lowest loss, averaged over the lines of metrics since the last regular checkpoint. This requires that losses of
+different steps can be compared. For an objective that remembers clips they cannot be compared, because its memory
+changes during training and the loss changes with it. In that case no best weights are stored.
 
-A training loss falls as long as the learning rate does, so by loss the best is mostly the last.
+A training loss falls for as long as the learning rate does, so the best weights by loss are mostly the last ones.
 """
 
 from __future__ import annotations
@@ -21,37 +22,38 @@ from stores.errors import CorruptArtifact
 NAME = "best.safetensors"
 
 
-class Best:
-    """Keeps the best weights of the run in `folder`; goes on with those of an earlier try of the same run."""
+class BestCheckpoint:
+    """The best weights of the run in `folder`, including those that this run stored before it was interrupted."""
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         self._path, self._config = folder / NAME, config
-        self.by, self.score = self._found()
+        self.criterion, self.score = self._read_stored_score()
 
-    def offer(self, learner: nn.Module, step: int, by: str, score: float) -> None:
-        """Keep the learner as it is after `step` steps if its score is higher than all before it.
+    def update(self, model: nn.Module, step: int, criterion: str, score: float) -> None:
+        """Store the weights of `model` if `score` is higher than all previous scores.
 
         Args:
-            learner: with finite weights.
+            model: the model, whose weights are finite.
             step: steps done.
-            by: what the score is; scores of another kind are not compared, the new kind starts over.
-            score: higher is better.
+            criterion: the quantity that was scored. Scores of different criteria are not compared: the first score of
+                a new criterion replaces the stored one.
+            score: score of the weights; higher is better.
 
         Raises:
-            NotSaved: the file system does not take it.
+            SaveError: the file could not be written.
         """
-        if by == self.by and score <= self.score:
+        if criterion == self.criterion and score <= self.score:
             return
-        checkpoint.save(self._path, learner, None, self._config, step, {"by": by, "score": repr(score)})
-        self.by, self.score = by, score
+        checkpoint.save(self._path, model, None, self._config, step, {"by": criterion, "score": repr(score)})
+        self.criterion, self.score = criterion, score
 
-    def _found(self) -> tuple[str, float]:
-        nothing = "", float("-inf")
+    def _read_stored_score(self) -> tuple[str, float]:
+        no_score = "", float("-inf")
         if not self._path.is_file():
-            return nothing
+            return no_score
         try:
-            header = checkpoint.header(self._path)
-            of_this_run = json.loads(header["config"]) == self._config.to_dict()
-            return (header["by"], float(header["score"])) if of_this_run else nothing
+            header = checkpoint.read_header(self._path)
+            is_of_this_run = json.loads(header["config"]) == self._config.to_dict()
+            return (header["by"], float(header["score"])) if is_of_this_run else no_score
         except (CorruptArtifact, KeyError, ValueError):
-            return nothing  # not one of ours: the next one takes its place
+            return no_score  # a file that this class did not write is replaced by the next update

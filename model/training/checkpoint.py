@@ -1,11 +1,11 @@
-"""Checkpoints: safetensors with JSON in the header, never a pickle.
+"""Checkpoints: safetensors files with JSON in the header, never pickles.
 
 runs/NAME/
-  config.json                    the run's resolved settings
-  metrics.jsonl                  one line per logged step
-  checkpoint-00000800.safetensors   weights, optimizer and objective after 800 steps; the last few are kept
-  best.safetensors               the weights that were best so far; see `model.training.best`
-  encoder.safetensors            the finished encoder; its presence says that the run is finished
+  config.json                       the settings of the run
+  metrics.jsonl                     one line of metrics per logged step
+  checkpoint-00000800.safetensors   weights, optimizer and objective after 800 steps; only the newest ones are kept
+  best.safetensors                  the best weights so far; see `model.training.best`
+  encoder.safetensors               the final weights; the run is finished when this file exists
 """
 
 from __future__ import annotations
@@ -23,91 +23,101 @@ from torch.optim import Optimizer
 
 from model.encoder.vit import Encoder
 from model.training.config import TrainConfig
-from model.training.optimizer import moments, set_steps
+from model.training.optimizer import moment_names, set_steps
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
 
 FORMAT = "myna-1"
+_PATTERN = "checkpoint-????????.safetensors"
 
 
 class SaveError(MynaError):
-    """The file system did not take what a run wrote; what lay there before is as it was."""
+    """A file of a run could not be written; earlier files are unchanged."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds."""
+    """The content of a checkpoint file."""
 
     tensors: dict[str, Tensor]
-    """`encoder.NAME`, `linear_head.NAME` or `decoder.NAME`; for training also `optimizer.MOMENT.NAME`, and
-    `objective.NAME` where it remembers clips."""
+    """Weights `encoder.NAME` and `linear_head.NAME` or `decoder.NAME`. A training checkpoint also has
+    `optimizer.MOMENT.NAME`, and `objective.NAME` if the objective remembers clips."""
     config: TrainConfig
-    """The run's settings."""
+    """Settings of the run."""
     step: int
-    """Steps done."""
+    """Number of steps done."""
 
     def build_encoder(self) -> Encoder:
-        """The encoder with its weights, in evaluation mode.
+        """Return the encoder with its weights, in evaluation mode.
 
         Raises:
-            CorruptArtifact: if names or shapes are not the encoder's.
+            CorruptArtifact: the names or shapes of the tensors are not those of the encoder.
         """
         encoder = Encoder(self.config.encoder)
-        _load(encoder, _without_prefix(self.tensors, "encoder."))
+        _load_state(encoder, _without_prefix(self.tensors, "encoder."))
         return encoder.eval()
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What changes while a run trains, besides the weights."""
+    """The objects that change during training, besides the weights."""
 
     optimizer: Optimizer
-    """With a moment or more for each weight."""
+    """Optimizer with one or more moments per weight."""
     objective: nn.Module
-    """With what it remembers of clips, if anything."""
+    """Objective with its memory of clips, if it has one."""
 
 
 def save(
     path: Path,
-    learner: nn.Module,
-    progress: TrainingState | None,
+    model: nn.Module,
+    state: TrainingState | None,
     config: TrainConfig,
     step: int,
-    remarks: Mapping[str, str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the learner, the progress if given, and remarks that `header` reads, atomically.
+    """Write a checkpoint atomically.
+
+    Args:
+        path: file to write.
+        model: model with the weights.
+        state: optimizer and objective, or None for a file with weights only.
+        config: settings of the run.
+        step: number of steps done.
+        metadata: further entries of the header, which `read_header` returns.
 
     Raises:
-        NotSaved: the disk is full or cannot be written; names the newest checkpoint, from which the run can go on.
+        SaveError: the disk is full or not writable. The error names the newest checkpoint, from which the run can be
+            resumed.
     """
-    tensors = dict(learner.state_dict())
-    if progress is not None:
-        for name, weight in learner.named_parameters():
-            for moment in moments(progress.optimizer):
-                tensors[f"optimizer.{moment}.{name}"] = progress.optimizer.state[weight][moment]
-        tensors |= {f"objective.{name}": tensor for name, tensor in progress.objective.state_dict().items()}
-    facts = {"config": json.dumps(config.to_dict()), "config_digest": config.digest()}
-    header = {**(remarks or {}), "format": FORMAT, "step": str(step), **facts}
+    tensors = dict(model.state_dict())
+    if state is not None:
+        for name, weight in model.named_parameters():
+            for moment in moment_names(state.optimizer):
+                tensors[f"optimizer.{moment}.{name}"] = state.optimizer.state[weight][moment]
+        tensors |= {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
+    settings = {"config": json.dumps(config.to_dict()), "config_digest": config.digest()}
+    header = {**(metadata or {}), "format": FORMAT, "step": str(step), **settings}
     try:
         with atomic_write(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
-    except (OSError, SafetensorError) as error:  # the library wraps what the system says
-        raise not_saved(path, error) from error
+    except (OSError, SafetensorError) as error:  # safetensors wraps errors of the file system
+        raise save_error(path, error) from error
 
 
-def not_saved(path: Path, error: Exception) -> SaveError:
-    """The error that says that `path` could not be written, and what of its run is kept."""
+def save_error(path: Path, error: Exception) -> SaveError:
+    """Return the error for a file `path` that could not be written; it names the newest checkpoint of the run."""
     return SaveError(
-        f"{path} could not be written: {error}; kept, as they were: {newest(path.parent) or 'no checkpoint yet'} and "
-        "all files before it; make room and give the same command again, it goes on from there"
+        f"{path} could not be written: {error}; newest checkpoint: {newest(path.parent) or 'none yet'} (all earlier "
+        "files are unchanged); free disk space and run the same command again to resume"
     )
 
 
-def header(path: Path) -> dict[str, str]:
-    """What the header of a checkpoint says, without reading its tensors.
+def read_header(path: Path) -> dict[str, str]:
+    """Return the entries of a checkpoint's header without reading its tensors.
 
     Raises:
-        CorruptArtifact: no safetensors file.
+        CorruptArtifact: the file is not a safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -120,15 +130,15 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        MissingArtifact: no file there.
-        CorruptArtifact: no checkpoint of this version.
+        MissingArtifact: there is no such file.
+        CorruptArtifact: the file is not a checkpoint of this version.
     """
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- the file is not a dict
     except SafetensorError as error:
         raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
     if header.get("format") != FORMAT:
@@ -139,42 +149,36 @@ def load(path: Path) -> Checkpoint:
         raise CorruptArtifact(f"{path} has settings that this version cannot use: {error}") from error
 
 
-def restore(checkpoint: Checkpoint, learner: nn.Module, progress: TrainingState) -> None:
-    """Put weights, moments and what is remembered of clips back, bit for bit.
+def restore(checkpoint: Checkpoint, model: nn.Module, state: TrainingState) -> None:
+    """Restore weights, moments and the objective's memory of clips bit for bit.
 
     Raises:
-        CorruptArtifact: if tensors are missing or do not fit.
+        CorruptArtifact: a tensor is missing or has the wrong shape.
     """
-    progressed = ("optimizer.", "objective.")
-    _load(learner, {name: tensor for name, tensor in checkpoint.tensors.items() if not name.startswith(progressed)})
-    _load(progress.objective, _without_prefix(checkpoint.tensors, "objective."))
-    optimizer = progress.optimizer
-    for name, weight in learner.named_parameters():
+    state_prefixes = ("optimizer.", "objective.")
+    _load_state(model, {name: one for name, one in checkpoint.tensors.items() if not name.startswith(state_prefixes)})
+    _load_state(state.objective, _without_prefix(checkpoint.tensors, "objective."))
+    optimizer = state.optimizer
+    for name, weight in model.named_parameters():
         optimizer.state[weight] = {
-            moment: _fitting(checkpoint, f"optimizer.{moment}.{name}", weight) for moment in moments(optimizer)
+            moment: _moment(checkpoint, f"optimizer.{moment}.{name}", weight) for moment in moment_names(optimizer)
         }
     set_steps(optimizer, checkpoint.step)
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the training checkpoint after `step` steps lies."""
+    """Return the path of the training checkpoint after `step` steps."""
     return folder / f"checkpoint-{step:08d}.safetensors"
 
 
 def newest(folder: Path) -> Path | None:
-    """The training checkpoint with the most steps, or None."""
-    return max(folder.glob("checkpoint-????????.safetensors"), default=None)
+    """Return the training checkpoint with the most steps, or None."""
+    return max(folder.glob(_PATTERN), default=None)
 
 
-def drop_old(folder: Path, keep: int) -> None:
-    """Keep the last `keep` training checkpoints, at least one."""
-    for path in sorted(folder.glob("checkpoint-????????.safetensors"))[: -max(1, keep)]:
-        path.unlink()
-
-
-def drop_half_written(folder: Path) -> None:
-    """Remove what a kill left of files that were being saved."""
-    for path in folder.glob(".*.tmp-*"):
+def remove_old(folder: Path, keep: int) -> None:
+    """Remove all training checkpoints but the newest `keep`, and never the newest one."""
+    for path in sorted(folder.glob(_PATTERN))[: -max(1, keep)]:
         path.unlink()
 
 
@@ -182,15 +186,16 @@ def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _fitting(checkpoint: Checkpoint, name: str, parameter: Tensor) -> Tensor:
+def _moment(checkpoint: Checkpoint, name: str, weight: Tensor) -> Tensor:
+    """Return the tensor `name` of the checkpoint on the device of `weight`, whose shape it must have."""
     tensor = checkpoint.tensors.get(name)
-    if tensor is None or tensor.shape != parameter.shape:
-        raise CorruptArtifact(f"the checkpoint has no {name} of shape {list(parameter.shape)}; it cannot be continued")
-    return tensor.to(parameter.device)
+    if tensor is None or tensor.shape != weight.shape:
+        raise CorruptArtifact(f"the checkpoint has no {name} of shape {list(weight.shape)}, so it cannot be resumed")
+    return tensor.to(weight.device)
 
 
-def _load(module: nn.Module, state: Mapping[str, Any]) -> None:
+def _load_state(module: nn.Module, state: Mapping[str, Any]) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CorruptArtifact(f"what the checkpoint holds does not fit: {error}") from error
+        raise CorruptArtifact(f"the tensors of the checkpoint do not fit: {error}") from error

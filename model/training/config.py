@@ -1,122 +1,261 @@
-"""What a training run is, resolved to the last number: the settings that change its result, and those that do not."""
+"""Settings of a training run: those that can change its result, and those that cannot. None of it imports torch.
+
+`TrainSettings` is what a command line states. `TrainConfig` is what a run is, with every value resolved: it is stored
+in the run's config.json and in its checkpoints, and its digest tells runs apart.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from model.encoder.config import EncoderConfig
-from model.encoder.masking import masking_policy, n_visible
+from annotated_types import Ge, Gt, Lt
+from tyro.conf import UseAppendAction
+
+from model.encoder.config import PRESETS, EncoderConfig, InputScale
+from model.encoder.masking_config import MaskingName, n_visible, normalize_masking_name, stored_masking_name
+from model.objectives.config import PRESETS as OBJECTIVES
 from model.objectives.config import ObjectiveConfig, preset
+from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.digest import digest
 from stores.errors import InvalidInput
+from stores.json_codec import from_json
 
-PRECISIONS = ("fp32", "bf16")
-SCHEDULES = ("constant", "cosine")
-OPTIMIZERS = ("adam", "adamw", "lamb", "lion", "sgd")
+Optimizer = Literal["adam", "adamw", "lamb", "lion", "sgd"]
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["fp32", "bf16"]
+DataLocation = Literal["gpu", "ram", "none"]
 ADDED = frozenset({"max_frame_distance", "masking", "clip_gradient_norm", "init"})
-"""Settings that the first checkpoints do not state; their defaults are what was done then."""
+"""Settings that the first checkpoints do not have. Their defaults are what was done before they were added."""
+OBJECTIVE_NUMBERS = ("temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate")
+"""Fields of `ObjectiveConfig` that a command line can state."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Every setting that can change the result; the defaults are the paper's.
+class OptimizationSettings(CheckedSettings):
+    """Optimization. Each of these settings can change the result, and a run continues only with the same values."""
+
+    batch: Annotated[int, Ge(2)] = 4_096
+    """Clips in a step, over all ranks. Each clip gives two windows."""
+    steps: Annotated[int, Ge(1)] = 100_000
+    """Steps of the whole run."""
+    max_frame_distance: Annotated[Annotated[int, Ge(0)] | None, shown("FRAMES", "any distance")] = None
+    """Largest distance between the starts of a clip's two windows, in frames."""
+    masking_ratio: Annotated[float, Ge(0), Lt(1)] = 0.9
+    """Share of the patches that is masked."""
+    projection_width: Annotated[int, Ge(1)] = 128
+    """Output size of the linear projection head, which is dropped after training."""
+    optimizer: Optimizer = "adam"
+    """Optimizer."""
+    learning_rate: Annotated[float, Gt(0)] = 3e-4
+    """Highest learning rate of the optimizer."""
+    weight_decay: Annotated[float, Ge(0)] = 1e-5
+    """L2 penalty for adam and sgd, decoupled weight decay for the other optimizers."""
+    clip_gradient_norm: Annotated[Annotated[float, Gt(0)] | None, shown("NORM", "no clipping")] = None
+    """Largest norm of the gradient of all weights together. Longer gradients are scaled down to it."""
+    warmup_steps: Annotated[int, Ge(0)] = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    schedule: Schedule = "constant"
+    """Learning rate after the warm-up: constant, or a cosine to 0."""
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    """Seed of weights, order of clips, windows, and masks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(OptimizationSettings):
+    """Every setting that can change the result of a run, resolved. The defaults are those of the paper.
 
     Raises:
         InvalidInput: a number is out of its range or not finite, or a choice is unknown.
     """
 
     encoder: EncoderConfig
-    """What is trained."""
+    """Encoder that is trained."""
     shards: str
-    """Digest of the mel store that the shards were made from; of several stores, of their digests in order."""
+    """Digest of the mel store that the shards were made from. For several stores, a digest of theirs in order."""
     mel: Mapping[str, Any] = field(default_factory=dict)
-    """How its recordings became mel: `mel_spec`, `quantizer`, `preprocessing`; empty where that is unknown."""
+    """Mel settings of the recordings: `mel_spec`, `quantizer`, `preprocessing`. Empty if they are unknown."""
     samples: int = 0
-    """Clips of these stores, which objectives that remember clips need to know: every stable index is below it."""
+    """Number of clips in the stores. Every stable index is below it, which objectives with a memory of clips need."""
     objective: ObjectiveConfig = field(default_factory=lambda: preset("infonce"))
-    """What is minimised."""
-    batch: int = 4_096
-    """Clips of a step, of all ranks together; each gives two views."""
-    steps: int = 100_000
-    """Steps of the whole run."""
-    max_frame_distance: int | None = None
-    """Most frames between the starts of a clip's two windows; None: they start independently."""
-    masking_ratio: float = 0.9
-    """Share of patches that is hidden."""
+    """Objective that is minimized."""
     masking: str = "uniform"
-    """Which patches those are: one of `model.encoder.masking.POLICIES`."""
-    projection_width: int = 128
-    """Width of the linear head that the loss sees; the public code's `linear_head`, dropped after training."""
-    optimizer: str = "adam"
-    """Which one; see `model.training.optimizer`."""
-    learning_rate: float = 3e-4
-    """The optimizer's, at its highest."""
-    weight_decay: float = 1e-5
-    """L2 term of adam and sgd; share of the weights, times the rate, that the others take off in a step."""
-    clip_gradient_norm: float | None = None
-    """Largest norm of the gradient of all weights together; longer ones are scaled down to it. None: as they come."""
-    warmup_steps: int = 0
-    """Steps over which the learning rate rises from 0."""
-    schedule: str = "constant"
-    """What the learning rate does after warm-up: constant, or cosine to 0."""
+    """Stored name of the masking policy: one of `model.encoder.masking_config.MaskingName` as files spell it."""
     precision: str = "fp32"
-    """Of the encoder's products: fp32, or bf16 with fp32 weights."""
-    seed: int = 0
-    """Of weights, order, windows and masks."""
+    """Precision of the matrix products: fp32, or bf16 with fp32 weights."""
     init: str = ""
-    """Digest of the checkpoint whose weights the run began with; empty where they were drawn by the seed."""
+    """Digest of the checkpoint that the weights were initialized from. Empty for a random initialization."""
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 2), ("steps", 1), ("projection_width", 1), ("warmup_steps", 0)):
-            if getattr(self, name) < least:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; give {least} or more")
-        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
-            raise InvalidInput(
-                f"learning rate {self.learning_rate}, weight decay {self.weight_decay}: the first must be positive, "
-                "the second not negative, both finite"
-            )
-        if self.clip_gradient_norm is not None and not 0 < self.clip_gradient_norm < math.inf:
-            raise InvalidInput(f"gradient norm {self.clip_gradient_norm}; give a positive, finite one, or none at all")
-        masking_policy(self.masking)  # refuses a name that there is not
+        super().__post_init__()
+        object.__setattr__(self, "masking", stored_masking_name(self.masking))
         for patches in self.encoder.patch_counts.values():
-            n_visible(patches, self.masking_ratio)  # refuses what cannot be masked
-        if self.max_frame_distance is not None and self.max_frame_distance < 0:
-            raise InvalidInput(
-                f"max_frame_distance is {self.max_frame_distance}; give 0 frames or more, or none at all"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise InvalidInput(f"seed is {self.seed}; give one from 0 to 2**63 - 1")
-        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES), ("optimizer", OPTIMIZERS)):
-            if getattr(self, name) not in choices:
-                raise InvalidInput(f"{name} {getattr(self, name)!r}: use one of {choices}")
+            n_visible(patches, self.masking_ratio)  # rejects a ratio that leaves no patch
+        for name, choices in (("precision", Precision), ("schedule", Schedule), ("optimizer", Optimizer)):
+            if getattr(self, name) not in get_args(choices):
+                raise InvalidInput(
+                    f"--{name} must be one of {', '.join(get_args(choices))} (got {getattr(self, name)!r})"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """Return the settings as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Rebuild from `to_dict`.
+        """Build the settings from what `to_dict` returned.
 
         Raises:
-            InvalidInput: unknown or missing keys, which it names.
+            InvalidInput: a key is unknown or missing, or a value is out of range. Each is named.
         """
         names = {one.name for one in fields(cls)}
         if not names - ADDED <= set(values) <= names:
             raise InvalidInput(
                 f"training settings differ from this version's in {sorted((names ^ set(values)) - ADDED)}"
             )
-        nested = {
-            "encoder": EncoderConfig.from_dict(values["encoder"]),
-            "objective": ObjectiveConfig.from_dict(values["objective"]),
-        }
-        return cls(**{**values, **nested})
+        return from_json(cls, values, "training settings")
 
     def digest(self) -> str:
-        """Fingerprint of the run's result; settings of `ADDED` count where they are not what was done before."""
-        before = {one.name: one.default for one in fields(self) if one.name in ADDED}
+        """Return the digest of the settings. Those of `ADDED` count only if they differ from their defaults."""
+        added = {one.name: one.default for one in fields(self) if one.name in ADDED}
         values = self.to_dict().items()
-        return digest({key: value for key, value in values if key not in before or before[key] != value})
+        return digest({key: value for key, value in values if key not in added or added[key] != value})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings(CheckedSettings):
+    """Encoder. Each of these settings can change the result."""
+
+    preset: Annotated[str, shown("|".join(sorted(PRESETS)))] = "myna-hybrid"
+    """Encoder preset."""
+    input_scale: Annotated[InputScale | None, shown("power|log1p|log", "that of the preset")] = None
+    """Scale of the mel power that the encoder reads."""
+    masking: Annotated[str, shown("|".join(get_args(MaskingName)))] = "uniform"
+    """Masking policy: which patches are masked."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of the matrix products. auto is bf16 where this machine is faster in it, else fp32."""
+    init: Annotated[str | None, shown("CHECKPOINT", "random initialization")] = None
+    """Checkpoint or run to initialize the weights from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(CheckedSettings):
+    """Objective. Each of these settings can change the result. Numbers that are not stated are those of the preset."""
+
+    objective: Annotated[str, shown("|".join(sorted(OBJECTIVES)))] = "infonce"
+    """Objective preset."""
+    temperature: Annotated[Annotated[float, Gt(0)] | None, shown("T", "that of the preset")] = None
+    """Temperature. If it is learned, its initial value."""
+    gamma: Annotated[float | None, shown("GAMMA", "that of the preset")] = None
+    """Inner learning rate at its lowest, more than 0 and at most 1."""
+    gamma_decay_epochs: Annotated[int | None, shown("EPOCHS", "half of the run's epochs")] = None
+    """Epochs of the cosine schedule of gamma."""
+    rho: Annotated[float | None, shown("NATS", "that of the preset")] = None
+    """Target divergence of learned temperatures, in nats."""
+    temperature_learning_rate: Annotated[float | None, shown("RATE", "that of the preset")] = None
+    """Learning rate of the logarithm of learned temperatures."""
+
+    def stated_numbers(self) -> dict[str, Any]:
+        """Return the numbers that the command line states, by field of `ObjectiveConfig`."""
+        values = {name: getattr(self, name) for name in OBJECTIVE_NUMBERS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig(CheckedSettings):
+    """Logging and checkpointing. None of these settings changes the result, and a run may continue with others."""
+
+    log_every: Annotated[int, Ge(1)] = 10
+    """Steps between two lines of metrics.jsonl."""
+    checkpoint_every: Annotated[int, Ge(1)] = 200
+    """Steps between two checkpoints."""
+    keep: Annotated[int, Ge(1)] = 2
+    """Number of checkpoints to keep. Older ones are deleted."""
+    check_every: Annotated[int, Ge(1)] = 500
+    """Steps between two k-NN validations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingSettings(CheckedSettings):
+    """Data loading. None of these settings changes the result."""
+
+    resident: DataLocation = "ram"
+    """Data location: all clips on the GPU, all clips in RAM, or none, which reads them from disk."""
+    workers: Annotated[int, Ge(0)] = 2
+    """Threads that prepare batches in advance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings(CheckedSettings):
+    """k-NN validation during training. None of these settings changes the result."""
+
+    check_store: Annotated[str | None, shown("STORE", "no validation")] = None
+    """Labeled mel store, as a path or as a name under stores/."""
+    check_task: Annotated[str | None, shown("TASK", "no validation")] = None
+    """Label that a clip should share with its nearest neighbors, for example genre."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(CommandSettings):
+    """Train an encoder on a mel store. The run is written to runs/NAME/, and an interrupted run is continued.
+
+    --config also accepts the config.json of a run: its settings are used, and its data and initialization are checked.
+    """
+
+    store: Annotated[UseAppendAction[tuple[str, ...]], shown("STORE")]
+    """Mel store to train on, as a path or as a name under stores/. May be repeated. Missing shards are made first."""
+    name: Annotated[str | None, shown("NAME", "STORE-PRESET")] = None
+    """Name of the run."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    loading: LoadingSettings = field(default_factory=LoadingSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+
+    @classmethod
+    def values_of_file(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings in a JSON file: those of a run if the file is a run's config.json, else all values."""
+        if not is_run_config(values):
+            return values
+        config = TrainConfig.from_dict({key: value for key, value in values.items() if key != "store"})
+        return stated_settings(config)
+
+
+RESULT_GROUPS = (EncoderSettings, OptimizationSettings, ObjectiveSettings)
+"""The groups of settings that can change a result."""
+
+
+def result_flags() -> frozenset[str]:
+    """Return the flags of `model.train` that can change a result, without their dashes, e.g. `masking-ratio`."""
+    return frozenset(one.name.replace("_", "-") for group in RESULT_GROUPS for one in fields(group))
+
+
+def is_run_config(values: Mapping[str, Any]) -> bool:
+    """Return whether the values of a JSON file are the config.json of a run."""
+    return isinstance(values.get("encoder"), Mapping) and "shards" in values
+
+
+def stated_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of `model.train` that give `config`, by name. Those with their default value are left out."""
+    defaults = {one.name: one.default for one in fields(OptimizationSettings)}
+    values = {name: getattr(config, name) for name in defaults if getattr(config, name) != defaults[name]}
+    masking = normalize_masking_name(config.masking)
+    values |= {} if masking == "uniform" else {"masking": masking}
+    return {**_encoder_settings(config.encoder), **values, **_objective_settings(config.objective)} | {
+        "precision": config.precision
+    }
+
+
+def _encoder_settings(encoder: EncoderConfig) -> dict[str, Any]:
+    if encoder.name in PRESETS:
+        return {"preset": encoder.name}
+    return {"preset": encoder.name.removesuffix(f"-{encoder.input_scale}"), "input_scale": encoder.input_scale}
+
+
+def _objective_settings(objective: ObjectiveConfig) -> dict[str, Any]:
+    known = OBJECTIVES.get(objective.name)
+    numbers = {name: getattr(objective, name) for name in OBJECTIVE_NUMBERS}
+    changed = {n: value for n, value in numbers.items() if known is None or value != getattr(known, n)}
+    return {"objective": objective.name, **changed}

@@ -1,4 +1,4 @@
-"""Where the clips of a run stay: on the GPU, in RAM, or on disk. The batches are the same; memory and speed are not."""
+"""Data location: the clips of a run stay in GPU memory, in RAM or on disk, which does not change the batches."""
 
 from __future__ import annotations
 
@@ -14,52 +14,65 @@ from model.training.sources import TrainingShards
 from stores.errors import InvalidInput
 
 DATA_LOCATIONS = ("gpu", "ram", "none")
-_CLIP_BYTES = 24
-"""Start, frames and index of a clip."""
+_BYTES_PER_CLIP = 24
+"""Memory for the start, the number of frames and the index of a clip."""
 
 
-def open_clips(sources: TrainingShards, residency: str, device: torch.device) -> ResidentClips | ClipsOnDisk:
-    """The clips of `sources`, held as `residency` says for training on `device`; prints what that needs first.
+def open_clips(sources: TrainingShards, location: str, device: torch.device) -> ResidentClips | ClipsOnDisk:
+    """Return the clips of `sources` at `location` for training on `device`.
+
+    Clips that stay in memory are loaded after the required and the free memory have been printed.
+
+    Args:
+        sources: shard sets of the run.
+        location: a value of `DATA_LOCATIONS`; with `none`, the clips stay on disk.
+        device: device of the training.
 
     Raises:
-        InvalidInput: there is no GPU, or too little memory; told with both numbers before anything is read.
-        CorruptArtifact: if shards cannot be read, or hold other clips than their index says.
+        InvalidInput: there is no GPU, or too little memory. Nothing has been read then.
+        CorruptArtifact: a shard cannot be read, or its clips are not those that the index lists.
     """
-    if residency == "none":
-        return ClipsOnDisk.find(sources, pinned=device.type == "cuda")
-    require_device(residency, device)
-    needed = sources.frames * sources.n_mels + sources.clips * _CLIP_BYTES
-    if residency == "gpu":
-        require_memory(needed, torch.cuda.mem_get_info(device)[0], "of the GPU's memory", "ram, or none")
+    if location == "none":
+        return ClipsOnDisk.open(sources, pinned=device.type == "cuda")
+    require_device(location, device)
+    needed = sources.frames * sources.n_mels + sources.clips * _BYTES_PER_CLIP
+    if location == "gpu":
+        require_memory(needed, torch.cuda.mem_get_info(device)[0], "GPU memory", "--resident ram or --resident none")
         return ResidentClips.load(sources, device)
-    require_memory(needed * _processes(), psutil.virtual_memory().available, "of RAM", "none")
+    require_memory(needed * _local_processes(), psutil.virtual_memory().available, "RAM", "--resident none")
     return ResidentClips.load(sources)
 
 
-def require_device(residency: str, device: torch.device) -> None:
-    """Refuse to keep clips on a GPU that is not there.
+def require_device(location: str, device: torch.device) -> None:
+    """Check that clips can stay at `location`.
 
     Raises:
-        InvalidInput: if so.
+        InvalidInput: the location is `gpu`, but training runs on a CPU.
     """
-    if residency == "gpu" and device.type != "cuda":
-        raise InvalidInput("--resident gpu needs a GPU, and PyTorch finds none; use --resident ram, or none")
+    if location == "gpu" and device.type != "cuda":
+        raise InvalidInput("--resident gpu needs a GPU, but PyTorch finds none; use --resident ram or --resident none")
 
 
-def require_memory(needed_bytes: int, free_bytes: int, where: str, instead: str) -> None:
-    """Say what the clips need and what is free, and refuse what does not fit.
+def require_memory(needed_bytes: int, free_bytes: int, kind: str, alternative: str) -> None:
+    """Print the memory that the clips need and the free memory, and check that the clips fit.
+
+    Args:
+        needed_bytes: memory that the clips need.
+        free_bytes: free memory.
+        kind: name of the kind of memory.
+        alternative: options to recommend if the clips do not fit.
 
     Raises:
-        InvalidInput: if `needed_bytes` are more than `free_bytes`.
+        InvalidInput: `needed_bytes` are more than `free_bytes`.
     """
-    told = f"the clips need {needed_bytes / 1e6:,.0f} MB {where}, {free_bytes / 1e6:,.0f} MB are free"
+    message = f"the clips need {needed_bytes / 1e6:,.0f} MB of {kind}, and {free_bytes / 1e6:,.0f} MB are free"
     if needed_bytes > free_bytes:
-        raise InvalidInput(f"{told}; use --resident {instead}")
+        raise InvalidInput(f"{message}; use {alternative}")
     if ranks.is_main_process():
-        print(told)
-    ranks.wait()  # nobody fills memory while others still look how much there is
+        print(message)
+    ranks.barrier()  # no rank may fill memory while another rank still measures the free memory
 
 
-def _processes() -> int:
-    """Processes of this run on this machine; each holds all clips."""
+def _local_processes() -> int:
+    """Return the number of processes of this run on this machine, each of which holds all clips."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -1,9 +1,10 @@
-"""A function of tensors as a CUDA graph: captured once, then replayed with one launch.
+"""A function of tensors that is captured as a CUDA graph and then replayed with one launch.
 
-The first calls run as they are, as true steps: libraries choose their algorithms and kernels are compiled, which a
-capture cannot hold. The next one captures. What changes from call to call is copied over the tensors that were there at
-the capture, whoever holds them; what lies at the same address (a whole collection's codes, resident on the GPU) is not.
-Where the capture fails a warning says why, and every call runs as it is, slower and with the same results.
+The first calls run without a graph and are real steps. In these calls, libraries choose their algorithms and kernels
+are compiled, which is not possible during a capture. The next call captures the graph. In later calls, inputs are
+copied into the tensors that were captured. An input at the same address as the captured tensor, such as the codes of
+all clips on the GPU, is not copied. If the capture fails, a warning gives the reason, and every call runs without a
+graph: more slowly, but with the same results.
 """
 
 from __future__ import annotations
@@ -21,42 +22,42 @@ Result = TypeVar("Result")
 WARM_UP_CALLS = 2
 
 
-class Graph(Generic[Result]):
-    """Calls `function`, from the third time on by replaying it.
+class CudaGraph(Generic[Result]):
+    """A callable that runs `function` and replays it as a CUDA graph from the third call on.
 
     Args:
-        function: of tensors of fixed shapes; it must not look at values, and what it returns is overwritten by the
-            next call.
+        function: a function of tensors with fixed shapes. It must not read values on the host. The next call overwrites
+            its result.
     """
 
     def __init__(self, function: Callable[..., Result]) -> None:
-        self._function, self._calls, self._refused = function, 0, False
+        self._function, self._calls, self._capture_failed = function, 0, False
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, ...] = ()
         self._result: Result
 
     @property
     def captured(self) -> bool:
-        """Whether calls are replayed by now."""
+        """Whether calls are replayed from a captured graph."""
         return self._graph is not None
 
     def __call__(self, *inputs: Tensor) -> Result:
-        """The function's result, valid until the next call.
+        """Return the function's result, which is valid until the next call.
 
         Raises:
-            InvalidInput: an input has another shape than at the capture.
+            InvalidInput: an input has a different shape than at the capture.
         """
         self._calls += 1
-        if self._calls > WARM_UP_CALLS and not self.captured and not self._refused:
+        if self._calls > WARM_UP_CALLS and not self.captured and not self._capture_failed:
             self._try_to_capture(inputs)
         if self._graph is None:
-            return self._beside(inputs)
-        self._fill(inputs)
+            return self._run_without_graph(inputs)
+        self._copy_inputs(inputs)
         self._graph.replay()
         return self._result
 
-    def _beside(self, inputs: tuple[Tensor, ...]) -> Result:
-        """On another stream than the default one, as a capture will be."""
+    def _run_without_graph(self, inputs: tuple[Tensor, ...]) -> Result:
+        """Run the function on a stream other than the default one, as a capture does."""
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -66,26 +67,27 @@ class Graph(Generic[Result]):
 
     def _try_to_capture(self, inputs: tuple[Tensor, ...]) -> None:
         try:
-            # a capture that fails leaves its own stream behind as the current one
+            # a failed capture leaves its own stream as the current one, and this context restores ours
             with torch.cuda.stream(torch.cuda.current_stream()):
                 self._capture(inputs)
         except RuntimeError as error:
-            self._refused = True
-            warnings.warn(f"a step cannot be captured as a CUDA graph, and runs slower: {error}", stacklevel=3)
+            self._capture_failed = True
+            warnings.warn(f"the step cannot be captured as a CUDA graph and runs more slowly: {error}", stacklevel=3)
 
     def _capture(self, inputs: tuple[Tensor, ...]) -> None:
-        """Nothing is computed meanwhile, only noted down."""
+        """Record the operations of the function; a capture computes nothing."""
         graph = torch.cuda.CUDAGraph()
-        # other threads may allocate meanwhile: they make the next batches
+        # "thread_local", because other threads allocate memory for the next batches during the capture
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._result = self._function(*inputs)
         self._graph, self._inputs = graph, inputs
 
-    def _fill(self, inputs: tuple[Tensor, ...]) -> None:
-        for kept, given in zip(self._inputs, inputs, strict=True):
-            if kept.shape != given.shape:
+    def _copy_inputs(self, inputs: tuple[Tensor, ...]) -> None:
+        for captured, current in zip(self._inputs, inputs, strict=True):
+            if captured.shape != current.shape:
                 raise InvalidInput(
-                    f"a captured step was made for {list(kept.shape)}, not {list(given.shape)}: keep the batch fixed"
+                    f"the CUDA graph was captured for an input of shape {list(captured.shape)} (got "
+                    f"{list(current.shape)}); keep the batch size fixed"
                 )
-            if kept.data_ptr() != given.data_ptr():
-                kept.copy_(given, non_blocking=True)
+            if captured.data_ptr() != current.data_ptr():
+                captured.copy_(current, non_blocking=True)

@@ -1,7 +1,8 @@
-"""`--init CHECKPOINT`: a run that begins with the weights of another, not with drawn ones.
+"""`--init CHECKPOINT`: a run starts with the weights of another run instead of random weights.
 
-The encoder is taken whole or not at all. Head or decoder are taken where all of their shapes fit, else they start as
-drawn. The optimizer's moments and what an objective remembers of clips are never taken: they belong to the other run.
+The encoder is loaded as a whole. The head or decoder is loaded if all of its shapes fit, and is initialized randomly
+otherwise. The optimizer's moments and the objective's memory of clips are never loaded, because they belong to the
+other run.
 """
 
 from __future__ import annotations
@@ -21,67 +22,81 @@ from stores import digest
 from stores.errors import InvalidInput, MissingArtifact
 from stores.labels import count_noun
 
-LABELS = ("name", "window_frames")
-"""Facts of an encoder that its weights do not depend on: positions are computed for any number of frames."""
+IGNORED_SETTINGS = ("name", "window_frames")
+"""Settings of an encoder on which its weights do not depend: positions are computed for any number of frames."""
 
 
-def digest_of(path: Path) -> str:
-    """First 16 hex digits of the file's SHA-256: what `TrainConfig.init` records.
+def checkpoint_digest(path: Path) -> str:
+    """Return the first 16 hex digits of the file's SHA-256, which `TrainConfig.init` records.
 
     Raises:
-        MissingArtifact: no file there.
+        MissingArtifact: there is no such file.
     """
     if not path.is_file():
-        raise MissingArtifact(f"no checkpoint at {path} to begin with; give --init the path of one, or leave it out")
+        raise MissingArtifact(
+            f"no checkpoint at {path}; give --init the path of a checkpoint or the name of a finished run, or leave it "
+            "out"
+        )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def take(path: Path | None, learner: ModelWithHead | MaskedAutoencoder, config: TrainConfig) -> str:
-    """Put the weights of the checkpoint at `path` in place of those that were drawn.
+def initialize_from(path: Path | None, model: ModelWithHead | MaskedAutoencoder, config: TrainConfig) -> str:
+    """Replace the random weights of `model` by those of the checkpoint at `path`.
 
     Args:
-        path: the file that `config.init` is the digest of.
-        learner: of a run that has not begun.
-        config: of the run.
+        path: the file whose digest is `config.init`.
+        model: model of a run that has not started.
+        config: settings of that run.
 
     Returns:
-        What was taken and what was not, in words.
+        A sentence that states which weights were loaded and which were not.
 
     Raises:
-        InvalidInput: no path, another file than the settings name, or an encoder that does not fit, and in what.
-        MissingArtifact, CorruptArtifact: as `checkpoint.load`.
-        DigestMismatch: it heard mel of another definition.
+        InvalidInput: there is no path, the file is not the one that the settings name, or the encoder does not fit. The
+            last error lists the differences.
+        MissingArtifact, CorruptArtifact: as for `checkpoint.load`.
+        DigestMismatch: the checkpoint was trained on a different mel definition.
     """
-    if path is None or digest_of(path) != config.init:
-        raise InvalidInput(f"the run begins with the checkpoint of digest {config.init}, not {path}: give --init that")
-    start = checkpoint.load(path)
+    if path is None or checkpoint_digest(path) != config.init:
+        raise InvalidInput(f"--init must name the checkpoint with the digest {config.init} (got {path})")
+    source = checkpoint.load(path)
     if config.mel:
-        digest.diff_settings(start.config.mel, config.mel)
-    _require_same_encoder(start.config.encoder, config.encoder, path)
-    learner.encoder.load_state_dict(start.build_encoder().state_dict())
-    heads = {name: part for name, part in learner.named_children() if name != "encoder"}
-    told = [f"{name} {_load_if_it_fits(start, name, part)}" for name, part in heads.items()]
-    return f"began with {path} after {count_noun(start.step, 'step')}: encoder taken, {', '.join(told)}, moments start at 0"
+        digest.diff_settings(source.config.mel, config.mel)
+    _require_same_encoder(source.config.encoder, config.encoder, path)
+    model.encoder.load_state_dict(source.build_encoder().state_dict())
+    heads = {name: module for name, module in model.named_children() if name != "encoder"}
+    outcomes = [f"{name} {_load_if_it_fits(source, name, module)}" for name, module in heads.items()]
+    return (
+        f"initialized from {path} after {count_noun(source.step, 'step')}: encoder loaded, {', '.join(outcomes)}, "
+        "optimizer moments start at 0"
+    )
 
 
-def _require_same_encoder(theirs: EncoderConfig, ours: EncoderConfig, path: Path) -> None:
-    before, now = _facts(theirs), _facts(ours)
-    if differing := [f"{key}: {before[key]!r} there, {now[key]!r} here" for key in now if before[key] != now[key]]:
+def _require_same_encoder(source: EncoderConfig, target: EncoderConfig, path: Path) -> None:
+    loaded, wanted = _compared_settings(source), _compared_settings(target)
+    differences = [
+        f"{key}: {loaded[key]!r} in the checkpoint, {wanted[key]!r} in this run"
+        for key in wanted
+        if loaded[key] != wanted[key]
+    ]
+    if differences:
         raise InvalidInput(
             f"the encoder of {path} does not fit; choose the --preset and --input-scale that it was trained with:\n"
-            + "\n".join(differing)
+            + "\n".join(differences)
         )
 
 
-def _facts(config: EncoderConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.to_dict().items() if key not in LABELS}
+def _compared_settings(config: EncoderConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.to_dict().items() if key not in IGNORED_SETTINGS}
 
 
-def _load_if_it_fits(start: Checkpoint, name: str, part: nn.Module) -> str:
-    wanted = part.state_dict()
-    found = {key.removeprefix(f"{name}."): one for key, one in start.tensors.items() if key.startswith(f"{name}.")}
-    if {key: one.shape for key, one in found.items()} != {key: one.shape for key, one in wanted.items()}:
-        return "drawn (the checkpoint has none that fits)"
-    part.load_state_dict(found)
-    return "taken"
+def _load_if_it_fits(source: Checkpoint, name: str, module: nn.Module) -> str:
+    """Load the weights of the child module `name` if all shapes fit; return the outcome in words."""
+    prefix = f"{name}."
+    weights = {key.removeprefix(prefix): tensor for key, tensor in source.tensors.items() if key.startswith(prefix)}
+    shapes = {key: tensor.shape for key, tensor in module.state_dict().items()}
+    if {key: tensor.shape for key, tensor in weights.items()} != shapes:
+        return "initialized randomly (the checkpoint has none that fits)"
+    module.load_state_dict(weights)
+    return "loaded"

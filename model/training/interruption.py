@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until the work in hand is whole: half a step cannot be saved."""
+"""Deferred interruption: the first Ctrl-C waits for the current step, because half a step cannot be saved."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[Callable[[], bool]]:
-    """Keep the first Ctrl-C from breaking in; the yielded function tells whether it came. A second one breaks in.
+def defer_interruption() -> Iterator[Callable[[], bool]]:
+    """Hold back the first Ctrl-C; the yielded function returns whether it was pressed. A second one interrupts at once.
 
-    Only where Python's own handler is in charge: in the main thread, and where nobody has set another.
+    This has an effect only in the main thread, and only where Python's default handler is installed.
     """
     pressed = threading.Event()
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not is_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield pressed.is_set
         return
 
-    def hold(_signal: int, _frame: FrameType | None) -> None:
-        """Remember the first Ctrl-C, and let the next one through."""
+    def defer(_signal: int, _frame: FrameType | None) -> None:
+        """Record the first Ctrl-C and restore the default handler for the next one."""
         pressed.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, hold)
+    signal.signal(signal.SIGINT, defer)
     try:
         yield pressed.is_set
     finally:

@@ -1,11 +1,11 @@
-"""The online check: whether the nearest neighbours of a labelled clip carry its label.
+"""k-NN validation: the share of labeled validation clips that get the right class from their nearest training clips.
 
-Every so often the encoder, as it is, embeds some clips of a small labelled store; each validation clip is given the
-label that its nearest training clips vote for. No weight is fitted, so it costs a forward pass over at most 4,500
-windows (55 MB in memory as uint8). It reads the splits train and valid, never test, draws no random numbers
-from the run's, and moves no weight: a run with it ends with the same bits as one without.
+At regular intervals, the current encoder embeds some clips of a small labeled store. Each validation clip gets the
+class for which its nearest training clips vote. No weights are trained, so a validation costs a forward pass over at
+most 4,500 windows (55 MB in memory as uint8). It reads the splits train and valid and never test. It changes no weight
+and uses none of the run's random numbers, so a run with it ends with the same bits as a run without it.
 
-Axes: C clip, W window, M mel bin, N frame, D width.
+Axes: C clip, W window, M mel bin, N frame, D width, Q query.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.encoder.vit import Encoder
+from model.probes.nearest_neighbors import nearest, weighted_vote
 from stores import digest
 from stores.errors import InvalidInput
 from stores.labels import SEPARATOR
@@ -29,18 +30,16 @@ from stores.mel_store import MelStore
 from stores.quantize import Codes, Quantizer
 
 MAX_CLIPS = {"train": 1_000, "valid": 500}
-"""Clips of each split that are looked at, drawn once by a fixed seed where there are more."""
+"""Largest number of clips of each split. If there are more, they are sampled once with a fixed seed."""
 MAX_WINDOWS = 3
-"""Windows of a clip, evenly over it."""
+"""Largest number of windows of a clip, spaced evenly over the clip."""
 NEIGHBORS = 10
-TEMPERATURE = 0.07
-"""Of the votes: a neighbour of cosine c counts exp(c / 0.07) (Wu et al. 2018)."""
 BATCH_WINDOWS = 256
 
 
 @dataclass(frozen=True)
 class KnnValidation:
-    """The clips that are looked at, cut and in memory."""
+    """The clips of the validation, cut into windows and in memory."""
 
     name: str
     """Task and store, e.g. `genre of demo`."""
@@ -51,26 +50,27 @@ class KnnValidation:
     targets: NDArray[np.int64]
     """Class of each clip `[C]`, training clips first."""
     train_clips: int
-    """How many of the clips are for training."""
+    """Number of training clips."""
     quantizer: Quantizer
-    """What the codes mean."""
+    """Quantizer of the codes."""
 
     @classmethod
-    def of(cls, store: MelStore, task: str, window_frames: int, mel: Mapping[str, Any]) -> KnnValidation:
-        """Read the clips of `store` that carry the label `task`.
+    def from_store(cls, store: MelStore, task: str, window_frames: int, mel: Mapping[str, Any]) -> KnnValidation:
+        """Read the clips of `store` that have the label `task`.
 
         Args:
-            store: a mel store with splits.
-            task: a label that is one class of several, e.g. `genre`.
+            store: mel store with splits.
+            task: name of a label with one class per clip, e.g. `genre`.
             window_frames: frames N of a window.
-            mel: how the recordings that the encoder hears became mel, as `TrainConfig.mel`.
+            mel: settings with which the mels of the training clips were made, as in `TrainConfig.mel`.
 
         Raises:
-            InvalidInput: a split has no such clip, train has fewer than two classes, or the labels are no classes.
-            DigestMismatch: the store's mel has another definition.
+            InvalidInput: a split has no such clip, the training clips have fewer than two classes, or the labels are
+                not classes.
+            DigestMismatch: the store has a different mel definition.
         """
         digest.diff_settings(mel, store.value_settings())
-        chosen = {split: _chosen(store, task, split) for split in MAX_CLIPS}
+        chosen = {split: _choose_clips(store, task, split) for split in MAX_CLIPS}
         _require_classes(store, task, chosen)
         rows = [*chosen["train"], *chosen["valid"]]
         classes = sorted({row.labels[task] for row in rows})
@@ -86,16 +86,16 @@ class KnnValidation:
 
     @property
     def majority(self) -> float:
-        """The share that is right when every clip is given the most frequent class of the training clips."""
-        most = np.bincount(self.targets[: self.train_clips]).argmax()
-        return float((self.targets[self.train_clips :] == most).mean())
+        """Accuracy of always predicting the most frequent class of the training clips, 0 to 1."""
+        most_frequent = np.bincount(self.targets[: self.train_clips]).argmax()
+        return float((self.targets[self.train_clips :] == most_frequent).mean())
 
     def accuracy(self, encoder: Encoder, precision: str) -> float:
-        """The share of validation clips that is right, 0 to 1; NaN where an embedding is not finite.
+        """Return the share of validation clips with the right class, 0 to 1, or NaN if an embedding is not finite.
 
         Args:
-            encoder: as it is; its weights and mode are left alone.
-            precision: of its products, `fp32` or `bf16`.
+            encoder: encoder to validate. Its weights and its mode stay as they are.
+            precision: precision of matrix products, `fp32` or `bf16`.
         """
         embeddings = F.normalize(self._embed(encoder, precision), dim=1)
         if not embeddings.isfinite().all():
@@ -108,44 +108,41 @@ class KnnValidation:
         return torch.from_numpy(self.targets[: self.train_clips])
 
     def _embed(self, encoder: Encoder, precision: str) -> Tensor:
-        """Mean embedding `[C, D]` of each clip, on the CPU."""
+        """Return the mean embedding `[C, D]` of each clip, on the CPU."""
         device = next(encoder.parameters()).device
         sums = torch.zeros(len(self.targets), encoder.config.embedding_width)
         clips = torch.from_numpy(self.clips)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             for start in range(0, len(self.codes), BATCH_WINDOWS):
-                some = slice(start, start + BATCH_WINDOWS)
-                power = torch.from_numpy(self.quantizer.decode(self.codes[some])).to(device)
-                sums.index_add_(0, clips[some], encoder(power).float().cpu())
+                batch = slice(start, start + BATCH_WINDOWS)
+                power = torch.from_numpy(self.quantizer.decode(self.codes[batch])).to(device)
+                sums.index_add_(0, clips[batch], encoder(power).float().cpu())
         return sums / clips.bincount()[:, None]
 
 
-def vote(known: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
-    """The class of each of `asked` by its nearest neighbours among `known`.
+def vote(embeddings: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
+    """Return the class of each query by a weighted vote of its nearest neighbors among `embeddings`.
 
     Args:
-        known: unit vectors `[C, D]`.
-        labels: their classes `[C]`, from 0 on.
-        asked: unit vectors `[A, D]`.
+        embeddings: unit vectors `[C, D]` of the training clips.
+        labels: classes `[C]` of the training clips, from 0.
+        queries: unit vectors `[Q, D]`.
 
     Returns:
-        Classes `[A]`; of classes with equal votes the first.
+        Classes `[Q]`. If several classes have equal votes, it is the first of them.
     """
-    cosines, nearest = (asked @ known.T).topk(min(NEIGHBORS, len(known)), dim=1)
-    # less the largest one, which changes no winner and keeps the exponential within its range
-    votes = ((cosines - cosines[:, :1]) / TEMPERATURE).exp()
-    counts = votes.new_zeros(len(asked), int(labels.max()) + 1).scatter_add_(1, labels[nearest], votes)
-    return counts.argmax(dim=1)
+    one_hot = F.one_hot(labels).to(embeddings.dtype)
+    return weighted_vote(nearest(queries, embeddings, NEIGHBORS), one_hot).argmax(dim=1)
 
 
-def _chosen(store: MelStore, task: str, split: str) -> list[ClipRow]:
+def _choose_clips(store: MelStore, task: str, split: str) -> list[ClipRow]:
     rows = [row for row in store.rows if row.state == "written" and row.split == split and task in row.labels]
-    places = np.random.default_rng(0).permutation(len(rows))[: MAX_CLIPS[split]]
-    return [rows[place] for place in sorted(places)]
+    positions = np.random.default_rng(0).permutation(len(rows))[: MAX_CLIPS[split]]
+    return [rows[position] for position in sorted(positions)]
 
 
 def _windows(codes: Codes, frames: int) -> Codes:
-    """Up to `MOST_WINDOWS` windows `[W, M, frames]` of codes `[M, N]`; a shorter clip gets one, filled up with 0."""
+    """Cut up to `MAX_WINDOWS` windows `[W, M, frames]` from codes `[M, N]`; a shorter clip is padded with 0."""
     count = min(MAX_WINDOWS, max(1, codes.shape[1] // frames))
     starts = np.linspace(0, max(0, codes.shape[1] - frames), count).astype(int)
     padded = np.pad(codes, ((0, 0), (0, max(0, frames - codes.shape[1]))))
@@ -157,20 +154,20 @@ def _require_classes(store: MelStore, task: str, chosen: Mapping[str, list[ClipR
     if not all(counts.values()):
         known = sorted({name for row in store.rows for name in row.labels})
         raise InvalidInput(
-            f"{store.path} has {counts} clips with the label {task!r}; the online check needs some in each of these "
-            f"splits: give --check-task one of {known}, or another --check-store"
+            f"{store.path} has {counts} clips with the label {task!r}, but k-NN validation needs clips in both splits; "
+            f"give --check-task one of {known}, or give another --check-store"
         )
     labels = {row.labels[task] for row in chosen["train"]}
     if len(labels) < 2 or any(SEPARATOR in label for label in labels) or all(map(_is_number, labels)):
         raise InvalidInput(
-            f"{task!r} of {store.path} has labels like {sorted(labels)[:3]}; the online check needs two or more "
-            "classes, one a clip: give another --check-task"
+            f"{task!r} of {store.path} has labels like {sorted(labels)[:3]}, but k-NN validation needs two or more "
+            "classes and one class per clip; give another --check-task"
         )
 
 
 def _is_number(label: str) -> bool:
     if label.isdigit():
-        return False  # classes may be numbered
+        return False  # names of classes may be whole numbers
     try:
         float(label)
     except ValueError:

@@ -1,10 +1,11 @@
-"""What is trained: the encoder, and what only the objective sees of it: a linear head, or a decoder.
+"""The trained model: the encoder, and a projection head or a decoder that only the objective uses.
 
-Contrastive losses discard what two views do not share. A head takes that damage upon itself, so that the embeddings
-below it keep more (SimCLR, Chen et al. 2020); the public code has one too, and drops it afterwards.
+A contrastive loss discards what two views do not share. The projection head absorbs this loss of information, so that
+the embeddings before it keep more (SimCLR, Chen et al. 2020). The public code also has a head and drops it after
+training.
 
-Both read cells that `model.encoder.kernels.cells` gathered and normalised, in the type of the weights, and run the
-trunk of `model.encoder.fused`.
+Both models read cells that `model.encoder.kernels.cells` gathered and normalized, in the type of the weights. Both run
+the trunk of `model.encoder.fused`.
 
 Axes: B window of the batch, L patch of a window, K visible patch, P patch size, D width.
 """
@@ -25,7 +26,7 @@ from model.training.config import TrainConfig
 
 
 class ModelWithHead(nn.Module):
-    """Encoder and head, initialised by `config.seed` alone."""
+    """Encoder and projection head, initialized by `config.seed` alone."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -35,20 +36,21 @@ class ModelWithHead(nn.Module):
             self.linear_head = nn.Linear(config.encoder.width, config.projection_width)
 
     def forward(self, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Float[Tensor, "B D"]]:
-        """Project the embeddings of visible patches, kind by kind.
+        """Project the embeddings of the visible patches of each patch kind.
 
         Args:
-            views: for each kind its (normalised cells `[B, K, P]`, visible `[B, K]`); K must be the same for all.
+            views: (normalized cells `[B, K, P]`, indices of the visible patches `[B, K]`) of each patch kind. K must be
+                the same for all kinds.
 
         Returns:
-            For each kind `[B, D]`, D being `projection_width`.
+            Projections `[B, D]` of each patch kind, where D is `projection_width`.
         """
-        tokens = _read(self.encoder, views)
-        return {kind: self.linear_head(one.mean(dim=1)) for kind, one in tokens.items()}
+        tokens = _embed_visible(self.encoder, views)
+        return {kind: self.linear_head(of_kind.mean(dim=1)) for kind, of_kind in tokens.items()}
 
 
 class MaskedAutoencoder(nn.Module):
-    """Encoder and decoder, initialised by `config.seed` alone; the encoder starts where a `Learner`'s does."""
+    """Encoder and decoder, initialized by `config.seed` alone; the encoder starts like that of `ModelWithHead`."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -58,27 +60,28 @@ class MaskedAutoencoder(nn.Module):
             self.decoder = MaeDecoder(config.encoder)
 
     def forward(self, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Float[Tensor, "B L P"]]:
-        """Paint whole windows from visible patches, kind by kind.
+        """Predict the cells of all patches from the visible patches, for each patch kind.
 
         Args:
-            views: for each kind its (normalised cells `[B, K, P]`, visible `[B, K]`), as `Learner` takes them.
+            views: (normalized cells `[B, K, P]`, indices of the visible patches `[B, K]`) of each patch kind, as for
+                `ModelWithHead`.
 
         Returns:
-            For each kind the cells of all patches.
+            Predicted cells `[B, L, P]` of each patch kind.
         """
         return {
             kind: self.decoder(tokens, views[kind][1], self.encoder.embedding(kind).positions)
-            for kind, tokens in _read(self.encoder, views).items()
+            for kind, tokens in _embed_visible(self.encoder, views).items()
         }
 
 
-def _read(encoder: Encoder, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Tensor]:
-    """Tokens `[B, K, D]` of each kind, after one common pass through the trunk."""
+def _embed_visible(encoder: Encoder, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Tensor]:
+    """Return the tokens `[B, K, D]` of each patch kind after one common pass through the trunk."""
     tokens = [encoder.embedding(kind).embed_cells(cells, visible) for kind, (cells, visible) in views.items()]
-    both = fused.read(encoder.transformer, torch.cat(tokens))
-    return dict(zip(views, torch.split(both, [len(one) for one in tokens]), strict=True))
+    outputs = fused.forward(encoder.transformer, torch.cat(tokens))
+    return dict(zip(views, torch.split(outputs, [len(of_kind) for of_kind in tokens]), strict=True))
 
 
-def build(config: TrainConfig) -> ModelWithHead | MaskedAutoencoder:
-    """What the run of `config` trains."""
+def build_model(config: TrainConfig) -> ModelWithHead | MaskedAutoencoder:
+    """Build the model that the run of `config` trains."""
     return MaskedAutoencoder(config) if config.objective.family == "mae" else ModelWithHead(config)

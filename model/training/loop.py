@@ -1,16 +1,16 @@
-"""Steps from where the run stands to its end: measure, log, check, save; Ctrl-C ends the step, saves and stops.
+"""The training loop: it runs the remaining steps of a run, logs metrics, validates and saves checkpoints.
 
-Of several ranks one logs and saves; all see Ctrl-C at the next line of metrics, where they wait for each other anyhow.
+Ctrl-C finishes the current step, saves a checkpoint and stops. With several ranks, rank 0 logs and saves. All ranks
+notice Ctrl-C at the next line of metrics, where they wait for each other anyway.
 
-Everything a step needs is a function of (config, step), so a run that was killed and goes on equals one that was not.
-The host waits for the device at lines of metrics, checks and checkpoints, at no other step.
+Everything that a step needs is a function of (config, step), so a run that is resumed after a kill equals a run that
+was never stopped. The host waits for the device only at lines of metrics, at k-NN validations and at checkpoints.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +20,44 @@ from tqdm import tqdm
 
 from model.objectives import objective
 from model.objectives.geometry import alignment, uniformity
-from model.training import checkpoint, initialization, learner, metrics_log, optimizer, ranks
-from model.training.best import Best
-from model.training.config import TrainConfig
-from model.training.interruption import held_back
+from model.training import checkpoint, metrics_log, optimizer, ranks
+from model.training.best import BestCheckpoint
+from model.training.config import LoggingConfig, TrainConfig
+from model.training.initialization import initialize_from
+from model.training.interruption import defer_interruption
 from model.training.knn_validation import KnnValidation
+from model.training.learner import build_model
 from model.training.step import StepResult, TrainingStep
-from model.training.stream import VIEWS, BatchSource
+from model.training.stream import VIEWS, BatchSource, TrainingBatch
 from stores import locations
+from stores.commit import remove_temporary_files
 from stores.errors import InvalidInput, MynaError
 from stores.quantize import Quantizer
 
 
-@dataclass(frozen=True)
-class LoggingConfig:
-    """How often a run looks up; none of it changes the result, and a run may go on at another pace.
-
-    Raises:
-        InvalidInput: a number is below 1.
-    """
-
-    log_every: int = 10
-    """Steps between two lines of metrics.jsonl."""
-    checkpoint_every: int = 200
-    """Steps between two checkpoints."""
-    check_every: int = 500
-    """Steps between two online checks, if there is one."""
-    keep: int = 2
-    """Checkpoints that are kept, the last ones."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise InvalidInput(f"{field.name} is {getattr(self, field.name)}; give 1 or more")
-
-
 class TrainingDiverged(MynaError):
-    """The loss or the weights are not finite any more."""
+    """A loss, a gradient norm or a weight is NaN or infinite."""
 
 
-class _Lap:
-    """What has passed since the last line of metrics."""
+class _Interval:
+    """The time and the steps since the last line of metrics."""
 
     def __init__(self) -> None:
-        self.began, self.waited, self.steps = time.perf_counter(), 0.0, 0
+        self.start, self.wait_seconds, self.steps = time.perf_counter(), 0.0, 0
 
 
 class Run:
-    """One training run in its folder.
+    """A training run in its folder.
 
     Args:
-        folder: `runs/NAME`.
-        config: what is trained.
-        quantizer: what the stream's codes mean.
-        device: where the weights live.
-        start: the checkpoint that `config.init` is the digest of; read if there is none in the folder to go on from.
+        folder: folder of the run, `runs/NAME`.
+        config: settings of the run.
+        quantizer: quantizer of the codes of the stream.
+        device: device of the weights.
+        start: checkpoint whose digest is `config.init`. It is read only if the folder has no checkpoint to resume from.
 
     Raises:
-        InvalidInput: the folder holds a run with other settings, or the start does not fit.
+        InvalidInput: the folder holds a run with different settings, or `start` does not fit.
     """
 
     def __init__(
@@ -89,191 +69,209 @@ class Run:
         start: Path | None = None,
     ) -> None:
         self.folder, self.config, self.quantizer, self._device = folder, config, quantizer, device
-        self.learner = learner.build(config).to(device)
+        self.model = build_model(config).to(device)
         self.objective = objective.build(config.objective, len(config.encoder.patch_kinds), config.samples).to(device)
-        self.optimizer = optimizer.build(self.learner, config)
+        self.optimizer = optimizer.build(self.model, config)
         self.step = 0
-        self.taken = ""
-        """What was taken from `start`, in words; empty where nothing was."""
+        self.initialization_message = ""
+        """Sentence that states which weights were loaded from `start`, or an empty string."""
         self._resume(start)
-        self._best = Best(folder, config)
+        self._best = BestCheckpoint(folder, config)
 
-    def train(self, stream: BatchSource, pace: LoggingConfig, check: KnnValidation | None = None) -> Path:
-        """Run all steps that are left; returns the path of the finished encoder.
+    def train(self, stream: BatchSource, logging: LoggingConfig, validation: KnnValidation | None = None) -> Path:
+        """Run all remaining steps and return the path of the finished encoder.
 
         Raises:
-            Diverged: the loss, its gradient or a weight is NaN or infinite; names the last good checkpoint.
-            NotSaved: the disk is full; names what is kept.
-            KeyboardInterrupt: after the step in hand, and after saving where it stands; says where that is.
+            TrainingDiverged: a loss, a gradient norm or a weight is NaN or infinite. The error names the last good
+                checkpoint.
+            SaveError: the disk is full. The error names the newest checkpoint.
+            KeyboardInterrupt: Ctrl-C was pressed. The current step is complete and saved, and the message names its
+                checkpoint.
         """
-        self._pace, self._check, self._lap, self._found = pace, check, _Lap(), ""
-        self._losses = self._losses_since_checkpoint()
-        step = TrainingStep(self.learner, self.objective, self.config, self.quantizer)
+        self._logging, self._validation, self._validation_text = logging, validation, ""
+        self._interval, self._losses = _Interval(), self._losses_since_checkpoint()
+        step = TrainingStep(self.model, self.objective, self.config, self.quantizer)
         bar = tqdm(
             total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
         )
-        with held_back() as interrupted, bar:
+        with defer_interruption() as interrupted, bar:
             while self.step < self.config.steps:
-                looks = self._looks()
-                self._one(step, stream, bar)
-                if (looks or ranks.is_single_process()) and ranks.anyone(interrupted(), self._device):
+                logs = self._logs
+                self._train_step(step, stream, bar)
+                if (logs or ranks.is_single_process()) and ranks.any_rank(interrupted(), self._device):
                     self._save()
-                    kept = checkpoint.path_of(self.folder, self.step)
-                    raise KeyboardInterrupt(f"after step {self.step} of {self.config.steps}, which {kept} holds")
+                    path = checkpoint.path_of(self.folder, self.step)
+                    raise KeyboardInterrupt(f"after step {self.step} of {self.config.steps}, saved as {path}")
         finished = self.folder / locations.ENCODER_FILE
         if ranks.is_main_process():
-            checkpoint.save(finished, self.learner, None, self.config, self.step)
-        ranks.wait()
+            checkpoint.save(finished, self.model, None, self.config, self.step)
+        ranks.barrier()
         return finished
 
-    def _looks(self) -> bool:
-        """Whether the step in hand gets a line of metrics."""
-        return self.step % self._pace.log_every == 0 or self._is_last or self._checks
+    @property
+    def _logs(self) -> bool:
+        """Whether the current step gets a line of metrics."""
+        return self.step % self._logging.log_every == 0 or self._is_last or self._validates
 
     @property
     def _is_last(self) -> bool:
         return self.step + 1 == self.config.steps
 
     @property
-    def _checks(self) -> bool:
-        """Whether the online check looks at what the step in hand leaves."""
-        return self._check is not None and ((self.step + 1) % self._pace.check_every == 0 or self._is_last)
+    def _validates(self) -> bool:
+        """Whether a k-NN validation follows the current step."""
+        return self._validation is not None and ((self.step + 1) % self._logging.check_every == 0 or self._is_last)
 
-    def _one(self, step: TrainingStep, stream: BatchSource, bar: tqdm[None]) -> None:
-        looks, checks = self._looks(), self._checks
-        began = time.perf_counter()
-        batch = stream.batch(self.step)
-        self._lap.waited += time.perf_counter() - began
-        self._lap.steps += 1
+    def _train_step(self, step: TrainingStep, stream: BatchSource, bar: tqdm[None]) -> None:
+        logs, validates = self._logs, self._validates
+        batch = self._next_batch(stream)
         rate = optimizer.learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         result = step.backward(batch, self.step)
-        norm = optimizer.clip_gradients(self.learner, self.config)
-        row = self._measure(result, norm, batch.epoch, rate) if looks else {}
+        norm = optimizer.clip_gradients(self.model, self.config)
+        row = self._metrics(result, norm, batch.epoch, rate) if logs else {}
         self.optimizer.step()
         self.step += 1
-        if checks:
-            row |= self._check_neighbours()
-        if looks:
+        if validates:
+            row |= self._validate()
+        if logs:
             self._log(row, bar)
         bar.update()
-        if self.step % self._pace.checkpoint_every == 0 or self.step == self.config.steps:
+        if self.step % self._logging.checkpoint_every == 0 or self.step == self.config.steps:
             self._save(regular=True)
 
-    def _measure(self, result: StepResult, norm: Tensor | None, epoch: int, rate: float) -> dict[str, Any]:
-        """The line of metrics of the step in hand, before its weights move."""
+    def _next_batch(self, stream: BatchSource) -> TrainingBatch:
+        """Return the batch of the current step, and measure the wait for it."""
+        start = time.perf_counter()
+        batch = stream.batch(self.step)
+        self._interval.wait_seconds += time.perf_counter() - start
+        self._interval.steps += 1
+        return batch
+
+    def _metrics(self, result: StepResult, norm: Tensor | None, epoch: int, rate: float) -> dict[str, Any]:
+        """Return the line of metrics of the current step, before the optimizer updates the weights."""
         loss = float(ranks.mean(result.loss))  # waits for the device
-        length = {} if norm is None else {"gradient_norm": float(norm)}
-        for what, value in {"loss": loss, **length}.items():
+        norms = {} if norm is None else {"gradient_norm": float(norm)}
+        for name, value in {"loss": loss, **norms}.items():
             if not math.isfinite(value):
-                raise self._diverged(f"the {what.replace('_', ' ')} is {value} at step {self.step}")
+                raise self._diverged(f"the {name.replace('_', ' ')} is {value} at step {self.step}")
         self._losses.append(loss)
-        lap, self._lap = self._lap, _Lap()
-        took = self._lap.began - lap.began
+        interval, self._interval = self._interval, _Interval()
+        seconds = self._interval.start - interval.start
         return {
             "step": self.step,
             "loss": loss,
             "learning_rate": rate,
-            **length,
-            **self.objective.readings(epoch),
+            **norms,
+            **self.objective.metrics(epoch),
             **_geometry(result),
-            "data_wait_share": lap.waited / took,
-            "windows_per_second": VIEWS * self.config.batch * lap.steps / took,
+            "data_wait_share": interval.wait_seconds / seconds,
+            "windows_per_second": VIEWS * self.config.batch * interval.steps / seconds,
             "unix_seconds": time.time(),
         }
 
-    def _check_neighbours(self) -> dict[str, Any]:
-        if self._check is None or not ranks.is_main_process():
+    def _validate(self) -> dict[str, Any]:
+        """Run the k-NN validation on rank 0 and return its metrics."""
+        if self._validation is None or not ranks.is_main_process():
             return {}
-        self._require_finite()  # what is looked at may become the best
-        began = time.perf_counter()
-        accuracy = self._check.accuracy(self.learner.encoder, self.config.precision)
+        self._require_finite_weights()  # these weights may become the best ones
+        start = time.perf_counter()
+        name, accuracy = self._validation.name, self._validation.accuracy(self.model.encoder, self.config.precision)
         if math.isnan(accuracy):
             raise self._diverged(f"embeddings are not finite after {self.step} steps")
-        self._best.offer(self.learner, self.step, f"neighbours: {self._check.name}", accuracy)
-        self._found = f", {self._check.name} {accuracy:.3f}"
-        took = time.perf_counter() - began
-        self._lap.began += took  # it is no part of training
-        return {"neighbours": accuracy, "neighbours_of": self._check.name, "neighbours_seconds": took}
+        self._best.update(self.model, self.step, f"neighbours: {name}", accuracy)
+        self._validation_text = f", {name} {accuracy:.3f}"
+        seconds = time.perf_counter() - start
+        self._interval.start += seconds  # validation does not count as training time
+        return {"neighbours": accuracy, "neighbours_of": name, "neighbours_seconds": seconds}
 
     def _log(self, row: dict[str, Any], bar: tqdm[None]) -> None:
         if ranks.is_main_process():
             try:
                 metrics_log.append(self.folder, row)
             except OSError as error:
-                raise checkpoint.not_saved(self.folder / metrics_log.NAME, error) from error
+                raise checkpoint.save_error(self.folder / metrics_log.NAME, error) from error
         bar.set_postfix_str(
             f"loss {row['loss']:.3f}, {row['windows_per_second']:.0f} windows/s, {row['data_wait_share']:.0%} data wait"
-            f"{self._found}"
+            f"{self._validation_text}"
         )
 
     def _save(self, *, regular: bool = False) -> None:
-        # a step between two lines of metrics can diverge unseen, and must not become the last good checkpoint
-        self._require_finite()
+        """Save a checkpoint on rank 0; only a regular one can update the best weights by loss."""
+        # A divergence between two lines of metrics has not been noticed yet and must not reach a checkpoint.
+        self._require_finite_weights()
         if ranks.is_main_process():
-            if regular and self._check is None and self._losses and not self.config.objective.remembers:
-                self._best.offer(self.learner, self.step, "loss", -sum(self._losses) / len(self._losses))
+            if regular and self._validation is None and self._losses and not self.config.objective.has_memory:
+                self._best.update(self.model, self.step, "loss", -sum(self._losses) / len(self._losses))
             path = checkpoint.path_of(self.folder, self.step)
-            checkpoint.save(path, self.learner, self._progress, self.config, self.step)
-            checkpoint.drop_old(self.folder, self._pace.keep)
+            checkpoint.save(path, self.model, self._state, self.config, self.step)
+            checkpoint.remove_old(self.folder, self._logging.keep)
         if regular:
             self._losses = []
 
-    def _require_finite(self) -> None:
-        finite = torch.stack([parameter.isfinite().all() for parameter in self.learner.parameters()])
+    def _require_finite_weights(self) -> None:
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.model.parameters()])
         if not finite.all():
             raise self._diverged(f"weights are not finite after {self.step} steps")
 
     @property
-    def _progress(self) -> checkpoint.TrainingState:
+    def _state(self) -> checkpoint.TrainingState:
         return checkpoint.TrainingState(self.optimizer, self.objective)
 
-    def _diverged(self, what: str) -> TrainingDiverged:
+    def _diverged(self, problem: str) -> TrainingDiverged:
         good = checkpoint.newest(self.folder) or "none yet"
         return TrainingDiverged(
-            f"{what}; lower --learning-rate, or give --clip-gradient-norm, under another --name; last good "
+            f"{problem}; lower --learning-rate or set --clip-gradient-norm, and choose another --name; last good "
             f"checkpoint: {good}"
         )
 
     def _resume(self, start: Path | None) -> None:
+        """Restore the newest checkpoint of the folder, or initialize a new run from `start` if the settings name it."""
         path = checkpoint.newest(self.folder)
         if path is not None:
             saved = checkpoint.load(path)
-            require_same(saved.config, self.config, self.folder)
-            checkpoint.restore(saved, self.learner, self._progress)
+            require_same_settings(saved.config, self.config, self.folder)
+            checkpoint.restore(saved, self.model, self._state)
             self.step = saved.step
         elif self.config.init:
-            self.taken = initialization.take(start, self.learner, self.config)
+            self.initialization_message = initialize_from(start, self.model, self.config)
         if ranks.is_main_process():
-            checkpoint.drop_half_written(self.folder)
+            remove_temporary_files(self.folder, recursive=False)  # other processes write in its subfolders
             metrics_log.truncate(self.folder, self.step)
 
     def _losses_since_checkpoint(self) -> list[float]:
-        """Losses that an earlier try has logged since the last regular checkpoint."""
+        """Return the losses since the last regular checkpoint that this run logged before it was interrupted."""
         if not (self.folder / metrics_log.NAME).is_file():
             return []
-        first = self.step // self._pace.checkpoint_every * self._pace.checkpoint_every
+        first = self.step // self._logging.checkpoint_every * self._logging.checkpoint_every
         return [row["loss"] for row in metrics_log.read(self.folder) if row["step"] >= first]
 
 
 def _geometry(result: StepResult) -> dict[str, float]:
-    """How the embeddings of this rank's views lie on the sphere, where there are any."""
-    if result.pair is None:
+    """Return alignment and uniformity of the projections of this rank's views, if there are projections."""
+    if result.projections is None:
         return {}
-    return {"alignment": float(alignment(*result.pair)), "uniformity": float(uniformity(result.pair[0]))}
+    return {"alignment": float(alignment(*result.projections)), "uniformity": float(uniformity(result.projections[0]))}
 
 
-def require_same(saved: TrainConfig, asked: TrainConfig, folder: Path) -> None:
-    """Check that a run may go on with the settings `asked`.
+def require_same_settings(saved: TrainConfig, requested: TrainConfig, folder: Path) -> None:
+    """Check that the run in `folder` can be resumed with the settings `requested`.
 
     Raises:
-        InvalidInput: naming each setting that differs.
+        InvalidInput: settings differ. The error lists each difference.
     """
-    before, now = saved.to_dict(), asked.to_dict()
-    # one by one, not the objective as a whole: who changed a temperature need not read ten other numbers
-    before |= before.pop("objective")
-    now |= now.pop("objective")
-    differing = [f"{key}: {before[key]!r} before, {now[key]!r} now" for key in before if before[key] != now[key]]
-    if differing:
-        raise InvalidInput(f"{folder} holds a run with other settings; choose another --name:\n" + "\n".join(differing))
+    saved_values, new_values = saved.to_dict(), requested.to_dict()
+    # settings of the objective are compared one by one, so that the error lists only those that differ
+    saved_values |= saved_values.pop("objective")
+    new_values |= new_values.pop("objective")
+    differences = [
+        f"{key}: {value!r} before, {new_values[key]!r} now"
+        for key, value in saved_values.items()
+        if value != new_values[key]
+    ]
+    if differences:
+        raise InvalidInput(
+            f"{folder} holds a run with different settings (listed below); choose another --name:\n"
+            + "\n".join(differences)
+        )

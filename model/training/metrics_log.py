@@ -1,7 +1,8 @@
-"""metrics.jsonl: a JSON object per line, added while a run trains; read by reports, best.safetensors and TensorBoard.
+"""metrics.jsonl: one JSON object per line, appended while a run trains; reports, metric exports and sweeps read it.
 
-Every line has `step`, counted from 0, and `loss`; what else stands there depends on objective, settings and checks.
-`unix_seconds`, `data_wait_share` and `windows_per_second` tell of the machine, the rest of the run.
+Every line has `step`, counted from 0, and `loss`. The other keys depend on the objective, the settings and the k-NN
+validation. `unix_seconds`, `data_wait_share` and `windows_per_second` describe the machine. All other keys describe the
+run.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ NAME = "metrics.jsonl"
 
 
 def append(folder: Path, row: Mapping[str, Any]) -> None:
-    """Add a line for `row`.
+    """Append a line for `row`.
 
     Raises:
-        OSError: from the file system; the line may be cut off, which `forget` mends.
+        OSError: from the file system. The line may then be incomplete, which `truncate` repairs.
     """
     with (folder / NAME).open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line, in order; one that is being written or was cut off by a kill is left out.
+    """Return all complete lines in order, without a last line that is incomplete.
 
     Raises:
-        MissingArtifact: nothing was measured there.
-        CorruptArtifact: a line is not what `append` wrote.
+        MissingArtifact: there is no metrics log in `folder`.
+        CorruptArtifact: a line is not one that `append` wrote.
     """
     path = folder / NAME
     if not path.is_file():
@@ -40,23 +41,25 @@ def read(folder: Path) -> list[dict[str, Any]]:
             f"no metrics at {path}; train a run with `python -m model.train --store STORE --name NAME`"
         )
     try:
-        rows = [json.loads(line) for line in _whole_lines(path)]
+        rows = [json.loads(line) for line in _complete_lines(path)]
     except ValueError as error:
-        raise CorruptArtifact(f"{path} holds a line that is no JSON: {error}; take it out") from error
-    if wrong := [row for row in rows if not isinstance(row, dict) or "step" not in row]:
-        raise CorruptArtifact(f"{path} holds {str(wrong[0])[:80]!r}, which is no line of metrics; take it out")
+        raise CorruptArtifact(f"{path} has a line that is not JSON: {error}; remove that line") from error
+    if invalid := [row for row in rows if not isinstance(row, dict) or "step" not in row]:
+        raise CorruptArtifact(
+            f"{path} has the line {str(invalid[0])[:80]!r}, which is not a line of metrics; remove that line"
+        )
     return rows
 
 
 def truncate(folder: Path, step: int) -> None:
-    """Drop the lines of `step` and later ones, which will be done again, and one that was cut off."""
+    """Remove the lines of `step` and later steps, which will be repeated, and a last line that is incomplete."""
     path = folder / NAME
     if not path.is_file():
         return
-    kept = "".join(line for line in _whole_lines(path) if json.loads(line)["step"] < step).encode()
-    if len(kept) < path.stat().st_size:
-        write_bytes(path, kept)
+    content = "".join(line for line in _complete_lines(path) if json.loads(line)["step"] < step).encode()
+    if len(content) < path.stat().st_size:
+        write_bytes(path, content)
 
 
-def _whole_lines(path: Path) -> list[str]:
+def _complete_lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

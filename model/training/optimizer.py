@@ -1,7 +1,7 @@
-"""Optimizers, what each remembers of a weight, and how the learning rate moves.
+"""Optimizers, the moments that each stores per weight, and the learning rate schedule.
 
-adam is the paper's; FastCLIP compares adamw, lamb, lion and sgd. Three are PyTorch's, lamb and lion
-pytorch_optimizer's, which is imported for them alone: that takes a fifth of a command's start.
+The paper uses adam. FastCLIP compares adamw, lamb, lion and sgd. Adam, adamw and sgd are PyTorch's. lamb and lion are
+those of pytorch_optimizer, which is imported only for these two, because the import takes a fifth of a command's start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from model.training.config import TrainConfig
 
-_MOMENTS = {
+_MOMENT_NAMES = {
     "Adam": ("exp_avg", "exp_avg_sq"),
     "AdamW": ("exp_avg", "exp_avg_sq"),
     "Lamb": ("exp_avg", "exp_avg_sq"),
@@ -25,61 +25,66 @@ _MOMENTS = {
 }
 
 
-def moments(optimizer: Optimizer) -> tuple[str, ...]:
-    """What it remembers of each weight, in the weight's shape, by the names that its library gives."""
-    return _MOMENTS[type(optimizer).__name__]
+def moment_names(optimizer: Optimizer) -> tuple[str, ...]:
+    """Return the names by which the optimizer stores its moments of a weight; each moment has the weight's shape."""
+    return _MOMENT_NAMES[type(optimizer).__name__]
 
 
-def build(learner: nn.Module, config: TrainConfig) -> Optimizer:
-    """The optimizer of `config` over all weights.
+def build(model: nn.Module, config: TrainConfig) -> Optimizer:
+    """Build the optimizer of `config` over all weights of `model`.
 
-    adam (Kingma and Ba 2015), fused, with L2 added to the gradient as in the public code; adamw (Loshchilov and Hutter
-    2019), fused, lamb (You et al. 2020, without bias correction) and lion (Chen et al. 2023) take the decay off the
-    weights; sgd has momentum 0.9, as the public code's, and L2.
+    adam (Kingma and Ba 2015) is fused and adds L2 to the gradient, as in the public code. adamw (Loshchilov and Hutter
+    2019, fused), lamb (You et al. 2020, without bias correction) and lion (Chen et al. 2023) subtract the decay from
+    the weights. sgd has momentum 0.9, as in the public code, and L2.
     """
-    weights, rate, decay = list(learner.parameters()), config.learning_rate, config.weight_decay
+    weights, rate, decay = list(model.parameters()), config.learning_rate, config.weight_decay
     match config.optimizer:
         case "adamw":
             return AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         case "lamb":
-            # else the first step would be ten times the rate: the trust ratio has already undone the small first moment
-            return _further("Lamb")(weights, lr=rate, weight_decay=decay, adam_debias=True)
+            # Without adam_debias the first step would be ten times the rate, because the trust ratio has already
+            # compensated for the small first moment.
+            return _pytorch_optimizer("Lamb")(weights, lr=rate, weight_decay=decay, adam_debias=True)
         case "lion":
-            return _further("Lion")(weights, lr=rate, weight_decay=decay)
+            return _pytorch_optimizer("Lion")(weights, lr=rate, weight_decay=decay)
         case "sgd":
             return SGD(weights, lr=rate, weight_decay=decay, momentum=0.9)
         case _:
             return Adam(weights, lr=rate, weight_decay=decay, fused=True)
 
 
-def _further(name: str) -> Callable[..., Optimizer]:
-    found: Callable[..., Optimizer] = getattr(import_module("pytorch_optimizer"), name)
-    return found
+def _pytorch_optimizer(name: str) -> Callable[..., Optimizer]:
+    optimizer_class: Callable[..., Optimizer] = getattr(import_module("pytorch_optimizer"), name)
+    return optimizer_class
 
 
 def set_steps(optimizer: Optimizer, steps: int) -> None:
-    """Tell an optimizer whose moments were put back how many steps made them; only adam and adamw ask for it."""
-    if isinstance(optimizer, Adam):  # AdamW is one
+    """Set the number of steps of an optimizer whose moments were restored; only adam and adamw need this number."""
+    if isinstance(optimizer, Adam):  # AdamW is a subclass of Adam
         for group in optimizer.param_groups:
             for weight in group["params"]:
                 optimizer.state[weight]["step"] = torch.tensor(float(steps), device=weight.device)
 
 
-def clip_gradients(learner: nn.Module, config: TrainConfig) -> Tensor | None:
-    """Scale the gradient of all weights together down to `config.clip_gradient_norm` (Pascanu et al. 2013).
+def clip_gradients(model: nn.Module, config: TrainConfig) -> Tensor | None:
+    """Scale the gradient of all weights down to the norm `config.clip_gradient_norm` (Pascanu et al. 2013).
 
-    Never waits for the device.
+    The host does not wait for the device.
 
     Returns:
-        The norm before that, a scalar `[]` on the device; None where nothing is clipped, and nothing was computed.
+        The norm before clipping, a scalar `[]` on the device. None if the settings do not ask for clipping, in which
+        case no norm is computed.
     """
     if config.clip_gradient_norm is None:
         return None
-    return nn.utils.clip_grad_norm_(learner.parameters(), config.clip_gradient_norm)
+    return nn.utils.clip_grad_norm_(model.parameters(), config.clip_gradient_norm)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Learning rate of `step`, counted from 0: a linear rise, then constant or half a cosine down to 0."""
+    """Return the learning rate of `step`, counted from 0.
+
+    The rate rises linearly over the warm-up steps and is then constant or falls to 0 along half a cosine.
+    """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     if config.schedule == "constant":

@@ -1,11 +1,12 @@
-"""Batches made ahead, by threads, and brought to the device while it works on the ones before.
+"""Background prefetch: threads prepare the next batches and copy them to the device while it computes.
 
-Threads, not processes: cutting and reading release Python's lock, nothing is copied between processes, and what stays
-on the GPU is there already. On a GPU, codes that lie elsewhere are cut into page-locked memory and copied on a stream
-of their own; the training stream waits for the copy, the host never does. A CUDA graph that is captured while threads
-make batches must be captured with `capture_error_mode="thread_local"`: they allocate memory.
+Threads are used instead of processes, because cutting and reading release Python's lock, nothing is copied between
+processes, and clips that stay on the GPU need no copy. If the device is a GPU and the codes are elsewhere, the windows
+are cut into page-locked memory and copied on a separate stream. The training stream waits for the copy, and the host
+never waits. The threads allocate memory, so a CUDA graph that is captured at the same time must be captured with
+`capture_error_mode="thread_local"`.
 
-A batch is a function of its step, so how many threads there are changes nothing but time.
+A batch is a function of its step, so the number of threads changes only the speed.
 """
 
 from __future__ import annotations
@@ -18,95 +19,97 @@ import torch
 from model.training.stream import BatchSource, TrainingBatch
 from stores.errors import InvalidInput
 
-AHEAD = 2
-"""Batches that are made ahead for each thread."""
+BATCHES_PER_THREAD = 2
+"""Number of batches that are prepared in advance for each thread."""
 
 
 class Prefetch:
-    """The batches of another stream, on the device.
+    """The batches of another stream, prepared in advance and on the device.
 
     Args:
-        batches: where they come from; several threads ask it at once.
-        device: where they are needed.
+        batches: stream of the batches, which several threads use at once.
+        device: device on which the batches are needed.
         window_frames: frames of a window.
-        workers: threads; 0: each batch is made when it is asked for.
-        steps: of the run; none beyond is made.
+        workers: number of threads. With 0, each batch is prepared when it is requested.
+        steps: steps of the run. No later batch is prepared in advance.
 
     Raises:
-        InvalidInput: fewer than no threads.
+        InvalidInput: `workers` is negative.
     """
 
     def __init__(
         self, batches: BatchSource, device: torch.device, window_frames: int, workers: int, steps: int
     ) -> None:
         if workers < 0:
-            raise InvalidInput(f"{workers} workers; give --workers 0 or more")
+            raise InvalidInput(f"--workers must be at least 0 (got {workers})")
         self._batches, self._window_frames, self._steps = batches, window_frames, steps
-        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self._ahead = AHEAD * workers
+        self._copy_stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._depth = BATCHES_PER_THREAD * workers
         self._threads = ThreadPoolExecutor(workers, "batches") if workers else None
-        self._coming: dict[int, Future[_Sent]] = {}
+        self._pending: dict[int, Future[_Transfer]] = {}
 
     def batch(self, step: int) -> TrainingBatch:
-        """The batch of `step`, waiting for it if need be; an error in making it is raised here."""
-        return _received(self._make(step) if self._threads is None else self._made_ahead(step, self._threads))
+        """Return the batch of `step` as soon as it is ready; an error in its preparation is raised here."""
+        return _receive(self._prepare(step) if self._threads is None else self._prefetched(step, self._threads))
 
     def close(self) -> None:
-        """Make no more; returns when the threads have ended."""
+        """Cancel all pending batches and wait until the threads have ended."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
-    def _made_ahead(self, step: int, threads: ThreadPoolExecutor) -> _Sent:
-        wanted = range(step, max(step + 1, min(step + 1 + self._ahead, self._steps)))
-        for passed in self._coming.keys() - set(wanted):
-            self._coming.pop(passed).cancel()
-        for one in wanted:
-            if one not in self._coming:
-                self._coming[one] = threads.submit(self._make, one)
-        return self._coming.pop(step).result()
+    def _prefetched(self, step: int, threads: ThreadPoolExecutor) -> _Transfer:
+        """Return the batch of `step`, and schedule the batches after it."""
+        scheduled = range(step, max(step + 1, min(step + 1 + self._depth, self._steps)))
+        for unneeded in self._pending.keys() - set(scheduled):
+            self._pending.pop(unneeded).cancel()
+        for number in scheduled:
+            if number not in self._pending:
+                self._pending[number] = threads.submit(self._prepare, number)
+        return self._pending.pop(step).result()
 
-    def _make(self, step: int) -> _Sent:
-        if self._copies is None:
-            return _Sent(self._batches.batch(step))
-        with torch.cuda.stream(self._copies):  # and on its device: a new thread is on GPU 0
-            return _sent(self._batches.batch(step), self._window_frames, self._copies)
+    def _prepare(self, step: int) -> _Transfer:
+        if self._copy_stream is None:
+            return _Transfer(self._batches.batch(step))
+        with torch.cuda.stream(self._copy_stream):  # this also sets the device, which is GPU 0 in a new thread
+            return _send(self._batches.batch(step), self._window_frames, self._copy_stream)
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """A batch that is on its way."""
+class _Transfer:
+    """A batch that may still be on its way to the device."""
 
     batch: TrainingBatch
-    """On the device."""
+    """Batch on the device."""
     arrived: torch.cuda.Event | None = None
-    """When its copies are done; None if there are none."""
+    """Event at the end of the copies, or None if there are no copies."""
 
 
-def packed(batch: TrainingBatch, frames: int, *, pinned: bool) -> TrainingBatch:
-    """The same windows, `frames` long, end to end in codes of their own; those of a batch that is so stay."""
+def pack(batch: TrainingBatch, frames: int, *, pinned: bool) -> TrainingBatch:
+    """Return a batch of the same windows, of `frames` frames each, whose codes hold these windows only, end to end."""
     if len(batch.codes) == len(batch.starts) * frames:
         return batch
     shape = (len(batch.starts), frames, batch.codes.shape[1])
     windows = batch.windows(frames, out=torch.empty(shape, dtype=torch.uint8, pin_memory=pinned))
-    return TrainingBatch.of_windows(windows, batch.indices, batch.epoch)
+    return TrainingBatch.from_windows(windows, batch.indices, batch.epoch)
 
 
-def _sent(batch: TrainingBatch, frames: int, copies: torch.cuda.Stream) -> _Sent:
-    """Begin to copy what is not on the device; codes that are there stay whole."""
-    whole = batch if batch.codes.is_cuda else packed(batch, frames, pinned=True)
+def _send(batch: TrainingBatch, frames: int, copy_stream: torch.cuda.Stream) -> _Transfer:
+    """Start to copy a batch to the device; codes that are already on the device stay as they are."""
+    packed = batch if batch.codes.is_cuda else pack(batch, frames, pinned=True)
     codes, starts = (
-        one if one.is_cuda else one.pin_memory().to(copies.device, non_blocking=True)
-        for one in (whole.codes, whole.starts)
+        tensor if tensor.is_cuda else tensor.pin_memory().to(copy_stream.device, non_blocking=True)
+        for tensor in (packed.codes, packed.starts)
     )
-    return _Sent(TrainingBatch(codes, starts, batch.indices.pin_memory(), batch.epoch), copies.record_event())
+    return _Transfer(TrainingBatch(codes, starts, batch.indices.pin_memory(), batch.epoch), copy_stream.record_event())
 
 
-def _received(sent: _Sent) -> TrainingBatch:
-    """The batch, for what the device does from now on: that waits for the copies, the host does not."""
-    batch = sent.batch
-    if sent.arrived is not None:
-        training = torch.cuda.current_stream(batch.codes.device)
-        training.wait_event(sent.arrived)
-        for one in (batch.codes, batch.starts):
-            one.record_stream(training)  # its memory is of the copying stream, which must not have it back before
+def _receive(transfer: _Transfer) -> TrainingBatch:
+    """Return the batch for use on the current stream; this stream waits for the copies, and the host does not."""
+    batch = transfer.batch
+    if transfer.arrived is not None:
+        training_stream = torch.cuda.current_stream(batch.codes.device)
+        training_stream.wait_event(transfer.arrived)
+        for tensor in (batch.codes, batch.starts):
+            # The memory belongs to the copying stream, which must not reuse it before the training stream has read it.
+            tensor.record_stream(training_stream)
     return batch

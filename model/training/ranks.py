@@ -1,6 +1,7 @@
-"""Processes that train together, as torchrun starts them; a run that it did not start is rank 0 of 1.
+"""Processes that train together under torchrun; a process that torchrun did not start is rank 0 of 1.
 
-Every rank holds all weights and all that is remembered of clips, and takes its part of each batch. Rank 0 writes.
+Every rank holds all weights and everything that the objective remembers of clips. It computes its share of each batch.
+Rank 0, the main process, writes files and prints.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ from torch import Tensor
 from model.objectives.gather import rank, world_size
 from stores.errors import InvalidInput
 
-PATIENCE = timedelta(hours=4)
-"""With a rank that does not come: rank 0 may be making shards, an hour for two million clips. NCCL's own is 10 min."""
+TIMEOUT = timedelta(hours=4)
+"""Time to wait for another rank. Rank 0 may be writing shards, which takes an hour for two million clips. The default
+of NCCL is 10 min."""
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Join the other ranks for as long as the block runs: NCCL on GPUs, gloo on CPUs; nothing outside of torchrun."""
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the other ranks while the block runs, by NCCL on GPUs and gloo on CPUs; do nothing outside of torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield
     finally:
@@ -37,26 +39,32 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 def is_main_process() -> bool:
-    """Whether this rank writes files and prints."""
+    """Return whether this process is rank 0, which writes files and prints."""
     return rank() == 0
 
 
-def part_of(batch: int) -> slice:
-    """The clips of a batch that are this rank's.
+def is_single_process() -> bool:
+    """Return whether there is only one rank."""
+    return world_size() == 1
+
+
+def local_slice(batch: int) -> slice:
+    """Return the slice of a batch of `batch` clips that this rank computes.
 
     Raises:
-        InvalidInput: the ranks cannot share them evenly, or get fewer than two.
+        InvalidInput: the ranks cannot share the clips evenly, or get fewer than two clips each.
     """
-    ranks = world_size()
-    if batch % ranks or batch // ranks < 2:
+    count = world_size()
+    if batch % count or batch // count < 2:
         raise InvalidInput(
-            f"a batch of {batch} clips for {ranks} ranks; make --batch a multiple of {ranks}, at least {2 * ranks}"
+            f"{count} ranks cannot share a batch of {batch} clips; --batch must be a multiple of {count} and at least "
+            f"{2 * count}"
         )
-    return slice(rank() * batch // ranks, (rank() + 1) * batch // ranks)
+    return slice(rank() * batch // count, (rank() + 1) * batch // count)
 
 
 def mean(value: Tensor) -> Tensor:
-    """Mean over all ranks of a tensor, of any shape; every rank must call it."""
+    """Return the mean over all ranks of a tensor of any shape; every rank must call this function."""
     if is_single_process():
         return value
     total = value.clone()
@@ -65,23 +73,18 @@ def mean(value: Tensor) -> Tensor:
 
 
 def average_(values: Tensor) -> None:
-    """Make `values`, of any shape, the mean over all ranks, in place; every rank must call it."""
+    """Replace `values`, of any shape, by their mean over all ranks in place; every rank must call this function."""
     if not is_single_process():
         dist.all_reduce(values)
         values /= world_size()
 
 
-def is_single_process() -> bool:
-    """Whether there is no other rank."""
-    return world_size() == 1
-
-
-def anyone(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is up on some rank; every rank must call it."""
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Return whether `flag` is true on at least one rank; every rank must call this function."""
     return flag if is_single_process() else bool(mean(torch.tensor(float(flag), device=device)) > 0)
 
 
-def wait() -> None:
-    """Go on when all ranks are here."""
+def barrier() -> None:
+    """Wait until all ranks have called this function."""
     if not is_single_process():
         dist.barrier()

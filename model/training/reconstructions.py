@@ -1,4 +1,4 @@
-"""What a masked autoencoder paints, beside what it saw and what was there, as the paper's Appendix B shows it.
+"""Pictures of windows, their visible patches and their reconstructions, as in the paper's Appendix B.
 
 Axes: B window, M mel bin, N frame, K visible patch, L patch of a window, P cell of a patch.
 """
@@ -19,7 +19,8 @@ from torch import Tensor
 from model.encoder.config import PATCH_SHAPES, EncoderConfig
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import EPSILON
-from model.encoder.masking import UniformMasking, n_visible
+from model.encoder.masking import UniformMasking
+from model.encoder.masking_config import n_visible
 from model.encoder.patches import patch_grid, patchify
 from model.training.config import TrainConfig
 from model.training.learner import MaskedAutoencoder
@@ -31,43 +32,53 @@ WINDOWS = 6
 _TITLES = ("input", "visible", "reconstruction")
 
 
-def draw(
-    path: Path, learner: MaskedAutoencoder, config: TrainConfig, quantizer: Quantizer, batch: TrainingBatch
+def draw_reconstructions(
+    path: Path, model: MaskedAutoencoder, config: TrainConfig, quantizer: Quantizer, batch: TrainingBatch
 ) -> None:
-    """Write a PNG: a row for each of the first windows of `batch`, in ln(1 + power)."""
-    device = next(learner.parameters()).device
+    """Write a PNG with one row for each of the first windows of `batch`, in ln(1 + power)."""
+    device = next(model.parameters()).device
     windows = batch.windows(config.encoder.window_frames)[:WINDOWS].to(device)
     power = torch.tensor(quantizer.table(), device=device)[windows.long()].transpose(1, 2)
-    visible = _mask(config, len(windows), device)
-    painted = paint(learner, power, visible, config.encoder)
-    there = scale_input(power, "log1p")
-    seen = torch.where(_where_visible(visible, config.encoder), there, torch.nan)
-    write_bytes(path, _picture([one.cpu().numpy() for one in (there, seen, painted)]))
+    visible = _visible_patches(config, len(windows), device)
+    reconstructed = reconstruct(model, power, visible, config.encoder)
+    original = scale_input(power, "log1p")
+    masked = torch.where(_visible_cells(visible, config.encoder), original, torch.nan)
+    write_bytes(path, _picture([column.cpu().numpy() for column in (original, masked, reconstructed)]))
 
 
-def paint(
-    learner: MaskedAutoencoder, power: Float[Tensor, "B M N"], visible: Int64[Tensor, "B K"], config: EncoderConfig
+def reconstruct(
+    model: MaskedAutoencoder, power: Float[Tensor, "B M N"], visible: Int64[Tensor, "B K"], config: EncoderConfig
 ) -> Float[Tensor, "B M N"]:
-    """Windows in ln(1 + power): visible patches of the first kind as they are, hidden ones as painted."""
+    """Return windows in ln(1 + power) in which the hidden patches are predicted by the model.
+
+    Only the first patch kind of the encoder is used.
+
+    Args:
+        model: trained masked autoencoder.
+        power: windows in mel power.
+        visible: indices of the visible patches.
+        config: settings of the encoder.
+    """
     kind = config.patch_kinds[0]
     cells = patchify(scale_input(power, config.input_scale), PATCH_SHAPES[kind])
     with torch.no_grad():
-        seen = cells.gather(1, visible[..., None].expand(-1, -1, cells.shape[2]))
-        normal = F.layer_norm(seen, seen.shape[-1:], eps=EPSILON)
-        painted = _assemble(learner({kind: (normal, visible)})[kind], config)
-    return torch.where(_where_visible(visible, config), scale_input(power, "log1p"), painted)
+        visible_cells = cells.gather(1, visible[..., None].expand(-1, -1, cells.shape[2]))
+        normalized = F.layer_norm(visible_cells, visible_cells.shape[-1:], eps=EPSILON)
+        predicted = _assemble(model({kind: (normalized, visible)})[kind], config)
+    return torch.where(_visible_cells(visible, config), scale_input(power, "log1p"), predicted)
 
 
-def _mask(config: TrainConfig, windows: int, device: torch.device) -> Tensor:
+def _visible_patches(config: TrainConfig, windows: int, device: torch.device) -> Tensor:
+    """Return the indices `[B, K]` of random visible patches."""
     kind = config.encoder.patch_kinds[0]
-    kept = n_visible(config.encoder.patch_counts[kind], config.masking_ratio)
+    count = n_visible(config.encoder.patch_counts[kind], config.masking_ratio)
     grid = patch_grid(config.encoder.n_mels, config.encoder.window_frames, PATCH_SHAPES[kind])
     key = torch.tensor(config.seed, device=device)
-    return UniformMasking().visible_patches(key, torch.arange(windows, device=device), grid, kept)
+    return UniformMasking().visible_patches(key, torch.arange(windows, device=device), grid, count)
 
 
-def _where_visible(visible: Tensor, config: EncoderConfig) -> Tensor:
-    """Which cells belong to visible patches `[B, M, N]`."""
+def _visible_cells(visible: Tensor, config: EncoderConfig) -> Tensor:
+    """Return whether each cell belongs to a visible patch `[B, M, N]`."""
     kind = config.patch_kinds[0]
     patches = torch.zeros(len(visible), config.patch_counts[kind], dtype=torch.bool, device=visible.device)
     mels, frames = PATCH_SHAPES[kind]
@@ -75,23 +86,21 @@ def _where_visible(visible: Tensor, config: EncoderConfig) -> Tensor:
 
 
 def _assemble(cells: Tensor, config: EncoderConfig) -> Tensor:
-    """Windows `[B, M, N]` from all their patches `[B, L, P]`: the inverse of `patchify`."""
+    """Return windows `[B, M, N]` from all their patches `[B, L, P]`; the inverse of `patchify`."""
     shape = PATCH_SHAPES[config.patch_kinds[0]]
     rows, columns = patch_grid(config.n_mels, config.window_frames, shape)
     return cells.reshape(-1, rows, columns, *shape).transpose(2, 3).flatten(3).flatten(1, 2)
 
 
 def _picture(columns: list[NDArray[np.float32]]) -> bytes:
-    """A PNG with a row for each window of `columns`, each `[B, M, N]`."""
+    """Return a PNG with one row for each window of `columns`, each `[B, M, N]`."""
     rows = len(columns[0])
     figure = Figure(figsize=(9, 1.6 * rows), layout="constrained")
-    for axes, place in zip(
-        figure.subplots(rows, len(columns), squeeze=False).flat, np.ndindex(rows, len(columns)), strict=True
-    ):
-        row, column = place
-        loudest = float(columns[0][row].max())
-        axes.imshow(columns[column][row], origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=loudest)
+    grid = figure.subplots(rows, len(columns), squeeze=False)
+    for (row, column), axes in np.ndenumerate(grid):
+        maximum = float(columns[0][row].max())
+        axes.imshow(columns[column][row], origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=maximum)
         axes.set(xticks=[], yticks=[], facecolor="#d8dade", title=_TITLES[column] if row == 0 else "")
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110)
-    return out.getvalue()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,7 +1,8 @@
-"""Which clips stand in which batch: integers only, a function of (seed, step) alone.
+"""Sampling of clips and views: the clips of each batch, and the start frames of their windows.
 
-An epoch is `clips // batch` steps. What is left over opens the next epoch, so no clip is lost; every epoch is a
-permutation of all clips, so no batch holds one twice.
+The clips of a batch are a function of (seed, step) alone, computed with integers. An epoch is `clips // batch` steps.
+The clips that an epoch leaves over come first in the next epoch, so no clip is lost. Every epoch is a permutation of
+all clips, so no batch contains a clip twice.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ class ClipSampler:
     """The clips of every batch of a run.
 
     Args:
-        clips: how many there are.
-        batch: clips of a step.
-        seed: of the permutations.
+        clips: number of clips.
+        batch: clips per step.
+        seed: seed of the permutations.
 
     Raises:
-        InvalidInput: if there are fewer clips than a batch holds.
+        InvalidInput: there are fewer clips than a batch holds.
     """
 
     def __init__(self, clips: int, batch: int, seed: int) -> None:
@@ -37,20 +38,21 @@ class ClipSampler:
         self._lock = threading.Lock()
 
     def batch(self, step: int) -> NDArray[np.int64]:
-        """Positions `[batch]` of the clips of `step`, counted from 0; several threads may ask at once."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        return self._order(epoch)[place * self._batch : (place + 1) * self._batch]
+        """Return the positions `[batch]` of the clips of `step`, counted from 0; safe to call from several threads."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
+        return self._order(epoch)[step_of_epoch * self._batch : (step_of_epoch + 1) * self._batch]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """All clips as `epoch` has them; the last two epochs stay, since threads at a boundary ask for both."""
+        """Return all clips in the order of `epoch`; two orders are kept, because threads need both at a boundary."""
         with self._lock:
             if epoch < min(self._epochs):
                 self._epochs = {0: self._permutation(0, np.arange(self._clips))}
             while epoch > (last := max(self._epochs)):
-                self._epochs = {last: self._epochs[last], last + 1: self._next(last + 1, self._epochs[last])}
+                self._epochs = {last: self._epochs[last], last + 1: self._next_order(last + 1, self._epochs[last])}
             return self._epochs[epoch]
 
-    def _next(self, epoch: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _next_order(self, epoch: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the order of `epoch` from the order of the epoch before it."""
         used = self.steps_per_epoch * self._batch
         left_over, rest = order[used:], np.sort(order[:used])
         return np.concatenate([left_over, self._permutation(epoch, rest)])
@@ -60,20 +62,21 @@ class ClipSampler:
 
 
 def sample_view_starts(
-    room: NDArray[np.int64], rng: np.random.Generator, max_frame_distance: int | None
+    n_starts: NDArray[np.int64], rng: np.random.Generator, max_frame_distance: int | None
 ) -> NDArray[np.int64]:
-    """First frames of the two windows of each clip, counted from the clip's start, `[2, B]`.
+    """Return the first frames of the two windows of each clip, counted from the clip's start, `[2, B]`.
 
-    The first is uniform. So is the second, by itself; or, with a `max_frame_distance`, uniform among the frames up to
-    that far before and after the first, and then moved into the clip, as in the public code.
+    The first start is uniform. Without `max_frame_distance`, the second start is uniform and independent of the first.
+    With it, the second start is uniform from `max_frame_distance` frames before to `max_frame_distance` frames after
+    the first one, and is then moved into the clip, as in the public code.
 
     Args:
-        room: places where a window can start in each clip `[B]`, at least 1.
-        rng: where chance comes from.
-        max_frame_distance: most frames between the two, or None.
+        n_starts: number of frames at which a window can start in each clip `[B]`, at least 1.
+        rng: random number generator.
+        max_frame_distance: largest distance between the two starts in frames, or None.
     """
     if max_frame_distance is None:
-        return rng.integers(0, room, size=(2, len(room)))
-    first = rng.integers(0, room)
-    away = rng.integers(-max_frame_distance, max_frame_distance, size=len(room), endpoint=True)
-    return np.stack([first, np.clip(first + away, 0, room - 1)])
+        return rng.integers(0, n_starts, size=(2, len(n_starts)))
+    first = rng.integers(0, n_starts)
+    distance = rng.integers(-max_frame_distance, max_frame_distance, size=len(n_starts), endpoint=True)
+    return np.stack([first, np.clip(first + distance, 0, n_starts - 1)])

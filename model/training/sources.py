@@ -1,6 +1,7 @@
-"""The shard sets of a run, of one store or several, whose clips are trained on as one collection.
+"""The shard sets of a run, made from one store or several, whose clips are treated as one collection.
 
-A clip's stable index is its own plus the clips of all stores before, so the order of stores is part of what a run is.
+A clip's stable index in the collection is its index in its own store plus the clips of all previous stores. The order
+of the stores is therefore part of the definition of a run.
 """
 
 from __future__ import annotations
@@ -21,97 +22,103 @@ from stores.shards import ShardSet
 
 @dataclass(frozen=True)
 class TrainingShards:
-    """Shard sets in the order they were given.
+    """Shard sets in the order of the command line.
 
     Raises:
-        InvalidInput: there is none, or one stands there twice.
-        DigestMismatch: they hold mel of different settings; names each that differs.
+        InvalidInput: there is no shard set, or two of them were made from the same store.
+        DigestMismatch: their mels were made with different settings. The error lists each difference.
     """
 
     sets: tuple[ShardSet, ...]
-    """At least one."""
+    """Shard sets, at least one."""
 
     def __post_init__(self) -> None:
         if not self.sets:
             raise InvalidInput("no store was given; name at least one with --store")
-        seen: dict[str, ShardSet] = {}
+        by_digest: dict[str, ShardSet] = {}
         for shards in self.sets:
-            if (same := seen.setdefault(shards.store_digest, shards)) is not shards:
+            if (earlier := by_digest.setdefault(shards.store_digest, shards)) is not shards:
                 raise InvalidInput(
-                    f"{same.folder} and {shards.folder} hold the same store; a batch would hold its clips twice"
+                    f"{earlier.folder} and {shards.folder} hold the same store, so a batch could contain a clip twice; "
+                    "give each store once"
                 )
             _require_same_mel(self.sets[0], shards)
 
     @property
     def name(self) -> str:
-        """The stores' names, joined."""
+        """Names of the stores, joined by hyphens."""
         return "-".join(shards.folder.stem for shards in self.sets)
 
     @property
     def digest(self) -> str:
-        """The store's digest; of several, a digest of theirs in order."""
+        """Digest of the store, or of the list of the stores' digests if there are several stores."""
         digests = [shards.store_digest for shards in self.sets]
         return digests[0] if len(digests) == 1 else digest({"stores": digests})
 
     @property
     def clips(self) -> int:
-        """Clips in all shards."""
+        """Number of clips in all shards."""
         return sum(shards.clips for shards in self.sets)
 
     @property
     def frames(self) -> int:
-        """Frames in all shards."""
+        """Number of frames in all shards."""
         return sum(shards.frames for shards in self.sets)
 
     @property
     def samples(self) -> int:
-        """Clips of all stores, in shards or not: every stable index is below it."""
+        """Number of clips of all stores, in shards or not, which is larger than every stable index."""
         return sum(shards.store_clips for shards in self.sets)
 
     @property
     def n_mels(self) -> int:
-        """Mel bins of a frame."""
+        """Number of mel bins of a frame."""
         return self.sets[0].spec.n_mels
 
     @property
     def quantizer(self) -> Quantizer:
-        """What the codes mean."""
+        """Quantizer of the codes."""
         return self.sets[0].quantizer
 
     @property
     def mel_settings(self) -> dict[str, Any]:
-        """How the recordings became what is here: `mel_spec`, `quantizer`, `preprocessing`, as JSON values."""
+        """Settings with which the mels were made: `mel_spec`, `quantizer` and `preprocessing`, as JSON values."""
         return self.sets[0].mel_settings
 
     def with_first_indices(self) -> Iterator[tuple[ShardSet, int]]:
-        """Each set, and what is added to the indices of its clips."""
+        """Yield each shard set with the number that is added to the indices of its clips."""
         return zip(self.sets, accumulate((shards.store_clips for shards in self.sets), initial=0), strict=False)
 
 
 def stable_indices(indices: NDArray[np.int64], shards: ShardSet, first: int) -> NDArray[np.int64]:
-    """Indices `[clips]` among all stores of clips with `indices` `[clips]` of one.
+    """Return the stable indices `[clips]` in the whole collection of clips with `indices` `[clips]` in one store.
+
+    Args:
+        indices: indices of clips in the store of `shards`.
+        shards: shard set of that store.
+        first: number of clips of all previous stores.
 
     Raises:
-        CorruptArtifact: if the store of `shards` has not so many clips.
+        CorruptArtifact: the store of `shards` has fewer clips than an index requires.
     """
     if len(indices) and not 0 <= indices.min() <= indices.max() < shards.store_clips:
         raise CorruptArtifact(
-            f"{shards.folder} holds clips {indices.min()} to {indices.max()} of a store of {shards.store_clips}; "
-            f"remove {shards.folder} and run `python -m pipeline.shard` again"
+            f"{shards.folder} holds clips with indices {indices.min()} to {indices.max()}, but its store has "
+            f"{shards.store_clips} clips; remove {shards.folder} and run `python -m pipeline.shard` again"
         )
     return indices + first
 
 
 def _require_same_mel(first: ShardSet, other: ShardSet) -> None:
-    ours, theirs = first.mel_settings, other.mel_settings
-    differing = [
-        f"{part}.{key}: {ours[part].get(key)!r} and {theirs[part].get(key)!r}"
-        for part in ours
-        for key in sorted({*ours[part], *theirs[part]})
-        if ours[part].get(key) != theirs[part].get(key)
+    expected, actual = first.mel_settings, other.mel_settings
+    differences = [
+        f"{group}.{key}: {expected[group].get(key)!r} and {actual[group].get(key)!r}"
+        for group in expected
+        for key in sorted({*expected[group], *actual[group]})
+        if expected[group].get(key) != actual[group].get(key)
     ]
-    if differing:
+    if differences:
         raise DigestMismatch(
-            f"{first.folder} and {other.folder} hold different mel and must not be mixed; ingest one of them again:\n"
-            + "\n".join(differing)
+            f"{first.folder} and {other.folder} were made with different mel settings and must not be mixed; ingest "
+            "one of them again:\n" + "\n".join(differences)
         )

@@ -1,12 +1,13 @@
-"""One training step: codes of two windows in, the loss and its gradients out; nothing that is masked is ever embedded.
+"""One training step: from the codes of two windows per clip to the loss and its gradients. Hidden patches are skipped.
 
-mask -> gather codes, dequantise, scale and normalise -> embed -> trunk over 5 tokens -> objective -> gradients.
+masks -> gather codes, dequantize, scale and normalize -> embed -> trunk over 5 tokens -> objective -> gradients.
 
-Everything is drawn for the whole batch of all ranks by hashing, and each rank takes its own: a step is the same on any
-number of ranks. They average their gradients when these are computed. On one GPU the step is captured as a CUDA graph
-the third time it runs, so that a thousand small launches become one; no step waits for the device.
+Random numbers are hashes that cover the batch of all ranks, and each rank uses its share of them. A step is therefore
+the same for any number of ranks. The ranks average their gradients at the end of the step. On one GPU, the third step
+is captured as a CUDA graph, which replaces a thousand small launches by one. No step waits for the device.
 
-Axes: V view (2), B clip of this rank's batch, N frame, M mel bin, K visible token, L patch of a window, D width.
+Axes: V view (2), B clip of this rank's share of the batch, N frame, M mel bin, K visible token, L patch of a window, D
+width.
 """
 
 from __future__ import annotations
@@ -21,125 +22,134 @@ from torch.func import functional_call
 
 from model.encoder.config import PATCH_SHAPES, PatchKind
 from model.encoder.input_scale import scale_input
-from model.encoder.kernels.cells import PatchLayout, cells
-from model.encoder.masking import masking_policy, n_visible
+from model.encoder.kernels.cells import PatchLayout, normalized_cells
+from model.encoder.masking import masking_policy
+from model.encoder.masking_config import n_visible
 from model.encoder.patches import dequantize, gather_patches_frame_major, patch_grid
 from model.objectives.gather import rank, world_size
 from model.objectives.mae import reconstruction_loss
 from model.objectives.objective import Objective
 from model.training.config import TrainConfig
-from model.training.graph import Graph
+from model.training.graph import CudaGraph
 from model.training.learner import MaskedAutoencoder, ModelWithHead
 from model.training.stream import VIEWS, TrainingBatch
-from model.training.weights import Weights
+from model.training.weights import WeightCopies
 from stores.quantize import Quantizer
 
-Seen = Mapping[PatchKind, tuple[Tensor, Tensor]]
+VisibleCells = Mapping[PatchKind, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step leaves behind, still on the device; the next step may overwrite it."""
+    """The result of a step, on the device; the next step may overwrite it."""
 
     loss: Float[Tensor, ""]
-    """Mean over the patch kinds, and over this rank's part of the batch."""
-    pair: tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]] | None
-    """Projections of both views (of the first patch kind), without gradient; None where nothing is projected."""
+    """Mean loss over the patch kinds and over this rank's share of the batch."""
+    projections: tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]] | None
+    """Projections of the two views for the first patch kind, without gradient, or None for a masked autoencoder."""
 
 
 class TrainingStep:
-    """Loss and gradients of one batch.
+    """The computation of the loss and the gradients of a batch.
 
     Args:
-        learner: the weights.
-        objective: what is minimised, and what it remembers; mae does without, its loss has no state.
-        config: masking, precision, seed.
-        quantizer: what the codes of the batch mean.
+        model: model with the weights.
+        objective: loss to minimize, with its memory of clips. A masked autoencoder does not use it.
+        config: masking, precision and seed.
+        quantizer: quantizer of the codes of the batch.
     """
 
     def __init__(
         self,
-        learner: ModelWithHead | MaskedAutoencoder,
+        model: ModelWithHead | MaskedAutoencoder,
         objective: Objective,
         config: TrainConfig,
         quantizer: Quantizer,
     ) -> None:
         self.objective, self.config = objective, config
-        self.device = next(learner.parameters()).device
-        self._learner, self._weights = learner, Weights(learner, config.precision)
+        self.device = next(model.parameters()).device
+        self._model, self._weights = model, WeightCopies(model, config.precision)
         power = torch.tensor(quantizer.table(), device=self.device)
-        self._table = scale_input(power, config.encoder.input_scale)
-        self._painted_table = scale_input(power, "log1p")
+        self._input_table = scale_input(power, config.encoder.input_scale)
+        self._target_table = scale_input(power, "log1p")
         self._masking = masking_policy(config.masking)
-        self._graph = Graph(self._compute) if self.device.type == "cuda" and world_size() == 1 else None
+        self._graph = CudaGraph(self._compute) if self.device.type == "cuda" and world_size() == 1 else None
 
     @property
     def captured(self) -> bool:
-        """Whether steps are replayed as a CUDA graph by now."""
+        """Whether steps are replayed as a CUDA graph."""
         return self._graph is not None and self._graph.captured
 
     def backward(self, batch: TrainingBatch, step: int) -> StepResult:
-        """Set the learner's gradients to those of `batch`; masks are a function of (seed, step).
+        """Compute the loss of `batch` and assign its gradients to the model; masks are a function of (seed, step).
 
         Raises:
-            InvalidInput: the objective cannot remember a clip of the batch; it is asked while indices are on the CPU.
+            InvalidInput: the objective cannot remember a clip of the batch. This is checked if indices are on the CPU.
         """
         if not batch.indices.is_cuda:
-            self.objective.require_known(batch.indices)
+            self.objective.require_valid_indices(batch.indices)
         codes = batch.codes.to(self.device, non_blocking=True)
-        # copies always: a captured step writes the next batch's over those that it was captured with
-        starts, indices = (one.to(self.device, non_blocking=True, copy=True) for one in (batch.starts, batch.indices))
-        key = torch.full((), self._key(step), device=self.device)  # a launch, where a copy would wait
-        self.objective.prepare(batch.epoch)
+        # always copied, because a captured step overwrites the tensors that it was captured with by the next batch
+        starts, indices = (
+            tensor.to(self.device, non_blocking=True, copy=True) for tensor in (batch.starts, batch.indices)
+        )
+        key = torch.full((), self._mask_key(step), device=self.device)  # a launch, whereas a copy would wait
+        self.objective.set_epoch(batch.epoch)
         result = self._graph(codes, starts, indices, key) if self._graph else self._compute(codes, starts, indices, key)
-        self._weights.hand_over()
+        self._weights.sync_gradients()
         return result
 
     def _compute(self, codes: Tensor, starts: Tensor, indices: Tensor, key: Tensor) -> StepResult:
-        """From codes to gradients, without a look at any value: what a CUDA graph replays."""
-        self._weights.refresh()
-        seen = {
-            kind: self._visible(codes, starts, key + number, kind)
+        """Compute loss and gradients without reading a value on the host; a CUDA graph replays this function."""
+        self._weights.copy_weights()
+        visible_cells = {
+            kind: self._visible_cells(codes, starts, key + number, kind)
             for number, kind in enumerate(self.config.encoder.patch_kinds)
         }
-        outputs = functional_call(self._learner, dict(self._weights.tensors), (seen,))
+        outputs = functional_call(self._model, dict(self._weights.tensors), (visible_cells,))
         if self.config.objective.family == "mae":
-            result = self._reconstruct(outputs, seen, TrainingBatch(codes, starts, indices))
+            result = self._reconstruction(outputs, visible_cells, TrainingBatch(codes, starts, indices))
         else:
             result = self._contrast(outputs, indices)
-        self._weights.keep(torch.autograd.grad(result.loss, list(self._weights.tensors.values())))
-        return StepResult(result.loss.detach(), result.pair)
+        self._weights.store_gradients(torch.autograd.grad(result.loss, list(self._weights.tensors.values())))
+        return StepResult(result.loss.detach(), result.projections)
 
     def _contrast(self, outputs: Mapping[PatchKind, Tensor], indices: Tensor) -> StepResult:
-        pairs = [(first, second) for first, second in (both.chunk(VIEWS) for both in outputs.values())]
-        losses = [self.objective(*pair, indices, kind, epoch=None) for kind, pair in enumerate(pairs)]
-        first, second = pairs[0]
+        """Return the mean contrastive loss over the patch kinds."""
+        views = [(first, second) for first, second in (both.chunk(VIEWS) for both in outputs.values())]
+        losses = [self.objective(*pair, indices, kind, epoch=None) for kind, pair in enumerate(views)]
+        first, second = views[0]
         return StepResult(torch.stack(losses).mean(), (first.detach(), second.detach()))
 
-    def _reconstruct(self, outputs: Mapping[PatchKind, Tensor], seen: Seen, batch: TrainingBatch) -> StepResult:
+    def _reconstruction(
+        self, outputs: Mapping[PatchKind, Tensor], visible_cells: VisibleCells, batch: TrainingBatch
+    ) -> StepResult:
+        """Return the mean reconstruction loss over the patch kinds."""
         windows = batch.windows(self.config.encoder.window_frames)
         losses = [
-            reconstruction_loss(outputs[kind], self._painted(windows, kind), visible)
-            for kind, (_, visible) in seen.items()
+            reconstruction_loss(outputs[kind], self._targets(windows, kind), visible)
+            for kind, (_, visible) in visible_cells.items()
         ]
         return StepResult(torch.stack(losses).mean(), None)
 
-    def _painted(self, windows: Tensor, kind: PatchKind) -> Tensor:
-        """What every patch should be painted as `[B, L, P]`."""
-        every = torch.arange(self.config.encoder.patch_counts[kind], device=self.device).expand(len(windows), -1)
-        return dequantize(gather_patches_frame_major(windows, every, PATCH_SHAPES[kind]), self._painted_table)
+    def _targets(self, windows: Tensor, kind: PatchKind) -> Tensor:
+        """Return the reconstruction targets of all patches `[B, L, P]`."""
+        count = self.config.encoder.patch_counts[kind]
+        patches = torch.arange(count, device=self.device).expand(len(windows), -1)
+        return dequantize(gather_patches_frame_major(windows, patches, PATCH_SHAPES[kind]), self._target_table)
 
-    def _key(self, step: int) -> int:
-        """Of the step's masks; the kinds of patch take the numbers after it."""
+    def _mask_key(self, step: int) -> int:
+        """Return the random key for the masks of the first patch kind; other kinds use the numbers after it."""
         mixed = (self.config.seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1)
-        return mixed - 2**62  # so that adding the kind cannot overflow
+        return mixed - 2**62  # so that adding the number of the kind cannot overflow
 
-    def _visible(self, codes: Tensor, starts: Tensor, key: Tensor, kind: PatchKind) -> tuple[Tensor, Tensor]:
+    def _visible_cells(self, codes: Tensor, starts: Tensor, key: Tensor, kind: PatchKind) -> tuple[Tensor, Tensor]:
+        """Return the normalized cells of the visible patches, and the indices of these patches."""
         encoder = self.config.encoder
         grid = patch_grid(encoder.n_mels, encoder.window_frames, PATCH_SHAPES[kind])
-        kept = n_visible(encoder.patch_counts[kind], self.config.masking_ratio)
-        # views of all ranks, then views of all ranks: this rank's part of each
-        every = torch.arange(world_size() * len(starts), device=self.device).view(VIEWS, world_size(), -1)
-        visible = self._masking.visible_patches(key, every[:, rank()].flatten(), grid, kept)
-        cut = PatchLayout(PATCH_SHAPES[kind], grid[1])
-        return cells(codes, starts, visible, self._table, cut, self._weights.dtype), visible
+        count = n_visible(encoder.patch_counts[kind], self.config.masking_ratio)
+        # numbers of the windows of all ranks: first views of all ranks, then second views of all ranks
+        numbers = torch.arange(world_size() * len(starts), device=self.device).view(VIEWS, world_size(), -1)
+        visible = self._masking.visible_patches(key, numbers[:, rank()].flatten(), grid, count)
+        layout = PatchLayout(PATCH_SHAPES[kind], grid[1])
+        return normalized_cells(codes, starts, visible, self._input_table, layout, self._weights.dtype), visible

@@ -1,10 +1,11 @@
-"""Clips -> batches of windows, from wherever the clips stay.
+"""The data stream: batches of windows, cut from clips in GPU memory, in RAM or on disk.
 
-A batch is a function of (seed, step) alone: which clips (`ClipOrder`), and where in each the two windows start. So a
-run that goes on after a kill sees what it would have seen, and nothing that was passed is read again. Ranks share a
-batch in order, so its clips do not depend on how many there are.
+A batch is a function of (seed, step) alone: `ClipSampler` chooses its clips, and view sampling chooses where the two
+windows of each clip start. A run that resumes after a kill therefore gets the batches that it would have got without
+the kill, and reads no batch again. The ranks share each batch in order, so its clips do not depend on the number of
+ranks.
 
-Axes: B clip of the batch, VB window of the batch (first views of all clips, then second ones), N frame, M mel bin.
+Axes: B clip of the batch, VB window of the batch (first views of all clips, then second views), N frame, M mel bin.
 """
 
 from __future__ import annotations
@@ -27,69 +28,71 @@ VIEWS = 2
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """What one step trains on: where its windows lie. Nothing is cut until somebody asks for it."""
+    """The positions of the windows that a step trains on; windows are cut only on request."""
 
     codes: UInt8[Tensor, "frames M"]
-    """Frame-major codes that hold the windows: all clips, or no more than this batch."""
+    """Frame-major codes that contain the windows: those of all clips, or only those of this batch."""
     starts: Int64[Tensor, " VB"]
-    """First frame in `codes` of the first windows of all clips, then of the second ones, in the same order of clips."""
+    """First frame in `codes` of the first window of each clip, then of the second window of each clip."""
     indices: Int64[Tensor, " B"]
-    """Stable index of each clip, on the CPU, as objectives want it."""
+    """Stable index of each clip, on the CPU, where objectives check it."""
     epoch: int = 0
-    """Passes over all clips before this one."""
+    """Number of complete passes over all clips before this batch."""
 
     @classmethod
-    def of_windows(
+    def from_windows(
         cls, windows: UInt8[Tensor, "VB N M"], indices: Int64[Tensor, " B"], epoch: int = 0
     ) -> TrainingBatch:
-        """A batch of windows that are cut already."""
+        """Return a batch of windows that are already cut."""
         starts = windows.shape[1] * torch.arange(len(windows), device=windows.device)
         return cls(windows.flatten(0, 1), starts, indices, epoch)
 
     def windows(self, frames: int, out: UInt8[Tensor, "VB N M"] | None = None) -> UInt8[Tensor, "VB N M"]:
-        """Cut all windows, `frames` long each, into `out` if given."""
-        # a row per window: 12 kB are copied at once, eight times as fast as 96 rows of 128 bytes
-        every = self.codes.unfold(0, frames, 1).transpose(1, 2)
-        return torch.index_select(every, 0, self.starts, out=out)
+        """Cut all windows of `frames` frames, into `out` if it is given."""
+        # One row per window copies 12 kB at once, which is eight times as fast as 96 rows of 128 bytes.
+        all_windows = self.codes.unfold(0, frames, 1).transpose(1, 2)
+        return torch.index_select(all_windows, 0, self.starts, out=out)
 
 
 @runtime_checkable
 class BatchSource(Protocol):
-    """What gives the batch of any step."""
+    """An object that returns the batch of any step."""
 
     def batch(self, step: int) -> TrainingBatch:
-        """The part of this rank of the batch of `step`, counted from 0."""
+        """Return this rank's share of the batch of `step`, counted from 0."""
 
 
 @runtime_checkable
 class ClipSource(Protocol):
-    """What windows are cut from."""
+    """Clips from which windows can be cut."""
 
     @property
     def frames(self) -> NDArray[np.int64]:
-        """Frames of each clip `[clips]`."""
+        """Number of frames of each clip `[clips]`."""
 
     @property
     def indices(self) -> NDArray[np.int64]:
         """Stable index of each clip `[clips]`."""
 
     def cut(self, clips: NDArray[np.int64], firsts: NDArray[np.int64], window_frames: int) -> tuple[Tensor, Tensor]:
-        """`codes` and `starts` of a batch: the windows of `clips` `[VB]` that begin at frame `firsts` `[VB]`."""
+        """Return `codes` and `starts` of a batch: the windows of `clips` `[VB]` that start at frame `firsts` `[VB]`."""
 
 
 class WindowStream:
-    """Two windows each of the clips of a batch.
+    """A stream of batches with two windows of each clip.
 
     Args:
-        clips: what to cut from; each at least `window_frames` long.
-        batch: clips of a step, of all ranks together; this rank's stream gives its part of them.
+        clips: clips of at least `window_frames` frames each.
+        batch: clips per step, counted over all ranks. The stream returns this rank's share of them.
         window_frames: frames of a window.
-        seed: of order and starts.
-        max_frame_distance: most frames between the starts of the two; None: they start independently.
+        seed: seed of the order of clips and of the starts of windows.
+        max_frame_distance: largest distance between the starts of a clip's two windows in frames, or None for
+            independent starts.
 
     Raises:
-        InvalidInput: fewer clips than a batch holds, or one shorter than a window, or ranks that cannot share a batch.
-        CorruptArtifact: two clips with one stable index.
+        InvalidInput: there are fewer clips than a batch holds, a clip is shorter than a window, or the ranks cannot
+            share a batch.
+        CorruptArtifact: two clips have the same stable index.
     """
 
     def __init__(
@@ -97,22 +100,25 @@ class WindowStream:
     ) -> None:
         if clips.frames.min() < window_frames:
             raise InvalidInput(
-                f"a clip has {clips.frames.min()} frames, a window {window_frames}; leave out shorter clips"
+                f"a clip has {clips.frames.min()} frames, but a window has {window_frames}; leave out shorter clips"
             )
         if (distinct := len(np.unique(clips.indices))) < len(clips.indices):
-            raise CorruptArtifact(f"{len(clips.indices)} clips share {distinct} stable indices; make the shards again")
+            raise CorruptArtifact(
+                f"{len(clips.indices)} clips share {distinct} stable indices; remove the shards and run "
+                "`python -m pipeline.shard` again"
+            )
         self.clips = clips
-        self.order = ClipSampler(len(clips.frames), batch, seed)
+        self.sampler = ClipSampler(len(clips.frames), batch, seed)
         self._window_frames, self._seed, self._max_frame_distance = window_frames, seed, max_frame_distance
-        self._mine = ranks.part_of(batch)
+        self._local = ranks.local_slice(batch)
 
     def batch(self, step: int) -> TrainingBatch:
-        """The part of this rank of the batch of `step`, counted from 0; drawn as if it were one rank, then parted."""
-        chosen = self.order.batch(step)
+        """Return this rank's share of the batch of `step`, counted from 0; sampling covers the batch of all ranks."""
+        clips = self.sampler.batch(step)
         rng = np.random.default_rng((self._seed, step, 1))
-        room = self.clips.frames[chosen] - self._window_frames + 1
-        firsts = sample_view_starts(room, rng, self._max_frame_distance)[:, self._mine]
-        chosen = chosen[self._mine]
-        codes, starts = self.clips.cut(np.tile(chosen, VIEWS), firsts.ravel(), self._window_frames)
-        indices = torch.from_numpy(self.clips.indices[chosen])
-        return TrainingBatch(codes, starts, indices, step // self.order.steps_per_epoch)
+        n_starts = self.clips.frames[clips] - self._window_frames + 1
+        firsts = sample_view_starts(n_starts, rng, self._max_frame_distance)[:, self._local]
+        clips = clips[self._local]
+        codes, starts = self.clips.cut(np.tile(clips, VIEWS), firsts.ravel(), self._window_frames)
+        indices = torch.from_numpy(self.clips.indices[clips])
+        return TrainingBatch(codes, starts, indices, step // self.sampler.steps_per_epoch)

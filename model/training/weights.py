@@ -1,8 +1,8 @@
-"""Float32 weights, and the copies of them that a step computes with.
+"""Float32 weights, and the bfloat16 copies with which a training step computes.
 
-In fp32 there are no copies. In bf16 the step runs on bfloat16 copies, made anew each step, and its gradients are turned
-into float32 before the optimizer sees them: two passes over the weights (22 M: 0.13 GB each). Gradients lie in one
-buffer, which is allocated once and which ranks average in one go.
+In fp32 there are no copies. In bf16 the step computes with bfloat16 copies that are refreshed before each step, and its
+gradients are converted to float32 before the optimizer uses them. These are two passes over the weights (22 M: 0.13 GB
+each). All gradients lie in one buffer, which is allocated once and which the ranks average in one message.
 """
 
 from __future__ import annotations
@@ -15,46 +15,47 @@ from torch import Tensor, nn
 from model.training import ranks
 
 
-class Weights:
-    """The weights of a learner.
+class WeightCopies:
+    """The weights of a model in the type that a training step computes with, and the gradients of these weights.
 
     Args:
-        learner: whose parameters the optimizer moves; float32.
-        precision: fp32 or bf16, of the step's arithmetic.
+        model: the model whose float32 parameters the optimizer updates.
+        precision: precision of the step's arithmetic, `fp32` or `bf16`.
     """
 
-    def __init__(self, learner: nn.Module, precision: str) -> None:
-        self._masters = dict(learner.named_parameters())
+    def __init__(self, model: nn.Module, precision: str) -> None:
+        self._parameters = dict(model.named_parameters())
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._copies: dict[str, Tensor] = {}
         if precision == "bf16":
-            self._copies = {name: _copy(one, self.dtype) for name, one in self._masters.items()}
-        masters = list(self._masters.values())
-        self._flat = torch.zeros(sum(one.numel() for one in masters), device=masters[0].device)
-        parts = torch.split(self._flat, [one.numel() for one in masters])
-        self._gradients = [part.view_as(one) for part, one in zip(parts, masters, strict=True)]
+            self._copies = {name: _copy(weight, self.dtype) for name, weight in self._parameters.items()}
+        weights = list(self._parameters.values())
+        sizes = [weight.numel() for weight in weights]
+        self._gradient_buffer = torch.zeros(sum(sizes), device=weights[0].device)
+        slices = torch.split(self._gradient_buffer, sizes)
+        self._gradients = [flat.view_as(weight) for flat, weight in zip(slices, weights, strict=True)]
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """What to compute with and take gradients of, by the names of the parameters, of the same shapes."""
-        return self._copies or self._masters
+        """Tensors to compute with and to differentiate by, with the names and shapes of the parameters."""
+        return self._copies or self._parameters
 
-    def refresh(self) -> None:
-        """Make the copies anew; before each step."""
+    def copy_weights(self) -> None:
+        """Refresh the copies from the float32 weights; called before each step."""
         if self._copies:
             with torch.no_grad():
-                torch._foreach_copy_(list(self._copies.values()), list(self._masters.values()))
+                torch._foreach_copy_(list(self._copies.values()), list(self._parameters.values()))
 
-    def keep(self, gradients: Sequence[Tensor]) -> None:
-        """Take the gradients of `tensors`, each of the same shape and in the same order, in float32."""
+    def store_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Store the gradients of `tensors` in float32; they have the shapes and the order of `tensors`."""
         torch._foreach_copy_(self._gradients, list(gradients))
 
-    def hand_over(self) -> None:
-        """Give every weight its gradient, the mean over all ranks."""
-        ranks.average_(self._flat)
-        for master, gradient in zip(self._masters.values(), self._gradients, strict=True):
-            master.grad = gradient
+    def sync_gradients(self) -> None:
+        """Average the stored gradients over all ranks and assign them to the parameters."""
+        ranks.average_(self._gradient_buffer)
+        for weight, gradient in zip(self._parameters.values(), self._gradients, strict=True):
+            weight.grad = gradient
 
 
-def _copy(master: Tensor, dtype: torch.dtype) -> Tensor:
-    return master.detach().to(dtype).requires_grad_()
+def _copy(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return weight.detach().to(dtype).requires_grad_()

@@ -1,1 +1,1 @@
-"""A file becomes samples, samples become a mel; a leaf room that imports `stores` only, so `model` may use it too."""
+"""Decoding of audio files to samples, and of samples to mels. It imports only `stores`, so `model` may import it."""

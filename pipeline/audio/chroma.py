@@ -1,7 +1,7 @@
-"""Samples -> energy of the twelve pitch classes: the handcrafted baseline for keys.
+"""Chroma: the energy of the twelve pitch classes, a handcrafted baseline for keys.
 
-A plain chromagram (Fujishima 1999) on an FFT of 512 ms, long enough to tell semitones apart down to 55 Hz, with
-nnAudio's chroma filter bank. Columns are normalised to their maximum, so loud passages do not drown the rest.
+This is a plain chromagram (Fujishima 1999) with the chroma filter bank of nnAudio. The FFT covers 512 ms, which
+separates semitones down to 55 Hz. Each column is normalized to its maximum, so that loud passages do not dominate.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ HOP_SAMPLES = 2_048
 
 
 def mean_chroma(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-    """Mean chroma of mono samples, pitch class C first.
+    """Return the mean chroma of mono samples, from pitch class C upward.
 
     Args:
-        samples: `[T]` float32; shorter than one window (512 ms at 16 kHz) it is padded with zeros.
-        rate_hz: their rate.
+        samples: `[T]` float32. Fewer samples than one window (512 ms at 16 kHz) are padded with zeros.
+        rate_hz: sample rate in Hz.
 
     Returns:
-        `[12]` float32 in 0 to 1; zeros for silence.
+        `[12]` float32 from 0 to 1. Silence gives zeros.
     """
     padded = np.pad(samples, (0, max(0, N_FFT - len(samples))))
     windows = sliding_window_view(padded, N_FFT)[::HOP_SAMPLES]

@@ -1,4 +1,4 @@
-"""When the decoding of one file must be over, whichever decoders have a try at it."""
+"""The deadline for decoding one file, which all decoders of the file share."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from stores.errors import DecodeError
 
 @dataclass(frozen=True)
 class Deadline:
-    """So many seconds from when it is made."""
+    """A time limit that starts when the object is created."""
 
-    limit_seconds: float
-    """Wall clock for one file, all decoders together."""
+    timeout_seconds: float
+    """Wall-clock seconds for one file, all decoders together."""
     _start: float = field(default_factory=time.monotonic)
 
     @property
-    def left_seconds(self) -> float:
-        """What is left of it, not negative."""
-        return max(0.0, self._start + self.limit_seconds - time.monotonic())
+    def remaining_seconds(self) -> float:
+        """Remaining seconds, not negative."""
+        return max(0.0, self._start + self.timeout_seconds - time.monotonic())
 
-    def require(self) -> None:
-        """Check that it is not over.
+    def require_remaining(self) -> None:
+        """Check that time remains.
 
         Raises:
-            DecodeError: `timeout`.
+            DecodeError: `timeout`, if no time remains.
         """
-        if not self.left_seconds:
-            raise self.passed()
+        if not self.remaining_seconds:
+            raise self.timeout_error()
 
-    def passed(self) -> DecodeError:
-        """What to raise when it is over."""
-        return DecodeError("timeout", f"decoding took over {self.limit_seconds:g} s")
+    def timeout_error(self) -> DecodeError:
+        """Return the error to raise when no time remains."""
+        return DecodeError("timeout", f"decoding took over {self.timeout_seconds:g} s")

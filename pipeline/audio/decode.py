@@ -1,8 +1,9 @@
-"""An audio file -> mono float32 samples at the mel's rate, whatever the file is.
+"""Decoding of an audio file of any format to mono float32 samples at the sample rate of the mel.
 
-libav and libsndfile decode the containers that they serve best, in this process, ffmpeg all others; what one refuses,
-the next is asked for. The mean of the channels is the one downmix rule and soxr HQ the one resampler. Blocks stream
-through, so memory holds the mono result and a few mebibytes, also for 8 channels at 192 kHz.
+libav and libsndfile decode, in this process, the formats that they decode best. ffmpeg decodes all others. If a decoder
+rejects a file, the next one tries it. The downmix is always the mean of the channels, and the resampler is always soxr
+HQ. Samples are processed in blocks, so memory holds the mono result and a few mebibytes, even for 8 channels at
+192 kHz.
 """
 
 from __future__ import annotations
@@ -23,43 +24,43 @@ from pipeline.audio.deadline import Deadline
 from stores.errors import DecodeError
 
 REVISION = 2
-"""Of this code, where it changed samples: 2 reads MP3 without a seek between blocks."""
-OTHER_MAY_READ = ("unreadable", "no_audio")
-"""Refusals of one decoder after which the other is asked."""
+"""Revision of this code, which increases when samples change. Revision 2 reads MP3 without a seek between blocks."""
+RETRY_REASONS = ("unreadable", "no_audio")
+"""Rejection reasons of one decoder after which the next one is tried."""
 
 
 @dataclass(frozen=True)
 class Audio:
-    """One decoded recording."""
+    """A decoded recording."""
 
     samples: NDArray[np.float32]
-    """Mono `[T]`, full scale is -1 to 1, at the rate asked for; at most as many as were to be kept."""
+    """Mono samples `[T]` at the requested rate, full scale -1 to 1. There are at most as many as were to be kept."""
     total_samples: int
-    """Samples of the whole recording at that rate."""
+    """Number of samples of the whole recording at the requested rate."""
     source_rate_hz: int
-    """Rate in the file."""
+    """Sample rate of the file in Hz."""
     source_channels: int
-    """Channels in the file."""
+    """Number of channels of the file."""
     decoder: str
-    """Who decoded it."""
-    complaints: str
-    """What the decoders complained of while one went on; empty if nothing."""
+    """Name and version of the decoder."""
+    decoder_warnings: str
+    """Messages of the decoders about a file that was decoded anyway, or empty text."""
 
 
 class BlockDecoder(Protocol):
-    """What a decoder of one file offers: blocks of samples, and facts that are known once the first came."""
+    """The decoder of one file. Sample rate and channels are known after the first block, messages after the last."""
 
     name: str
     rate_hz: int
     channels: int
-    last_words: str
+    messages: str
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
-        """Interleaved samples `[T, channels]`."""
+        """Yield interleaved samples `[T, channels]` in blocks."""
 
 
 def preprocessing() -> dict[str, Any]:
-    """What can change a sample, for the fingerprint of a store."""
+    """Return all settings and versions that can change a sample, for the digest of a store."""
     return {
         "decoders": [libav.version(), sndfile.version(), ffmpeg.version()],
         "downmix": "mean of channels",
@@ -72,17 +73,17 @@ def decode(
     path: Path,
     rate_hz: int,
     max_seconds: float = 3_600.0,
-    limit_seconds: float = 300.0,
+    timeout_seconds: float = 300.0,
     keep_seconds: float | None = None,
 ) -> Audio:
     """Decode the first audio stream of `path` to mono at `rate_hz`.
 
     Args:
-        path: the file; its content decides the format, not its name.
-        rate_hz: sample rate of the result.
-        max_seconds: the longest recording that is accepted, seconds of audio.
-        limit_seconds: the longest that decoding may take, wall clock.
-        keep_seconds: keep only so much of the start in memory; the rest is decoded and counted.
+        path: the file. Its content determines the format, and its name does not.
+        rate_hz: sample rate of the result in Hz.
+        max_seconds: longest recording that is accepted, in seconds of audio.
+        timeout_seconds: longest time that decoding may take, in wall-clock seconds.
+        keep_seconds: seconds of audio to keep in memory from the start (default: all). The rest is decoded and counted.
 
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
@@ -90,22 +91,22 @@ def decode(
     if not path.is_file():
         raise DecodeError("missing", f"{path} is not a regular file")
     keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
-    refusals: list[DecodeError] = []
-    for decoder in _decoders(path, Deadline(limit_seconds)):
+    rejections: list[DecodeError] = []
+    for decoder in _decoders(path, Deadline(timeout_seconds)):
         try:
-            return _decoded(decoder, rate_hz, max_seconds, keep_samples, refusals)
-        except DecodeError as refusal:
-            if refusal.reason not in OTHER_MAY_READ:
+            return _decode(decoder, rate_hz, max_seconds, keep_samples, rejections)
+        except DecodeError as rejection:
+            if rejection.reason not in RETRY_REASONS:
                 raise
-            refusals.append(refusal)
-    raise DecodeError(refusals[-1].reason, "; ".join(refusal.detail for refusal in refusals))
+            rejections.append(rejection)
+    raise DecodeError(rejections[-1].reason, "; ".join(rejection.detail for rejection in rejections))
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE2b-128 of the bytes of `path`, hex.
+    """Return the BLAKE2b-128 of the bytes of `path`, in hex.
 
     Raises:
-        DecodeError: `missing`, if it cannot be read.
+        DecodeError: `missing`, if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -115,7 +116,7 @@ def file_digest(path: Path) -> str:
 
 
 def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
-    """Those that may read the file, the better one first; only ffmpeg is given what it may not serve."""
+    """Return the decoders to try, the best one first. ffmpeg is always the last."""
     try:
         with path.open("rb") as file:
             head = file.read(sndfile.HEAD_BYTES)
@@ -123,28 +124,28 @@ def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
         raise DecodeError("missing", str(error)) from error
     if not head:
         raise DecodeError("unreadable", "the file is empty")
-    serving = [decoder for decoder in (libav, sndfile) if decoder.serves(head)]
-    return [decoder.FileDecoder(path, deadline) for decoder in (*serving, ffmpeg)]
+    in_process = [decoder for decoder in (libav, sndfile) if decoder.supports(head)]
+    return [decoder.FileDecoder(path, deadline) for decoder in (*in_process, ffmpeg)]
 
 
-def _decoded(
-    decoder: BlockDecoder, rate_hz: int, max_seconds: float, keep_samples: int, refusals: list[DecodeError]
+def _decode(
+    decoder: BlockDecoder, rate_hz: int, max_seconds: float, keep_samples: int, rejections: list[DecodeError]
 ) -> Audio:
     kept, total = [np.zeros(0, np.float32)], 0
     with closing(decoder.blocks()) as blocks:
-        for block in _resampled(decoder, _limited(decoder, blocks, max_seconds), rate_hz):
+        for block in _resample(decoder, _limit_length(decoder, blocks, max_seconds), rate_hz):
             kept.append(block[: max(0, keep_samples - total)])
             total += len(block)
     if not total:
-        raise DecodeError("no_audio", decoder.last_words or f"{decoder.name}: the audio stream holds no samples")
+        raise DecodeError("no_audio", decoder.messages or f"{decoder.name}: the audio stream has no samples")
     samples = np.concatenate(kept)
     if not np.isfinite(samples).all():
         raise DecodeError("not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
-    complaints = "; ".join(filter(None, [*(refusal.detail for refusal in refusals), decoder.last_words]))
-    return Audio(samples, total, decoder.rate_hz, decoder.channels, decoder.name, complaints)
+    warnings = "; ".join(filter(None, [*(rejection.detail for rejection in rejections), decoder.messages]))
+    return Audio(samples, total, decoder.rate_hz, decoder.channels, decoder.name, warnings)
 
 
-def _resampled(
+def _resample(
     decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], rate_hz: int
 ) -> Iterator[NDArray[np.float32]]:
     stream: soxr.ResampleStream | None = None
@@ -160,7 +161,7 @@ def _resampled(
 
 
 def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mono `[T]` of `[T, channels]`; channel by channel, twenty times as fast as NumPy's mean of short rows."""
+    """Return mono `[T]` of `[T, channels]`. Adding channels is twenty times as fast as NumPy's mean of short rows."""
     if block.shape[1] == 1:
         return block[:, 0]
     total = block[:, 0].copy()
@@ -170,10 +171,10 @@ def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
     return total
 
 
-def _limited(
+def _limit_length(
     decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], max_seconds: float
 ) -> Iterator[NDArray[np.float32]]:
-    """The blocks of a recording; checked before resampling, where a rate of 1 Hz would make gigabytes of one block."""
+    """Yield the blocks and check the length before resampling, where a rate of 1 Hz would make gigabytes of a block."""
     samples = 0
     for block in blocks:
         samples += len(block)

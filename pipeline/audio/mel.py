@@ -1,8 +1,8 @@
-"""Samples -> power mel, as `nnAudio.features.MelSpectrogram` defines it, by FFT instead of its conv1d DFT.
+"""Power mel spectrogram as `nnAudio.features.MelSpectrogram` defines it, by an FFT instead of its DFT as conv1d.
 
-The filter bank is nnAudio's own (`librosa_functions.get_mel`, importable without torch); window, centring and
-reflection follow it. A test holds the two together at 1e-4. Frames go through in blocks, so memory does not grow with
-length.
+The filter bank is that of nnAudio (`librosa_functions.get_mel`, importable without torch). Window, centering and
+reflection are the same as in nnAudio. A test requires agreement within 1e-4. Frames are computed in blocks, so the
+intermediate memory does not grow with the length.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from stores.errors import DecodeError, InvalidInput
 from stores.mel_spec import MelSpec
 
 BLOCK_FRAMES = 64
-"""512 KiB of windows, so that every step finds them in the core's own cache: three times as fast as 512 frames."""
+"""Frames in a block: 512 KiB of windows, which stay in the cache of the core. It is three times as fast as 512."""
 
 
 def mel_power(samples: NDArray[np.float32], spec: MelSpec) -> NDArray[np.float32]:
-    """Power mel spectrogram of mono samples.
+    """Return the power mel spectrogram of mono samples.
 
     Args:
         samples: `[T]` float32 at `spec.sample_rate_hz`, full scale -1 to 1.
-        spec: what the mel is.
+        spec: the mel specification.
 
     Returns:
         `[n_mels, frames]` float32, non-negative, `frames = spec.frames_for(T)`.
 
     Raises:
-        DecodeError: `too_short`, if there are fewer samples than reflection needs; `not_finite`, if power overflows.
+        DecodeError: `too_short` if there are fewer samples than reflection needs, `not_finite` if the power overflows.
     """
     if len(samples) < spec.min_samples:
         raise DecodeError("too_short", f"{len(samples)} samples; a mel needs at least {spec.min_samples}")
     padded = np.pad(samples, spec.n_fft // 2, mode="reflect")
     windows = sliding_window_view(padded, spec.n_fft)[:: spec.hop_samples]
-    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # rejected below
         blocks = [
             filter_bank(spec) @ _power(windows[i : i + BLOCK_FRAMES] * hann_window(spec)).T
             for i in range(0, len(windows), BLOCK_FRAMES)
@@ -60,17 +60,17 @@ def _power(windows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def hann_window(spec: MelSpec) -> NDArray[np.float32]:
-    """What samples of a frame are multiplied by, `[n_fft]`."""
+    """Return the window by which the samples of a frame are multiplied, `[n_fft]`."""
     window: NDArray[np.float32] = scipy.signal.get_window("hann", spec.n_fft, fftbins=True).astype(np.float32)
     return window
 
 
 @cache
 def filter_bank(spec: MelSpec) -> scipy.sparse.csr_array:
-    """The filter bank `[n_mels, n_fft // 2 + 1]`; sparse, since a bin of the FFT is in two filters at most.
+    """Return the filter bank `[n_mels, n_fft // 2 + 1]`, sparse because an FFT bin is in at most two filters.
 
     Raises:
-        InvalidInput: a filter holds no bin.
+        InvalidInput: a filter contains no FFT bin.
     """
     filters: NDArray[np.float32] = get_mel(
         spec.sample_rate_hz, spec.n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz

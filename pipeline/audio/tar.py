@@ -1,4 +1,4 @@
-"""A plain tar from a stranger, opened so that its headers cannot ask for more memory than headers need."""
+"""Opening of an untrusted tar, such that its headers cannot make `tarfile` allocate more memory than headers need."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-HEADER_BYTES = 1 << 20
-"""Longest extended header that is read, for names and the like; one may claim gigabytes, and be believed."""
+MAX_HEADER_BYTES = 1 << 20
+"""Longest extended header (names and the like) that is read. A hostile header can claim gigabytes."""
 
 
-class _Headers(io.BufferedReader):
+class _HeaderReader(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
-        """So many bytes, as `tarfile` asks for a header; never the content of a member, over which it seeks."""
-        if size is None or not 0 <= size <= HEADER_BYTES:
-            raise tarfile.ReadError(f"a header claims {size} bytes; more than {HEADER_BYTES} are not read")
+        """Return the bytes of a header. `tarfile` seeks over the content of members and never reads it."""
+        if size is None or not 0 <= size <= MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {size} bytes; at most {MAX_HEADER_BYTES} are read")
         return super().read(size)
 
 
 @contextlib.contextmanager
-def opened_tar(path: Path | str) -> Iterator[tarfile.TarFile]:
-    """Open a tar for its headers.
+def open_tar(path: Path | str) -> Iterator[tarfile.TarFile]:
+    """Open a tar to iterate over its headers.
 
     Raises:
-        tarfile.TarError: it is none; also later, when a header is damaged or claims too much.
+        tarfile.TarError: the file is not a tar. It is also raised later, when a header is damaged or too long.
         OSError: from the file system.
     """
-    with _Headers(io.FileIO(path)) as content, tarfile.open(fileobj=content, mode="r:") as tar:
+    with _HeaderReader(io.FileIO(path)) as content, tarfile.open(fileobj=content, mode="r:") as tar:
         yield tar

@@ -1,1 +1,1 @@
-"""One file per dataset; each turns what people have on disk into `Track` rows."""
+"""One module per dataset. Each turns audio and metadata on this machine into a `Listing` of `Track`s."""

@@ -1,4 +1,4 @@
-"""The audio files below a folder, by their names: nothing is opened, nothing is decoded."""
+"""The audio files below a folder, recognized by their names. No file is opened or decoded."""
 
 from __future__ import annotations
 
@@ -18,89 +18,90 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class AudioFiles:
-    """What was found below a folder."""
+    """The audio files below a folder."""
 
     root: Path
     """The folder."""
     names: Sequence[str]
     """Paths below `root` with `/`, sorted."""
     counts: Mapping[str, int]
-    """What was not looked into, as words for a person; empty if there was nothing of that kind."""
+    """Counts of files and folders that were skipped, by description. Empty if nothing was skipped."""
 
     def path(self, name: str) -> Path:
-        """Where the file of this name lies."""
+        """Return the path of the file `name`."""
         return self.root / name
 
 
 def find(root: Path, *, follow_links: bool = False) -> AudioFiles:
-    """Every file below `root` whose name ends as audio does; hidden files and folders are passed over.
+    """Return every file below `root` whose suffix is that of an audio format.
 
-    Costs one look at each folder and each audio file. What cannot be opened is counted.
+    Hidden files and folders are ignored. Files and folders that cannot be opened are counted. Each folder is listed
+    once, and the status of each audio file is read once.
 
     Args:
-        root: a folder; if it is none, nothing is found.
-        follow_links: also enter folders that are links, each folder once however many links lead to it. A file in
-            such a folder may have another name on another machine, so only a dataset whose ids are not file names
-            should. Links to files are always good.
+        root: folder to search. If it is not a folder, the result has no files.
+        follow_links: also search folders that are links. Each folder is searched once, even if several links lead to
+            it. A file in a linked folder may have a different name on another machine, so only datasets whose ids are
+            not file names should use this. Links to files are always followed.
     """
     if not root.is_dir():
         return AudioFiles(root, [], {})
     walk = _Walk(root, follow_links)
     names = sorted(walk.names())
-    counts = {"could not be opened": len(walk.closed), "linked folders not entered": walk.links_left}
-    return AudioFiles(root, names, {what: count for what, count in counts.items() if count})
+    counts = {"could not be opened": len(walk.errors), "linked folders not entered": walk.skipped_links}
+    return AudioFiles(root, names, {description: count for description, count in counts.items() if count})
 
 
 class _Walk:
     def __init__(self, root: Path, follow_links: bool) -> None:
-        self.closed: list[OSError] = []
-        self.links_left = 0
+        self.errors: list[OSError] = []
+        self.skipped_links = 0
         self._root = root
         self._follow_links = follow_links
-        # A link up to the root or above would lead round in a circle, through everything beside the root.
-        self._seen = {_identity(folder) for folder in (root, *root.resolve().parents)}
+        # A link to the root or to a folder above it would start a loop through everything beside the root.
+        self._visited = {_identity(folder) for folder in (root, *root.resolve().parents)}
 
     def names(self) -> list[str]:
-        """Paths of all audio files below the root, relative to it, with `/`."""
-        found = []
-        for folder, folders, files in os.walk(self._root, onerror=self.closed.append, followlinks=self._follow_links):
-            here = Path(folder)
-            below = here.relative_to(self._root).as_posix()
-            folders[:] = [name for name in _links_last(here, folders) if self._enters(here / name)]
-            audio = [name for name in files if _sounds(name) and self._is_file(here / name)]
-            found += audio if below == "." else [f"{below}/{name}" for name in audio]
-        return found
+        """Return the paths of all audio files relative to the root, with `/`."""
+        names = []
+        for path, folders, files in os.walk(self._root, onerror=self.errors.append, followlinks=self._follow_links):
+            folder = Path(path)
+            prefix = folder.relative_to(self._root).as_posix()
+            folders[:] = [name for name in _links_last(folder, folders) if self._should_enter(folder / name)]
+            audio = [name for name in files if _is_audio(name) and self._is_file(folder / name)]
+            names += audio if prefix == "." else [f"{prefix}/{name}" for name in audio]
+        return names
 
-    def _enters(self, folder: Path) -> bool:
+    def _should_enter(self, folder: Path) -> bool:
         if folder.name.startswith("."):
             return False
         if not self._follow_links:
-            self.links_left += folder.is_symlink()
+            self.skipped_links += folder.is_symlink()
             return not folder.is_symlink()
         try:
             identity = _identity(folder)
         except OSError as error:
-            self.closed.append(error)
+            self.errors.append(error)
             return False
-        new = identity not in self._seen
-        self._seen.add(identity)
-        return new
+        is_new = identity not in self._visited
+        self._visited.add(identity)
+        return is_new
 
     def _is_file(self, path: Path) -> bool:
         try:
             return path.is_file()
-        except OSError as error:  # its folder may be listed but not entered
-            self.closed.append(error)
+        except OSError as error:  # a folder may allow listing its files but not reading their status
+            self.errors.append(error)
             return False
 
 
-def _sounds(name: str) -> bool:
+def _is_audio(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
 
-def _links_last(here: Path, folders: Sequence[str]) -> list[str]:
-    """In the order in which a folder that several names lead to gets its own one first."""
-    return sorted(folders, key=lambda name: ((here / name).is_symlink(), name))
+def _links_last(parent: Path, folders: Sequence[str]) -> list[str]:
+    """Return the folders sorted by name, links last, so that a folder is entered by its own name before any link."""
+    return sorted(folders, key=lambda name: ((parent / name).is_symlink(), name))
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A benchmark set: the clips that a published split names, and the audio of them that is there."""
+"""A benchmark set: the clips that a published split names, matched with the audio files on this machine."""
 
 from __future__ import annotations
 
@@ -16,108 +16,110 @@ from stores.errors import MissingArtifact
 
 @dataclass(frozen=True)
 class BenchmarkClip:
-    """One clip as the published split states it."""
+    """One clip of the published metadata."""
 
     id: str
-    """Unique within the set."""
+    """Name that is unique within the set."""
     recording: str
-    """What its audio file is recognised by; empty where none was ever published."""
+    """Name by which the audio file is recognized. Empty if no audio was ever published."""
     group: str
-    """What the bootstrap resamples as one and no two splits share."""
+    """Name shared by clips that are in one split and that the bootstrap resamples together."""
     split: str
-    """`train`, `valid` or `test`; empty where the split does not use the clip."""
+    """`train`, `valid` or `test`. Empty if the split does not use the clip."""
     labels: Mapping[str, str]
-    """Task to label."""
+    """Labels by task."""
     cut_start_seconds: float = 0.0
-    """Where in its recording it starts."""
+    """Start of the clip in its recording."""
     cut_seconds: float = 0.0
-    """Its length; 0 for the whole recording."""
+    """Length of the clip, or 0 for the whole recording."""
 
 
 @dataclass(frozen=True)
 class BenchmarkSet:
-    """What is known of a set without its split."""
+    """The properties of a set that do not depend on its split."""
 
     title: str
-    """Its name in messages."""
-    looked_for: str
-    """Names of its files, for messages."""
+    """Name of the set in messages."""
+    file_names: str
+    """Description of the names of its audio files, for messages."""
     advice: str
-    """Where people get the audio, one or more sentences."""
+    """Where to get the audio, in one or more sentences, for messages."""
     suffixes: Sequence[str]
-    """Of the audio as published; where a recording lies twice, these are taken first, in this order."""
-    broken: frozenset[str] = frozenset()
-    """Ids of clips whose audio is damaged in copies that people have."""
+    """Suffixes of the published audio. Of several copies of a recording, these are preferred, in this order."""
+    damaged_ids: frozenset[str] = frozenset()
+    """Ids of clips whose audio is damaged in some copies."""
 
     def files(self, root: Path) -> AudioFiles:
-        """The audio below `root`; folders that are links are entered, once each.
+        """Return the audio files below `root`. Linked folders are searched too, each folder once.
 
         Raises:
-            MissingArtifact: if there is none, before the split is read or fetched.
+            MissingArtifact: if there is no audio. It is raised before the split is read or downloaded.
         """
-        found = audio_files.find(root, follow_links=True)
-        if not found.names:
-            raise self._absent(found)
-        return found
+        files = audio_files.find(root, follow_links=True)
+        if not files.names:
+            raise self._no_audio(files)
+        return files
 
     def listing(self, files: AudioFiles, clips: Sequence[BenchmarkClip], recording_of: Callable[[str], str]) -> Listing:
-        """The clips of the split whose audio is there, sorted by recording, then by where they start in it.
+        """Return the clips of the split that have audio, sorted by recording and then by their start in it.
 
-        The order is that of the set's own names, so it is the same for every layout and on every machine.
+        Recordings are sorted by their names in the metadata, so the order is the same for every folder layout and on
+        every machine.
 
         Args:
-            files: what lies below the root.
-            clips: everything that the metadata names.
-            recording_of: name of a file, below the root with `/`, to the recording that it holds; empty for a file
-                that is not of the set.
+            files: audio files below the root.
+            clips: all clips of the metadata.
+            recording_of: function from the name of a file (below the root, with `/`) to the name of its recording.
+                It returns an empty string for a file that is not part of the set.
 
         Raises:
-            MissingArtifact: if no clip of the split is there.
+            MissingArtifact: if no clip of the split has audio.
         """
         copies: dict[str, list[str]] = defaultdict(list)
         for name in files.names:
             copies[recording_of(name)].append(name)
-        others = len(copies.pop("", []))
+        other_files = len(copies.pop("", []))
         used = sorted((clip for clip in clips if clip.split), key=lambda clip: (clip.recording, clip.cut_start_seconds))
-        paths = {recording: files.path(min(names, key=self._rank)) for recording, names in copies.items()}
+        paths = {recording: files.path(min(names, key=self._preference)) for recording, names in copies.items()}
         tracks = [_track(clip, paths[clip.recording]) for clip in used if clip.recording in paths]
         if not tracks:
-            raise self._absent(files)
-        counts = _counts(clips, copies) | self._broken(clips, copies) | {"not of the set": others, **files.counts}
+            raise self._no_audio(files)
+        counts = _counts(clips, copies) | self._damaged_count(clips, copies)
+        counts |= {"not of the set": other_files, **files.counts}
         published = Counter(clip.split for clip in used)
         return Listing(tracks, {split: published[split] for split in jukemir.SPLITS}, counts, keeps_silence=True)
 
-    def _rank(self, name: str) -> tuple[int, str]:
+    def _preference(self, name: str) -> tuple[int, str]:
         suffix = PurePosixPath(name).suffix.lower()
         return self.suffixes.index(suffix) if suffix in self.suffixes else len(self.suffixes), name
 
-    def _broken(self, clips: Sequence[BenchmarkClip], copies: Mapping[str, object]) -> dict[str, int]:
-        found = sorted(clip.id for clip in clips if clip.id in self.broken and clip.recording in copies)
-        return {f"known to be damaged in some copies ({', '.join(found)})": len(found)} if found else {}
+    def _damaged_count(self, clips: Sequence[BenchmarkClip], copies: Mapping[str, object]) -> dict[str, int]:
+        ids = sorted(clip.id for clip in clips if clip.id in self.damaged_ids and clip.recording in copies)
+        return {f"known to be damaged in some copies ({', '.join(ids)})": len(ids)} if ids else {}
 
-    def _absent(self, files: AudioFiles) -> MissingArtifact:
-        there = ", ".join(f"{what}: {count}" for what, count in files.counts.items())
-        found = f"{len(files.names)} audio files of other names" + (f" ({there})" if there else "")
-        found = found if files.root.is_dir() else "no such folder"
+    def _no_audio(self, files: AudioFiles) -> MissingArtifact:
+        counts = ", ".join(f"{description}: {count}" for description, count in files.counts.items())
+        contents = f"{len(files.names)} audio files with other names" + (f" ({counts})" if counts else "")
+        contents = contents if files.root.is_dir() else "no such folder"
         return MissingArtifact(
-            f"no audio of {self.title} below {files.root}: looked for {self.looked_for}; found {found}. {self.advice} "
-            f"Give its folder with --root"
+            f"no audio of {self.title} below {files.root}: expected {self.file_names}; found {contents}. {self.advice} "
+            f"Then use --root with the folder of the audio"
         )
 
 
 def _counts(clips: Sequence[BenchmarkClip], copies: Mapping[str, Sequence[str]]) -> dict[str, int]:
     used = [clip for clip in clips if clip.split]
-    absent = [clip for clip in used if clip.recording not in copies]
-    recordings = {clip.recording for clip in absent}
-    told_if_any = {
-        "recordings missing": len(recordings) if len(recordings) < len(absent) else 0,
+    missing_clips = [clip for clip in used if clip.recording not in copies]
+    missing_recordings = {clip.recording for clip in missing_clips}
+    shown_if_nonzero = {
+        "recordings missing": len(missing_recordings) if len(missing_recordings) < len(missing_clips) else 0,
         "published clips without a split": len(clips) - len(used),
         "second copies not used": sum(len(names) - 1 for names in copies.values()),
     }
     left_out = copies.keys() - {clip.recording for clip in used}
     return (
-        {"clips missing": len(absent)}
-        | {what: count for what, count in told_if_any.items() if count}
+        {"clips missing": len(missing_clips)}
+        | {description: count for description, count in shown_if_nonzero.items() if count}
         | {"recordings left out by the split": len(left_out)}
     )
 

@@ -1,7 +1,8 @@
-"""The demo dataset: real compositions from music21's corpus, rendered here; labels are genre and, where certain, key.
+"""The demo dataset: compositions of music21's corpus, rendered on this machine and labeled with genre and key.
 
-1,200 clips take a minute on two cores and 0.3 GB, after that 0.05 s. No network. Needs
-`pip install 'myna[demo]'`; only this module's import does without.
+A clip has a key label only if the key is certain. 1,200 clips take a minute on two cores and 0.3 GB, and 0.05 s when
+they exist already. No network is needed. Rendering needs `pip install 'myna[demo]'`, but importing this module does
+not.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from pathlib import Path
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
 from pipeline.demo_corpus import build_log
-from pipeline.demo_corpus.key_label import transposed
+from pipeline.demo_corpus.key_label import transpose_label
 from pipeline.demo_corpus.rendering_settings import (
     TRANSPOSITIONS_SEMITONES,
     RenderingSettings,
     default_soundfont,
-    recipe_for,
+    rendering_settings_for,
 )
 from stores.commit import write_json
 from stores.errors import InvalidInput
 
-LEDGER = "pieces.csv"
+BUILD_LOG_FILE, SETTINGS_FILE = "pieces.csv", "recipe.json"
 
 
 def tracks(
@@ -37,54 +38,59 @@ def tracks(
     soundfont: Path | None = None,
     quiet: bool = False,
 ) -> Listing:
-    """Make the demo corpus below `root`, or what is missing of it, and return its clips.
+    """Render the demo corpus below `root`, or the missing clips of it, and return its clips.
 
-    The pieces of a small corpus are the first ones of a larger one with the same settings, with the same splits; other
-    settings go to another folder. Every clip is 10 s, mono, 22,050 Hz, 16-bit FLAC.
+    With the same settings, the pieces of a small corpus are the first pieces of a larger corpus, with the same splits.
+    Each choice of settings has a folder of its own. Every clip is a 16-bit FLAC file of 10 s, mono, at 22,050 Hz.
 
     Args:
         root: folder for all demo corpora.
-        clips: at least so many clips; a piece gives 12, one per semitone, so the number is rounded up to twelves.
-        seed: which pieces come first, where they are cut, and which timbre they get.
-        programs: General MIDI programs, 0 to 127; each piece draws one.
-        workers: processes; by default one per CPU, 1 stays in this process.
-        soundfont: SF2 file; by default the one that pretty_midi ships.
+        clips: minimum number of clips. A piece gives 12 clips, one per semitone, so the number is rounded up to a
+            multiple of 12.
+        seed: seed of the order of the pieces, of their excerpts and of their timbres.
+        programs: General MIDI programs, 0 to 127. One is drawn for each piece.
+        workers: number of processes (default: one per CPU). With 1, all work is done in the current process.
+        soundfont: SF2 file (default: the soundfont of pretty_midi).
         quiet: do not print the table of counts.
 
     Returns:
-        All clips asked for, with ids like `chorale/bwv66-6/+03`, grouped by piece (pieces that share a melody are one
-        group), labels `genre` and, where the score states it and an analysis agrees, `key`, e.g. `Gb minor`.
+        All requested clips, with ids like `chorale/bwv66-6/+03` and the label `genre`. The label `key`, such as
+        `Gb minor`, is present if the score states the key and an analysis agrees. The group of a clip is its piece,
+        and pieces that share a melody are one group.
 
     Raises:
-        InvalidInput: for numbers out of range, more clips than the corpus has, or if the extra `demo` is missing.
+        InvalidInput: if a number is out of range, if more clips are requested than the corpus has, or if the extra
+            `demo` is not installed.
     """
     if clips < 1 or (workers is not None and workers < 1):
-        raise InvalidInput(f"clips is {clips} and workers is {workers}; both must be at least 1")
+        raise InvalidInput(f"clips and workers must be at least 1 (got clips {clips} and workers {workers})")
     soundfont = soundfont or default_soundfont()
-    recipe = recipe_for(seed, programs, soundfont)
-    folder = root / f"demo-{recipe.digest()[:8]}"
-    wanted = -(-clips // len(TRANSPOSITIONS_SEMITONES))
-    rows = build_log.first_used(build_log.read(folder / LEDGER), wanted)
-    found = _tracks(folder, rows)
-    if len(found) < wanted * len(TRANSPOSITIONS_SEMITONES) or not _all_there(found):
-        rows = _produce(folder, recipe, wanted, soundfont, workers or os.cpu_count() or 1)
-        found = _tracks(folder, rows)
+    settings = rendering_settings_for(seed, programs, soundfont)
+    folder = root / f"demo-{settings.digest()[:8]}"
+    piece_count = -(-clips // len(TRANSPOSITIONS_SEMITONES))
+    rows = build_log.first_pieces(build_log.read(folder / BUILD_LOG_FILE), piece_count)
+    tracks = _tracks(folder, rows)
+    if len(tracks) < piece_count * len(TRANSPOSITIONS_SEMITONES) or not _all_exist(tracks):
+        rows = _render(folder, settings, piece_count, soundfont, workers or os.cpu_count() or 1)
+        tracks = _tracks(folder, rows)
     if not quiet:
-        print(build_log.summary(rows))
-    return Listing(found, keeps_silence=True)
+        print(build_log.summary_table(rows))
+    return Listing(tracks, keeps_silence=True)
 
 
-def _produce(
-    folder: Path, recipe: RenderingSettings, wanted: int, soundfont: Path, workers: int
+def _render(
+    folder: Path, settings: RenderingSettings, piece_count: int, soundfont: Path, workers: int
 ) -> list[build_log.BuildLogRow]:
     try:
         from pipeline.demo_corpus import rendering
-    except ModuleNotFoundError as missing:
-        raise InvalidInput(f"making the demo corpus needs {missing.name}: pip install 'myna[demo]'") from missing
-    write_json(folder / "recipe.json", asdict(recipe))
-    rows = rendering.produce(folder, recipe, wanted, soundfont, workers)
-    if len(rows) > len(build_log.read(folder / LEDGER)):
-        build_log.write(folder / LEDGER, rows)
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"the demo corpus needs {error.name}, which is not installed. Install it with: pip install 'myna[demo]'"
+        ) from error
+    write_json(folder / SETTINGS_FILE, asdict(settings))
+    rows = rendering.render_corpus(folder, settings, piece_count, soundfont, workers)
+    if len(rows) > len(build_log.read(folder / BUILD_LOG_FILE)):
+        build_log.write(folder / BUILD_LOG_FILE, rows)
     return rows
 
 
@@ -94,10 +100,10 @@ def _tracks(folder: Path, rows: Sequence[build_log.BuildLogRow]) -> list[Track]:
 
 def _track(folder: Path, row: build_log.BuildLogRow, semitones: int) -> Track:
     name = f"{row.genre}/{row.slug}/{semitones:+03d}"
-    key = transposed(row.key, semitones)
+    key = transpose_label(row.key, semitones)
     labels = {"genre": row.genre} | ({"key": key} if key else {})
     return Track(name, folder / "audio" / f"{name}.flac", group=row.group, split=row.split, labels=labels)
 
 
-def _all_there(found: Sequence[Track]) -> bool:
-    return all(track.path.exists() for track in found)
+def _all_exist(tracks: Sequence[Track]) -> bool:
+    return all(track.path.exists() for track in tracks)

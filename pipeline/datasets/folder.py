@@ -1,4 +1,4 @@
-"""Any folder of audio: every file whose name looks like audio is a track; its id is its path below the root."""
+"""Any folder of audio: every file with an audio suffix is a track, and its id is its path below the root."""
 
 from __future__ import annotations
 
@@ -8,58 +8,63 @@ from pathlib import Path
 
 from pipeline.datasets import audio_files
 from pipeline.datasets.audio_files import AudioFiles
-from pipeline.datasets.label_table import LabelRow, LabelTable, composed
+from pipeline.datasets.label_table import LabelRow, LabelTable, normalize_accents
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import SPLITS, Track
 from stores.errors import InvalidInput, MissingArtifact
 
 
 def tracks(root: Path, labels: Path | None = None) -> Listing:
-    """Every audio file below `root`, sorted by id; hidden files and folders, and folders that are links, are not.
+    """Return every audio file below `root`, sorted by id, without hidden files, hidden folders and linked folders.
 
-    A file is a group of its own unless the table says otherwise: a bare folder does not say what belongs together.
+    A file is a group of its own unless the label table names a group, because a bare folder does not state which
+    files belong together.
 
-    A file without a row keeps an empty split, also where the table names splits. Such files train the encoder, which
-    needs no labels, and no probe sees them; a file that must stay out of training needs a row that says `valid` or
-    `test`. A row whose file was renamed cannot keep it out of training, but neither is it scored.
+    A file without a row in the table has an empty split, even if the table has splits. Such a file is used to train
+    the encoder, which needs no labels, and is not used by any probe. A file that must stay out of training needs a row
+    with the split `valid` or `test`. If such a file is renamed, its row no longer keeps it out of training, but the
+    file is not scored either.
 
     Args:
         root: folder of the audio.
-        labels: CSV with the columns `path` (below `root`, with `/`), optionally `split` and `group`, and a column per
-            task; several tags in one cell are joined by `|`, an empty cell is no label. It may come later, or change:
-            what is refused, silence among it, does not depend on it.
+        labels: CSV file with the column `path` (below `root`, with `/`), optionally `split` and `group`, and one column
+            per task. Several tags in a cell are joined by `|`. An empty cell is no label. The table may be added or
+            changed later, because the set of rejected clips, including silent ones, does not depend on it.
 
     Raises:
-        MissingArtifact: if `root` is not a folder, or holds no audio; if `labels` cannot be opened.
-        InvalidInput: `labels` is not such a table, or none of its rows names a file.
+        MissingArtifact: if `root` is not a folder or holds no audio, or if `labels` cannot be opened.
+        InvalidInput: if `labels` is not such a table, or if none of its rows names a file.
     """
     if not root.is_dir():
-        raise MissingArtifact(f"{root} is not a folder; give the one that holds the audio with --root")
+        raise MissingArtifact(f"{root} is not a folder; use --root with the folder of the audio")
     files = audio_files.find(root)
     if not files.names:
-        aside = "".join(f"; {what}: {count}" for what, count in files.counts.items())
-        raise MissingArtifact(f"no audio below {root}; looked for {' '.join(sorted(audio_files.SUFFIXES))}{aside}")
+        skipped = "".join(f"; {description}: {count}" for description, count in files.counts.items())
+        raise MissingArtifact(
+            f"no audio below {root}; the suffixes of audio are {' '.join(sorted(audio_files.SUFFIXES))}{skipped}. Use "
+            f"--root with the folder of the audio"
+        )
     if labels is None:
         return Listing([_track(files, name, None) for name in files.names], counts=files.counts)
-    return _labelled(files, LabelTable.read(labels))
+    return _label_files(files, LabelTable.read(labels))
 
 
-def _labelled(files: AudioFiles, table: LabelTable) -> Listing:
-    matched = {composed(name) for name in files.names} & table.rows.keys()
+def _label_files(files: AudioFiles, table: LabelTable) -> Listing:
+    matched = {normalize_accents(name) for name in files.names} & table.rows.keys()
     if table.rows and not matched:
         raise InvalidInput(
-            f"none of the {len(table.rows)} rows of {table.file} names a file below {files.root}: a row has "
-            f"{next(iter(table.rows))!r}, a file is {files.names[0]!r}; paths are below --root, with /"
+            f"none of the {len(table.rows)} rows of {table.file} names a file below {files.root}. A path in the table "
+            f"is {next(iter(table.rows))!r}, and a file is {files.names[0]!r}. Paths must be relative to --root, with /"
         )
-    found = [_track(files, name, table.row(name)) for name in files.names]
+    tracks = [_track(files, name, table.row(name)) for name in files.names]
     counts = {
         "rows without a file": len(table.rows) - len(matched),
         "files without a row": sum(table.row(name) is None for name in files.names),
     }
-    return Listing(found, _stated(list(table.rows.values())), {**counts, **files.counts})
+    return Listing(tracks, _rows_by_split(list(table.rows.values())), {**counts, **files.counts})
 
 
-def _stated(rows: Sequence[LabelRow]) -> dict[str, int]:
+def _rows_by_split(rows: Sequence[LabelRow]) -> dict[str, int]:
     splits = Counter(row.split for row in rows)
     return {split: splits[split] for split in SPLITS if split and splits[split]}
 

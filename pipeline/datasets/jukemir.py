@@ -1,10 +1,12 @@
-"""The split metadata of JukeMIR (Castellon, Donahue and Liang 2021), from the file to checked entries.
+"""The split metadata of JukeMIR (Castellon, Donahue and Liang 2021): the files, and the entries after validation.
 
-Each file is one gzipped JSON object, uid -> {split, y, extra, clip}. The files come from a folder that is given or,
-with pooch, once from the authors' public repository (MIT licence); either way their digests must be the published ones.
+Each file is a gzipped JSON object, uid -> {split, y, extra, clip}. The files come from a folder of the user, or are
+downloaded once from the authors' public repository (MIT license) by pooch. In both cases their SHA-256 must be the
+published one.
 
-Why pooch: it does just this. A file gets its name in the operating system's cache folder only after its digest was
-checked; it brings requests, packaging and platformdirs, all pure Python, and imports requests only to download.
+pooch is used because it does exactly this. A file gets its name in the cache folder of the operating system only after
+its digest was checked. pooch depends on requests, packaging and platformdirs, all pure Python, and imports requests
+only to download.
 """
 
 from __future__ import annotations
@@ -32,162 +34,169 @@ SHA256 = {
     "magnatagatune": "9bab4d673c60a41ae75ed0f10a743d7a475d760c9d35b30c7b90e6a8c09501e0",
     "emomusic": "4a3e5e1fb94f7f08d4dc8fb14ca323596ac0d4a1ce503d595102f50165966fa0",
 }
-LARGEST_BYTES = 64 * 2**20
-"""Refused above this, compressed or not; the largest of the four unpacks to 27.5 MB."""
+MAX_BYTES = 64 * 2**20
+"""Maximum size of a file, compressed and decompressed. The largest of the four decompresses to 27.5 MB."""
 SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """What the metadata says of one clip; the methods read a field and check what it is."""
+    """The metadata of one clip. Its methods read a field and check the type of the value."""
 
     file: str
-    """Where it stands, for messages."""
+    """Path of the metadata file, for messages."""
     uid: str
-    """The clip's name in the metadata."""
+    """Name of the clip in the metadata."""
     split: str
-    """`train`, `valid` or `test`; empty where the split does not use the clip."""
+    """`train`, `valid` or `test`. Empty if the split does not use the clip."""
     fields: Mapping[str, object]
-    """`y`, `extra` and, where there are several clips of a recording, `clip`; as read, not yet checked."""
+    """Unchecked values of `y`, `extra` and, if a recording has several clips, `clip`."""
 
     def text(self, *keys: str) -> str:
-        """The string at these keys.
+        """Return the string at these nested keys.
 
         Raises:
-            CorruptArtifact: if there is none.
+            CorruptArtifact: if the value is not a string.
         """
-        found = self._at(*keys)
-        return found if isinstance(found, str) else self._refuse(keys, "a string", found)
+        value = self._at(*keys)
+        return value if isinstance(value, str) else self._raise_type(keys, "a string", value)
 
     def texts(self, *keys: str) -> tuple[str, ...]:
-        """The strings in the list at these keys.
+        """Return the strings of the list at these nested keys.
 
         Raises:
-            CorruptArtifact: if there is no list, or something else in it.
+            CorruptArtifact: if the value is not a list of strings.
         """
-        found = self._at(*keys)
-        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            self._refuse(keys, "a list of strings", found)
-        return tuple(found)
+        value = self._at(*keys)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self._raise_type(keys, "a list of strings", value)
+        return tuple(value)
 
     def number(self, *keys: str) -> float:
-        """The number at these keys.
+        """Return the number at these nested keys.
 
         Raises:
-            CorruptArtifact: if there is none.
+            CorruptArtifact: if the value is not a finite number.
         """
-        found = self._at(*keys)
-        return number if (number := _finite(found)) is not None else self._refuse(keys, "a finite number", found)
+        value = self._at(*keys)
+        return number if (number := _finite(value)) is not None else self._raise_type(keys, "a finite number", value)
 
     def numbers(self, *keys: str) -> tuple[float, ...]:
-        """The numbers in the list at these keys.
+        """Return the numbers of the list at these nested keys.
 
         Raises:
-            CorruptArtifact: if there is no list, or something else in it.
+            CorruptArtifact: if the value is not a list of finite numbers.
         """
-        found = self._at(*keys)
-        numbers = [_finite(item) for item in found] if isinstance(found, list) else [None]
+        value = self._at(*keys)
+        numbers = [_finite(item) for item in value] if isinstance(value, list) else [None]
         finite = tuple(number for number in numbers if number is not None)
-        return finite if len(finite) == len(numbers) else self._refuse(keys, "a list of finite numbers", found)
+        return finite if len(finite) == len(numbers) else self._raise_type(keys, "a list of finite numbers", value)
 
-    def refuse(self, what: str) -> NoReturn:
-        """Raise `CorruptArtifact` that names the file and the clip and says what is wrong with it."""
-        raise CorruptArtifact(f"{self.file}: clip {self.uid!r}: {what}")
+    def raise_corrupt(self, problem: str) -> NoReturn:
+        """Raise a `CorruptArtifact` that names the file, the clip and the problem."""
+        raise CorruptArtifact(f"{self.file}: clip {self.uid!r}: {problem}")
 
     def _at(self, *keys: str) -> object:
-        found: object = self.fields
+        value: object = self.fields
         for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        return found
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
-    def _refuse(self, keys: tuple[str, ...], needed: str, found: object) -> NoReturn:
-        self.refuse(f"{'.'.join(keys)} is {str(found)[:60]!r}, not {needed}")
+    def _raise_type(self, keys: tuple[str, ...], expected: str, value: object) -> NoReturn:
+        self.raise_corrupt(f"{'.'.join(keys)} is {str(value)[:60]!r}, not {expected}")
 
 
-def _finite(found: object) -> float | None:
-    if isinstance(found, bool) or not isinstance(found, int | float):
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return float(found) if math.isfinite(found) else None
+        return float(value) if math.isfinite(value) else None
     except OverflowError:  # an integer of 400 digits
         return None
 
 
 def entries(name: str, splits: Path | None = None) -> list[SplitEntry]:
-    """The clips of the metadata file `name`, sorted by uid.
+    """Return the clips of the metadata file `name`, sorted by uid.
 
     Args:
         name: one of `SHA256`.
-        splits: folder that holds `<name>.json.gz`; without it the file is fetched once and kept in the cache.
+        splits: folder that holds `<name>.json.gz` (default: the file is downloaded once and kept in the cache).
 
     Raises:
-        MissingArtifact: the file is not there, or could not be fetched; says how to get it by hand.
-        InvalidInput: the file given is not the published one.
-        CorruptArtifact: its content is not what the dataset needs.
+        MissingArtifact: if the file is missing or cannot be downloaded. The message says how to get it manually.
+        InvalidInput: if the file in `splits` is not the published one.
+        CorruptArtifact: if the content is not valid split metadata.
     """
-    content, where = _given(name, splits) if splits else _fetched(name)
-    return _entries(_object(_unpacked(content, where), where), where)
+    content, file = _read_local(name, splits) if splits else _download(name)
+    return _check_entries(_parse_object(_decompress(content, file), file), file)
 
 
-def _given(name: str, folder: Path) -> tuple[bytes, str]:
+def _read_local(name: str, folder: Path) -> tuple[bytes, str]:
     path = folder / f"{name}.json.gz"
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES)
+            content = file.read(MAX_BYTES)
     except OSError as error:
         raise MissingArtifact(
-            f"no {path.name} in {folder} ({error.strerror}); --splits names the folder that holds it. {_by_hand(name)}"
+            f"no {path.name} in the --splits folder {folder} ({error.strerror}). {_manual_download(name)}"
         ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != SHA256[name]:
         raise InvalidInput(
-            f"{path} is not the published split: its SHA-256 is {digest}, needed is {SHA256[name]}. Scores on another "
-            f"split cannot be compared. {_by_hand(name)}"
+            f"{path} is not the published split: its SHA-256 is {digest}, expected {SHA256[name]}. Scores on another "
+            f"split cannot be compared with published scores. {_manual_download(name)}"
         )
     return content, str(path)
 
 
-def _fetched(name: str) -> tuple[bytes, str]:
+def _download(name: str) -> tuple[bytes, str]:
     folder = pooch.os_cache("myna") / "jukemir"
     try:
         path = pooch.retrieve(URL + f"{name}.json.gz", f"sha256:{SHA256[name]}", f"{name}.json.gz", folder)
         return Path(path).read_bytes(), path
     except (OSError, ValueError) as error:  # errors of requests are OSErrors; a wrong digest is a ValueError
         raise MissingArtifact(
-            f"the split {name!r} could not be fetched ({type(error).__name__}: {str(error)[:400]}). {_by_hand(name)}"
+            f"the split {name!r} could not be downloaded ({type(error).__name__}: {str(error)[:400]}). "
+            f"{_manual_download(name)}"
         ) from error
 
 
-def _by_hand(name: str) -> str:
-    return f"Get {URL}{name}.json.gz by hand, put it in a folder as it is, and give the folder with --splits"
+def _manual_download(name: str) -> str:
+    return f"Download {URL}{name}.json.gz, put it into a folder without unpacking it, and use --splits with this folder"
 
 
-def _unpacked(content: bytes, where: str) -> bytes:
+def _decompress(content: bytes, file: str) -> bytes:
     try:
-        with gzip.open(io.BytesIO(content)) as file:
-            unpacked = file.read(LARGEST_BYTES + 1)
+        with gzip.open(io.BytesIO(content)) as stream:
+            decompressed = stream.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptArtifact(f"{where} is not a whole gzip file ({error}); get it again") from error
-    if len(unpacked) > LARGEST_BYTES:
-        raise CorruptArtifact(f"{where} unpacks to more than {LARGEST_BYTES:,} bytes, which no published split does")
-    return unpacked
+        raise CorruptArtifact(f"{file} is not a complete gzip file ({error}); download it again") from error
+    if len(decompressed) > MAX_BYTES:
+        raise CorruptArtifact(
+            f"{file} decompresses to more than {MAX_BYTES:,} bytes, which is larger than any published split; download "
+            f"it again"
+        )
+    return decompressed
 
 
-def _object(content: bytes, where: str) -> Mapping[str, object]:
+def _parse_object(content: bytes, file: str) -> Mapping[str, object]:
     try:
-        found = json.loads(content)
+        parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CorruptArtifact(f"{where} is not JSON ({error}); get it again") from error
-    if not isinstance(found, dict) or not found:
-        raise CorruptArtifact(f"{where} holds no object of clips by uid; get it again")
-    return found
+        raise CorruptArtifact(f"{file} is not JSON ({error}); download it again") from error
+    if not isinstance(parsed, dict) or not parsed:
+        raise CorruptArtifact(f"{file} is not a JSON object of clips by uid; download it again")
+    return parsed
 
 
-def _entries(found: Mapping[str, object], where: str) -> list[SplitEntry]:
+def _check_entries(clips: Mapping[str, object], file: str) -> list[SplitEntry]:
     entries = []
-    for uid, fields in sorted(found.items()):
+    for uid, fields in sorted(clips.items()):
         split = fields.get("split", "absent") if isinstance(fields, dict) else "absent"
         if not isinstance(fields, dict) or not uid or (split is not None and split not in SPLITS):
-            raise CorruptArtifact(f"{where}: clip {uid!r} has split {split!r}; needed is one of {SPLITS} or null")
-        entries.append(SplitEntry(where, uid, split or "", fields))
+            raise CorruptArtifact(
+                f"{file}: clip {uid!r} has split {split!r}; the uid must not be empty and the split must be one of "
+                f"{SPLITS} or null"
+            )
+        entries.append(SplitEntry(file, uid, split or "", fields))
     return entries

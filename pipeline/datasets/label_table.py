@@ -1,4 +1,4 @@
-"""A user's table of labels and splits: a CSV with one row per audio file."""
+"""A user's table of labels and splits: a CSV file with one row per audio file."""
 
 from __future__ import annotations
 
@@ -16,67 +16,72 @@ PATH, SPLIT, GROUP = "path", "split", "group"
 
 @dataclass(frozen=True)
 class LabelRow:
-    """What the table says of one file."""
+    """The row of one file."""
 
     split: str
-    """`train`, `valid`, `test`, or empty."""
+    """`train`, `valid`, `test`, or an empty string."""
     group: str
-    """As given; empty for a file that is a group of its own."""
+    """Group as written in the table. Empty if the file is a group of its own."""
     labels: Mapping[str, str]
-    """Column to cell, without empty cells."""
+    """Cells by column, without empty cells."""
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """All rows, by path below the root with `/`."""
+    """All rows of a table."""
 
     file: Path
-    """Where it was read."""
+    """Path of the table."""
     rows: Mapping[str, LabelRow]
-    """Path, composed (NFC) whatever the table had, to row."""
+    """Rows by path below the root, with `/` and with accents as in `normalize_accents`."""
 
     @classmethod
     def read(cls, file: Path) -> LabelTable:
-        """The table in `file`: UTF-8 with or without a byte-order mark, commas, the first line names the columns.
+        """Read a CSV file in UTF-8, with or without a byte-order mark. Its first line has the column names.
 
-        `path` is needed; `split` and `group` are known; every other column is a task.
+        The column `path` is required, `split` and `group` are optional, and every other column is a task.
 
         Raises:
-            MissingArtifact: the file cannot be opened.
-            InvalidInput: it is not such a table; the message names the line.
+            MissingArtifact: if the file cannot be opened.
+            InvalidInput: if it is not such a table. The message names the line.
         """
         try:
             with file.open(encoding="utf-8-sig", newline="") as lines:
                 return cls(file, dict(_rows(file, csv.reader(lines, strict=True))))
         except OSError as error:
-            raise MissingArtifact(f"{file} cannot be read ({error.strerror}); --labels names a CSV file") from error
+            raise MissingArtifact(f"{file} cannot be read ({error.strerror}); use --labels with a CSV file") from error
         except (UnicodeDecodeError, csv.Error) as error:
-            raise InvalidInput(f"{file} is not a CSV table in UTF-8 ({error}); save it again as such") from error
+            raise InvalidInput(f"{file} is not a CSV table in UTF-8 ({error}); save it in this format") from error
 
     def row(self, name: str) -> LabelRow | None:
-        """What the table says of the file of this name, in whichever way its accents are written; None for nothing."""
-        return self.rows.get(composed(name))
+        """Return the row of the file `name`, with its accents encoded in either way, or None if there is no row."""
+        return self.rows.get(normalize_accents(name))
 
 
-def composed(name: str) -> str:
-    """`name` with accents as one character (NFC): macOS may write file names with two, spreadsheets never do."""
+def normalize_accents(name: str) -> str:
+    """Return `name` with each accented letter as one character (NFC).
+
+    macOS may write accented letters in file names as two characters, and spreadsheets never do.
+    """
     return unicodedata.normalize("NFC", name)
 
 
 def _rows(file: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, LabelRow]]:
     columns = _columns(file, next(lines, []))
-    lines_of: dict[str, int] = {}
-    splits: dict[str, str] = {}
-    for number, line in enumerate(lines, 2):
-        if not line:
+    line_numbers: dict[str, int] = {}
+    group_splits: dict[str, str] = {}
+    for number, cells in enumerate(lines, 2):
+        if not cells:
             continue
-        path, row = _row(f"{file}, line {number}", columns, line)
-        if (first := lines_of.setdefault(path, number)) != number:
-            raise InvalidInput(f"{file}, line {number}: {path!r} stands in line {first} too; keep one of them")
-        if row.group and splits.setdefault(row.group, row.split) != row.split:
+        path, row = _row(f"{file}, line {number}", columns, cells)
+        if (first := line_numbers.setdefault(path, number)) != number:
             raise InvalidInput(
-                f"{file}, line {number}: group {row.group!r} stands in the splits {splits[row.group]!r} and "
-                f"{row.split!r}; a group is what must not, so give it one or leave the column out"
+                f"{file}, line {number}: the path {path!r} is also in line {first}; keep only one of these lines"
+            )
+        if row.group and group_splits.setdefault(row.group, row.split) != row.split:
+            raise InvalidInput(
+                f"{file}, line {number}: group {row.group!r} is in the splits {group_splits[row.group]!r} and "
+                f"{row.split!r}; put all files of a group into one split, or leave the column 'group' out"
             )
         yield path, row
 
@@ -85,21 +90,23 @@ def _columns(file: Path, header: Sequence[str]) -> list[str]:
     columns = [name.strip() for name in header]
     if PATH not in columns or "" in columns or len(set(columns)) < len(columns):
         raise InvalidInput(
-            f"{file}: its first line names the columns {columns}; needed are {PATH!r}, commas between, and no name "
-            f"empty or twice"
+            f"{file}: the first line must have column names that are separated by commas, not empty and not repeated, "
+            f"and one of them must be {PATH!r} (got {columns})"
         )
     return columns
 
 
-def _row(where: str, columns: Sequence[str], line: Sequence[str]) -> tuple[str, LabelRow]:
+def _row(location: str, columns: Sequence[str], line: Sequence[str]) -> tuple[str, LabelRow]:
     if len(line) != len(columns):
-        raise InvalidInput(f"{where}: {len(line)} cells for {len(columns)} columns; quote cells that hold a comma")
+        raise InvalidInput(
+            f"{location}: {len(line)} cells for {len(columns)} columns; put cells that contain a comma in quotes"
+        )
     cells = dict(zip(columns, line, strict=True))
-    path = composed(cells.pop(PATH))
+    path = normalize_accents(cells.pop(PATH))
     split, group = cells.pop(SPLIT, "").strip(), cells.pop(GROUP, "").strip()
     if not path:
-        raise InvalidInput(f"{where}: the path is empty")
+        raise InvalidInput(f"{location}: the path is empty; every row needs the path of a file below --root")
     if split not in SPLITS:
-        raise InvalidInput(f"{where}: the split is {split!r}; use one of {SPLITS}")
+        raise InvalidInput(f"{location}: the split must be one of {SPLITS} (got {split!r})")
     labels = {task: cell.strip() for task, cell in cells.items() if cell.strip()}
     return path, LabelRow(split, group, labels)

@@ -1,4 +1,4 @@
-"""A listing: the tracks that a dataset has on this machine, and how that compares with what was published."""
+"""A listing: the tracks that a dataset has on this machine, compared with the published numbers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pipeline.datasets.track import Track
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found, and what was not."""
+    """Tracks on this machine, and counts of missing and unused data."""
 
     tracks: Sequence[Track]
-    """In the order in which they are to be read: clips of one file, and members of one container, side by side."""
+    """Tracks in the order in which they are read. Clips of one file, and members of one container, are adjacent."""
     published: Mapping[str, int] = field(default_factory=dict)
-    """Split to the number of clips that its authors publish; empty where nobody did."""
+    """Published number of clips by split. Empty if no numbers are published."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What was found, missing, left over or left out, as words for a person, e.g. `{"missing": 12}`."""
+    """Counts of missing, extra and unused data by description, such as `{"missing": 12}`."""
     keeps_silence: bool = False
-    """Silent clips are stored and flagged, as a benchmark needs; otherwise they are refused."""
+    """True if silent clips are stored and flagged, as benchmark sets need. Otherwise silent clips are rejected."""
 
     def lines(self) -> list[str]:
-        """The comparison as lines for a person; empty where there is nothing to compare."""
-        found = Counter(track.split for track in self.tracks)
-        splits = [f"  {split}: {found[split]} of {count} clips" for split, count in self.published.items()]
-        return splits + [f"  {what}: {count}" for what, count in self.counts.items()]
+        """Return the comparison as lines to print. The list is empty if there is nothing to compare."""
+        clips_by_split = Counter(track.split for track in self.tracks)
+        splits = [f"  {split}: {clips_by_split[split]} of {count} clips" for split, count in self.published.items()]
+        return splits + [f"  {description}: {count}" for description, count in self.counts.items()]

@@ -1,11 +1,12 @@
 """MagnaTagATune: 25,863 clips of 29 s from Magnatune's albums, tagged by players of a game (Law et al. 2009).
 
-The split is that of the folders, 12 : 1 : 3 of `0` to `f` (18,706, 1,825 and 5,329 clips), the label the tags among the
-fifty most frequent. Clips that carry none of the fifty are kept, as JukeMIR does by default; papers differ here.
+The split assigns the folders `0` to `f` in the ratio 12 : 1 : 3 (18,706, 1,825 and 5,329 clips). The label consists of
+the tags among the fifty most frequent. Clips without any of the fifty tags are kept, as JukeMIR does by default. Papers
+differ in this.
 
-In the metadata no album (446 of them) and hence no song (5,405: album and track number) stands in two splits; 56 of 230
-artists do. So do 25 titles that an artist has on several albums (272 clips): other takes or the same one, which the
-published split does not tell apart.
+In the metadata, no album (446 of them) and hence no song (5,405, identified by album and track number) is in two
+splits, but 56 of 230 artists are. So are 25 titles that an artist has on several albums (272 clips). The published
+split does not state whether these are different takes or the same take.
 """
 
 from __future__ import annotations
@@ -19,49 +20,49 @@ from pipeline.datasets.listing import Listing
 from stores.errors import MissingArtifact
 from stores.labels import join_tags
 
-_PARTS = ("mp3.zip.001", "mp3.zip.002", "mp3.zip.003")
+_ARCHIVES = ("mp3.zip.001", "mp3.zip.002", "mp3.zip.003")
 _UNPACK = (
-    "Join the three parts with `cat mp3.zip.001 mp3.zip.002 mp3.zip.003 > mp3.zip` (Windows: `copy /b "
-    "mp3.zip.001+mp3.zip.002+mp3.zip.003 mp3.zip`) and unpack them with `unzip mp3.zip -d mp3`"
+    "Join the three files with `cat mp3.zip.001 mp3.zip.002 mp3.zip.003 > mp3.zip` (Windows: `copy /b "
+    "mp3.zip.001+mp3.zip.002+mp3.zip.003 mp3.zip`) and unpack the result with `unzip mp3.zip -d mp3`"
 )
 _MAGNATAGATUNE = BenchmarkSet(
     title="MagnaTagATune",
-    looked_for=(
+    file_names=(
         "the names of its clips, e.g. mp3/f/american_bach_soloists-j_s__bach_solo_cantatas-01-bwv54__i_aria-30-59.mp3"
     ),
     advice=(
-        "The audio is mp3.zip.001, .002 and .003 at https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset (files "
-        f"below https://mirg.city.ac.uk/datasets/magnatagatune/). {_UNPACK}."
+        "Get mp3.zip.001, .002 and .003 at https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset (files below "
+        f"https://mirg.city.ac.uk/datasets/magnatagatune/). {_UNPACK}."
     ),
     suffixes=(".mp3",),
-    broken=frozenset({"35644", "55753", "57881"}),  # in the published archive; no split uses them
+    damaged_ids=frozenset({"35644", "55753", "57881"}),  # damaged in the published archive; no split uses them
 )
 
 
 def tracks(root: Path, splits: Path | None = None) -> Listing:
-    """The clips of the split that lie below `root`, by number such as `00002`, labelled `tags`; groups are songs.
+    """Return the clips of the split below `root`, with ids such as `00002` and the label `tags`, grouped by song.
 
-    `tags` joins tags as `stores.labels` does and is empty for clips without any of the fifty.
+    `tags` joins the tags as `stores.labels` does. It is empty for clips without any of the fifty tags.
 
     Args:
-        root: folder of the audio: the sixteen folders, a folder that holds them, or all clips together.
-        splits: folder that holds `magnatagatune.json.gz`; by default it is fetched once.
+        root: folder of the audio: the sixteen folders, a folder that contains them, or all clips in one folder.
+        splits: folder that holds `magnatagatune.json.gz` (default: the file is downloaded once).
 
     Raises:
-        MissingArtifact: without audio, or without the split: what was looked for, where people get it; if the
-            archive lies there in its three parts, how to join and unpack them.
-        InvalidInput: the split given is not the published one.
-        CorruptArtifact: it holds something else than this dataset needs.
+        MissingArtifact: if the audio or the split is missing. The message says what was expected and where to get it.
+            If the archive is below `root`, the message says how to join and unpack it.
+        InvalidInput: if the file in `splits` is not the published one.
+        CorruptArtifact: if the split does not have the content that this dataset needs.
     """
     try:
         files = _MAGNATAGATUNE.files(root)
-    except MissingArtifact as absent:
-        raise _packed(root) or absent from None
+    except MissingArtifact as no_audio:
+        raise _archive_error(root) or no_audio from None
     clips = [_clip(entry) for entry in jukemir.entries("magnatagatune", splits)]
     recordings = {clip.recording for clip in clips}
 
     def recording_of(name: str) -> str:
-        """The recording that a file of this name holds; empty if it is not of the set."""
+        """Return the recording in the file `name`, or an empty string if the file is not part of the set."""
         stem = PurePosixPath(name).stem.lower()
         return stem if stem in recordings else ""
 
@@ -71,8 +72,8 @@ def tracks(root: Path, splits: Path | None = None) -> Listing:
 def _clip(entry: SplitEntry) -> BenchmarkClip:
     song = entry.texts("clip", "audio_uid")
     if len(song) != 2:
-        entry.refuse(f"clip.audio_uid is {song}, and not an album and a track number")
-    album = PurePosixPath(song[0]).name  # the last part of its address; no two albums share it
+        entry.raise_corrupt(f"clip.audio_uid must be an album and a track number (got {song})")
+    album = PurePosixPath(song[0]).name  # the last component of its URL, which is unique
     return BenchmarkClip(
         id=entry.uid,
         recording=PurePosixPath(entry.text("extra", "mp3_path")).stem.lower(),  # unique without its folder
@@ -82,17 +83,17 @@ def _clip(entry: SplitEntry) -> BenchmarkClip:
     )
 
 
-def _packed(root: Path) -> MissingArtifact | None:
-    """What to do with the archive, if it lies below `root` as it is distributed."""
-    found = sorted(path for path in root.rglob("mp3.zip*") if path.is_file())
-    if not found:
+def _archive_error(root: Path) -> MissingArtifact | None:
+    """Return an error that says what to do with the archive below `root`, or None if there is no archive."""
+    paths = sorted(path for path in root.rglob("mp3.zip*") if path.is_file())
+    if not paths:
         return None
-    names = {path.name for path in found}
-    absent = [name for name in _PARTS if name not in names]
+    names = {path.name for path in paths}
+    missing = [name for name in _ARCHIVES if name not in names]
     if "mp3.zip" in names:
-        todo = "Unpack it with `unzip mp3.zip -d mp3`; if that fails, it was joined from parts that were not whole"
-    elif absent:
-        todo = f"{' and '.join(absent)} must be there too. {_UNPACK}"
+        fix = "Unpack it with `unzip mp3.zip -d mp3`. If that fails, it was joined from incomplete files"
+    elif missing:
+        fix = f"{' and '.join(missing)} must be in this folder too. {_UNPACK}"
     else:
-        todo = _UNPACK
-    return MissingArtifact(f"MagnaTagATune lies packed in {found[0].parent}: {', '.join(sorted(names))}. {todo}")
+        fix = _UNPACK
+    return MissingArtifact(f"MagnaTagATune is still packed in {paths[0].parent}: {', '.join(sorted(names))}. {fix}")

@@ -1,4 +1,4 @@
-"""A track: one recording that a dataset names, or one clip cut out of it, before anything of it is decoded."""
+"""A track: a recording, or one clip of it, as a dataset lists it before anything is decoded."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ SPLITS = ("", "train", "valid", "test")
 
 @dataclass(frozen=True)
 class Track:
-    """One recording, or one clip of it, and what its dataset says of it."""
+    """One recording, or one clip of it, with the metadata of its dataset."""
 
     id: str
-    """Unique within the dataset and the same on every machine, e.g. the path below the root with `/`."""
+    """Name that is unique within the dataset and the same on every machine, such as the path below the root."""
     path: Path
-    """The file that holds the audio now."""
+    """File that holds the audio."""
     group: str
-    """What must never stand in two splits and is resampled as one by the bootstrap: a piece, a song, an artist."""
+    """Name shared by clips that must be in one split and are resampled together, such as a piece, song or artist."""
     split: str = ""
-    """`train`, `valid` or `test`; empty where the dataset has no splits."""
+    """`train`, `valid` or `test`. Empty if the dataset has no splits."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Task name to label, e.g. `{"genre": "chorale", "key": "F# minor"}`; a task without a label is left out."""
+    """Labels by task, such as `{"genre": "chorale", "key": "F# minor"}`. Tasks without a label are left out."""
     member: str = ""
-    """Where in `path` the audio lies: the name in a tar, the row number in a Parquet file; empty for an audio file."""
+    """Name in a tar or row number in a Parquet file, if `path` is such a container. Empty for an audio file."""
     cut_start_seconds: float = 0.0
-    """Where in the recording the clip starts."""
+    """Start of the clip in the recording."""
     cut_seconds: float = 0.0
-    """Length of the clip; 0 for all that follows the start."""
+    """Length of the clip. 0 means that the clip ends with the recording."""
     bound_seconds: float = 0.0
-    """Upper bound of the recording's length where the dataset states one, so that no header need be read; else 0."""
+    """Upper bound of the recording's length, if the dataset states one, so that no header must be read. Else 0."""
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise InvalidInput(f"track id is empty for {self.path}; give every track an id")
+            raise InvalidInput(f"the track id of {self.path} is empty; give every track an id")
         if self.split not in SPLITS:
-            raise InvalidInput(f"track {self.id!r} has split {self.split!r}; use one of {SPLITS}")
+            raise InvalidInput(f"the split of track {self.id!r} must be one of {SPLITS} (got {self.split!r})")
         if not all(0 <= seconds < math.inf for seconds in (self.cut_start_seconds, self.cut_seconds)):
             raise InvalidInput(
-                f"track {self.id!r} is cut at {self.cut_start_seconds} s for {self.cut_seconds} s; both must be finite "
-                f"and not negative"
+                f"the start and length of track {self.id!r} must be finite and not negative "
+                f"(got {self.cut_start_seconds} s and {self.cut_seconds} s)"
             )

@@ -1,8 +1,9 @@
-"""The demo corpus: public-domain scores that music21 carries, cut, transposed and rendered to audio with a soundfont.
+"""The demo corpus: public-domain scores of music21, cut, transposed and rendered to audio with a soundfont.
 
-    catalogue ──> parts ──> excerpt (10 s of notes, key) ──> selection (who is in, which split) ──> render ──> FLAC
-                   keys ──────┘                                 └──> ledger ──> CSV
+    catalog ──> parts ──> excerpt (10 s of notes, key) ──> selection (used or not, split) ──> synthesizer ──> FLAC
+                 keys ──────┘                                 └──> build log ──> CSV
 
-`recipe` holds what may change the audio, `production` runs the rest in parallel and restartably. Scores are read where
-music21 installed them and are never copied. Needs the extra `demo`; `pipeline.datasets.demo` is the door.
+`rendering_settings` holds everything that can change the audio. `rendering` runs the other modules in parallel and can
+be interrupted and restarted. Scores are read from the installed music21 package and are never copied. The package needs
+the extra `demo`. Other packages use it through `pipeline.datasets.demo`.
 """

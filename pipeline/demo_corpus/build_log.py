@@ -1,4 +1,7 @@
-"""What became of every piece that was looked at: a CSV file beside the audio. Imports nothing of the extra `demo`."""
+"""The build log: a CSV file beside the audio that records what happened to every piece that was considered.
+
+Imports nothing of the extra `demo`.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,28 @@ from stores.errors import CorruptArtifact
 
 @dataclass(frozen=True)
 class BuildLogRow:
-    """One piece, in the order in which pieces were judged."""
+    """One piece. Rows are in the order in which the pieces were considered."""
 
     genre: str
-    """Such as `chorale`."""
+    """Genre such as `chorale`."""
     slug: str
-    """Such as `bwv66-6`; with the genre the folder of its clips."""
+    """Short name such as `bwv66-6`. Genre and slug are the folder of the clips."""
     group: str
-    """What must stay together when the corpus is divided or resampled; empty if it is not used."""
+    """Name shared by pieces that must be in one split and are resampled together. Empty if the piece is not used."""
     split: str
-    """`train`, `valid` or `test`; empty if it is not used."""
+    """`train`, `valid` or `test`. Empty if the piece is not used."""
     refusal: str
-    """Why it is not used, or empty."""
+    """Reason why the piece is not used, or an empty string."""
     program: str
     """General MIDI program."""
     key: str
-    """Key of the untransposed excerpt, or empty."""
+    """Key of the excerpt without transposition, or an empty string."""
     key_reason: str
-    """Why there is no key, or empty."""
+    """Reason why there is no key, or an empty string."""
 
 
 def write(path: Path, rows: Sequence[BuildLogRow]) -> None:
-    """Write the ledger, atomically."""
+    """Write the build log, atomically."""
     text = io.StringIO()
     table = csv.DictWriter(text, [column.name for column in fields(BuildLogRow)], lineterminator="\n")
     table.writeheader()
@@ -45,41 +48,45 @@ def write(path: Path, rows: Sequence[BuildLogRow]) -> None:
 
 
 def read(path: Path) -> list[BuildLogRow]:
-    """Read the ledger; one that is not there has no rows.
+    """Read the build log, or return no rows if the file does not exist.
 
     Raises:
-        CorruptArtifact: if its columns are not those of `Row`.
+        CorruptArtifact: if its columns are not the fields of `BuildLogRow`.
     """
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
-        if table.fieldnames != [column.name for column in fields(BuildLogRow)]:
-            raise CorruptArtifact(f"{path} has columns {table.fieldnames}; delete it, it is made again from the audio")
+        columns = [column.name for column in fields(BuildLogRow)]
+        if table.fieldnames != columns:
+            raise CorruptArtifact(
+                f"{path} has the columns {table.fieldnames}, but a build log has {columns}. Delete the file. The next "
+                f"run writes it again and keeps the audio"
+            )
         return [BuildLogRow(**values) for values in table]
 
 
-def first_used(rows: Sequence[BuildLogRow], pieces: int) -> list[BuildLogRow]:
-    """The shortest beginning of the ledger that holds `pieces` used pieces, or all of it."""
+def first_pieces(rows: Sequence[BuildLogRow], piece_count: int) -> list[BuildLogRow]:
+    """Return the rows up to the used piece number `piece_count`, or all rows if fewer pieces are used."""
     used = 0
     for index, row in enumerate(rows):
         used += bool(row.split)
-        if used == pieces:
+        if used == piece_count:
             return list(rows[: index + 1])
     return list(rows)
 
 
-def summary(rows: Iterable[BuildLogRow]) -> str:
-    """Pieces by genre and split, how many carry a key, and what happened to the others; a table to print."""
+def summary_table(rows: Iterable[BuildLogRow]) -> str:
+    """Return a table of pieces by genre and split, with counts of keys and of the reasons for missing ones."""
     rows = list(rows)
     used = [row for row in rows if row.split]
-    lines = [f"{'pieces':<10}{'train':>12}{'valid':>12}{'test':>12}{'all':>12}   (of them with a key)"]
+    lines = [f"{'pieces':<10}{'train':>12}{'valid':>12}{'test':>12}{'all':>12}   (in parentheses: with a key)"]
     for genre in [*dict.fromkeys(row.genre for row in used), "all"]:
-        mine = [row for row in used if genre in (row.genre, "all")]
-        cells = [_cell([row for row in mine if row.split == split]) for split in ("train", "valid", "test")]
-        lines.append(f"{genre:<10}" + "".join(f"{cell:>12}" for cell in [*cells, _cell(mine)]))
-    lines.append("no key:    " + _counts(row.key_reason for row in used if not row.key))
-    lines.append("not used:  " + _counts(row.refusal for row in rows if not row.split))
+        selected = [row for row in used if genre in (row.genre, "all")]
+        cells = [_cell([row for row in selected if row.split == split]) for split in ("train", "valid", "test")]
+        lines.append(f"{genre:<10}" + "".join(f"{cell:>12}" for cell in [*cells, _cell(selected)]))
+    lines.append("no key:    " + _count_reasons(row.key_reason for row in used if not row.key))
+    lines.append("not used:  " + _count_reasons(row.refusal for row in rows if not row.split))
     return "\n".join(lines)
 
 
@@ -87,5 +94,5 @@ def _cell(rows: Sequence[BuildLogRow]) -> str:
     return f"{len(rows)} ({sum(bool(row.key) for row in rows)})"
 
 
-def _counts(reasons: Iterable[str]) -> str:
+def _count_reasons(reasons: Iterable[str]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in Counter(reasons).most_common()) or "none"

@@ -1,6 +1,8 @@
-"""Which pieces there are in each collection, and how to open one. Listing reads file names only, 50 ms.
+"""The list of the pieces in each collection, and the parser of their scores.
 
-| genre    | what                                              | pieces |
+Listing reads only file names, and the contents of ABC books, and takes 50 ms.
+
+| genre    | contents                                          | pieces |
 |----------|---------------------------------------------------|--------|
 | chorale  | Bach's chorales in four and more parts            |  409   |
 | mass     | Palestrina's masses, by section                   | 1318   |
@@ -24,52 +26,55 @@ from music21.musicxml.xmlToM21 import MusicXMLWarning
 
 GENRES = ("chorale", "mass", "fiddle", "irish", "trecento", "quartet")
 _MODAL_GENRES = ("mass", "trecento")
-_SUFFIXES = (".mxl", ".xml", ".krn", ".abc")  # in order of preference, where a piece is there more than once
+_SUFFIXES = (".mxl", ".xml", ".krn", ".abc")  # in order of preference, for pieces with several files
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One composition, or one movement of one."""
+    """One composition, or one movement of it."""
 
     genre: str
     """One of `GENRES`."""
     slug: str
-    """Its name in lower-case ASCII letters, digits and `-`; unique within the genre."""
+    """Short name of lower-case ASCII letters, digits and `-`. It is unique within the genre."""
     path: Path
-    """Where music21 has the score."""
+    """File with the score in the installed music21 package."""
     tune: int = 0
-    """The `X:` number within an ABC file of many tunes; 0 where the file is the piece."""
+    """The `X:` number within an ABC file of many tunes, or 0 if the file holds only this piece."""
 
     @property
     def name(self) -> str:
-        """Unique in the corpus, e.g. `chorale/bwv66-6`."""
+        """Name that is unique in the corpus, such as `chorale/bwv66-6`."""
         return f"{self.genre}/{self.slug}"
 
     @property
     def modal(self) -> bool:
-        """Written before there was major and minor; a "major" in such a file is its notation program's default."""
+        """True if the piece is older than major and minor keys.
+
+        A "major" in the file of such a piece is the default of the notation program.
+        """
         return self.genre in _MODAL_GENRES
 
 
-def pieces(genre: str) -> list[Piece]:
-    """Every piece of a collection once, sorted by slug."""
+def list_pieces(genre: str) -> list[Piece]:
+    """Return every piece of a collection once, sorted by slug."""
     corpus = Path(common.getCorpusFilePath())
-    found: dict[str, Piece] = {}
-    for piece in _files(genre, corpus):
-        found.setdefault(piece.slug, piece)
-    return [found[slug] for slug in sorted(found)]
+    by_slug: dict[str, Piece] = {}
+    for piece in _pieces(genre, corpus):
+        by_slug.setdefault(piece.slug, piece)
+    return [by_slug[slug] for slug in sorted(by_slug)]
 
 
 def open_score(piece: Piece) -> stream.Score:
-    """Parse one piece, 20 to 1500 ms; music21's pickle caches are neither read nor written."""
+    """Parse one piece, which takes 20 to 1500 ms. The pickle caches of music21 are neither read nor written."""
     with warnings.catch_warnings():
-        # Some files have bars with too many beats; music21 says so and mends them.
+        # Some files have bars with too many beats. music21 corrects them and warns.
         warnings.simplefilter("ignore", MusicXMLWarning)
-        number = piece.tune or None  # one tune of many: only its lines are parsed
+        number = piece.tune or None  # with a number, only the lines of this tune are parsed
         return converter.parse(piece.path, number=number, forceSource=True, storePickle=False)
 
 
-def _files(genre: str, corpus: Path) -> Iterator[Piece]:
+def _pieces(genre: str, corpus: Path) -> Iterator[Piece]:
     if genre == "chorale":
         # BWV 846 is a prelude for keyboard
         yield from (Piece(genre, _slug(p.stem), p) for p in _scores(corpus / "bach") if p.stem != "bwv846")
@@ -86,20 +91,26 @@ def _files(genre: str, corpus: Path) -> Iterator[Piece]:
 
 
 def _scores(folder: Path) -> list[Path]:
-    """Score files, the preferred notation of each piece first; analyses in Roman text are not scores."""
-    found = [path for path in folder.iterdir() if path.suffix in _SUFFIXES]
-    return sorted(found, key=lambda path: (path.stem, _SUFFIXES.index(path.suffix)))
+    """Return the score files, with the preferred notation of each piece first.
+
+    Analyses in Roman text are not scores and are left out.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix in _SUFFIXES]
+    return sorted(paths, key=lambda path: (path.stem, _SUFFIXES.index(path.suffix)))
 
 
 def _tunes(folder: Path) -> Iterator[Piece]:
-    """O'Neill's tunes by his number; some stand in two files, of which the first is taken."""
+    """Yield O'Neill's tunes, named by his numbers. Some tunes are in two files, and the first file comes first."""
     for path in _scores(folder):
         numbers = re.findall(r"^X:\s*(\d+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
         yield from (Piece("irish", f"{int(number):04d}", path, int(number)) for number in numbers if int(number))
 
 
 def _quartets(corpus: Path) -> Iterator[Piece]:
-    """Single movements only: files of whole quartets take seconds to parse; K. 545 is a piano sonata."""
+    """Yield single movements of quartets.
+
+    Files of whole quartets, which take seconds to parse, are left out. So is K. 545, which is a piano sonata.
+    """
     for composer in ("beethoven", "haydn", "mozart"):
         for work in sorted(path for path in (corpus / composer).iterdir() if path.is_dir() and path.name != "k545"):
             for path in _scores(work):

@@ -1,4 +1,4 @@
-"""How a key is written: 24 labels, `C major` to `B minor`, in the spelling of GiantSteps and mir_eval."""
+"""The 24 key labels, `C major` to `B minor`, in the spelling of GiantSteps and mir_eval."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ MODES = ("major", "minor")
 
 
 def key_label(tonic: int, mode: str) -> str:
-    """The label of a key, e.g. `key_label(6, "minor") == "Gb minor"`; `tonic` is any MIDI pitch or pitch class."""
+    """Return the label of a key: `key_label(6, "minor") == "Gb minor"`.
+
+    `tonic` is any MIDI pitch or pitch class.
+    """
     return f"{TONICS[tonic % 12]} {mode}"
 
 
-def transposed(label: str, semitones: int) -> str:
-    """The label of the same music `semitones` higher; no label stays none."""
+def transpose_label(label: str, semitones: int) -> str:
+    """Return the key label of the same music `semitones` higher. An empty label stays empty."""
     if not label:
         return ""
     tonic, mode = label.split(" ")

@@ -1,10 +1,10 @@
-"""From scores to audio over several processes, in a way that can be killed and started again.
+"""Rendering of scores to audio in several processes. It can be interrupted at any time and started again.
 
-    FOLDER/excerpts/GENRE/PIECE.json     every piece that was looked at, so that no score is parsed twice
+    FOLDER/excerpts/GENRE/PIECE.json     every piece that was considered, so that no score is parsed twice
     FOLDER/audio/GENRE/PIECE/+03.flac    the clips
 
-Every file appears whole or not at all, and what is there is not made again. Parsing costs 20 to 1500 ms a piece,
-rendering 100 ms; both use all processes.
+Every file is written atomically, and existing files are not made again. Parsing takes 20 to 1500 ms per piece and
+rendering takes 100 ms per clip. Both use all processes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.demo_corpus.build_log import BuildLogRow
-from pipeline.demo_corpus.catalog import GENRES, Piece, pieces
-from pipeline.demo_corpus.excerpt import Excerpt, cut, load
+from pipeline.demo_corpus.catalog import GENRES, Piece, list_pieces
+from pipeline.demo_corpus.excerpt import Excerpt, cut_excerpt, load_excerpt
 from pipeline.demo_corpus.rendering_settings import TRANSPOSITIONS_SEMITONES, RenderingSettings
 from pipeline.demo_corpus.selection import Candidate, CandidateVerdict, Selection, select
 from pipeline.demo_corpus.synthesizer import write_clips
@@ -29,81 +29,94 @@ from stores.errors import InvalidInput
 MapOverTasks = Callable[..., Iterable[Any]]
 
 
-def produce(folder: Path, recipe: RenderingSettings, wanted: int, soundfont: Path, workers: int) -> list[BuildLogRow]:
-    """Make or complete the first `wanted` pieces of the recipe's corpus in `folder`.
+def render_corpus(
+    folder: Path, settings: RenderingSettings, piece_count: int, soundfont: Path, workers: int
+) -> list[BuildLogRow]:
+    """Render the first `piece_count` pieces of the corpus into `folder`, or complete them.
 
     Args:
-        folder: where excerpts and audio lie; belongs to this recipe alone.
-        recipe: what to make.
-        wanted: pieces, each of twelve clips.
-        soundfont: the SF2 file that the recipe names by digest.
-        workers: processes; 1 works in this one.
+        folder: folder of the excerpts and the audio. It must be used for these settings only.
+        settings: rendering settings.
+        piece_count: number of pieces, each of which gives twelve clips.
+        soundfont: the SF2 file whose digest the settings contain.
+        workers: number of processes. With 1, all work is done in the current process.
 
     Returns:
-        One row for each piece that was judged, in order; those with a split have all their clips.
+        One row for each piece that was considered, in order. All clips of the rows with a split exist.
 
     Raises:
-        InvalidInput: if there are not as many usable pieces.
+        InvalidInput: if there are fewer usable pieces than `piece_count`.
     """
-    queues = {genre: _shuffled(pieces(genre), recipe) for genre in GENRES}
-    _check_enough(wanted, sum(map(len, queues.values())), "even before short pieces and copies are left out")
-    with _processes(workers) as run:
-        selection = _selection(queues, folder / "excerpts", recipe, wanted, run)
+    queues = {genre: _shuffle(list_pieces(genre), settings) for genre in GENRES}
+    _check_enough(piece_count, sum(map(len, queues.values())), "before short pieces and duplicates are left out")
+    with _process_pool(workers) as run:
+        selection = _select_pieces(queues, folder / "excerpts", settings, piece_count, run)
         if not selection.complete:
-            _check_enough(wanted, len(selection.used), "once short pieces and copies are left out")
-        _render(selection.used, folder / "audio", soundfont, run)
-    return [_row(choice) for choice in selection.choices]
+            _check_enough(piece_count, len(selection.used), "after short pieces and duplicates are left out")
+        _render_pieces(selection.used, folder / "audio", soundfont, run)
+    return [_row(verdict) for verdict in selection.verdicts]
 
 
-def _shuffled(found: list[Piece], recipe: RenderingSettings) -> list[Piece]:
-    if found:
-        recipe.random_for(found[0].genre, "order").shuffle(found)
-    return found
+def _shuffle(pieces: list[Piece], settings: RenderingSettings) -> list[Piece]:
+    if pieces:
+        settings.random_for(pieces[0].genre, "order").shuffle(pieces)
+    return pieces
 
 
-def _check_enough(wanted: int, available: int, when: str) -> None:
+def _check_enough(piece_count: int, available: int, when: str) -> None:
     clips = len(TRANSPOSITIONS_SEMITONES)
-    if wanted > available:
+    if piece_count > available:
         raise InvalidInput(
-            f"asked for {wanted * clips} clips ({wanted} pieces in {clips} transpositions), but music21's corpus has "
-            f"{available * clips} ({available} pieces) {when}; ask for {available * clips} or fewer"
+            f"{piece_count * clips} clips were requested ({piece_count} pieces in {clips} transpositions), but the "
+            f"corpus of music21 has {available * clips} ({available} pieces) {when}. Use --clips {available * clips} "
+            f"or fewer"
         )
 
 
-def _selection(
-    queues: Mapping[str, Sequence[Piece]], folder: Path, recipe: RenderingSettings, wanted: int, run: MapOverTasks
+def _select_pieces(
+    queues: Mapping[str, Sequence[Piece]],
+    folder: Path,
+    settings: RenderingSettings,
+    piece_count: int,
+    run: MapOverTasks,
 ) -> Selection:
-    """Cut pieces until enough of them are usable, a tenth more in each genre than are missing, so one or two rounds."""
+    """Cut excerpts until enough pieces are usable.
+
+    Each pass cuts a tenth more pieces per genre than are missing, so that one or two passes are enough.
+    """
     available = {genre: len(queue) for genre, queue in queues.items()}
     candidates: dict[str, list[Candidate]] = {genre: [] for genre in queues}
     selection = Selection()
     while not selection.complete and len(selection.exhausted) < len(queues):
-        live = [genre for genre in queues if genre not in selection.exhausted]
-        more = (wanted - len(selection.used)) * 11 // 10 // len(live) + 2
-        batch = [piece for genre in live for piece in queues[genre][len(candidates[genre]) :][:more]]
-        for candidate in _cut_all(batch, folder, recipe, run):
+        remaining = [genre for genre in queues if genre not in selection.exhausted]
+        more = (piece_count - len(selection.used)) * 11 // 10 // len(remaining) + 2
+        batch = [piece for genre in remaining for piece in queues[genre][len(candidates[genre]) :][:more]]
+        for candidate in _cut_all(batch, folder, settings, run):
             candidates[candidate.piece.genre].append(candidate)
-        selection = select(candidates, available, wanted)
+        selection = select(candidates, available, piece_count)
     return selection
 
 
-def _cut_all(batch: Sequence[Piece], folder: Path, recipe: RenderingSettings, run: MapOverTasks) -> Iterator[Candidate]:
+def _cut_all(
+    batch: Sequence[Piece], folder: Path, settings: RenderingSettings, run: MapOverTasks
+) -> Iterator[Candidate]:
     paths = [folder / f"{piece.name}.json" for piece in batch]
-    unknown = [(piece, path, recipe) for piece, path in zip(batch, paths, strict=True) if not path.exists()]
-    for _ in _progress(run(_cut_one, unknown), len(unknown), "reading scores"):
+    tasks = [(piece, path, settings) for piece, path in zip(batch, paths, strict=True) if not path.exists()]
+    for _ in _progress(run(_cut_one, tasks), len(tasks), "reading scores"):
         pass
-    return (Candidate(piece, load(path)) for piece, path in zip(batch, paths, strict=True))
+    return (Candidate(piece, load_excerpt(path)) for piece, path in zip(batch, paths, strict=True))
 
 
 def _cut_one(task: tuple[Piece, Path, RenderingSettings]) -> None:
-    piece, path, recipe = task
-    cut(piece, recipe).save(path)
+    piece, path, settings = task
+    cut_excerpt(piece, settings).save(path)
 
 
-def _render(used: Sequence[CandidateVerdict], folder: Path, soundfont: Path, run: MapOverTasks) -> None:
-    by_program = sorted(used, key=lambda choice: choice.candidate.excerpt.program)  # so that tones are made once
-    tasks = [(choice.candidate.excerpt, folder / choice.candidate.piece.name, soundfont) for choice in by_program]
-    missing = [task for task in tasks if not _finished(task[1])]
+def _render_pieces(used: Sequence[CandidateVerdict], folder: Path, soundfont: Path, run: MapOverTasks) -> None:
+    # Sorted by program, so that the synthesizer makes the tones of a program once.
+    candidates = sorted((verdict.candidate for verdict in used), key=lambda candidate: candidate.excerpt.program)
+    tasks = [(candidate.excerpt, folder / candidate.piece.name, soundfont) for candidate in candidates]
+    missing = [task for task in tasks if not _is_complete(task[1])]
     for _ in _progress(run(_render_one, missing), len(missing), "rendering pieces"):
         pass
 
@@ -112,17 +125,20 @@ def _render_one(task: tuple[Excerpt, Path, Path]) -> int:
     return write_clips(*task)
 
 
-def _finished(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     return folder.is_dir() and len(list(folder.glob("[+-]*.flac"))) == len(TRANSPOSITIONS_SEMITONES)
 
 
-def _progress(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return tqdm(results, desc=what, total=total, disable=None if total else True)  # type: ignore[no-any-return]
+def _progress(results: Iterable[Any], total: int, description: str) -> Iterable[Any]:
+    return tqdm(results, desc=description, total=total, disable=None if total else True)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
-def _processes(workers: int) -> Iterator[MapOverTasks]:
-    """A `map` over processes. They are spawned: a forked child would inherit locks of the parent's threads."""
+def _process_pool(workers: int) -> Iterator[MapOverTasks]:
+    """Yield a `map` that runs in several processes, or the builtin `map` for one worker.
+
+    Processes are spawned, because a forked child would inherit locks that threads of the parent hold.
+    """
     if workers == 1:
         yield map
         return
@@ -133,14 +149,14 @@ def _processes(workers: int) -> Iterator[MapOverTasks]:
         executor.shutdown(cancel_futures=True)
 
 
-def _row(choice: CandidateVerdict) -> BuildLogRow:
-    piece, excerpt = choice.candidate.piece, choice.candidate.excerpt
+def _row(verdict: CandidateVerdict) -> BuildLogRow:
+    piece, excerpt = verdict.candidate.piece, verdict.candidate.excerpt
     return BuildLogRow(
         genre=piece.genre,
         slug=piece.slug,
-        group=choice.group,
-        split=choice.split,
-        refusal=choice.refusal,
+        group=verdict.group,
+        split=verdict.split,
+        refusal=verdict.refusal,
         program=str(excerpt.program),
         key=excerpt.key,
         key_reason=excerpt.key_reason,

@@ -1,6 +1,6 @@
-"""What may change the demo's audio, and its digest; imports nothing of the extra `demo`.
+"""The settings and versions that can change the demo audio, and their digest. Imports nothing of the extra `demo`.
 
-Recipes with different digests live in different folders, so that a stale corpus is never mixed in.
+Each digest has a folder of its own, so that audio of different settings is never mixed.
 """
 
 from __future__ import annotations
@@ -20,61 +20,66 @@ SAMPLE_RATE_HZ = 22_050
 CLIP_SECONDS = 10
 TICKS_PER_QUARTER = 480
 QUARTERS_PER_MINUTE = 120
-"""One tempo for all, so that tempo carries no label beyond what the note values say."""
+"""Tempo of all pieces. It is the same for all, so that it reveals no label beyond what the note values reveal."""
 CLIP_TICKS = CLIP_SECONDS * QUARTERS_PER_MINUTE * TICKS_PER_QUARTER // 60
 TRANSPOSITIONS_SEMITONES = tuple(range(-6, 6))
-"""Every semitone of the octave once: each piece with a key visits all twelve tonics."""
-LOWEST_PITCH, HIGHEST_PITCH = 21, 108
-"""The piano's range as MIDI pitches; a piece that leaves it in some transposition is not used."""
+"""Every semitone of the octave once, so that each piece with a key has clips in all twelve keys of its mode."""
+MIN_PITCH, MAX_PITCH = 21, 108
+"""Range of the piano as MIDI pitches. A piece that leaves it in some transposition is not used."""
 VERSION = 2
-"""Raise it when the code changes what is heard or which pieces are chosen."""
+"""Version of this package's code. Increase it when a change affects the audio or the choice of pieces."""
 
 
 @dataclass(frozen=True)
 class RenderingSettings:
-    """One corpus: the same recipe gives the same bytes."""
+    """Settings of one corpus. The same settings give the same bytes."""
 
     seed: int
-    """Decides the order of pieces, where each is cut, and its timbre."""
+    """Seed of the order of the pieces, of their excerpts and of their timbres."""
     programs: tuple[int, ...]
-    """General MIDI programs (0 to 127); each piece draws one, the same for all its transpositions."""
+    """General MIDI programs (0 to 127). One is drawn for each piece and used for all its transpositions."""
     soundfont_sha256: str
-    """Of the SF2 file."""
+    """SHA-256 of the SF2 file."""
     music21: str
-    """Version: it holds the scores and reads them."""
+    """Version of music21, which contains the scores and parses them."""
     midirenderer: str
-    """Version: it plays them."""
+    """Version of midirenderer, which synthesizes the notes."""
     version: int = VERSION
-    """Of this code."""
+    """Version of this package's code."""
 
     def digest(self) -> str:
-        """Sixteen hex digits that differ when the audio may differ."""
+        """Return sixteen hexadecimal digits that differ when the audio may differ."""
         return digest(asdict(self))
 
     def random_for(self, *words: str) -> random.Random:
-        """A stream of random numbers for one purpose, the same on every machine and in every process."""
+        """Return a random number generator for the purpose that `words` name.
+
+        Its numbers are the same on every machine and in every process.
+        """
         return random.Random(":".join((str(self.seed), *words)))  # noqa: S311 - draws music, not secrets
 
 
-def recipe_for(seed: int, programs: Sequence[int], soundfont: Path) -> RenderingSettings:
-    """The recipe for these choices and the packages installed here.
+def rendering_settings_for(seed: int, programs: Sequence[int], soundfont: Path) -> RenderingSettings:
+    """Return the rendering settings for these choices and the installed packages.
 
     Raises:
-        InvalidInput: for programs outside 0 to 127 or none, or if the extra `demo` is not installed.
+        InvalidInput: if `programs` is empty or has a value outside 0 to 127, or if the extra `demo` is not installed.
     """
     if not programs or not all(0 <= program <= 127 for program in programs):
-        raise InvalidInput(f"programs is {list(programs)}; give at least one General MIDI program from 0 to 127")
+        raise InvalidInput(f"programs must be at least one General MIDI program from 0 to 127 (got {list(programs)})")
     return RenderingSettings(
         seed=seed,
         programs=tuple(programs),
         soundfont_sha256=hashlib.sha256(soundfont.read_bytes()).hexdigest(),
-        music21=_installed("music21"),
-        midirenderer=_installed("midirenderer"),
+        music21=_installed_version("music21"),
+        midirenderer=_installed_version("midirenderer"),
     )
 
 
 def default_soundfont() -> Path:
-    """TimGM6mb.sf2, 6 MB, as pretty_midi ships it (found without importing it: the import is slow and warns).
+    """Return the path of TimGM6mb.sf2 (6 MB), which is part of pretty_midi.
+
+    pretty_midi is located without importing it, because the import is slow and prints warnings.
 
     Raises:
         InvalidInput: if pretty_midi is not installed.
@@ -82,16 +87,16 @@ def default_soundfont() -> Path:
     spec = importlib.util.find_spec("pretty_midi")
     if spec is None or not spec.submodule_search_locations:
         raise InvalidInput(
-            "the demo corpus needs a soundfont and pretty_midi, which has one, is not installed: " + _FIX
+            f"the demo corpus needs the soundfont of pretty_midi, and pretty_midi is not installed. {_FIX}"
         )
     return Path(spec.submodule_search_locations[0]) / "TimGM6mb.sf2"
 
 
-_FIX = "pip install 'myna[demo]'"
+_FIX = "Install it with: pip install 'myna[demo]'"
 
 
-def _installed(package: str) -> str:
+def _installed_version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError as missing:
-        raise InvalidInput(f"the demo corpus needs {package}, which is not installed: {_FIX}") from missing
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InvalidInput(f"the demo corpus needs {package}, which is not installed. {_FIX}") from error

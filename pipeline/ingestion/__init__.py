@@ -1,1 +1,1 @@
-"""Ingestion: recordings become regions of a mel store, on a cluster, under limits of time and memory."""
+"""Ingestion: a cluster decodes recordings to the regions of a mel store, within limits of time and memory."""

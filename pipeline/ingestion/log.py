@@ -1,4 +1,4 @@
-"""The log file of a command: what it told and more, with times, appended run after run."""
+"""The log file of a command: its messages with their times. Each run appends to it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from stores.errors import InvalidInput
 
 
 class _LogFile(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        """Nothing: on a full disk what matters is told by whoever writes the store, not once more for every line."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is given by logging
+        """Ignore a line that cannot be written. If the disk is full, writing the store raises the error."""
 
 
 @contextlib.contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """Write what our code logs to `path` as well, beginning with the command line and ending with how it ended.
+def log_to_file(path: Path) -> Iterator[None]:
+    """Write the log messages of `pipeline` to `path` too, with the command line first and the outcome last.
 
     Raises:
-        InvalidInput: if the file cannot be written.
+        InvalidInput: the file cannot be written.
     """
     root = logging.getLogger("pipeline")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise InvalidInput(f"the log cannot be written: {error}; choose a --store where you may write") from error
+        raise InvalidInput(f"the log cannot be written: {error}; choose a --store in a writable folder") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -41,5 +41,5 @@ def logged(path: Path) -> Iterator[None]:
         raise
     finally:
         root.removeHandler(handler)
-        with contextlib.suppress(OSError):  # what a full disk did not take
+        with contextlib.suppress(OSError):  # lines that a full disk did not take
             handler.close()

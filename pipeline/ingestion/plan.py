@@ -1,58 +1,45 @@
-"""Tracks + MelSpec -> manifest rows with regions, and what the work will need; integers only, apart from headers.
+"""The plan of an ingest: tracks become manifest rows, and rows get regions of the frame axis.
 
-A region is planned from an upper bound of each clip's frames. The bound comes from the data set or from the file's
-header, which may lie: a clip that turns out longer than its bound is planned again with its true length.
+A region is planned from an upper bound of the frames of each clip. The bound comes from the dataset or from the file's
+header, which can be wrong. A clip that is longer than its bound is planned again with its true length.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.audio import source
 from pipeline.audio.inspect import claimed_seconds
 from pipeline.datasets.track import Track
+from pipeline.ingestion.config import Limits
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, plan_regions
 from stores.errors import DecodeError, InvalidInput
 from stores.manifest import ClipRow
 from stores.mel_spec import MelSpec
 
-# A header that rounds, or an encoder's padding, may be short by this much without a second round.
 SLACK_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one track may cost."""
-
-    max_seconds: float = 3_600.0
-    """Longest audio that is accepted, seconds."""
-    decode_seconds: float = 300.0
-    """Longest that decoding may take, wall clock."""
-
-    def __post_init__(self) -> None:
-        if not (0 < self.max_seconds < math.inf and 0 < self.decode_seconds < math.inf):
-            raise InvalidInput(f"{self}: both limits must be positive and finite")
+"""Seconds added to the claim of a header, which can be too short by rounding or by the padding of an encoder."""
 
 
 def plan_rows(tracks: Sequence[Track], root: Path, first_index: int = 0) -> list[ClipRow]:
-    """One planned row per track, not yet with a region.
+    """Return one planned row for each track, still without a region.
 
-    One whose names are not UTF-8 is refused at once.
+    A track is rejected at once if one of its names is not UTF-8.
 
     Raises:
-        InvalidInput: no tracks, or two with one id.
+        InvalidInput: there are no tracks, or two tracks have the same id.
     """
     if not tracks:
-        raise InvalidInput(f"no audio found under {root}; give the folder that holds it with --root")
-    seen: dict[str, Path] = {}
+        raise InvalidInput(f"no audio found under {root}; state the folder that holds it with --root")
+    paths: dict[str, Path] = {}
     for track in tracks:
-        if track.id in seen:
-            raise InvalidInput(f"two tracks have the id {track.id!r}: {seen[track.id]} and {track.path}")
-        seen[track.id] = track.path
+        if track.id in paths:
+            raise InvalidInput(f"two tracks have the id {track.id!r}: {paths[track.id]} and {track.path}")
+        paths[track.id] = track.path
     return [_row(track, first_index + position, root) for position, track in enumerate(tracks)]
 
 
@@ -71,26 +58,29 @@ def _row(track: Track, index: int, root: Path) -> ClipRow:
     try:
         "".join((row.id, row.source, row.group, row.member, *row.labels, *row.labels.values())).encode()
     except UnicodeEncodeError:
-        return _badly_named(row)
+        return _reject_name(row)
     return row
 
 
-def _badly_named(row: ClipRow) -> ClipRow:
+def _reject_name(row: ClipRow) -> ClipRow:
     return replace(
         row,
-        id=escaped(row.id),
-        source=escaped(row.source),
-        group=escaped(row.group),
-        member=escaped(row.member),
-        labels={escaped(task): escaped(label) for task, label in row.labels.items()},
+        id=escape_non_utf8(row.id),
+        source=escape_non_utf8(row.source),
+        group=escape_non_utf8(row.group),
+        member=escape_non_utf8(row.member),
+        labels={escape_non_utf8(task): escape_non_utf8(label) for task, label in row.labels.items()},
         state="refused",
         reason="bad_name",
-        detail=f"{escaped(row.member or row.source)} is not UTF-8; rename it",
+        detail=f"{escape_non_utf8(row.member or row.source)} is not UTF-8; rename it",
     )
 
 
-def escaped(text: str) -> str:
-    """`text`, if it is UTF-8; else its bytes as Python writes them, which no name of an audio file can be: `b'...'`."""
+def escape_non_utf8(text: str) -> str:
+    """Return `text` if it is UTF-8, and otherwise its bytes as Python prints them: `b'...'`.
+
+    An audio file cannot have a name of this form, because such a name ends with a quote and not with a file suffix.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -98,8 +88,8 @@ def escaped(text: str) -> str:
     return text
 
 
-def known_bound_frames(track: Track, spec: MelSpec) -> int:
-    """Upper bound of the frames of `track` as its dataset states it; 0 if only the header can tell."""
+def stated_bound_frames(track: Track, spec: MelSpec) -> int:
+    """Return the upper bound of the frames of `track` that its dataset states, or 0 if the header must be inspected."""
     if track.cut_seconds:
         return _frames(track.cut_seconds, spec)
     if track.bound_seconds:
@@ -108,25 +98,28 @@ def known_bound_frames(track: Track, spec: MelSpec) -> int:
 
 
 def bound_frames(track: Track, spec: MelSpec, limits: Limits, in_process: bool = True) -> int:
-    """Upper bound of the frames of `track`, as far as the header of its recording can be believed.
+    """Return an upper bound of the frames of `track`, from the header of its recording.
 
     Args:
-        track: the recording, or the clip of one.
-        spec: what a frame is.
-        limits: what is the longest.
-        in_process: whether a decoder may look at it in this process.
+        track: a recording, or one clip of it.
+        spec: the mel specification.
+        limits: the limits of a recording. A claim that is longer counts as `max_seconds`, and so does a missing claim.
+        in_process: whether a decoder may open the file in this process.
     """
     try:
-        with source.opened(track.path, track.member) as path:
+        with source.open_audio(track.path, track.member) as path:
             seconds = claimed_seconds(path, in_process)
-    except DecodeError:  # it will be refused, with its reason, when its turn comes
+    except DecodeError:  # the region task will reject it and record the reason
         seconds = 0.0
-    believed = limits.max_seconds if seconds is None else min(seconds + SLACK_SECONDS, limits.max_seconds)
-    return _frames(max(0.0, believed - track.cut_start_seconds), spec)
+    bound = limits.max_seconds if seconds is None else min(seconds + SLACK_SECONDS, limits.max_seconds)
+    return _frames(max(0.0, bound - track.cut_start_seconds), spec)
 
 
-def counted_as_longest(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
-    """How many planned clips count as the longest there may be: nothing says how long they are, or they claim more."""
+def count_clips_at_limit(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
+    """Return the number of planned clips that count as `max_seconds` long.
+
+    Their headers claim no length, or a length that is not shorter.
+    """
     longest = _frames(limits.max_seconds, spec)
     return sum(row.state == "planned" and row.bound_frames == longest for row in rows)
 
@@ -135,28 +128,28 @@ def _frames(seconds: float, spec: MelSpec) -> int:
     return spec.frames_for(math.ceil(seconds * spec.sample_rate_hz))
 
 
-def with_regions(rows: Sequence[ClipRow], bounds: Sequence[int], grid: ChunkGrid) -> list[ClipRow]:
-    """`rows` with new regions, after all that are there, for those with a positive bound.
+def assign_new_regions(rows: Sequence[ClipRow], bounds: Sequence[int], grid: ChunkGrid) -> list[ClipRow]:
+    """Return `rows` with new regions, after all existing regions, for the rows with a positive bound.
 
-    Clips of one recording share a region, so that it is decoded once.
+    The clips of one recording share a region, so that the recording is decoded once.
 
     Args:
-        rows: the whole manifest.
-        bounds: upper bound of frames for each row; 0 for rows that keep what they have.
-        grid: the cut of the frame axis.
+        rows: all rows of the manifest.
+        bounds: upper bound of the frames of each row; 0 for rows that keep their region.
+        grid: the chunk grid of the store.
     """
-    wanted = [replace(row, bound_frames=bound) for row, bound in zip(rows, bounds, strict=True) if bound]
+    bounded = [replace(row, bound_frames=bound) for row, bound in zip(rows, bounds, strict=True) if bound]
     parcels = [
         (tuple(row.index for row in clips), sum(row.bound_frames for row in clips))
-        for clips in manifest.recordings(wanted)
+        for clips in manifest.group_by_recording(bounded)
     ]
-    bounded = list(rows)
-    for row in wanted:
-        bounded[row.index] = row
-    return manifest.assign_regions(bounded, plan_regions(parcels, grid, manifest.total_frames(rows)))
+    updated = list(rows)
+    for row in bounded:
+        updated[row.index] = row
+    return manifest.assign_regions(updated, plan_regions(parcels, grid, manifest.total_frames(rows)))
 
 
 def replan(rows: Sequence[ClipRow], grid: ChunkGrid) -> list[ClipRow]:
-    """New regions for clips that did not fit: they are planned, and `frames` holds what they really need."""
-    replanned = with_regions(rows, [row.frames if row.state == "planned" else 0 for row in rows], grid)
+    """Return `rows` with new regions for clips that did not fit: planned rows whose `frames` is the true length."""
+    replanned = assign_new_regions(rows, [row.frames if row.state == "planned" else 0 for row in rows], grid)
     return [replace(row, frames=0) if row.state == "planned" else row for row in replanned]

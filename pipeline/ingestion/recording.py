@@ -1,4 +1,4 @@
-"""One recording -> the rows and codes of its clips: read, decode, cut, mel, quantise, or refuse with a reason."""
+"""The conversion of one recording to the rows and codes of its clips: read, decode, cut, compute the mel, quantize."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.audio import source
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import Audio, decode, file_digest
 from pipeline.audio.mel import mel_power
-from pipeline.ingestion.plan import Limits
+from pipeline.ingestion.config import Limits
 from stores.digest import codes_digest
 from stores.errors import DecodeError, MissingArtifact
 from stores.manifest import ClipRow
@@ -22,70 +22,72 @@ from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
 
 SILENT_PEAK = 2.0**-14
-"""Two steps of 16 bits: what dither and rounding leave of nothing."""
+"""Largest sample of a silent clip: two steps of 16 bits, which dither and rounding leave in silence."""
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE)
-"""What the machine lacks; no file is to blame for it."""
+"""Errors of the machine, such as a full disk, for which no recording is rejected."""
 
 
 @dataclass(frozen=True)
 class DecodeSettings:
-    """How recordings are read: the same for all of a store."""
+    """The settings with which all recordings of a store are decoded and stored."""
 
     root: Path
-    """What the rows' sources are relative to."""
+    """Folder that the sources of the rows are relative to."""
     spec: MelSpec
-    """What the mel is."""
+    """Mel specification."""
     quantizer: Quantizer
-    """How it is stored."""
+    """Mapping from mel power to stored codes."""
     limits: Limits
-    """What one track may cost."""
+    """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
-    """Store silent clips; otherwise they are refused."""
+    """Store silent clips. If false, they are rejected."""
 
 
-def read(reading: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
-    """What became of the clips of one recording, which is decoded once.
+def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
+    """Return the finished rows and the codes of the clips of one recording, which is decoded once.
+
+    The codes are None for a clip that is rejected or that does not fit into its region.
 
     Args:
-        reading: how.
+        settings: the decode settings.
         clips: rows with the same source and member.
 
     Raises:
-        MissingArtifact: the whole root is gone or empty: a disk that was unplugged is no reason to refuse its files.
-        OSError: the machine is out of something (`MACHINE_ERRORS`).
+        MissingArtifact: the root is gone or empty. No file is rejected because its disk was unplugged.
+        OSError: one of `MACHINE_ERRORS`.
     """
     try:
-        return list(_read(reading, clips))
-    except DecodeError as refusal:
-        if refusal.reason == "missing" and not _holds_anything(reading.root):
+        return list(_read(settings, clips))
+    except DecodeError as rejection:
+        if rejection.reason == "missing" and not _holds_anything(settings.root):
             raise MissingArtifact(
-                f"{reading.root} is gone or empty now; mount it again, then start the same command again"
-            ) from refusal
-        return refused(clips, refusal)
+                f"{settings.root} is gone or empty; mount it again, then start the same command again"
+            ) from rejection
+        return reject(clips, rejection)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
             raise
-        return refused(clips, DecodeError("crashed", f"{type(error).__name__}: {error}"))
+        return reject(clips, DecodeError("crashed", f"{type(error).__name__}: {error}"))
 
 
-def refused(clips: Sequence[ClipRow], refusal: DecodeError) -> list[tuple[ClipRow, Codes | None]]:
-    """All of `clips` refused for one reason."""
-    return [(_refused(row, refusal), None) for row in clips]
+def reject(clips: Sequence[ClipRow], rejection: DecodeError) -> list[tuple[ClipRow, Codes | None]]:
+    """Return the rows of `clips`, all rejected for the same reason."""
+    return [(_reject_clip(row, rejection), None) for row in clips]
 
 
-def _read(reading: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, Codes | None]]:
-    file = reading.root / clips[0].source
+def _read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, Codes | None]]:
+    file = settings.root / clips[0].source
     before = _status(file)
-    with source.opened(file, clips[0].member) as path:
+    with source.open_audio(file, clips[0].member) as path:
         digest = file_digest(path)
-        audio = _decoded(reading, clips, path)
+        audio = _decode(settings, clips, path)
         if not clips[0].member and _status(file) != before:
             raise DecodeError("changed", f"{clips[0].source} changed while it was read; ingest it when it is complete")
     size, changed_ns = before
     for row in clips:
-        facts = replace(row, source_digest=digest, source_rate_hz=audio.source_rate_hz, decoder=audio.decoder)
-        facts = replace(facts, source_bytes=size, source_mtime_ns=changed_ns, detail=audio.complaints)
-        yield _clip(reading, facts, audio)
+        decoded = replace(row, source_digest=digest, source_rate_hz=audio.source_rate_hz, decoder=audio.decoder)
+        decoded = replace(decoded, source_bytes=size, source_mtime_ns=changed_ns, detail=audio.decoder_warnings)
+        yield _clip(settings, decoded, audio)
 
 
 def _status(file: Path) -> tuple[int, int]:
@@ -105,40 +107,40 @@ def _holds_anything(root: Path) -> bool:
         return False
 
 
-def _decoded(reading: DecodeSettings, clips: Sequence[ClipRow], path: Path) -> Audio:
-    spec, limits = reading.spec, reading.limits
+def _decode(settings: DecodeSettings, clips: Sequence[ClipRow], path: Path) -> Audio:
+    spec, limits = settings.spec, settings.limits
     keep_seconds = max(row.cut_start_seconds + spec.seconds_for(row.bound_frames) for row in clips)
     return decode(path, spec.sample_rate_hz, limits.max_seconds, limits.decode_seconds, keep_seconds)
 
 
-def _clip(reading: DecodeSettings, row: ClipRow, audio: Audio) -> tuple[ClipRow, Codes | None]:
-    spec = reading.spec
+def _clip(settings: DecodeSettings, row: ClipRow, audio: Audio) -> tuple[ClipRow, Codes | None]:
+    spec = settings.spec
     frames = _needed_frames(row, audio, spec)
     if frames > row.bound_frames:
-        return replace(row, frames=frames), None  # it stays planned, with its true length: the next round has room
+        return replace(row, frames=frames), None  # stays planned with its true length, and fits in the next round
     samples = cut(audio.samples, spec.sample_rate_hz, row.cut_start_seconds, row.cut_seconds)
     silent = bool(len(samples)) and float(np.abs(samples).max()) <= SILENT_PEAK
     try:
-        if silent and not reading.keeps_silence:
+        if silent and not settings.keeps_silence:
             raise DecodeError("silent", f"the largest sample is {np.abs(samples).max():.1e} of full scale")
-        codes = reading.quantizer.encode(mel_power(samples, spec))
-    except DecodeError as refusal:
-        return _refused(row, refusal), None
+        codes = settings.quantizer.encode(mel_power(samples, spec))
+    except DecodeError as rejection:
+        return _reject_clip(row, rejection), None
     written = replace(row, state="written", frames=codes.shape[1], silent=silent, codes_digest=codes_digest(codes))
     return written, codes
 
 
 def _needed_frames(row: ClipRow, audio: Audio, spec: MelSpec) -> int:
-    """Frames of a clip without an end; one with an end never needs more than it was planned with."""
+    """Return the frames of a clip that lasts to the end of its recording; 0 for a cut clip, which always fits."""
     if row.cut_seconds:
         return 0
     return spec.frames_for(max(0, audio.total_samples - round(row.cut_start_seconds * spec.sample_rate_hz)))
 
 
-def _refused(row: ClipRow, refusal: DecodeError) -> ClipRow:
-    return replace(row, state="refused", reason=refusal.reason, detail=_printable(refusal.detail))
+def _reject_clip(row: ClipRow, rejection: DecodeError) -> ClipRow:
+    return replace(row, state="refused", reason=rejection.reason, detail=_as_utf8(rejection.detail))
 
 
-def _printable(text: str) -> str:
-    """Text that a manifest can hold, whatever a decoder quoted from a file."""
+def _as_utf8(text: str) -> str:
+    """Return `text` with escapes for what UTF-8, and so a manifest, cannot hold. Decoders quote any bytes of a file."""
     return text.encode("utf-8", "backslashreplace").decode()

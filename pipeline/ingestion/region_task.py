@@ -1,4 +1,4 @@
-"""The work of one task: read recordings, write one region. Runs in a worker; returns counts, never arrays."""
+"""The task of a worker: decode the recordings of one region and write it. It returns counts and no arrays."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.ingestion import recording, subprocess_decode
-from pipeline.ingestion.plan import Limits
+from pipeline.ingestion.config import Limits
 from pipeline.ingestion.recording import DecodeSettings
 from pipeline.ingestion.resources import peak_bytes
 from pipeline.ingestion.subprocess_decode import GRACE_SECONDS
-from pipeline.ingestion.watchdog import limited
+from pipeline.ingestion.watchdog import time_limit
 from stores import manifest
 from stores.chunk_grid import Region
 from stores.manifest import ClipRow
@@ -24,65 +24,65 @@ from stores.quantize import Codes
 
 @dataclass(frozen=True)
 class RegionTask:
-    """All that a worker needs to know: small enough to send a thousand of them."""
+    """Everything that a worker needs for one region, small enough to send by the thousand."""
 
     store: Path
-    """The mel store."""
+    """Folder of the mel store."""
     root: Path
-    """What the rows' sources are relative to."""
+    """Folder that the sources of the rows are relative to."""
     region: Region
-    """Where its frames go."""
+    """Region of the frame axis to write."""
     rows: tuple[ClipRow, ...]
-    """The region's clips."""
+    """Rows of the clips of the region."""
     limits: Limits
-    """What one track may cost."""
+    """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
-    """Store silent clips; otherwise they are refused."""
-    isolated: bool = False
-    """Each recording is read in a process of its own, after this region has ended a worker."""
+    """Store silent clips. If false, they are rejected."""
+    in_subprocesses: bool = False
+    """Decode each recording in its own process, after a worker has died with this region."""
 
 
 @dataclass(frozen=True)
 class RegionResult:
-    """What became of one region."""
+    """Counts of one finished region."""
 
     clips: int
-    """Clips looked at."""
-    refused: int
-    """Of those, refused."""
+    """Number of clips that were decoded or rejected."""
+    rejected: int
+    """Number of rejected clips among them."""
     frames: int
-    """Frames written."""
+    """Number of frames that were written."""
     seconds: float
-    """Wall clock."""
+    """Wall-clock time in seconds."""
     peak_bytes: int
-    """Most memory that the worker's process has had so far."""
+    """Largest memory that the process of the worker has used so far."""
 
 
 def run(task: RegionTask) -> RegionResult:
-    """Write one region and record it as finished; a second run writes the same bytes."""
+    """Write one region and record it as finished. A second run writes the same bytes."""
     start = time.perf_counter()
-    store = MelStore.writer(task.store)
+    store = MelStore.open_without_manifest(task.store)
     rows, packed = _pack(task, store)
     if packed:
         store.write_region(task.region, np.concatenate(packed, axis=1))
     store.finish_region(task.region, rows)
-    refused = sum(row.state == "refused" for row in rows)
+    rejected = sum(row.state == "refused" for row in rows)
     frames = sum(codes.shape[1] for codes in packed)
-    return RegionResult(len(rows), refused, frames, time.perf_counter() - start, peak_bytes())
+    return RegionResult(len(rows), rejected, frames, time.perf_counter() - start, peak_bytes())
 
 
-def run_isolated(task: RegionTask) -> RegionResult:
-    """The same, slower, after the region has ended a worker: its recordings can harm nothing but themselves."""
-    return run(replace(task, isolated=True))
+def run_in_subprocesses(task: RegionTask) -> RegionResult:
+    """Write one region with which a worker has died: slower, but a crash affects only the recording that causes it."""
+    return run(replace(task, in_subprocesses=True))
 
 
 def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[Codes]]:
-    reading = DecodeSettings(task.root, store.spec, store.quantizer, task.limits, task.keeps_silence)
+    settings = DecodeSettings(task.root, store.spec, store.quantizer, task.limits, task.keeps_silence)
     rows: list[ClipRow] = []
     packed: list[Codes] = []
     frame = task.region.start_frame
-    for clips in manifest.recordings(task.rows):
-        for row, codes in read(reading, clips, task.isolated):
+    for clips in manifest.group_by_recording(task.rows):
+        for row, codes in read(settings, clips, task.in_subprocesses):
             if codes is not None:
                 row = replace(row, start_frame=frame)
                 packed.append(codes)
@@ -91,9 +91,9 @@ def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[Co
     return rows, packed
 
 
-def read(reading: DecodeSettings, clips: Sequence[ClipRow], isolated: bool) -> list[tuple[ClipRow, Codes | None]]:
-    """What became of the clips of one recording, in this process under the watchdog's eyes, or in one of its own."""
-    if isolated:
-        return subprocess_decode.read(reading, clips)
-    with limited(reading.limits.decode_seconds + GRACE_SECONDS):
-        return recording.read(reading, clips)
+def read(settings: DecodeSettings, clips: Sequence[ClipRow], in_subprocess: bool) -> list[tuple[ClipRow, Codes | None]]:
+    """Return the rows and codes of the clips of one recording, decoded in its own process or under the watchdog."""
+    if in_subprocess:
+        return subprocess_decode.read(settings, clips)
+    with time_limit(settings.limits.decode_seconds + GRACE_SECONDS):
+        return recording.read(settings, clips)

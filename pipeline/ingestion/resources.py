@@ -1,4 +1,4 @@
-"""What an ingest will need, stated before it starts: clips, tasks, bytes on disk, memory of a worker."""
+"""The resource estimate of an ingest, stated before it starts: clips, tasks, disk space and memory of a worker."""
 
 from __future__ import annotations
 
@@ -18,49 +18,50 @@ from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
 WORKER_BASE_BYTES = 260_000_000
-"""A worker without data: Python with Dask, NumPy, SciPy, Arrow and Zarr (191 MB measured), decoders and codecs."""
-STARTED_WORKER_BYTES = 191_000_000
-"""Of these, what it has before its first task; what a worker has beyond, somebody else made it import."""
+"""Memory of a worker without data: Python with Dask, NumPy, SciPy, Arrow and Zarr (191 MB measured), and decoders."""
+IDLE_WORKER_BYTES = 191_000_000
+"""The part of `WORKER_BASE_BYTES` that a worker uses before its first task, if it imports nothing else."""
 PARQUET_BYTES = 200_000_000
-"""What Arrow holds while it reads recordings of a megabyte out of a row group, measured with 1 MB each."""
-COPIES = 3
-"""Of samples at once: blocks, joined, padded."""
+"""Memory that Arrow uses to read recordings from a row group, measured with recordings of 1 MB each."""
+SAMPLE_COPIES = 3
+"""Copies of the samples in memory at the same time: the blocks, the joined samples and the padded samples."""
 STORED_BYTES_PER_CODE_BYTE = 0.7
-"""0.59 were measured on real music (tests/benchmarks/bench_store.py); rounded up for the manifest and small stores."""
+"""Ratio of compression: 0.59 on real music (tests/benchmarks/bench_store.py), more for the manifest and small stores.
+"""
 
 
 @dataclass(frozen=True)
 class ResourceEstimate:
-    """What the planned clips of a store will need."""
+    """The disk space and the memory that the planned clips of a store need."""
 
     clips: int
-    """Clips to decode."""
+    """Number of clips to decode."""
     regions: int
-    """Tasks; each writes one file."""
+    """Number of tasks, each of which writes one region."""
     audio_seconds: float
-    """Upper bound of the audio, seconds."""
+    """Upper bound of the length of the audio in seconds."""
     store_bytes: int
-    """About what the store will have on disk, if the bounds are true."""
+    """Approximate size of the store on disk, if the bounds are true."""
     worker_bytes: int
-    """Most memory of one worker: its base, its longest recording as samples and as mel, and its region's codes."""
+    """Largest memory of one worker: its base, the samples and mel of its longest recording, the codes of its region."""
 
     def require_memory(self, available_bytes: int, workers: int) -> None:
-        """Refuse work that cannot fit.
+        """Check that the work fits into the available memory.
 
         Raises:
-            InvalidInput: if `workers` workers need more than `available_bytes`.
+            InvalidInput: `workers` workers need more than `available_bytes`.
         """
         if self.worker_bytes * workers > available_bytes:
             raise InvalidInput(
                 f"{workers} workers need up to {self.worker_bytes / 1e6:.0f} MB each, together "
                 f"{self.worker_bytes * workers / 1e6:.0f} MB, and {available_bytes / 1e6:.0f} MB are free; "
-                f"start fewer with --workers, or refuse the longest recordings with --max-seconds"
+                f"start fewer with --workers, or reject the longest recordings with --max-seconds"
             )
 
 
 def estimate_resources(rows: Sequence[ClipRow], spec: MelSpec, quantizer: Quantizer) -> ResourceEstimate:
-    """What the planned regions of `rows` will need."""
-    regions = manifest.regions(rows)
+    """Return the resources that the planned regions of `rows` need."""
+    regions = manifest.planned_regions(rows)
     bounds = {row.index: row.bound_frames for row in rows if row.state == "planned"}
     frames = sum(bounds.values())
     cell_bytes = np.dtype(quantizer.dtype).itemsize
@@ -76,15 +77,15 @@ def estimate_resources(rows: Sequence[ClipRow], spec: MelSpec, quantizer: Quanti
 
 def _task_bytes(rows: Sequence[ClipRow], spec: MelSpec, cell_bytes: int) -> int:
     codes = sum(row.bound_frames for row in rows) * spec.n_mels * cell_bytes
-    recording = max((_recording_frames(clips, spec) for clips in manifest.recordings(rows)), default=0)
+    recording = max((_recording_frames(clips, spec) for clips in manifest.group_by_recording(rows)), default=0)
     longest = max((row.bound_frames for row in rows), default=0)
-    samples = recording * spec.hop_samples * 4 * COPIES
+    samples = recording * spec.hop_samples * 4 * SAMPLE_COPIES
     arrow = PARQUET_BYTES if any(source.is_parquet(row.source) for row in rows) else 0
-    return samples + longest * spec.n_mels * (4 + 4) + COPIES * codes + arrow  # mel in blocks and joined
+    return samples + longest * spec.n_mels * (4 + 4) + SAMPLE_COPIES * codes + arrow  # the mel in blocks and joined
 
 
 def _recording_frames(clips: Sequence[ClipRow], spec: MelSpec) -> int:
-    """Frames of the start of a recording that is kept in memory: to the end of its last clip."""
+    """Return the frames of a recording that are kept in memory, from its start to the end of its last clip."""
     return max(spec.frames_for(int(row.cut_start_seconds * spec.sample_rate_hz)) + row.bound_frames for row in clips)
 
 
@@ -92,15 +93,15 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_bytes() -> int:
-    """Most memory that this process has had resident so far; where the system does not keep it, what it has now.
+    """Return the largest resident memory of this process so far, or its present memory if the system keeps no maximum.
 
-    Linux' VmHWM, not `getrusage`, whose maximum a new process inherits from the one that started it.
+    The value is VmHWM of Linux. `getrusage` is not used, because a new process inherits the maximum of its parent.
     """
-    if _STATUS.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())):
-        return int(found[1]) * 1024
+    if _STATUS.exists() and (match := re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())):
+        return int(match[1]) * 1024
     return int(psutil.Process().memory_info().rss)
 
 
 def available_bytes() -> int:
-    """Memory that can be used without swapping."""
+    """Return the memory that can be used without swapping."""
     return int(psutil.virtual_memory().available)

@@ -1,7 +1,7 @@
-"""One recording read in a process of its own: what crashes or hangs there is one refused row, and harms nothing else.
+"""Subprocess decoding: one recording is read in its own process, so that a crash or a hang rejects only its clips.
 
-It costs half a second a recording, so it is for those alone among which one has ended a worker. Rows travel as a
-manifest and codes as plain arrays, in a temporary folder.
+It costs half a second for each recording. Only the recordings of a region with which a worker has died are read in this
+way. Rows travel as a manifest and codes as plain arrays, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.ingestion import recording
-from pipeline.ingestion.plan import Limits
+from pipeline.ingestion.config import Limits
 from pipeline.ingestion.recording import DecodeSettings
 from stores import manifest
 from stores.commit import write_json
@@ -30,63 +30,69 @@ from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
 
 GRACE_SECONDS = 30.0
-"""Beyond a recording's own limit: for starting, reading from a container, mel and writing."""
-LAST_WORDS_CHARACTERS = 2_048
-_ROOT_GONE = 3
+"""Seconds beyond the limit of decoding, for starting, reading from a container, computing the mel and writing."""
+MAX_OUTPUT_CHARACTERS = 2_048
+"""Length of the end of the process's output that an error message quotes."""
+_STATUS_ROOT_MISSING = 3
+_CHILD_CODE = "from pipeline.ingestion import subprocess_decode; subprocess_decode.run_child()"
 
 
-def read(reading: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
-    """What `recording.read` gives, made by a process of its own.
+def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
+    """Return the result of `recording.read`, computed in a new process.
 
     Raises:
-        MissingArtifact: the whole root is gone or empty.
-        RuntimeError: the process failed for a reason that lies in no recording.
+        MissingArtifact: the root is gone or empty.
+        RuntimeError: the process failed for a reason that does not lie in the recording.
     """
     with tempfile.TemporaryDirectory(prefix="myna-") as name:
         folder = Path(name)
         manifest.write(folder / "clips.parquet", clips)
-        write_json(folder / "reading.json", _to_json(reading))
+        write_json(folder / "settings.json", _to_json(settings))
         try:
-            _run(folder, reading.limits.decode_seconds + GRACE_SECONDS)
-        except DecodeError as refusal:
-            return recording.refused(clips, refusal)
+            _run(folder, settings.limits.decode_seconds + GRACE_SECONDS)
+        except DecodeError as rejection:
+            return recording.reject(clips, rejection)
         rows = manifest.read(folder / "rows.parquet")
         return [(row, _codes(folder, row)) for row in rows]
 
 
 def _run(folder: Path, limit_seconds: float) -> None:
-    command = [sys.executable, "-c", "from pipeline import isolation; isolation.child()", str(folder)]
+    command = [sys.executable, "-c", _CHILD_CODE, str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with (folder / "words").open("wb+") as words:
+    with (folder / "output").open("wb+") as file:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
         )
         try:
             status = process.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            raise DecodeError("timeout", f"reading it took over {limit_seconds:g} s") from None
+            raise DecodeError("timeout", f"reading it took longer than {limit_seconds:g} s") from None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    said = (folder / "words").read_text("utf-8", "replace")[-LAST_WORDS_CHARACTERS:].strip()
+    _require_success(status, (folder / "output").read_text("utf-8", "replace")[-MAX_OUTPUT_CHARACTERS:].strip())
+
+
+def _require_success(status: int, output: str) -> None:
     if status < 0:
-        raise DecodeError("crashed", f"the decoder ended by {signal.Signals(-status).name}{said and f': {said}'}")
-    if status == _ROOT_GONE:
-        raise MissingArtifact(said)
+        suffix = f": {output}" if output else ""
+        raise DecodeError("crashed", f"the decoder was ended by {signal.Signals(-status).name}{suffix}")
+    if status == _STATUS_ROOT_MISSING:
+        raise MissingArtifact(output)
     if status:
-        raise RuntimeError(f"a process for one recording ended with status {status}: {said}")
+        raise RuntimeError(f"the process that decodes one recording ended with status {status}: {output}")
 
 
-def child() -> None:
-    """The other side of `read`: the folder is the only argument."""
+def run_child() -> None:
+    """Decode one recording in the new process. The only argument of its command line is the temporary folder."""
     folder = Path(sys.argv[1])
-    reading = _from_json(json.loads((folder / "reading.json").read_text()))
+    settings = _from_json(json.loads((folder / "settings.json").read_text()))
     try:
-        results = recording.read(reading, manifest.read(folder / "clips.parquet"))
+        results = recording.read(settings, manifest.read(folder / "clips.parquet"))
     except MissingArtifact as error:
         print(error)
-        sys.exit(_ROOT_GONE)
+        sys.exit(_STATUS_ROOT_MISSING)
     for row, codes in results:
         if codes is not None:
             np.save(_file(folder, row), codes, allow_pickle=False)
@@ -104,13 +110,13 @@ def _codes(folder: Path, row: ClipRow) -> Codes | None:
     return codes
 
 
-def _to_json(reading: DecodeSettings) -> dict[str, Any]:
+def _to_json(settings: DecodeSettings) -> dict[str, Any]:
     return {
-        "root": str(reading.root),
-        "spec": reading.spec.to_dict(),
-        "quantizer": reading.quantizer.to_dict(),
-        "limits": asdict(reading.limits),
-        "keeps_silence": reading.keeps_silence,
+        "root": str(settings.root),
+        "spec": settings.spec.to_dict(),
+        "quantizer": settings.quantizer.to_dict(),
+        "limits": asdict(settings.limits),
+        "keeps_silence": settings.keeps_silence,
     }
 
 

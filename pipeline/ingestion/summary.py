@@ -1,4 +1,4 @@
-"""What an ingest came to: clips by state, split and reason, hours, bytes, time and memory; for a person and as JSON."""
+"""The summary of an ingest: clips by state, split and reason, hours, bytes, time and memory, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ from stores.mel_store import MelStore
 
 REPORT = "report.json"
 NO_SPLIT = "none"
-SHOWN_REFUSALS = 10
+MAX_SHOWN_REJECTIONS = 10
 
 
 @dataclass(frozen=True)
 class IngestSummary:
-    """The end of one ingest."""
+    """The results of one ingest. The names of the fields are those in `report.json`."""
 
     dataset: str
     """Name of the dataset."""
     written: int
-    """Clips in the store."""
+    """Number of clips in the store."""
     written_by_split: Mapping[str, int]
-    """The same by split; an empty split is called `none`."""
+    """Number of clips in the store by split; `none` for clips without a split."""
     complaints: int
-    """Of the written ones, those of which a decoder complained: cut off, or refused by another decoder."""
+    """Number of stored clips with a decoder warning, for example because their file is truncated."""
     silent: int
-    """Of the written ones, silent."""
+    """Number of stored clips that are silent."""
     refused: Mapping[str, int]
-    """Refused clips by reason."""
+    """Number of rejected clips by reason."""
     listing: Mapping[str, int]
-    """What the dataset had, lacked, or had too much of."""
+    """Counts of the listing, such as missing files or files that were left out."""
     audio_hours: float
-    """Audio in the store."""
+    """Length of the audio in the store in hours."""
     store_bytes: int
-    """Files of the store."""
+    """Size of all files of the store."""
     seconds: float
-    """Wall clock of this run."""
+    """Wall-clock time of this run in seconds."""
     worker_peak_bytes: int
-    """Most memory of any worker; 0 if no task was run."""
+    """Largest memory of any worker; 0 if no task was run."""
 
     def lines(self) -> list[str]:
-        """The summary for a person."""
-        refused = ", ".join(f"{count} {reason}" for reason, count in sorted(self.refused.items()))
-        named = {split: "without a split" if split == NO_SPLIT else split for split in self.written_by_split}
-        splits = ", ".join(f"{count} {named[split]}" for split, count in sorted(self.written_by_split.items()))
-        complaints = f"  complaints: {self.complaints}, by decoders; `detail` in manifest.parquet has their words"
+        """Return the summary as lines of text."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.refused.items()))
+        names = {split: "without a split" if split == NO_SPLIT else split for split in self.written_by_split}
+        splits = ", ".join(f"{count} {names[split]}" for split, count in sorted(self.written_by_split.items()))
+        warnings = f"  decoder warnings: {count_noun(self.complaints, 'clip')} (see `detail` in manifest.parquet)"
         rate = self.store_bytes / 1e6 / self.audio_hours if self.audio_hours else 0.0
         memory = f", at most {self.worker_peak_bytes / 1e6:.0f} MB a worker" if self.worker_peak_bytes else ""
         return [
             f"  written: {count_noun(self.written, 'clip')} ({splits or 'nothing'}), {self.silent} of them silent",
-            *([complaints] if self.complaints else []),
-            f"  refused: {count_noun(sum(self.refused.values()), 'clip')}" + (f" ({refused})" if refused else ""),
+            *([warnings] if self.complaints else []),
+            f"  rejected: {count_noun(sum(self.refused.values()), 'clip')}" + (f" ({reasons})" if reasons else ""),
             f"  {self.audio_hours:.2f} h of audio, {self.store_bytes / 1e6:.1f} MB ({rate:.1f} MB an hour), "
             f"{self.seconds:.1f} s{memory}",
         ]
 
     def write(self, store: Path) -> None:
-        """Put the summary into the store's folder, as `report.json`."""
+        """Write the summary to `report.json` in the folder of the store."""
         write_json(store / REPORT, asdict(self))
 
 
-def summarise(store: MelStore, listing: Mapping[str, int], seconds: float, worker_peak_bytes: int) -> IngestSummary:
-    """The summary of `store` after a run of so many seconds."""
+def summarize(store: MelStore, listing: Mapping[str, int], seconds: float, worker_peak_bytes: int) -> IngestSummary:
+    """Return the summary of `store` after a run that took `seconds`."""
     written = [row for row in store.rows if row.state == "written"]
     return IngestSummary(
         dataset=str(store.attributes["dataset"]),
@@ -83,10 +83,10 @@ def summarise(store: MelStore, listing: Mapping[str, int], seconds: float, worke
     )
 
 
-def refusals(rows: Sequence[ClipRow]) -> list[str]:
-    """A line for each refused clip: id, reason, the decoder's last words."""
+def rejection_lines(rows: Sequence[ClipRow]) -> list[str]:
+    """Return a line for each rejected clip: its id, the reason and the last line of the detail."""
     return [
-        f"refused {row.id!r}: {row.reason}: {row.detail.splitlines()[-1] if row.detail else ''}"
+        f"rejected {row.id!r}: {row.reason}: {row.detail.splitlines()[-1] if row.detail else ''}"
         for row in rows
         if row.state == "refused"
     ]

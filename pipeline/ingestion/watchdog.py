@@ -1,7 +1,7 @@
-"""A worker that hangs inside a decoder ends itself, so that somebody else can find out why.
+"""The watchdog: a worker that hangs inside a decoder ends itself, so that its task can be sent again in another way.
 
-Decoders look at their time limit between blocks; one that loops inside a block never looks. The system's own timer
-does, without any help of the interpreter, and ends the process. That is only done where a nanny starts it again.
+Decoders check their time limit between blocks. A decoder that loops inside a block never checks it. The timer of the
+system works without the interpreter and ends the process. It is set only if a nanny will start the worker again.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from collections.abc import Iterator
 from distributed import get_worker
 
 _deadlines: dict[int, float] = {}
-_changing = threading.Lock()
+_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """End this worker if the body takes longer, provided that the worker has a nanny; otherwise do nothing."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """End this worker if the body takes longer than `seconds`. Without a nanny, there is no limit."""
     if not _has_nanny():
         yield
         return
-    with _changing:
+    with _lock:
         _deadlines[threading.get_ident()] = time.monotonic() + seconds
-        _arm()
+        _set_timer()
     try:
         yield
     finally:
-        with _changing:
+        with _lock:
             del _deadlines[threading.get_ident()]
-            _arm()
+            _set_timer()
 
 
-def _arm() -> None:
-    """Set the one timer that a process has to the first of the deadlines of all threads."""
-    left = min(_deadlines.values()) - time.monotonic() if _deadlines else 0.0
-    signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3) if _deadlines else 0.0)
+def _set_timer() -> None:
+    """Set the only timer of the process to the earliest deadline of all threads."""
+    remaining = min(_deadlines.values()) - time.monotonic() if _deadlines else 0.0
+    signal.setitimer(signal.ITIMER_REAL, max(remaining, 1e-3) if _deadlines else 0.0)
 
 
 def _has_nanny() -> bool:
     try:
         return bool(get_worker().nanny)
-    except ValueError:  # no worker at all
+    except ValueError:  # this process is not a worker
         return False

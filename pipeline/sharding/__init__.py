@@ -1,1 +1,1 @@
-"""Sharding: the written clips of a mel store become WebDataset shards."""
+"""Sharding: the training clips of a mel store become WebDataset shards."""

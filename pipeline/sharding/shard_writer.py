@@ -1,4 +1,4 @@
-"""A mel store -> WebDataset shards: choose the clips to train on, shuffle them once, write them many to a record."""
+"""The shard writer: select the training clips of a mel store, shuffle them once, and write many to each record."""
 
 from __future__ import annotations
 
@@ -12,78 +12,78 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stores import shard_integrity
-from stores.chunk_grid import packs
+from stores.chunk_grid import pack_in_order
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
-from stores.shards import Record, ShardFacts, ShardSet, remove_shards, write_shard
+from stores.shards import Record, ShardSet, ShardSummary, remove_shards, write_shard
 
 WINDOW_FRAMES = 96
-"""Shortest clip that can be trained on: one window."""
+"""Length of the shortest training clip in frames, which is one window."""
 SHARD_BITS = 8
-"""Shards hold 8-bit codes, whatever the store holds."""
+"""Bits of a code in a shard, whatever type the store has."""
 TRAINING_SPLITS = ("", "train")
-"""Clips of other splits never reach a shard."""
+"""Splits whose clips are written to shards."""
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """How clips are cut into records and shards."""
+    """The order of the clips and the sizes of records and shards."""
 
     seed: int = 0
-    """Of the one shuffle of all clips."""
+    """Seed of the shuffle of all clips."""
     record_frames: int = 16_384
-    """Frames of a record, about 50 clips of 10 s (2 MiB)."""
+    """Largest number of frames of a record, about 50 clips of 10 s (2 MiB)."""
     records_per_shard: int = 32
-    """Records of one tar (64 MiB)."""
+    """Number of records in a shard (64 MiB)."""
 
 
-def choose(rows: Sequence[ClipRow]) -> tuple[list[ClipRow], dict[str, int]]:
-    """The clips to train on, and how many were left out for what."""
-    reasons = [(row, _left_out(row)) for row in rows]
+def select_clips(rows: Sequence[ClipRow]) -> tuple[list[ClipRow], dict[str, int]]:
+    """Return the rows of the training clips, and the number of other clips by the reason why they are left out."""
+    reasons = [(row, _exclusion_reason(row)) for row in rows]
     return [row for row, reason in reasons if not reason], dict(Counter(reason for _, reason in reasons if reason))
 
 
-def plan_shards(chosen: Sequence[ClipRow], plan: ShardPlan) -> list[list[list[int]]]:
-    """Clip indices of every record of every shard, shuffled over all clips by `plan.seed`."""
-    order = np.random.default_rng(plan.seed).permutation(len(chosen))
-    records = list(packs(((chosen[i].index, chosen[i].frames) for i in order), plan.record_frames))
+def plan_shards(clips: Sequence[ClipRow], plan: ShardPlan) -> list[list[list[int]]]:
+    """Return the clip indices of each record of each shard, after a shuffle of all clips with `plan.seed`."""
+    order = np.random.default_rng(plan.seed).permutation(len(clips))
+    records = list(pack_in_order(((clips[i].index, clips[i].frames) for i in order), plan.record_frames))
     return [records[i : i + plan.records_per_shard] for i in range(0, len(records), plan.records_per_shard)]
 
 
-def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trusts_sizes: bool = True) -> ShardSet:
+def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes: bool = True) -> ShardSet:
     """Write all shards of `store` into `folder`, then their index.
 
-    Finished shards of the same store and plan are taken as they are; damaged and all other ones are made anew.
+    Sound shards of the same store and plan are kept. Damaged shards and all others are written again.
 
     Args:
-        store: where the clips come from.
-        folder: where the shards go.
-        plan: how clips are shuffled and cut.
-        trusts_sizes: take a tar of a finished set for sound that has its size; otherwise read it.
+        store: mel store with the clips.
+        folder: folder of the shard set.
+        plan: the shuffle and the sizes of records and shards.
+        trust_sizes: treat a shard of a finished set as sound if it has the recorded size; otherwise read all its bytes.
 
     Raises:
         InvalidInput: no clip of the store can be trained on.
         CorruptArtifact: a clip of the store cannot be read.
     """
-    made_from = digest({"store": store.digest(), "plan": asdict(plan)})
-    existing = _existing(store, folder, plan)
-    if existing is not None and trusts_sizes and _has_sizes(existing):
-        shard_integrity.forget(folder)  # of a run that was killed at its very end
+    inputs_digest = digest({"store": store.digest(), "plan": asdict(plan)})
+    existing = _existing_set(store, folder, plan)
+    if existing is not None and trust_sizes and _has_recorded_sizes(existing):
+        shard_integrity.remove_records(folder)  # which a run leaves if it is killed after it wrote the index
         return existing
-    chosen, left_out = choose(store.rows)
-    if not chosen:
+    clips, left_out = select_clips(store.rows)
+    if not clips:
         raise InvalidInput(f"no clip of {store.path} can be trained on: {left_out}")
-    finished = _finished(folder, existing, made_from)
-    if existing is not None and len(finished) == len(existing.shards):
-        shard_integrity.forget(folder)
+    sound = _sound_shards(folder, existing, inputs_digest)
+    if existing is not None and len(sound) == len(existing.shards):
+        shard_integrity.remove_records(folder)
         return existing
-    remove_shards(folder, keep=finished)
+    remove_shards(folder, keep=sound)
     shards = ShardSet(
         folder,
-        tuple(_write_tars(store, folder, plan_shards(chosen, plan), finished, made_from)),
+        tuple(_write_tars(store, folder, plan_shards(clips, plan), sound, inputs_digest)),
         left_out,
         store_digest=store.digest(),
         store_clips=len(store),
@@ -93,12 +93,12 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trusts_sizes
         plan=asdict(plan),
     )
     shards.write_index()
-    shard_integrity.forget(folder)
+    shard_integrity.remove_records(folder)
     return shards
 
 
-def _existing(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet | None:
-    """The finished set of the same store and plan, if there is one, sound or not."""
+def _existing_set(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet | None:
+    """Return the finished set of the same store and plan, sound or damaged, if there is one."""
     try:
         shards = ShardSet.open(folder, complete=False)
     except (MissingArtifact, CorruptArtifact):
@@ -106,7 +106,7 @@ def _existing(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet | None
     return shards if shards.store_digest == store.digest() and shards.plan == asdict(plan) else None
 
 
-def _has_sizes(shards: ShardSet) -> bool:
+def _has_recorded_sizes(shards: ShardSet) -> bool:
     try:
         ShardSet.open(shards.folder)
     except CorruptArtifact:
@@ -114,35 +114,39 @@ def _has_sizes(shards: ShardSet) -> bool:
     return True
 
 
-def _finished(folder: Path, existing: ShardSet | None, made_from: str) -> dict[str, ShardFacts]:
-    """Sound tars by name, of a damaged set or one that was not finished; noted, since the index will go."""
+def _sound_shards(folder: Path, existing: ShardSet | None, inputs_digest: str) -> dict[str, ShardSummary]:
+    """Return the sound shards of a damaged or unfinished set by name.
+
+    They are recorded in `parts/` first, because the index, which lists them until now, will be removed.
+    """
     if existing is not None:
-        for facts in existing.shards:
-            if shard_integrity.damage(folder, facts) is None:
-                shard_integrity.record(folder, facts, made_from)
-    return {facts.name: facts for facts in shard_integrity.recorded(folder, made_from)}
+        for shard in existing.shards:
+            if shard_integrity.find_damage(folder, shard) is None:
+                shard_integrity.record_shard(folder, shard, inputs_digest)
+    return {shard.name: shard for shard in shard_integrity.find_recorded_shards(folder, inputs_digest)}
 
 
 def _write_tars(
     store: MelStore,
     folder: Path,
     planned: Sequence[Sequence[Sequence[int]]],
-    finished: Mapping[str, ShardFacts],
-    made_from: str,
-) -> Iterator[ShardFacts]:
+    sound: Mapping[str, ShardSummary],
+    inputs_digest: str,
+) -> Iterator[ShardSummary]:
     with tqdm(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
         for number, records in enumerate(planned):
             path = folder / f"{folder.stem}-{number:06d}.tar"
-            if path.name in finished:
-                facts = finished[path.name]
-                bar.update(facts.clips)
+            if path.name in sound:
+                shard = sound[path.name]
+                bar.update(shard.clips)
             else:
-                facts = write_shard(path, list(_records(store, records, bar)))
-                shard_integrity.record(folder, facts, made_from)
-            yield facts
+                shard = write_shard(path, list(_records(store, records, bar)))
+                shard_integrity.record_shard(folder, shard, inputs_digest)
+            yield shard
 
 
-def _left_out(row: ClipRow) -> str:
+def _exclusion_reason(row: ClipRow) -> str:
+    """Return why a clip is not trained on, as the index of a shard set stores it. Empty for a training clip."""
     if row.state != "written":
         return row.state
     if row.split not in TRAINING_SPLITS:
@@ -153,13 +157,13 @@ def _left_out(row: ClipRow) -> str:
 def _records(store: MelStore, records: Sequence[Sequence[int]], bar: tqdm[None]) -> Iterator[Record]:
     for clips in records:
         codes = [np.ascontiguousarray(_codes(store, clip).T) for clip in clips]
-        frames = np.array([len(c) for c in codes], np.int64)
+        frames = np.array([len(clip_codes) for clip_codes in codes], np.int64)
         bar.update(len(clips))
         yield Record(np.concatenate(codes), np.array(clips, np.int64), frames)
 
 
 def _shard_quantizer(store: MelStore) -> Quantizer:
-    """That of the store, or the default of 8 bits for a store of finer values: a training step reads a byte a cell."""
+    """Return the quantizer of the shards, which have 8 bits because training reads one byte for each cell."""
     return store.quantizer if store.quantizer.bits == SHARD_BITS else Quantizer()
 
 

@@ -1,1 +1,1 @@
-"""Verification and repair of mel stores and shard sets."""
+"""Verification: mel stores and shard sets are checked, repaired, and drawn for a look at their content."""

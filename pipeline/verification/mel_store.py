@@ -1,4 +1,4 @@
-"""What a mel store holds, compared with its manifest and with its audio: missing, corrupt, stale or sound."""
+"""The check of a mel store: its frames and its audio are compared with its manifest."""
 
 from __future__ import annotations
 
@@ -20,80 +20,81 @@ from stores.mel_store import MelStore
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """One missing, corrupt or stale item."""
 
     kind: str
-    """`missing`: something is not there; `corrupt`: its bytes changed; `stale`: what it was made from changed."""
-    what: str
-    """The clip or file, for a person."""
+    """`missing`: the item does not exist. `corrupt`: its bytes changed. `stale`: the item it came from changed."""
+    subject: str
+    """The clip or file as printed text."""
     detail: str
-    """What was found."""
+    """Explanation of what is wrong."""
     clip: int = -1
-    """Index of the clip; -1 where it is about none in particular."""
+    """Index of the clip; -1 if the finding does not belong to one clip."""
 
     def line(self) -> str:
-        """The finding for a person."""
-        return f"{self.kind}: {self.what}: {self.detail}"
+        """Return the finding as a line of text."""
+        return f"{self.kind}: {self.subject}: {self.detail}"
 
 
 @dataclass(frozen=True)
-class CheckedRegion:
-    """What became of one region's look."""
+class RegionCheck:
+    """The result of checking one region."""
 
     findings: tuple[Finding, ...]
-    """What is wrong with it."""
+    """Findings about the clips of the region."""
     clips: int
-    """Written clips looked at."""
-    sources_gone: int
-    """Clips whose audio is not there any more: sound, but nobody could make them again."""
+    """Number of stored clips that were checked."""
+    clips_without_audio: int
+    """Number of clips whose audio no longer exists. This is no finding, but these clips could not be restored."""
 
 
-def check(store: MelStore, client: Client, reads_audio: bool = False) -> Iterator[CheckedRegion]:
-    """Look at all regions of `store`, and at the audio of its clips.
+def check(store: MelStore, client: Client, read_audio: bool = False) -> Iterator[RegionCheck]:
+    """Check all regions of `store`, and the audio of its clips.
 
-    Audio is compared by size and time of its last change, and where these differ, or `reads_audio` is set, by digest.
+    Audio is first compared by its size and the time of its last change. It is compared by digest if these differ, or if
+    `read_audio` is set.
     """
-    yield CheckedRegion(tuple(_metadata(store)), 0, 0)
-    look = partial(_check_region, store.path, Path(store.attributes["root"]), reads_audio)
-    yield from run_all(client, look, mel_store_integrity.written_regions(store.rows))
+    yield RegionCheck(tuple(_check_metadata(store)), 0, 0)
+    task = partial(_check_region, store.path, Path(store.attributes["root"]), read_audio)
+    yield from run_all(client, task, mel_store_integrity.written_regions(store.rows))
 
 
-def _metadata(store: MelStore) -> Iterator[Finding]:
-    if wrong := mel_store_integrity.metadata_damage(store):
+def _check_metadata(store: MelStore) -> Iterator[Finding]:
+    if detail := mel_store_integrity.find_metadata_damage(store):
         kind = "corrupt" if (store.path / mel_store_integrity.ARRAY_METADATA).exists() else "missing"
-        yield Finding(kind, mel_store_integrity.ARRAY_METADATA, wrong)
+        yield Finding(kind, mel_store_integrity.ARRAY_METADATA, detail)
     if planned := sum(row.state == "planned" for row in store.rows):
-        yield Finding("missing", f"{planned} clips", "planned, but not read yet; the same ingest goes on with them")
+        yield Finding("missing", f"{planned} clips", "planned, but not decoded yet; start the same ingest again")
 
 
-def _check_region(path: Path, root: Path, reads_audio: bool, rows: Sequence[ClipRow]) -> CheckedRegion:
+def _check_region(path: Path, root: Path, read_audio: bool, rows: Sequence[ClipRow]) -> RegionCheck:
     by_index = {row.index: row for row in rows}
     findings = [
         Finding(damage.kind, repr(by_index[damage.clip].id), damage.detail, damage.clip)
-        for damage in mel_store_integrity.damages(MelStore.writer(path), rows)
+        for damage in mel_store_integrity.find_damage(MelStore.open_without_manifest(path), rows)
     ]
-    gone = 0
-    for clips in manifest.recordings(rows):
+    without_audio = 0
+    for clips in manifest.group_by_recording(rows):
         try:
-            if _changed(root, clips[0], reads_audio):
-                findings += [Finding("stale", repr(row.id), "its audio is another one now", row.index) for row in clips]
+            if _audio_changed(root, clips[0], read_audio):
+                findings += [Finding("stale", repr(row.id), "its audio has changed", row.index) for row in clips]
         except DecodeError:
-            gone += len(clips)
-    return CheckedRegion(tuple(findings), len(rows), gone)
+            without_audio += len(clips)
+    return RegionCheck(tuple(findings), len(rows), without_audio)
 
 
-def _changed(root: Path, row: ClipRow, reads_audio: bool) -> bool:
-    """Whether the audio of a clip is not the one that was read.
+def _audio_changed(root: Path, row: ClipRow, read_audio: bool) -> bool:
+    """Return whether the audio of a clip differs from the audio that the clip was made from.
 
     Raises:
-        DecodeError: it cannot be read any more.
+        DecodeError: the audio cannot be read any more.
     """
     file = root / row.source
     try:
         status = file.stat()
     except OSError as error:
         raise DecodeError("missing", str(error)) from error
-    if not reads_audio and (status.st_size, status.st_mtime_ns) == (row.source_bytes, row.source_mtime_ns):
+    if not read_audio and (status.st_size, status.st_mtime_ns) == (row.source_bytes, row.source_mtime_ns):
         return False
-    with source.opened(file, row.member) as path:
+    with source.open_audio(file, row.member) as path:
         return file_digest(path) != row.source_digest

@@ -1,7 +1,7 @@
-"""A damaged or stale mel store -> a sound one: what can be made again from the audio is made again.
+"""The repair of a mel store: damaged and stale clips are decoded again from the audio.
 
-Lost and corrupt clips come back in their places, bit for bit. A clip whose audio changed gets a new place behind all
-others, so that a kill half-way loses none; its index stays. A clip whose audio is gone is refused, and counted.
+Missing and corrupt clips are restored in their places, bit for bit. A clip whose audio changed keeps its index and gets
+a new place after all others, so that a kill during the repair loses no clip. A clip whose audio is gone is rejected.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from distributed import Client
 from pipeline.cluster import run_all
 from pipeline.ingestion import plan, region_task
 from pipeline.ingestion.build import Build
-from pipeline.ingestion.plan import Limits
+from pipeline.ingestion.config import Limits
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.recording import DecodeSettings
 from pipeline.verification.mel_store import Finding
@@ -26,28 +26,31 @@ from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Codes, Quantizer
 
-ANY_SECONDS = 1e7
-"""A clip that was stored once may be as long as it was then, whatever the limit is now."""
+NO_LIMIT_SECONDS = 1e7
+"""Limit of the length of a recording whose clips are restored, which an earlier ingest has accepted already."""
 
 
 @dataclass(frozen=True)
 class RepairTask:
-    """One damaged region."""
+    """Everything that a worker needs to restore one damaged region."""
 
     store: Path
-    """The mel store."""
-    reading: DecodeSettings
-    """How its recordings are read."""
+    """Folder of the mel store."""
+    settings: DecodeSettings
+    """Settings with which the recordings are decoded."""
     rows: tuple[ClipRow, ...]
-    """All written rows of the region."""
+    """Rows of all stored clips of the region."""
     damaged: frozenset[int]
-    """Indices of those whose frames are lost."""
-    isolated: bool = False
-    """Each recording is read in a process of its own."""
+    """Indices of the clips whose frames are damaged."""
+    in_subprocesses: bool = False
+    """Decode each recording in its own process."""
 
 
-def settled(store: MelStore) -> MelStore:
-    """`store` with what an unfinished ingest has finished in its manifest; only for who holds its lock."""
+def merge_pending(store: MelStore) -> MelStore:
+    """Merge the finished regions of an unfinished ingest into the manifest of `store`, and return the store.
+
+    The caller must hold the lock of the store.
+    """
     rows = store.merged_rows()
     if rows != store.rows:
         store.update(plan.replan(rows, store.grid))
@@ -55,31 +58,33 @@ def settled(store: MelStore) -> MelStore:
 
 
 def repair(store: MelStore, findings: Iterable[Finding], client: Client, limits: Limits) -> None:
-    """Make again what `findings` name, and read what is planned. The same call after a kill goes on with what is left.
+    """Restore the clips that `findings` name, and decode planned clips. After a kill, the same call continues.
 
     Raises:
-        MissingArtifact: the folder of the audio is not there.
-        DigestMismatch: decoders or settings are not those that the store was made with.
+        MissingArtifact: the folder of the audio does not exist.
+        DigestMismatch: the decoders or the settings differ from those that the store was made with.
     """
-    building = _building(store, limits)
-    if not building.root.is_dir():
-        raise MissingArtifact(f"{building.root} is not there, from which {store.path} was made; mount it, then repair")
-    store.require_settings(building.settings())
+    build = _build(store, limits)
+    if not build.root.is_dir():
+        raise MissingArtifact(
+            f"{build.root}, the folder that {store.path} was made from, does not exist; mount it, then repair again"
+        )
+    store.require_settings(build.settings())
     findings = list(findings)
-    if any(finding.what == mel_store_integrity.ARRAY_METADATA for finding in findings):
+    if any(finding.subject == mel_store_integrity.ARRAY_METADATA for finding in findings):
         mel_store_integrity.restore_metadata(store)
         store = MelStore.open(store.path, complete=False)
-    lost = _restore(store, building, [f for f in findings if f.clip >= 0 and f.kind != "stale"], client)
+    lost = _restore(store, build, [f for f in findings if f.clip >= 0 and f.kind != "stale"], client)
     rows = list(store.rows)
     for row in lost:
         rows[row.index] = row
     stale = {f.clip for f in findings if f.kind == "stale"} | {row.index for row in lost if row.state == "planned"}
     if stale or lost:
-        store.update(building.planned_again(rows, sorted(stale), client))
-    building.run(store, client, IngestProgress())
+        store.update(build.plan_again(rows, sorted(stale), client))
+    build.run(store, client, IngestProgress())
 
 
-def _building(store: MelStore, limits: Limits) -> Build:
+def _build(store: MelStore, limits: Limits) -> Build:
     attributes = store.attributes
     return Build(
         str(attributes["dataset"]),
@@ -93,35 +98,45 @@ def _building(store: MelStore, limits: Limits) -> Build:
     )
 
 
-def _restore(store: MelStore, building: Build, damages: Sequence[Finding], client: Client) -> list[ClipRow]:
-    """Rows that could not be restored: planned where the audio is another one now, refused where there is none."""
-    limits = replace(building.limits, max_seconds=ANY_SECONDS)
-    reading = DecodeSettings(building.root, store.spec, store.quantizer, limits, building.keeps_silence)
+def _restore(store: MelStore, build: Build, damages: Sequence[Finding], client: Client) -> list[ClipRow]:
+    """Restore damaged clips in their places.
+
+    Returns:
+        The rows of clips that could not be restored: planned if their audio changed, rejected if it cannot be read.
+    """
+    limits = replace(build.limits, max_seconds=NO_LIMIT_SECONDS)
+    settings = DecodeSettings(build.root, store.spec, store.quantizer, limits, build.keeps_silence)
     damaged = frozenset(finding.clip for finding in damages)
     tasks = (
-        RepairTask(store.path, reading, tuple(rows), damaged)
+        RepairTask(store.path, settings, tuple(rows), damaged)
         for rows in mel_store_integrity.written_regions(store.rows)
         if any(row.index in damaged for row in rows)
     )
-    return [row for lost in run_all(client, run, tasks, run_isolated) for row in lost]
+    return [row for lost in run_all(client, run, tasks, run_in_subprocesses) for row in lost]
 
 
 def run(task: RepairTask) -> list[ClipRow]:
-    """Put the clips of one region in their places again; returns the rows that could not be."""
-    made, lost = dict[int, Codes](), list[ClipRow]()
-    for clips in manifest.recordings(row for row in task.rows if row.index in task.damaged):
-        for before, (row, codes) in zip(clips, region_task.read(task.reading, clips, task.isolated), strict=True):
+    """Restore the damaged clips of one region, and return the rows of those that could not be restored."""
+    restored, lost = dict[int, Codes](), list[ClipRow]()
+    for clips in manifest.group_by_recording(row for row in task.rows if row.index in task.damaged):
+        results = region_task.read(task.settings, clips, task.in_subprocesses)
+        for before, (row, codes) in zip(clips, results, strict=True):
             if codes is not None and row.codes_digest == before.codes_digest:
-                made[row.index] = codes
-            elif row.state == "refused":
-                told = f"its frames were damaged, and it cannot be read again: {row.detail}"
-                lost.append(replace(manifest.as_unread(before), state="refused", reason=row.reason, detail=told))
+                restored[row.index] = codes
             else:
-                lost.append(manifest.as_unread(before))
-    mel_store_integrity.restore(MelStore.writer(task.store), task.rows, made)
+                lost.append(_lost_row(before, row))
+    mel_store_integrity.restore_region(MelStore.open_without_manifest(task.store), task.rows, restored)
     return lost
 
 
-def run_isolated(task: RepairTask) -> list[ClipRow]:
-    """The same, slower, after the region has ended a worker."""
-    return run(replace(task, isolated=True))
+def _lost_row(before: ClipRow, row: ClipRow) -> ClipRow:
+    planned = manifest.reset_to_planned(before)
+    if row.state != "refused":
+        return planned
+    detail = f"its frames were damaged, and its audio cannot be read again: {row.detail}"
+    return replace(planned, state="refused", reason=row.reason, detail=detail)
+
+
+def run_in_subprocesses(task: RepairTask) -> list[ClipRow]:
+    """Restore one region with which a worker has died: slower, but a crash affects only one recording."""
+    return run(replace(task, in_subprocesses=True))

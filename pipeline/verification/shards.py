@@ -1,4 +1,4 @@
-"""A shard set compared with its index and with its store; and made sound again from that store."""
+"""The check of a shard set against its index and its mel store, and its repair from that store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stores.shards import ShardSet
 
 
 def check(folder: Path) -> list[Finding]:
-    """What is wrong with the set in `folder`; all its bytes are read."""
+    """Return what is wrong with the shard set in `folder`. All its bytes are read."""
     return list(_check(folder))
 
 
@@ -25,40 +25,41 @@ def _check(folder: Path) -> Iterator[Finding]:
         kind = "corrupt" if isinstance(error, CorruptArtifact) else "missing"
         yield Finding(kind, "index.json", str(error))
         return
-    for facts in shards.shards:
-        if (found := shard_integrity.damage(folder, facts)) is not None:
-            yield Finding(found[0], facts.name, found[1])
-    yield from _compared_with_store(shards)
+    for shard in shards.shards:
+        if (damage := shard_integrity.find_damage(folder, shard)) is not None:
+            kind, detail = damage
+            yield Finding(kind, shard.name, detail)
+    yield from _compare_with_store(shards)
 
 
-def _compared_with_store(shards: ShardSet) -> Iterator[Finding]:
+def _compare_with_store(shards: ShardSet) -> Iterator[Finding]:
     path = store_path(shards.folder)
     try:
         store = MelStore.open(path, complete=False)
-    except MissingArtifact:  # shards are complete without their store
+    except MissingArtifact:  # a shard set can be used without its store
         return
     except CorruptArtifact as error:
         yield Finding("stale", shards.folder.name, f"its store cannot be read: {error}")
         return
     if store.digest() != shards.store_digest:
-        yield Finding("stale", shards.folder.name, f"{path} is not the store any more that it was made from")
+        yield Finding("stale", shards.folder.name, f"{path} has changed since the shards were made")
 
 
 def repair(folder: Path) -> None:
-    """Make the set again, as far as it is not sound, from its store and as it was shuffled then.
+    """Write the shards that are not sound again, from the mel store and with the same shuffle.
 
     Raises:
-        MissingArtifact: there is no store, or an unfinished one.
-        CorruptArtifact: the store is damaged; repair that first.
+        MissingArtifact: there is no store, or its ingest has not finished.
+        CorruptArtifact: the store is damaged and must be repaired first.
     """
     store = MelStore.open(store_path(folder))
     try:
         plan = ShardPlan(**ShardSet.open(folder, complete=False).plan)
     except (MissingArtifact, CorruptArtifact, TypeError):  # TypeError: the plan of another version
         plan = ShardPlan()
-    write_shards(store, folder, plan, trusts_sizes=False)
+    write_shards(store, folder, plan, trust_sizes=False)
 
 
 def store_path(folder: Path) -> Path:
-    """The store that the set in `folder` is made from."""
+    """Return the path of the mel store from which the shard set in `folder` is made."""
     return folder.with_suffix(".zarr")

@@ -22,7 +22,7 @@ from model.inference.engines.export import ExportPlan
 from model.inference.extraction import Extraction
 from model.inference.windows import Windowing
 from stores.chunk_grid import ChunkGrid, plan_regions
-from stores.manifest import ClipRow, assign_regions, regions
+from stores.manifest import ClipRow, assign_regions, planned_regions
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -38,7 +38,7 @@ def made_store(path: Path) -> MelStore:
     settings = {"dataset": "made", "root": "/nowhere", "preprocessing": {}}
     settings |= {"mel_spec": MelSpec().to_dict(), "quantizer": Quantizer().to_dict()}
     store, rng = MelStore.create(path, rows, settings, grid), np.random.default_rng(0)
-    for region in regions(rows):
+    for region in planned_regions(rows):
         walk = rng.integers(-3, 4, (128, FRAMES * len(region.clips))).cumsum(axis=1)
         store.write_region(region, (100 + walk % 100).astype(np.uint8))
         starts = [region.start_frame + FRAMES * i for i in range(len(region.clips))]
@@ -64,13 +64,13 @@ with tempfile.TemporaryDirectory() as folder:
                 encoder(torch.from_numpy(windows)).mean(dim=0).numpy()
 
     def ours(engine, clips=CLIPS // 4):
-        return lambda: list(Extraction(engine, windowing).parts(store, [store.rows[:clips]]))
+        return lambda: list(Extraction(engine, windowing).compute_parts(store, [store.rows[:clips]]))
 
     precision = fastest_precision()
-    eager = Eager(encoder, precision, quantizer=store.quantizer).shaped(CLIPS)
+    eager = Eager(encoder, precision, quantizer=store.quantizer).with_batch_for(CLIPS)
     name = f"{CLIPS // 4} clips of 10 s, myna-base"
     compare(f"{name}, eager {precision}", ours(eager), one_file_at_a_time, ROUNDS)
     target = Path(folder) / "compiled"
     target.mkdir()
     registry.export(encoder, "compiled", ExportPlan(precision, quantizer=store.quantizer), target)
-    compare(f"{name}, compiled {precision}", ours(registry.opened(target, encoder)), one_file_at_a_time, ROUNDS)
+    compare(f"{name}, compiled {precision}", ours(registry.open_exported(target, encoder)), one_file_at_a_time, ROUNDS)

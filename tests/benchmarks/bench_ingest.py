@@ -90,7 +90,7 @@ def seconds_of(call) -> float:
 def ingest(root: Path, store: Path, client) -> None:
     building = Build("folder", root, store)
     building.run(
-        building.create_or_update(building.planned_rows(folder.tracks(root).tracks, client)), client, IngestProgress()
+        building.create_or_update(building.plan_manifest(folder.tracks(root).tracks, client)), client, IngestProgress()
     )
 
 
@@ -132,7 +132,7 @@ def measure_parts(root: Path, work: Path) -> dict:
     mel = min(seconds_of(lambda: [quantizer.encode(mel_power(x, spec)) for x in samples]) for _ in range(3)) / 40
     region = Region(0, ChunkGrid().zarr_shard_frames, ())
     packed = np.concatenate((codes * 3)[:CLIPS_OF_A_REGION], axis=1)
-    writer = MelStore.writer(work / "0.zarr")
+    writer = MelStore.open_without_manifest(work / "0.zarr")
     write = min(seconds_of(lambda: writer.write_region(region, packed)) for _ in range(3)) / CLIPS_OF_A_REGION
     hours = spec.seconds_for(sum(row.frames for row in store.rows)) / 3600
     size = sum(file.stat().st_size for file in (work / "1.zarr").rglob("*") if file.is_file())

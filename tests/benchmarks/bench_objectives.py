@@ -25,7 +25,7 @@ from model.objectives import objective
 from model.objectives.config import PRESETS, preset
 from model.training import optimizer
 from model.training.config import TrainConfig
-from model.training.learner import build
+from model.training.learner import build_model
 from model.training.step import TrainingStep
 from model.training.stream import TrainingBatch
 from stores.quantize import Quantizer
@@ -55,10 +55,10 @@ def one_step(name: str):
     config = TrainConfig(
         encoder=encoder_preset("tiny"), shards="none", samples=SAMPLES, objective=preset(name), batch=CLIPS, steps=1
     )
-    learner, made = build(config), objective.build(preset(name), 1, SAMPLES)
+    learner, made = build_model(config), objective.build(preset(name), 1, SAMPLES)
     step, adam = TrainingStep(learner, made, config, Quantizer()), optimizer.build(learner, config)
     codes = np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8)
-    batch = TrainingBatch.of_windows(torch.from_numpy(codes), torch.arange(CLIPS))
+    batch = TrainingBatch.from_windows(torch.from_numpy(codes), torch.arange(CLIPS))
 
     def run() -> None:
         adam.zero_grad(set_to_none=True)

@@ -5,8 +5,9 @@ import pickle
 import time
 from pathlib import Path
 
-from pipeline.cluster import WINDOW_PER_THREAD
-from pipeline.ingestion.plan import Limits, with_regions
+from pipeline.cluster import TASKS_PER_THREAD
+from pipeline.ingestion.config import Limits
+from pipeline.ingestion.plan import assign_new_regions
 from pipeline.ingestion.region_task import RegionTask
 from pipeline.ingestion.resources import estimate_resources
 from stores import manifest
@@ -23,8 +24,8 @@ SPEC, GRID = MelSpec(), ChunkGrid()
 start = time.perf_counter()
 names = (f"unbal_train/{number % 2048:04d}/Y{number:011d}.flac" for number in range(CLIPS))
 rows = [ClipRow(i, name[-16:-5], name, name[-16:-5], "train", {"tags": "Music|Jazz"}) for i, name in enumerate(names)]
-planned = with_regions(rows, [SPEC.frames_for(164_000)] * CLIPS, GRID)
-regions = manifest.regions(planned)
+planned = assign_new_regions(rows, [SPEC.frames_for(164_000)] * CLIPS, GRID)
+regions = manifest.planned_regions(planned)
 seconds = time.perf_counter() - start
 first = regions[0]
 task = RegionTask(Path("/stores/a.zarr"), Path("/data"), first, tuple(planned[i] for i in first.clips), Limits())
@@ -35,7 +36,7 @@ row = {
     "tasks": len(regions),
     "clips_per_task": len(first.clips),
     "bytes_per_task": task_bytes,
-    "bytes_in_flight": task_bytes * WORKERS * WINDOW_PER_THREAD,
+    "bytes_in_flight": task_bytes * WORKERS * TASKS_PER_THREAD,
     "bytes_through_the_scheduler": task_bytes * len(regions),
     "zarr_shard_files": manifest.total_frames(planned) // GRID.zarr_shard_frames,
     "store_gb": round(stated.store_bytes / 1e9, 1),

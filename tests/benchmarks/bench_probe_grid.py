@@ -24,13 +24,13 @@ from model.encoder.device import fastest_precision
 from model.probes.config import EVALUATE_EVERY_STEPS, FULL
 from model.probes.training import grid_search, losses
 from model.probes.training.batched_trainer import BatchedTrainer
-from model.probes.training.inputs import ProbeClips
+from model.probes.training.inputs import TaskTensors
 
 TRAIN, VALID, WIDTH, CLASSES = 443, 197, 768, 10
 ROUNDS, ROUNDS_OF_LOOP, REPEATS = 3, 1, 3
 
 
-def clips(device: torch.device) -> tuple[ProbeClips, torch.Tensor, torch.Tensor]:
+def clips(device: torch.device) -> tuple[TaskTensors, torch.Tensor, torch.Tensor]:
     """Random features with a little to learn; the clips, and the class of each training and validation clip."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(CLASSES, WIDTH, generator=generator) / 5
@@ -39,14 +39,14 @@ def clips(device: torch.device) -> tuple[ProbeClips, torch.Tensor, torch.Tensor]
     train, valid = classes[:TRAIN].to(device), classes[TRAIN:].to(device)
     score = losses.ClassScore(torch.eye(CLASSES, device=device)[valid], None)
     one_hot = nn.functional.one_hot(train, CLASSES).float()
-    made = ProbeClips(features[:TRAIN], one_hot, features[TRAIN:], losses.class_gradient, score)
+    made = TaskTensors(features[:TRAIN], one_hot, features[TRAIN:], losses.class_gradient, score)
     return made, train, valid
 
 
 class Loop:
     """One probe as one would write it."""
 
-    def __init__(self, config, made: ProbeClips, train, valid) -> None:
+    def __init__(self, config, made: TaskTensors, train, valid) -> None:
         mean, deviation = made.scaler
         scaled = [(one - mean) / deviation if config.standardised else one for one in (made.train, made.valid)]
         (self.features, self.valid), self.targets, self.truth, self.config = scaled, train, valid, config
@@ -73,8 +73,8 @@ def seconds_of_stacks(stacks: list[BatchedTrainer], threads: int) -> float:
 
     def work(stack: BatchedTrainer) -> None:
         for _ in range(ROUNDS):
-            stack.look()
-            stack.take_round()
+            stack.evaluate()
+            stack.train_interval()
 
     start = time.perf_counter()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

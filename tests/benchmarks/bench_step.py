@@ -24,7 +24,7 @@ from stores.quantize import Quantizer
 CLIPS, VISIBLE = 64, 5
 config = TrainConfig(encoder=preset("myna-base"), shards="none", batch=CLIPS, steps=1, precision=fastest_precision())
 codes = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8))
-batch = TrainingBatch.of_windows(codes, torch.arange(CLIPS))
+batch = TrainingBatch.from_windows(codes, torch.arange(CLIPS))
 table = torch.tensor(Quantizer().table())
 
 

@@ -33,7 +33,7 @@ def mel_of_recordings() -> np.ndarray:
 
 
 def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str, level: int) -> dict:
-    quantizer = Quantizer.of_dtype(dtype)
+    quantizer = Quantizer.from_dtype(dtype)
     codes = quantizer.encode(mel)
     blosc = Blosc("zstd", level, SHUFFLES[shuffle], typesize=codes.itemsize)
     size, start = 0, time.perf_counter()

@@ -81,7 +81,7 @@ def stock(paths: list[str], workers: int) -> Callable[[], int]:
 def batches(clips: ClipSource, workers: int, epochs: int) -> Iterator[torch.Tensor]:
     """Windows `[2 * BATCH, 96, 128]` of all batches."""
     stream = WindowStream(clips, BATCH, WINDOW, seed=0)
-    steps = epochs * stream.order.steps_per_epoch
+    steps = epochs * stream.sampler.steps_per_epoch
     ahead = Prefetch(stream, CPU, WINDOW, workers, steps)
     for step in range(steps):
         yield ahead.batch(step).windows(WINDOW)
@@ -119,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         codes = np.random.default_rng(0).integers(0, 256, (CLIPS, FRAMES, 128), dtype=np.uint8)
         sources, paths = write_ours(Path(name), codes), write_theirs(Path(name), codes)
-        resident, on_disk = ResidentClips.load(sources), ClipsOnDisk.find(sources)
+        resident, on_disk = ResidentClips.load(sources), ClipsOnDisk.open(sources)
         stocks = {"stock, 0 workers": stock(paths, 0), "stock, 2 workers": stock(paths, 2)}
         variants = {
             "ram": ours(lambda: resident),
@@ -129,7 +129,7 @@ def main() -> None:
             "none": ours(lambda: on_disk, epochs=5),
             "none, 0 workers": ours(lambda: on_disk, epochs=5, workers=0),
             "none, as float32": ours(lambda: on_disk, epochs=5, made=as_float),
-            "none, first epoch, walking counted": ours(lambda: ClipsOnDisk.find(sources), epochs=1),
+            "none, first epoch, walking counted": ours(lambda: ClipsOnDisk.open(sources), epochs=1),
         }
         calls = {**stocks, **variants}
         for call in calls.values():

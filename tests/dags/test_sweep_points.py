@@ -50,7 +50,7 @@ def test_a_point_tells_the_run_its_speed_its_last_loss_and_its_last_check(run):
 def test_scores_are_read_of_every_task_and_representation_of_the_data_set(run):
     features = {"trained": tiny.separable(), "untrained": tiny.separable(noise=3.0)}
     for dataset in ("made", "made2"):
-        scores.score("key", dataset, "mine", features).write(locations.scores("mine", dataset, "key"))
+        scores.score_representations("key", dataset, "mine", features).write(locations.scores("mine", dataset, "key"))
     found = sweep_points.scores_of("mine", "made")
     assert [(one["dataset"], one["task"], one["representation"]) for one in found] == [
         ("made", "key", "trained"),

@@ -132,7 +132,7 @@ def test_a_place_where_nobody_may_write_is_told(music, tmp_path, capsys, command
 
 def _planned(music, path, client):
     building = Build("folder", Path(music), path)
-    return building, building.create_or_update(building.planned_rows(folder.tracks(music).tracks, client))
+    return building, building.create_or_update(building.plan_manifest(folder.tracks(music).tracks, client))
 
 
 @pytest.fixture
@@ -178,14 +178,14 @@ def test_a_disk_that_is_unplugged_midway_stops_the_run_and_refuses_nothing(few, 
         few.rename(tmp_path / "unplugged")
         if leaves != "nothing":
             few.mkdir()
-        with pytest.raises(MissingArtifact, match="gone or empty now; mount it again"):
+        with pytest.raises(MissingArtifact, match="gone or empty; mount it again"):
             building.run(store, client, IngestProgress())
         assert {row.state for row in MelStore.open(store.path, complete=False).merged_rows()} == {"planned"}
         if leaves != "nothing":
             few.rmdir()
         (tmp_path / "unplugged").rename(few)
         building.run(
-            building.create_or_update(building.planned_rows(folder.tracks(few).tracks, client)),
+            building.create_or_update(building.plan_manifest(folder.tracks(few).tracks, client)),
             client,
             IngestProgress(),
         )

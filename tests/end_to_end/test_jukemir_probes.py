@@ -13,7 +13,7 @@ import torch
 
 from model.probes import musical_keys
 from model.probes.results.averages import averages
-from model.probes.results.scores import TRAINED, Scores, evaluate_each, score
+from model.probes.results.scores import TRAINED, Scores, evaluate_representations, score_representations
 from model.probes.results.text_table import table
 from model.probes.task import Task, task_names
 from model.probes.training.grid_search import GridSearch
@@ -82,8 +82,8 @@ def scored(request, tmp_path_factory):
     features = {TRAINED: _features(rows), "noise": _features(rows, seed=1, noise=1e4)}
     grid = tiny.grid((0, 512), patience=4, batch=256, learning_rate=1e-3)
     task = TASKS[name][0]
-    found = evaluate_each(task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32))
-    made = score(task, name, "made", features, grid, found)
+    found = evaluate_representations(task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32))
+    made = score_representations(task, name, "made", features, grid, found)
     made.write(folder / "scores.json")
     return name, features[TRAINED], made, folder
 
@@ -101,7 +101,7 @@ def test_counts_are_as_published(scored):
     if name == "giantsteps":
         assert made.rows[0].vote
         assert sum(made.rows[0].details["relations"].values()) == 604
-        assert all(musical_keys.parsed(one) for one in made.classes)
+        assert all(musical_keys.parse_key(one) for one in made.classes)
         assert max(Counter(Task.of(features, task).splits["test"].songs.tolist()).values()) > 1
 
 

@@ -1,4 +1,4 @@
-"""The command `model.train`: a store becomes a finished run, once; shards are those of the store as it is now."""
+"""The command `model.train`: a mel store becomes a finished run, from shards of the store as it is."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ import torch
 from safetensors.torch import load_file
 
 import model
-from model import train
+from model import train as command
 from model.encoder.config import PRESETS
-from model.encoder.masking import POLICIES, UniformMasking
-from model.training import checkpoint, metrics_log
-from model.training.config import TrainConfig
+from model.training import checkpoint, metrics_log, train
+from model.training.config import RESULT_GROUPS, LoggingConfig, TrainConfig
 from pipeline import shard
 from stores import locations
 from stores.digest import digest
@@ -60,7 +59,7 @@ def sharded_here(monkeypatch):
 
 def _train(*changed, name="run"):
     options = ["--preset", "mini", "--batch", "4", "--steps", "3", "--projection-width", "8", "--precision", "fp32"]
-    return train.main(["--store", STORE, "--name", name, *options, *changed])
+    return command.main(["--store", STORE, "--name", name, *options, *changed])
 
 
 def _stored_digest():
@@ -72,7 +71,7 @@ def test_a_store_becomes_shards_and_a_finished_run(workplace, capfd):
     printed = capfd.readouterr().out
     assert "no shards at stores/made.shards" in printed
     assert "7 clips in 1 shard" in printed  # by the process that made them
-    assert "runs/run: 3 steps of 4 clips, 1 step an epoch" in printed
+    assert "runs/run: 3 steps of 4 clips, 1 step per epoch" in printed
     assert "runs/run/encoder.safetensors: finished after 3 steps" in printed
     names = {path.name for path in (workplace / "runs" / "run").iterdir()}
     safetensors = {"encoder.safetensors", "checkpoint-00000003.safetensors", "best.safetensors"}
@@ -95,7 +94,7 @@ def test_a_finished_run_says_so_and_is_left_alone(workplace, sharded_here, capsy
     before = {path: path.stat().st_mtime_ns for path in (workplace / "runs").rglob("*")}
     capsys.readouterr()
     assert _train() == 0
-    assert capsys.readouterr().out == "runs/run: finished already\n"
+    assert capsys.readouterr().out == "runs/run: already finished\n"
     assert {path: path.stat().st_mtime_ns for path in (workplace / "runs").rglob("*")} == before
     assert sharded_here == [STORE]
 
@@ -110,19 +109,23 @@ def test_an_objective_and_its_numbers_are_chosen_by_flags(workplace, sharded_her
 
 
 @pytest.mark.parametrize(
-    ("objective", "given", "told"),
+    ("objective", "words", "message"),
     [
-        ("infonce", ("--rho", "3"), "objective infonce has no --rho; it has --temperature: leave out"),
-        ("mbcl", ("--gamma", "0.3", "--rho", "1"), "objective mbcl has no --gamma and no --rho; it has --temperature:"),
-        ("mae", ("--temperature", "0.5"), "objective mae has no --temperature; it has none of these"),
-        ("sogclr", ("--gamma-decay-epochs", "3"), "no --gamma-decay-epochs; it has --temperature, --gamma:"),
-        ("fastclip-v0", ("--rho", "3"), "it has --temperature, --gamma, --gamma-decay-epochs, --temperature-learning"),
-        ("fastclip-v1", ("--temperature-learning-rate", "0.1"), "has no --temperature-learning-rate; it has"),
+        ("infonce", ("--rho", "3"), "--rho is not used by objective infonce (it accepts --temperature); leave out"),
+        (
+            "mbcl",
+            ("--gamma", "0.3", "--rho", "1"),
+            "--gamma, --rho are not used by objective mbcl (it accepts ",
+        ),
+        ("mae", ("--temperature", "0.5"), "--temperature is not used by objective mae (it accepts none of these)"),
+        ("sogclr", ("--gamma-decay-epochs", "3"), "used by objective sogclr (it accepts --temperature, --gamma)"),
+        ("fastclip-v0", ("--rho", "3"), "accepts --temperature, --gamma, --gamma-decay-epochs, --temperature-learning"),
+        ("fastclip-v1", ("--temperature-learning-rate", "0.1"), "--temperature-learning-rate is not used by objective"),
     ],
 )
-def test_numbers_that_an_objective_does_not_read_are_refused_at_once(workplace, capsys, objective, given, told):
-    assert _train("--objective", objective, *given) == 2
-    assert told in capsys.readouterr().err
+def test_numbers_that_an_objective_does_not_use_are_rejected_at_once(workplace, capsys, objective, words, message):
+    assert _train("--objective", objective, *words) == 2
+    assert message in capsys.readouterr().err
     assert [path.name for path in (workplace / "stores").iterdir()] == ["made.zarr"]
 
 
@@ -136,11 +139,10 @@ def _config_of(name="run"):
     return checkpoint.load(locations.run(name) / locations.ENCODER_FILE).config
 
 
-def test_masking_input_scale_and_clipping_are_chosen_by_flags(workplace, sharded_here, monkeypatch):
-    monkeypatch.setitem(POLICIES, "odd", UniformMasking())
-    assert _train("--masking", "odd", "--input-scale", "log", "--clip-gradient-norm", "0.5") == 0
+def test_masking_input_scale_and_clipping_are_chosen_by_flags(workplace, sharded_here):
+    assert _train("--masking", "centered", "--input-scale", "log", "--clip-gradient-norm", "0.5") == 0
     config = _config_of()
-    assert (config.masking, config.clip_gradient_norm) == ("odd", 0.5)
+    assert (config.masking, config.clip_gradient_norm) == ("centred", 0.5)
     assert (config.encoder.name, config.encoder.input_scale) == ("mini-log", "log")
     assert model.load_encoder("runs/run/encoder.safetensors").config.input_scale == "log"
 
@@ -187,13 +189,13 @@ def test_a_beginning_that_does_not_fit_leaves_no_folder(workplace, sharded_here)
 
 def test_a_store_may_be_called_by_its_name(workplace, sharded_here, capsys):
     options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8", "--name", "run"]
-    assert train.main(["--store", "made", *options]) == 0
+    assert command.main(["--store", "made", *options]) == 0
     assert _config_of().shards == MelStore.open(STORE).digest()
-    assert train.main(["--store", "none", *options]) == 2
+    assert command.main(["--store", "none", *options]) == 2
     assert "no mel store at stores/none.zarr" in capsys.readouterr().err
 
 
-def test_the_online_check_is_told_before_it_is_run_and_logged(workplace, sharded_here, make_store, capsys):
+def test_knn_validation_is_printed_before_the_first_step_and_logged(workplace, sharded_here, make_store, capsys):
     labelled = make_store([100] * 12, "stores/labelled.zarr", splits=["train", "valid", "train"] * 4)
     labelled.update([replace(row, labels={"genre": "ab"[row.index % 2]}) for row in labelled.rows])
     check = (
@@ -207,35 +209,36 @@ def test_the_online_check_is_told_before_it_is_run_and_logged(workplace, sharded
         "99",
     )
     assert _train(*check) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"online check: genre of labelled: \d\.\d{3} before the first step, 0\.500 by guessing", told)
+    printed = capsys.readouterr().out
+    pattern = r"k-NN validation: genre of labelled: \d\.\d{3} before the first step, 0\.500 for the most frequent"
+    assert re.search(pattern, printed)
     lines = metrics_log.read(workplace / "runs" / "run")
     assert [line["step"] for line in lines if "neighbours" in line] == [1, 2]
-    assert checkpoint.header(workplace / "runs" / "run" / "best.safetensors")["by"] == "neighbours: genre of labelled"
+    assert (
+        checkpoint.read_header(workplace / "runs" / "run" / "best.safetensors")["by"] == "neighbours: genre of labelled"
+    )
     assert _train(name="other") == 0
     assert _config_of("other") == _config_of()
 
 
 @pytest.mark.parametrize(("flag", "value"), [("--check-store", STORE), ("--check-task", "genre")])
-def test_half_an_online_check_is_refused(workplace, sharded_here, capsys, flag, value):
+def test_half_a_knn_validation_is_rejected(workplace, sharded_here, capsys, flag, value):
     assert _train(flag, value) == 2
     assert "needs both --check-store and --check-task" in capsys.readouterr().err
 
 
-OTHER_PACE = {"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"}
-CHECK = {"--check-store", "--check-task"}
+OTHER_LOGGING = {"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"}
 
 
-def _flags_of(title):
-    group = next(group for group in train._parser()._action_groups if group.title == title)
-    return {action.option_strings[0]: action for action in group._group_actions}
+def _flags_of(*groups):
+    return {"--" + one.name.replace("_", "-") for group in groups for one in fields(group)}
 
 
-def test_settings_stand_apart_from_what_changes_no_result(workplace, sharded_here):
-    assert set(_flags_of("pace")) >= {*OTHER_PACE, *CHECK}
+def test_logging_and_checkpointing_change_no_result(workplace, sharded_here):
+    assert set(OTHER_LOGGING) == _flags_of(LoggingConfig)
     assert _train() == 0
     before = load_file("runs/run/encoder.safetensors")
-    for flag, value in OTHER_PACE.items():
+    for flag, value in OTHER_LOGGING.items():
         assert _train(flag, value) == 0, flag  # finished already, not another run
         assert _train(flag, value, name="other") == 0
         after = load_file("runs/other/encoder.safetensors")
@@ -243,27 +246,70 @@ def test_settings_stand_apart_from_what_changes_no_result(workplace, sharded_her
         shutil.rmtree("runs/other")
 
 
-def test_every_setting_is_a_flag_of_its_group_or_read_from_the_store():
-    flags = {flag.removeprefix("--").replace("-", "_") for flag in _flags_of("settings")}
-    from_elsewhere = {"encoder", "shards", "mel", "samples", "objective"}
-    assert {field.name for field in fields(TrainConfig)} - from_elsewhere <= flags
-    assert flags - {field.name for field in fields(TrainConfig)} == {"preset", "input_scale"}
+def test_every_setting_of_a_run_is_a_flag_or_read_from_the_store():
+    flags = {flag.removeprefix("--").replace("-", "_") for flag in _flags_of(*RESULT_GROUPS)}
+    resolved = {"encoder", "shards", "mel", "samples"}
+    objective_numbers = {"temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate"}
+    assert {field.name for field in fields(TrainConfig)} - resolved <= flags
+    assert flags - {field.name for field in fields(TrainConfig)} == {"preset", "input_scale", *objective_numbers}
+
+
+def test_the_config_of_a_run_gives_the_same_run(workplace, sharded_here, capsys):
+    words = (
+        "--objective",
+        "fastclip-v2",
+        "--rho",
+        "0.4",
+        "--masking",
+        "centered",
+        "--input-scale",
+        "log",
+        "--seed",
+        "3",
+    )
+    assert _train(*words, "--warmup-steps", "1", "--schedule", "cosine") == 0
+    again = ["--store", STORE, "--config", "runs/run/config.json", "--name", "again"]
+    assert command.main(again) == 0
+    assert _config_of("again") == _config_of("run")
+    assert command.main([*again[:-1], "longer", "--steps", "4"]) == 0
+    assert _config_of("longer") == replace(_config_of("run"), steps=4)
+
+
+def test_the_config_of_a_run_on_other_data_is_rejected(workplace, sharded_here, make_store, capsys):
+    assert _train() == 0
+    make_store(LENGTHS, "stores/other.zarr", seed=1)
+    assert command.main(["--store", "other", "--config", "runs/run/config.json", "--name", "again"]) == 2
+    message = capsys.readouterr().err
+    assert "runs/run/config.json belongs to a run on other data or with another initialization" in message
+    assert re.search(r"store: made there, other here\n  shards: \w+ there, \w+ here", message)
+    assert _train("--init", "run", name="second") == 0
+    assert command.main(["--store", STORE, "--config", "runs/second/config.json", "--name", "third"]) == 2
+    assert re.search(r"init: \w+ there, none here", capsys.readouterr().err)
+    assert [path.name for path in sorted((workplace / "runs").iterdir())] == ["run", "second"]
+
+
+def test_a_config_with_an_unknown_key_is_rejected(workplace, sharded_here, capsys):
+    assert _train() == 0
+    path = workplace / "runs" / "run" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "momentum": 0.9}))
+    assert command.main(["--store", STORE, "--config", str(path), "--name", "again"]) == 2
+    assert "momentum" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["--masking-rati", "--momentum"])
 def test_an_unknown_flag_is_an_error_even_if_it_is_the_beginning_of_one(word, capsys):
     with pytest.raises(SystemExit):
-        train.main(["--store", STORE, word, "0.5"])
-    assert f"unrecognized arguments: {word}" in capsys.readouterr().err
+        command.main(["--store", STORE, word, "0.5"])
+    assert f"Unrecognized options: {word}" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_torchrun_trains_what_one_process_trains_and_either_goes_on_where_the_other_stopped(workplace, sharded_here):
     flags = ["--store", STORE, "--preset", "tiny", "--batch", "4", "--steps", "4", "--checkpoint-every", "2"]
     flags += ["--objective", "isogclr", "--optimizer", "sgd", "--precision", "fp32", "--projection-width", "8"]
-    assert train.main([*flags, "--name", "alone"]) == 0
+    assert command.main([*flags, "--name", "alone"]) == 0
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "model.train"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(train.__file__).parents[1])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(command.__file__).parents[1])}
     done = REAL_RUN([*torchrun, *flags, "--name", "two"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished after 4 steps") == 1
@@ -271,7 +317,7 @@ def test_torchrun_trains_what_one_process_trains_and_either_goes_on_where_the_ot
     shutil.copytree(workplace / "runs" / "two", again)
     for name in (locations.ENCODER_FILE, "checkpoint-00000004.safetensors"):
         (again / name).unlink()
-    assert train.main([*flags, "--name", "again"]) == 0
+    assert command.main([*flags, "--name", "again"]) == 0
     alone, two, again = (
         load_file(workplace / "runs" / name / "checkpoint-00000004.safetensors") for name in ("alone", "two", "again")
     )
@@ -292,29 +338,29 @@ def test_a_run_with_other_settings_is_refused_by_their_names(workplace, sharded_
 
 def test_without_a_name_the_run_is_named_for_store_and_preset(workplace, sharded_here):
     options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8"]
-    assert train.main(["--store", STORE, *options]) == 0
+    assert command.main(["--store", STORE, *options]) == 0
     assert (workplace / "runs" / "made-mini" / locations.ENCODER_FILE).is_file()
 
 
 def test_several_stores_are_one_collection(workplace, sharded_here, make_store, capsys):
     more = make_store([200, 50, 0, 99], "stores/more.zarr", seed=1)
     options = ["--preset", "mini", "--batch", "9", "--steps", "1", "--projection-width", "8"]
-    assert train.main(["--store", STORE, "--store", str(more.path), *options]) == 0
+    assert command.main(["--store", STORE, "--store", str(more.path), *options]) == 0
     printed = capsys.readouterr().out
     assert "stores/made.shards: 7 clips; left out: 1 refused\n" in printed
     assert "more.shards: 2 clips; left out: 1 refused, 1 shorter than 96 frames\n" in printed
-    assert "runs/made-more-mini: 1 step of 9 clips, 1 step an epoch" in printed
+    assert "runs/made-more-mini: 1 step of 9 clips, 1 step per epoch" in printed
     config = checkpoint.load(workplace / "runs" / "made-more-mini" / locations.ENCODER_FILE).config
     assert config.samples == len(LENGTHS) + 4
     assert config.shards == digest({"stores": [MelStore.open(STORE).digest(), more.digest()]})
     assert json.loads((workplace / "runs" / "made-more-mini" / "config.json").read_text())["store"] == "made-more"
-    assert train.main(["--store", str(more.path), "--store", STORE, *options, "--name", "made-more-mini"]) == 2
+    assert command.main(["--store", str(more.path), "--store", STORE, *options, "--name", "made-more-mini"]) == 2
     assert "shards: " in capsys.readouterr().err
 
 
 def test_stores_of_different_mel_are_not_mixed(workplace, sharded_here, make_store, capsys):
     other = make_store([200, 150], "stores/other.zarr", preprocessing={"decoder": "another"})
-    assert train.main(["--store", STORE, "--store", str(other.path), "--preset", "mini", "--batch", "4"]) == 2
+    assert command.main(["--store", STORE, "--store", str(other.path), "--preset", "mini", "--batch", "4"]) == 2
     assert "preprocessing.decoder: 'none' and 'another'" in capsys.readouterr().err
     assert not (workplace / "runs").exists()
 
@@ -340,7 +386,7 @@ def test_shards_of_a_store_that_has_changed_are_made_again_and_the_old_run_is_no
     new = make_store(LENGTHS, STORE, seed=1)
     assert _train() == 2
     told = capsys.readouterr()
-    assert f"stores/made.shards: {STORE} has changed since they were made; making them again" in told.out
+    assert f"stores/made.shards: {STORE} has changed since these shards were made; making them again" in told.out
     assert f"shards: {old!r} before, {new.digest()!r} now" in told.err
     assert _train(name="second") == 0
     assert _stored_digest() == new.digest() != old
@@ -368,7 +414,7 @@ def test_a_store_that_cannot_become_shards_ends_the_command(workplace, sharded_h
 
 
 def test_a_store_that_is_not_there_is_refused_before_anything_is_made(workplace, capsys):
-    assert train.main(["--store", "stores/none.zarr"]) == 2
+    assert command.main(["--store", "stores/none.zarr"]) == 2
     assert "no mel store at stores/none.zarr" in capsys.readouterr().err
     assert not (workplace / "runs").exists()
 
@@ -377,11 +423,11 @@ def test_a_store_that_is_not_there_is_refused_before_anything_is_made(workplace,
     ("changed", "told"),
     [
         (("--batch", "8"), "7 clips can be trained on, but a batch holds 8: lower --batch to at most 7"),
-        (("--batch", "-1"), "error: batch is -1; give 2 or more"),
-        (("--masking-ratio", "1"), "masking_ratio 1.0 of 48 patches"),
-        (("--seed", "-1"), "seed is -1"),
-        (("--max-frame-distance", "-1"), "max_frame_distance is -1; give 0 frames or more, or none at all"),
-        (("--workers", "-1"), "-1 workers; give --workers 0 or more"),
+        (("--batch", "-1"), "error: --batch must be at least 2 (got -1)"),
+        (("--masking-ratio", "1"), "--masking-ratio must be at least 0 and less than 1 (got 1.0)"),
+        (("--seed", "-1"), "--seed must be at least 0 and less than 9223372036854775808 (got -1)"),
+        (("--max-frame-distance", "-1"), "--max-frame-distance must be at least 0 (got -1)"),
+        (("--workers", "-1"), "--workers must be at least 0 (got -1)"),
         (("--resident", "gpu"), "--resident gpu needs a GPU, and PyTorch finds none; use --resident ram, or none"),
         (("--name", "a/b"), "name 'a/b' cannot be used"),
     ],

@@ -58,11 +58,11 @@ def test_good_and_bad_files_are_told_apart_and_counted(mixed, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "found: 8 clips" in printed
     assert "written: 4 clips (4 without a split), 0 of them silent\n" in printed
-    assert "complaints" not in printed
+    assert "decoder warnings" not in printed
     assert "1 too_short" in printed
-    assert "refused 'text.wav': unreadable:" in printed
+    assert "rejected 'text.wav': unreadable:" in printed
     log = (tmp_path / "m.ingest.log").read_text()
-    assert "refused 'text.wav': unreadable:" in log
+    assert "rejected 'text.wav': unreadable:" in log
     assert log.splitlines()[-1].endswith("ended")
     report = json.loads((tmp_path / "m.zarr" / "report.json").read_text())
     assert (report["written"], report["refused"]["too_short"]) == (4, 1)
@@ -72,7 +72,7 @@ def test_a_file_that_was_cut_off_is_stored_and_told(tmp_path, capsys):
     path = synthetic_audio.write(tmp_path / "music" / "x.flac", synthetic_audio.chords(9.0))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert _ingest("folder", "--root", tmp_path / "music", "--store", tmp_path / "m.zarr") == 0
-    assert "  complaints: 1, by decoders; `detail` in manifest.parquet has their words" in capsys.readouterr().out
+    assert "  decoder warnings: 1 clip (see `detail` in manifest.parquet)" in capsys.readouterr().out
     (row,) = MelStore.open(tmp_path / "m.zarr").rows
     assert row.detail
     assert json.loads((tmp_path / "m.zarr" / "report.json").read_text())["complaints"] == 1

@@ -1,4 +1,4 @@
-"""The command `pipeline.verify`: it tells missing, corrupt and stale apart, and mends what can be mended."""
+"""Tests of the command `pipeline.verify`: it finds missing, corrupt and stale data, and repairs it."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def _verify(*arguments):
     return verify.main(["--scheduler", "threads", "--workers", "2", *map(str, arguments)])
 
 
-def _ingest(root, store, *arguments):
-    words = ["folder", "--root", root, "--store", store, "--scheduler", "threads", "--workers", "2", *arguments]
-    assert ingest.main([*map(str, words)]) == 0
+def _ingest(root, store):
+    arguments = ["folder", "--root", root, "--store", store, "--scheduler", "threads", "--workers", "2"]
+    assert ingest.main([*map(str, arguments)]) == 0
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A folder of recordings with a store and shards beside it; never changed."""
-    here = tmp_path_factory.mktemp("original")
+    """Make a folder of recordings with a store and shards beside it, which no test changes."""
+    folder = tmp_path_factory.mktemp("original")
     for number in range(CLIPS):
-        synthetic_audio.write(here / "music" / f"{number:02}.flac", synthetic_audio.chords(24.0, seed=number))
-    (here / "music" / "bad.wav").write_text("no audio")
-    _ingest(here / "music", here / "m.zarr")
-    assert shard.main([str(here / "m.zarr")]) == 0
-    return here
+        synthetic_audio.write(folder / "music" / f"{number:02}.flac", synthetic_audio.chords(24.0, seed=number))
+    (folder / "music" / "bad.wav").write_text("no audio")
+    _ingest(folder / "music", folder / "m.zarr")
+    assert shard.main([str(folder / "m.zarr")]) == 0
+    return folder
 
 
 @pytest.fixture
 def place(original, tmp_path):
-    """A copy of it that may be damaged; its root is the copied folder, with the same times."""
+    """Copy the original with its file times, so that a test can damage it."""
     shutil.copytree(original, tmp_path / "x", dirs_exist_ok=True)
-    here = tmp_path / "x"
-    store = MelStore.open(here / "m.zarr")
-    store.move_root(str(here / "music"))
-    return here
+    folder = tmp_path / "x"
+    store = MelStore.open(folder / "m.zarr")
+    store.move_root(str(folder / "music"))
+    return folder
 
 
 def _files(place):
@@ -62,7 +62,7 @@ def _contents(store):
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
 
 
-def test_a_sound_store_and_its_shards_are_sound(place, capsys):
+def test_an_undamaged_store_and_its_shards_are_sound(place, capsys):
     before = _contents(place / "m.zarr")
     assert _verify(place / "m.zarr", place / "m.shards") == 0
     printed = capsys.readouterr().out
@@ -72,23 +72,23 @@ def test_a_sound_store_and_its_shards_are_sound(place, capsys):
     assert _contents(place / "m.zarr") == before
 
 
-def test_a_lost_chunk_is_missing_never_silence_and_comes_back_bit_for_bit(place, capsys):
-    before, lost = _contents(place / "m.zarr"), _files(place)[1]
-    lost.unlink()
+def test_a_deleted_chunk_file_is_missing_and_restored_bit_for_bit(place, capsys):
+    before, deleted = _contents(place / "m.zarr"), _files(place)[1]
+    deleted.unlink()
     store = MelStore.open(place / "m.zarr")
-    hit = [row for row in store.rows if row.state == "written" and row.region_start // 32_768 == 1]
-    with pytest.raises(MissingArtifact, match=r"is gone; .*pipeline\.verify .* --repair"):
-        store.codes(hit[0].index)
+    missing = [row for row in store.rows if row.state == "written" and row.region_start // 32_768 == 1]
+    with pytest.raises(MissingArtifact, match=r"is missing; .*pipeline\.verify .* --repair"):
+        store.codes(missing[0].index)
     assert _verify(place / "m.zarr") == 1
     printed = capsys.readouterr().out
-    assert f"{len(hit)} missing\n" in printed
-    assert f"missing: '{hit[0].id}'" in printed
+    assert f"{len(missing)} missing\n" in printed
+    assert f"missing: '{missing[0].id}'" in printed
     assert _verify(place / "m.zarr", "--repair") == 0
     assert _contents(place / "m.zarr") == before
 
 
 @pytest.mark.parametrize("where", [0.0, 0.3, 0.6, 0.97, 0.999])
-def test_a_flipped_byte_in_a_chunk_is_corrupt_refused_by_readers_and_mended(place, where, capsys):
+def test_a_flipped_byte_in_a_chunk_is_corrupt_for_readers_and_repaired(place, where, capsys):
     before, file = _contents(place / "m.zarr"), _files(place)[0]
     content = bytearray(file.read_bytes())
     content[int(where * len(content))] ^= 0x10
@@ -102,7 +102,7 @@ def test_a_flipped_byte_in_a_chunk_is_corrupt_refused_by_readers_and_mended(plac
     assert _contents(place / "m.zarr") == before
 
 
-def test_two_chunk_files_that_changed_places_are_corrupt(place, capsys):
+def test_two_exchanged_chunk_files_are_corrupt(place, capsys):
     first, second, *_ = _files(place)
     contents = first.read_bytes(), second.read_bytes()
     second.write_bytes(contents[0])
@@ -112,8 +112,8 @@ def test_two_chunk_files_that_changed_places_are_corrupt(place, capsys):
     assert _verify(place / "m.zarr", "--repair") == 0
 
 
-def test_only_damaged_clips_are_read_again_so_neighbours_outlive_their_audio(place):
-    """Two chunks lie in the first file; damage to one of them must not cost the clips of the other."""
+def test_only_damaged_clips_are_decoded_again(place):
+    """The first file holds two chunks, and damage to one of them must not affect the clips of the other."""
     store = MelStore.open(place / "m.zarr")
     mel = zarr.open(store.path, mode="r+")["mel"]
     rows = [row for row in store.rows if row.state == "written"][:2]
@@ -125,7 +125,7 @@ def test_only_damaged_clips_are_read_again_so_neighbours_outlive_their_audio(pla
     np.testing.assert_array_equal(MelStore.open(store.path).codes(rows[1].index), expected)
 
 
-def test_a_damaged_clip_without_its_audio_is_refused_and_counted(place):
+def test_a_damaged_clip_without_its_audio_is_rejected(place):
     store = MelStore.open(place / "m.zarr")
     row = next(row for row in store.rows if row.state == "written")
     zarr.open(store.path, mode="r+")["mel"][:, row.start_frame] = 7
@@ -134,27 +134,27 @@ def test_a_damaged_clip_without_its_audio_is_refused_and_counted(place):
     assert _verify(store.path, "--repair") == 0
     after = MelStore.open(store.path).rows[row.index]
     assert (after.id, after.state, after.reason) == (row.id, "refused", "missing")
-    assert "its frames were damaged, and it cannot be read again" in after.detail
+    assert "its frames were damaged, and its audio cannot be read again" in after.detail
 
 
-def test_nothing_is_refused_where_the_whole_folder_of_the_audio_is_gone(place, capsys):
+def test_no_clip_is_rejected_if_the_whole_audio_folder_is_gone(place, capsys):
     _files(place)[0].unlink()
     before = _contents(place / "m.zarr")
     shutil.move(place / "music", place / "unplugged")
     assert _verify(place / "m.zarr", "--repair") == 2
-    assert "is not there, from which" in capsys.readouterr().err
+    assert "does not exist; mount it, then repair again" in capsys.readouterr().err
     (place / "music").mkdir()  # a mount point without its disk
     assert _verify(place / "m.zarr", "--repair") == 2
-    assert "is gone or empty now; mount it again" in capsys.readouterr().err
+    assert "is gone or empty; mount it again" in capsys.readouterr().err
     assert _contents(place / "m.zarr") == before
 
 
-def test_other_audio_under_the_same_name_is_stale_and_read_again(place, capsys):
+def test_replaced_audio_is_stale_and_decoded_again(place, capsys):
     store = MelStore.open(place / "m.zarr")
     row = store.rows[3]
     path = synthetic_audio.write(place / "music" / row.source, synthetic_audio.noise(14.0))
     assert _verify(place / "m.zarr") == 1
-    assert f"1 stale\n  stale: '{row.id}': its audio is another one now" in capsys.readouterr().out
+    assert f"1 stale\n  stale: '{row.id}': its audio has changed" in capsys.readouterr().out
     assert _verify(place / "m.zarr", "--repair") == 0
     after = MelStore.open(place / "m.zarr")
     assert (after.rows[3].id, after.rows[3].index) == (row.id, row.index)
@@ -167,28 +167,28 @@ def test_other_audio_under_the_same_name_is_stale_and_read_again(place, capsys):
     assert ShardSet.open(place / "m.shards").store_digest == after.digest()
 
 
-def test_a_touched_file_with_the_same_bytes_is_not_stale_and_a_disguised_one_is_found_by_its_bytes(place, capsys):
+def test_a_touched_file_is_not_stale_and_a_hidden_change_is_found_by_digest(place, capsys):
     store = MelStore.open(place / "m.zarr")
-    touched, disguised = (place / "music" / store.rows[number].source for number in (0, 1))
+    touched, changed = (place / "music" / store.rows[number].source for number in (0, 1))
     os.utime(touched)
-    content, status = bytearray(disguised.read_bytes()), disguised.stat()
+    content, status = bytearray(changed.read_bytes()), changed.stat()
     content[-1] ^= 1
-    disguised.write_bytes(content)
-    os.utime(disguised, ns=(status.st_atime_ns, status.st_mtime_ns))
+    changed.write_bytes(content)
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert _verify(place / "m.zarr") == 0
     capsys.readouterr()
     assert _verify(place / "m.zarr", "--read-audio") == 1
     assert f"stale: '{store.rows[1].id}'" in capsys.readouterr().out
 
 
-def test_audio_that_is_gone_is_told_and_is_no_finding(place, capsys):
+def test_missing_audio_is_printed_and_is_no_finding(place, capsys):
     (place / "music" / "00.flac").unlink()
     assert _verify(place / "m.zarr") == 0
-    assert "the audio of 1 clips is gone: they could not be made again" in capsys.readouterr().out
+    assert "clips whose audio is gone, so that they could not be restored: 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["unlink", "garble", "other"])
-def test_metadata_of_the_array_is_mended_without_reading_any_audio(place, damage, capsys):
+def test_metadata_of_the_array_is_restored_without_the_audio(place, damage, capsys):
     before, path = _contents(place / "m.zarr"), place / "m.zarr" / "mel" / "zarr.json"
     if damage == "unlink":
         path.unlink()
@@ -207,28 +207,30 @@ def test_metadata_of_the_array_is_mended_without_reading_any_audio(place, damage
 
 
 @pytest.mark.parametrize("damage", ["unlink", "garble"])
-def test_a_store_without_its_manifest_is_told_to_be_ingested_anew(place, damage, capsys):
+def test_a_store_without_its_manifest_must_be_ingested_again(place, damage, capsys):
     path = place / "m.zarr" / "manifest.parquet"
     path.unlink() if damage == "unlink" else path.write_bytes(path.read_bytes()[:-20])
     assert _verify(place / "m.zarr", "--repair") == 1
     printed = capsys.readouterr().out
     assert ("1 missing" if damage == "unlink" else "1 corrupt") in printed
-    assert "ingest anew" in printed
+    assert "ingest again" in printed
 
 
-def test_an_unfinished_store_is_missing_clips_and_repair_finishes_it(place, capsys):
+def test_repair_finishes_an_unfinished_store(place, capsys):
     store = MelStore.open(place / "m.zarr")
     expected = [store.codes(row.index) for row in store.rows if row.state == "written"]
     region = store.rows[-2].region_start
     manifest.write(
         place / "m.zarr" / "manifest.parquet",
         [
-            replace(manifest.as_unread(row), bound_frames=row.bound_frames) if row.region_start == region else row
+            replace(manifest.reset_to_planned(row), bound_frames=row.bound_frames)
+            if row.region_start == region
+            else row
             for row in store.rows
         ],
     )
     assert _verify(place / "m.zarr") == 1
-    assert "clips: planned, but not read yet" in capsys.readouterr().out
+    assert "clips: planned, but not decoded yet" in capsys.readouterr().out
     assert _verify(place / "m.zarr", "--repair") == 0
     after = MelStore.open(place / "m.zarr")
     assert after.rows == store.rows
@@ -237,7 +239,7 @@ def test_an_unfinished_store_is_missing_clips_and_repair_finishes_it(place, caps
 
 
 @pytest.mark.parametrize("damage", ["unlink", "flip", "cut", "longer", "index", "no index"])
-def test_damaged_shards_are_found_and_made_again_bit_for_bit(place, damage, capsys):
+def test_damaged_shards_are_found_and_restored_bit_for_bit(place, damage, capsys):
     shards = ShardSet.open(place / "m.shards")
     before, tar, index = _contents(place / "m.shards"), shards.paths[0], place / "m.shards" / "index.json"
     content = bytearray(tar.read_bytes())
@@ -260,10 +262,10 @@ def test_damaged_shards_are_found_and_made_again_bit_for_bit(place, damage, caps
     assert _contents(place / "m.shards") == before
 
 
-def test_what_is_neither_store_nor_shards_is_an_error_of_its_own(tmp_path, capsys):
+def test_a_path_that_is_neither_store_nor_shard_set_is_an_error(tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     assert _verify(tmp_path / "none.zarr") == 2
     assert _verify(tmp_path / "folder") == 2
     printed = capsys.readouterr().err
-    assert "is not there" in printed
+    assert "does not exist" in printed
     assert "is neither NAME.zarr nor NAME.shards" in printed

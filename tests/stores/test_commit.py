@@ -1,4 +1,4 @@
-"""A file becomes visible whole or not at all."""
+"""Atomic writes: a file becomes visible as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from stores.commit import atomic_write, write_bytes, write_json
 
 
-def test_a_written_file_holds_its_bytes_and_nothing_lies_beside_it(tmp_path):
+def test_a_written_file_has_its_bytes_and_no_file_remains_beside_it(tmp_path):
     write_bytes(tmp_path / "a" / "b.bin", b"content")
     assert (tmp_path / "a" / "b.bin").read_bytes() == b"content"
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.bin"]
@@ -24,11 +24,11 @@ def test_the_name_appears_only_when_the_block_ends(tmp_path):
     with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
-        assert temporary.parent == path.parent  # the same file system, or renaming would copy
+        assert temporary.parent == path.parent  # the same file system, so that renaming does not copy
     assert path.read_text() == "half"
 
 
-def test_an_error_leaves_the_old_file_and_no_temporary_one(tmp_path):
+def test_an_error_leaves_the_old_file_and_no_temporary_file(tmp_path):
     path = tmp_path / "kept"
     path.write_text("old")
     with pytest.raises(TypeError, match="data must be str"), atomic_write(path) as temporary:
@@ -58,19 +58,19 @@ def test_json_is_utf8_indented_and_ends_with_a_newline(tmp_path):
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
-def test_a_file_has_the_permissions_of_its_neighbours_whoever_writes_it(tmp_path, umask, mode):
-    before = os.umask(umask)
+def test_a_file_gets_the_default_permissions_whichever_library_writes_it(tmp_path, umask, mode):
+    previous = os.umask(umask)
     try:
         with atomic_write(tmp_path / "x.safetensors") as temporary:
             save_file({"a": np.zeros(1)}, temporary)
         write_bytes(tmp_path / "y", b"")
     finally:
-        os.umask(before)
+        os.umask(previous)
     assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.iterdir())] == [mode, mode]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), object()])
-def test_what_is_no_json_is_not_written(tmp_path, bad):
+def test_values_that_are_not_json_are_not_written(tmp_path, bad):
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "x.json", {"bad": bad})
     assert list(tmp_path.iterdir()) == []

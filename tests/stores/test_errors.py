@@ -1,4 +1,4 @@
-"""The errors: one tree, drawn as it is, each told in a line."""
+"""The tree of errors, and the exit status and message of a command that fails."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from stores import errors
 from stores.errors import REJECTION_REASONS, DecodeError, InvalidInput, MynaError, exit_status
 
 
-def test_the_tree_in_the_docstring_is_the_tree():
+def test_the_docstring_draws_the_tree_of_errors():
     drawn = re.findall(r"^\s+[├└]── (\w+)", errors.__doc__, re.MULTILINE)
     real = [error for error in MynaError.__subclasses__() if error.__module__ == errors.__name__]
     assert drawn == [error.__name__ for error in real]
     assert not [leaf for error in real for leaf in error.__subclasses__()]
 
 
-def test_a_refusal_survives_the_trip_between_processes():
-    refusal = pickle.loads(pickle.dumps(DecodeError("too_short", "3 samples")))
-    assert type(refusal) is DecodeError
-    assert (refusal.reason, refusal.detail, str(refusal)) == ("too_short", "3 samples", "too_short: 3 samples")
+def test_a_decode_error_can_be_passed_between_processes():
+    rejection = pickle.loads(pickle.dumps(DecodeError("too_short", "3 samples")))
+    assert type(rejection) is DecodeError
+    assert (rejection.reason, rejection.detail, str(rejection)) == ("too_short", "3 samples", "too_short: 3 samples")
 
 
-def test_every_reason_says_what_it_means():
+def test_every_rejection_reason_has_a_meaning():
     assert all(re.fullmatch("[a-z_]+", reason) and meaning for reason, meaning in REJECTION_REASONS.items())
 
 
@@ -32,28 +32,28 @@ def _raise(error):
     raise error
 
 
-def test_success_ends_with_zero(capsys):
+def test_success_gives_status_0(capsys):
     assert exit_status(lambda: None) == 0
     assert capsys.readouterr() == ("", "")
 
 
-def test_our_errors_end_with_two_and_a_line_on_standard_error(capsys):
-    assert exit_status(lambda: _raise(InvalidInput("what was wrong"))) == 2
-    assert capsys.readouterr() == ("", "error: what was wrong\n")
+def test_a_myna_error_gives_status_2_and_one_line(capsys):
+    assert exit_status(lambda: _raise(InvalidInput("the message"))) == 2
+    assert capsys.readouterr() == ("", "error: the message\n")
 
 
-def test_an_interruption_ends_with_130_and_says_how_to_go_on(capsys):
+def test_an_interruption_gives_status_130_and_says_how_to_continue(capsys):
     assert exit_status(lambda: _raise(KeyboardInterrupt())) == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "start the same command again to continue" in capsys.readouterr().err
 
 
-def test_an_interruption_says_where_if_it_knows_and_is_told_once(capsys):
+def test_an_interruption_states_its_place_and_is_reported_once(capsys):
     assert exit_status(lambda: _raise(KeyboardInterrupt("after step 3"))) == 130
-    assert capsys.readouterr().err.startswith("stopped after step 3; what was finished is kept")
+    assert capsys.readouterr().err.startswith("stopped after step 3; finished work is kept")
     assert exit_status(lambda: _raise(errors.StepStopped())) == 130
     assert not capsys.readouterr().err
 
 
-def test_other_errors_are_bugs_and_come_through():
+def test_other_errors_are_bugs_and_are_raised():
     with pytest.raises(ZeroDivisionError):
         exit_status(lambda: _raise(ZeroDivisionError()))

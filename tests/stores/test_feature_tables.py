@@ -1,4 +1,4 @@
-"""Features as one Parquet or npz file: every column is what the store says, and nothing needs a pickle."""
+"""Feature tables: every column of the Parquet or npz file has the values of the store, without pickles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def features():
     return FeatureStore(embeddings, [clips[0], clips[0], clips[1]], PROVENANCE, spans)
 
 
-def test_parquet_holds_every_column(tmp_path, features):
+def test_parquet_has_every_column(tmp_path, features):
     feature_tables.write(tmp_path / "x.parquet", features, "parquet")
     table = pq.read_table(tmp_path / "x.parquet")
     rows = table.to_pylist()
@@ -48,23 +48,23 @@ def test_parquet_holds_every_column(tmp_path, features):
     assert table.schema.field("embedding").type.list_size == 4
 
 
-def test_npz_holds_the_same_without_pickles(tmp_path, features):
+def test_npz_has_the_same_content_without_pickles(tmp_path, features):
     feature_tables.write(tmp_path / "x.npz", features, "npz")
-    with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
-        np.testing.assert_array_equal(found["embeddings"], features.embeddings)
-        assert found["ids"].tolist() == ["a/b.mp3", "a/b.mp3", "c.ogg"]
-        assert json.loads(found["labels"][0]) == {"genre": "ära", "key": "C major"}
-        np.testing.assert_array_equal(found["start_seconds"], [0, 3.072, 0])
-        np.testing.assert_array_equal(found["padded"], [False, False, True])
-        assert json.loads(str(found["provenance"])) == PROVENANCE
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["embeddings"], features.embeddings)
+        assert arrays["ids"].tolist() == ["a/b.mp3", "a/b.mp3", "c.ogg"]
+        assert json.loads(arrays["labels"][0]) == {"genre": "ära", "key": "C major"}
+        np.testing.assert_array_equal(arrays["start_seconds"], [0, 3.072, 0])
+        np.testing.assert_array_equal(arrays["padded"], [False, False, True])
+        assert json.loads(str(arrays["provenance"])) == PROVENANCE
 
 
-def test_writing_again_replaces_and_leaves_nothing_beside(tmp_path, features):
+def test_writing_again_replaces_the_file_and_leaves_no_others(tmp_path, features):
     for _ in range(2):
         feature_tables.write(tmp_path / "x.npz", features, "npz")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 
 
-def test_an_unknown_kind_is_refused(tmp_path, features):
+def test_an_unknown_kind_is_an_error(tmp_path, features):
     with pytest.raises(InvalidInput, match="'csv'; use one of parquet, npz"):
         feature_tables.write(tmp_path / "x.csv", features, "csv")

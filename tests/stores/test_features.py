@@ -1,4 +1,4 @@
-"""The feature store: embeddings, whose they are, and what made them."""
+"""The feature store: embeddings, the clip and span of each, and the provenance."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _features(count=5, width=7, seed=0):
 
 
 @pytest.mark.parametrize(("count", "width"), [(1, 1), (5, 7), (5000, 3)])
-def test_features_come_back_as_they_were(tmp_path, count, width):
-    made = _features(count, width)
-    made.write(tmp_path / "f.zarr")
-    found = FeatureStore.read(tmp_path / "f.zarr")
-    np.testing.assert_array_equal(found.embeddings, made.embeddings)
-    assert found.embeddings.dtype == np.float32
-    assert found.rows == made.rows
-    assert found.provenance == {"format_version": 2, **PROVENANCE}
+def test_features_are_read_as_they_were_written(tmp_path, count, width):
+    original = _features(count, width)
+    original.write(tmp_path / "f.zarr")
+    copy = FeatureStore.read(tmp_path / "f.zarr")
+    np.testing.assert_array_equal(copy.embeddings, original.embeddings)
+    assert copy.embeddings.dtype == np.float32
+    assert copy.rows == original.rows
+    assert copy.provenance == {"format_version": 2, **PROVENANCE}
 
 
 def test_plain_zarr_reads_the_embeddings(tmp_path):
@@ -44,7 +44,7 @@ def test_plain_zarr_reads_the_embeddings(tmp_path):
     np.testing.assert_array_equal(zarr.open(tmp_path / "f.zarr", mode="r")["embeddings"][:], _features().embeddings)
 
 
-def test_writing_again_replaces_and_leaves_nothing_beside(tmp_path):
+def test_writing_again_replaces_the_store_and_leaves_no_files_beside_it(tmp_path):
     _features(seed=0).write(tmp_path / "f.zarr")
     _features(3, 4, seed=1).write(tmp_path / "f.zarr")
     assert FeatureStore.read(tmp_path / "f.zarr").embeddings.shape == (3, 4)
@@ -62,46 +62,46 @@ def test_a_kill_while_writing_leaves_the_old_store(tmp_path, monkeypatch):
     np.testing.assert_array_equal(FeatureStore.read(tmp_path / "f.zarr").embeddings, _features(seed=1).embeddings)
 
 
-def test_one_row_belongs_to_one_embedding():
+def test_each_embedding_needs_one_row():
     with pytest.raises(InvalidInput, match=r"\(5, 7\) embeddings for 4 clips"):
         FeatureStore(_features().embeddings, _rows(4), {})
     with pytest.raises(InvalidInput, match="one row each"):
         FeatureStore(np.zeros(5, np.float32), _rows(5), {})
 
 
-def test_rows_of_windows_come_back_with_their_clip_their_start_and_whether_they_were_padded(tmp_path):
+def test_spans_of_windows_are_read_as_they_were_written(tmp_path):
     clips = _rows(3)
     spans = Spans(np.array([0, 1, 1, 2]), np.array([0, 0, 3.072, 0]), np.ones(4, np.int64), np.arange(4) == 3)
     rows = [clips[i] for i in spans.clip]
-    made = FeatureStore(_features(4).embeddings, rows, PROVENANCE, spans)
-    assert made.clips == clips
-    made.write(tmp_path / "f.zarr")
-    found = FeatureStore.read(tmp_path / "f.zarr")
-    assert found.rows == rows
-    assert found.clips == clips
+    original = FeatureStore(_features(4).embeddings, rows, PROVENANCE, spans)
+    assert original.clips == clips
+    original.write(tmp_path / "f.zarr")
+    copy = FeatureStore.read(tmp_path / "f.zarr")
+    assert copy.rows == rows
+    assert copy.clips == clips
     for name in ("clip", "start_seconds", "windows", "padded"):
-        np.testing.assert_array_equal(getattr(found.spans, name), getattr(spans, name))
+        np.testing.assert_array_equal(getattr(copy.spans, name), getattr(spans, name))
 
 
-def test_one_span_belongs_to_one_embedding():
+def test_each_embedding_needs_one_span():
     with pytest.raises(InvalidInput, match="4 spans for 5 embeddings"):
         FeatureStore(_features().embeddings, _rows(5), {}, Spans.one_per_clip(4))
 
 
-def test_no_features_at_all_are_refused():
-    with pytest.raises(InvalidInput, match="0 clips"):
+def test_a_store_without_clips_is_an_error():
+    with pytest.raises(InvalidInput, match=r"at least 1 clip \(got 0\)"):
         FeatureStore(np.zeros((0, 7), np.float32), [], {})
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_an_embedding_that_is_no_number_is_refused_and_named(bad):
+def test_an_embedding_that_is_not_finite_is_an_error_that_names_its_clip(bad):
     embeddings = _features().embeddings
     embeddings[3, 2] = bad
     with pytest.raises(InvalidInput, match="'clip-3' is not finite"):
         FeatureStore(embeddings, _rows(5), {})
 
 
-def test_features_that_are_not_there_name_the_command_that_makes_them(tmp_path):
+def test_a_missing_store_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(MissingArtifact, match=r"python -m model\.extract"):
         FeatureStore.read(tmp_path / "none.zarr")
 
@@ -127,7 +127,7 @@ def _break_version(path):
         lambda path: manifest.write(path / "clips.parquet", _rows(6)),
     ],
 )
-def test_a_damaged_store_is_corruption(tmp_path, damage):
+def test_a_damaged_store_is_an_error(tmp_path, damage):
     _features().write(tmp_path / "f.zarr")
     damage(tmp_path / "f.zarr")
     with pytest.raises(CorruptArtifact):

@@ -1,4 +1,4 @@
-"""Label values as strings."""
+"""Labels as text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ tags = st.lists(st.text(min_size=1).filter(lambda tag: "|" not in tag))
 
 
 @given(tags)
-def test_tags_come_back_in_their_order(some):
-    assert split_tags(join_tags(some)) == some
+def test_tags_keep_their_order(several):
+    assert split_tags(join_tags(several)) == several
 
 
 @pytest.mark.parametrize("bad", ["", "a|b", "|"])
-def test_a_tag_that_could_not_come_back_is_refused(bad):
+def test_a_tag_that_cannot_be_split_again_is_an_error(bad):
     with pytest.raises(InvalidInput, match="cannot be stored"):
         join_tags(["guitar", bad])

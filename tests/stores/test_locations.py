@@ -1,4 +1,4 @@
-"""Where artefacts lie."""
+"""Default paths of artifacts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stores import locations
 from stores.errors import InvalidInput
 
 
-def test_default_places_are_those_of_the_docstring():
+def test_default_paths_are_those_of_the_docstring():
     assert locations.mel_store("demo") == Path("stores/demo.zarr")
     assert locations.shards(Path("stores/demo.zarr")) == Path("stores/demo.shards")
     assert locations.run("tiny-0") == Path("runs/tiny-0")
@@ -20,13 +20,13 @@ def test_default_places_are_those_of_the_docstring():
     assert locations.report("first") == Path("reports/first.html")
 
 
-def test_shards_lie_beside_their_store_wherever_it_is():
+def test_shards_are_beside_their_store():
     assert locations.shards(Path("/mnt/big/mine.zarr")) == Path("/mnt/big/mine.shards")
 
 
-def test_a_store_is_given_by_its_path_or_by_its_name_where_no_store_lies_at_that_path(tmp_path, monkeypatch):
+def test_a_store_is_named_by_its_path_or_by_a_name_under_stores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("gtzan").mkdir()  # of audio
+    Path("gtzan").mkdir()  # a folder of audio
     assert locations.store_path("gtzan") == locations.mel_store("gtzan")
     for word in ("stores/gtzan.zarr", "/a/b", "gtzan.zarr", "-x"):
         assert locations.store_path(word) == Path(word)
@@ -35,18 +35,18 @@ def test_a_store_is_given_by_its_path_or_by_its_name_where_no_store_lies_at_that
 
 
 @pytest.mark.parametrize("name", ["a", "A-1", "audio_set", "0"])
-def test_plain_names_are_taken(name):
+def test_plain_names_are_accepted(name):
     assert locations.validate_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a.b", "a/b", "../x", "-a", "_a", "a b", "ä", "a\n", "a\0"])
-def test_names_that_could_mean_something_else_are_refused(name):
+def test_other_names_are_an_error(name):
     with pytest.raises(InvalidInput, match="use letters, digits"):
         locations.validate_name(name)
 
 
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         locations.mel_store,
         locations.sweep,
@@ -57,12 +57,12 @@ def test_names_that_could_mean_something_else_are_refused(name):
         lambda name: locations.scores("run", "demo", name),
     ],
 )
-def test_no_place_takes_a_name_that_leaves_its_folder(place):
+def test_no_name_can_leave_its_folder(location):
     with pytest.raises(InvalidInput):
-        place("../../etc")
+        location("../../etc")
 
 
-def test_audio_is_looked_for_where_the_environment_says(monkeypatch):
+def test_the_environment_sets_the_folder_of_the_audio(monkeypatch):
     monkeypatch.delenv("MYNA_DATA", raising=False)
     assert locations.data_root("gtzan") == Path("data/gtzan")
     monkeypatch.setenv("MYNA_DATA", "")

@@ -1,4 +1,4 @@
-"""What a mel is, in numbers."""
+"""The mel specification."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_defaults_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(0, 1), (511, 1), (512, 2), (160_000, 313)])
-def test_frames_are_one_per_hop_and_one_more(samples, frames):
+def test_there_is_one_frame_per_hop_and_one_more(samples, frames):
     assert MelSpec().frames_for(samples) == frames
 
 
@@ -44,19 +44,19 @@ def test_reflection_needs_more_than_half_a_window():
         {"fmax_hz": float("nan")},
     ],
 )
-def test_settings_that_cannot_be_are_refused(change):
+def test_impossible_settings_are_an_error(change):
     with pytest.raises(InvalidInput, match="MelSpec"):
         MelSpec(**change)
 
 
-def test_settings_survive_the_trip_through_json():
+def test_settings_can_be_converted_to_json_and_back():
     spec = MelSpec(hop_samples=160, fmin_hz=20.0)
     assert MelSpec.from_dict(spec.to_dict()) == spec
 
 
 @pytest.mark.parametrize("settings", [{}, {"n_fft": 2048}, {**MelSpec().to_dict(), "log": True}, None, [1]])
-def test_other_keys_than_the_fields_are_corruption(settings):
-    with pytest.raises(CorruptArtifact, match="not those of this version"):
+def test_other_keys_are_an_error(settings):
+    with pytest.raises(CorruptArtifact, match=r"mel settings .* cannot be used; this version needs exactly"):
         MelSpec.from_dict(settings)
 
 
@@ -78,5 +78,5 @@ def test_the_digest_of_the_defaults_never_changes():
     assert MelSpec().digest() == DEFAULT_DIGEST
 
 
-# Stores and checkpoints carry it: if this test fails, they cannot be read any more.
+# Stores and checkpoints contain this digest. If the test fails, they can no longer be read.
 DEFAULT_DIGEST = "1aab679e9b435b8b"

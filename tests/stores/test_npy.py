@@ -1,4 +1,4 @@
-"""Headers of arrays from outside: what is claimed must be there, to the byte, before memory is taken for it."""
+"""Headers of untrusted arrays: the claimed size must be exact before memory is allocated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _claiming(text, data=b""):
 
 
 @pytest.mark.parametrize("array", [np.zeros((3, 128), np.uint8), np.zeros((0, 2), np.int64), np.array(5.0)])
-def test_a_plain_array_is_told_and_its_values_come_next(array):
+def test_the_header_of_a_plain_array_is_read_and_its_values_follow(array):
     content = b"before" + _npy(array) + b"after"
     file = io.BytesIO(content)
     file.seek(6)
@@ -37,9 +37,9 @@ SHAPED = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
-        (GOOD[:-1], r"uint8 \(3, 128\) needs 512 bytes in row order, there are 511"),
+        (GOOD[:-1], r"uint8 \(3, 128\) in row order needs 512 bytes, but there are 511"),
         (GOOD + b"x", "there are 513"),
         (_npy(np.asfortranarray(np.zeros((3, 4), np.uint8))), "in row order"),
         (_npy(np.array([None]), allow_pickle=True), "object"),
@@ -50,11 +50,11 @@ SHAPED = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
         (_claiming("'"), "header"),
         (_claiming("__import__('os').remove('x')"), "malformed"),
         (_claiming("[" * 100), "header"),
-        (b"\x93NUMPY\x03\x00" + GOOD[8:], r"format \(3, 0\), this version reads \(1, 0\)"),
+        (b"\x93NUMPY\x03\x00" + GOOD[8:], r"format is \(3, 0\), and \(1, 0\) is needed"),
         (b"PK\x03\x04 a zip", "magic"),
         (b"", "magic|EOF"),
     ],
 )
-def test_what_claims_other_than_it_has_is_refused(content, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_header_with_a_wrong_claim_is_an_error(content, message):
+    with pytest.raises(ValueError, match=message):
         read_header(io.BytesIO(content), len(content))

@@ -1,4 +1,4 @@
-"""Power to codes and back."""
+"""Quantization of power to codes and back."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _powers(decades):
 
 
 @given(quantizers, arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1)))
-def test_inside_the_range_a_power_comes_back_within_half_a_step(quantizer, share):
+def test_a_power_inside_the_range_is_decoded_within_half_a_step(quantizer, share):
     decades = quantizer.low_decades + share * (quantizer.high_decades - quantizer.low_decades)
     decoded = quantizer.decode(quantizer.encode(_powers(decades)))
     assert np.abs(np.log10(decoded, dtype=np.float64) - decades).max() <= quantizer.step_decades / 2 + float_rounding
 
 
 @given(quantizers)
-def test_every_code_comes_back_as_itself(quantizer):
+def test_every_code_is_encoded_as_itself(quantizer):
     codes = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(quantizer.encode(quantizer.decode(codes)), codes)
 
@@ -44,7 +44,7 @@ def test_more_power_never_gets_a_smaller_code(powers):
     assert (np.diff(codes.astype(int)) >= 0).all()
 
 
-def test_code_zero_is_exactly_nothing():
+def test_code_zero_is_exactly_zero_power():
     assert DEFAULT.decode(np.zeros(3, np.uint8)).tolist() == [0, 0, 0]
     assert DEFAULT.encode(np.array([0.0, 1e-45, 1e-30, 1e-8], np.float32)).tolist() == [0, 0, 0, 0]
 
@@ -54,12 +54,12 @@ def test_the_ends_of_the_range_are_the_first_and_the_last_code():
     np.testing.assert_allclose(DEFAULT.decode(np.array([1, 255], np.uint8)), [1e-6, 10**4.5], rtol=1e-6)
 
 
-def test_half_a_step_below_the_range_is_where_nothing_begins():
+def test_powers_below_half_a_step_under_the_range_become_zero():
     step = DEFAULT.step_decades
     assert DEFAULT.encode(_powers([-6 - 0.49 * step, -6 - 0.51 * step])).tolist() == [1, 0]
 
 
-def test_too_much_power_is_clipped_not_wrapped():
+def test_power_above_the_range_is_clipped():
     assert DEFAULT.encode(np.array([1e5, 1e30, np.inf], np.float32)).tolist() == [255, 255, 255]
 
 
@@ -69,7 +69,7 @@ def test_a_decoded_power_is_within_five_percent():
     assert 0.045 < error.max() <= 0.049
 
 
-def test_the_table_cannot_be_written_to_and_is_float32():
+def test_the_table_is_read_only_and_float32():
     table = DEFAULT.table()
     assert (table.shape, table.dtype) == ((256,), np.float32)
     assert (np.diff(table) > 0).all()
@@ -78,13 +78,13 @@ def test_the_table_cannot_be_written_to_and_is_float32():
 
 
 @pytest.mark.parametrize("shape", [(0,), (3,), (128, 7), (2, 3, 4)])
-def test_any_shape_keeps_its_shape(shape):
+def test_arrays_of_any_shape_keep_their_shape(shape):
     codes = DEFAULT.encode(np.ones(shape, np.float32))
     assert (codes.shape, codes.dtype) == (shape, np.uint8)
     assert DEFAULT.decode(codes).shape == shape
 
 
-def test_the_loudest_sound_that_there_is_is_not_clipped():
+def test_the_loudest_possible_sound_is_not_clipped():
     peaks = [mel_power(synthetic_audio.square(hz, 1.0), MelSpec()).max() for hz in (31.25, 100, 250, 1000, 3000)]
     assert 4.0 < np.log10(max(peaks)) < DEFAULT.high_decades
     constant = mel_power(np.ones(16_000, np.float32), MelSpec()).max()
@@ -97,13 +97,13 @@ def test_the_rounding_noise_of_sixteen_bits_lies_below_the_range():
     assert np.median(mel_power(dither, MelSpec())) < 10**DEFAULT.low_decades
 
 
-def test_settings_survive_the_trip_through_json():
+def test_settings_can_be_converted_to_json_and_back():
     assert Quantizer.from_dict(Quantizer(-5.0, 3.0).to_dict()) == Quantizer(-5.0, 3.0)
     assert DEFAULT.to_dict() == {"kind": "log10-uint8", "low_decades": -6.0, "high_decades": 4.5}
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 0), (-40, 0), (0, 40), (float("nan"), 1)])
-def test_ranges_that_cannot_be_are_refused(low, high):
+def test_impossible_ranges_are_an_error(low, high):
     with pytest.raises(InvalidInput, match="low_decades < high_decades"):
         Quantizer(low, high)
 
@@ -119,6 +119,6 @@ def test_ranges_that_cannot_be_are_refused(low, high):
         None,
     ],
 )
-def test_settings_of_another_version_are_corruption(settings):
-    with pytest.raises(CorruptArtifact, match="quantiser"):
+def test_settings_of_another_version_are_an_error(settings):
+    with pytest.raises(CorruptArtifact, match="quantizer"):
         Quantizer.from_dict(settings)

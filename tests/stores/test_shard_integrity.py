@@ -1,4 +1,4 @@
-"""Whether a tar is what was written; and the record by which a set that was not finished is gone on with."""
+"""Integrity check of shards, and records by which an unfinished set is continued."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ SMALL = ShardPlan(record_frames=210, records_per_shard=1)
 
 @pytest.fixture
 def shards(make_store):
-    """Nine small tars."""
+    """A store and nine small shards."""
     store = make_store([200] * 9)
     return store, write_shards(store, locations.shards(store.path), SMALL)
 
 
-def test_any_flipped_byte_of_a_tar_is_found(shards):
-    _, found = shards
-    facts, path = found.shards[0], found.paths[0]
+def test_any_changed_byte_of_a_shard_is_found(shards):
+    _, shard_set = shards
+    summary, path = shard_set.shards[0], shard_set.paths[0]
     content = path.read_bytes()
-    assert shard_integrity.damage(found.folder, facts) is None
+    assert shard_integrity.find_damage(shard_set.folder, summary) is None
     for position in range(0, len(content), 997):
         path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
-        assert shard_integrity.damage(found.folder, facts) == ("corrupt", "its SHA-256 is not the one in its index")
+        assert shard_integrity.find_damage(shard_set.folder, summary) == (
+            "corrupt",
+            "its SHA-256 is not the one in its index",
+        )
     path.write_bytes(content[:-1])
-    assert "bytes, its index says" in shard_integrity.damage(found.folder, facts)[1]
+    assert "bytes, its index says" in shard_integrity.find_damage(shard_set.folder, summary)[1]
     path.unlink()
-    assert shard_integrity.damage(found.folder, facts)[0] == "missing"
+    assert shard_integrity.find_damage(shard_set.folder, summary)[0] == "missing"
 
 
-def test_only_damaged_tars_are_written_again(shards):
-    store, found = shards
-    stamps = {path: path.stat().st_mtime_ns for path in found.paths}
-    found.paths[4].unlink()
-    assert write_shards(store, found.folder, SMALL) == found
-    assert {path for path in found.paths if path.stat().st_mtime_ns != stamps[path]} == {found.paths[4]}
-    assert sorted(path.name for path in found.folder.iterdir()) == sorted(
-        ["index.json", *(p.name for p in found.paths)]
+def test_only_damaged_shards_are_written_again(shards):
+    store, shard_set = shards
+    stamps = {path: path.stat().st_mtime_ns for path in shard_set.paths}
+    shard_set.paths[4].unlink()
+    assert write_shards(store, shard_set.folder, SMALL) == shard_set
+    assert {path for path in shard_set.paths if path.stat().st_mtime_ns != stamps[path]} == {shard_set.paths[4]}
+    assert sorted(path.name for path in shard_set.folder.iterdir()) == sorted(
+        ["index.json", *(p.name for p in shard_set.paths)]
     )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"made_from": "x", "facts": {"name": "y"}}', '{"facts": 7}'])
-def test_a_record_that_is_none_of_ours_is_passed_over(shards, content):
-    _, found = shards
-    shard_integrity.record(found.folder, found.shards[0], "this")
-    (found.folder / "parts" / "other.json").write_text(content)
-    assert list(shard_integrity.recorded(found.folder, "this")) == [found.shards[0]]
-    assert list(shard_integrity.recorded(found.folder, "other")) == []
+def test_foreign_records_are_ignored(shards, content):
+    _, shard_set = shards
+    shard_integrity.record_shard(shard_set.folder, shard_set.shards[0], "this")
+    (shard_set.folder / "parts" / "other.json").write_text(content)
+    assert list(shard_integrity.find_recorded_shards(shard_set.folder, "this")) == [shard_set.shards[0]]
+    assert list(shard_integrity.find_recorded_shards(shard_set.folder, "other")) == []
 
 
-def test_another_seed_makes_other_shards(make_store):
+def test_another_seed_gives_other_shards(make_store):
     store = make_store([200] * 9)
     folder = locations.shards(store.path)
     first = write_shards(store, folder, SMALL)

@@ -1,4 +1,4 @@
-"""WebDataset shards: the stock package reads them, the same clips give the same bytes, and damage is found."""
+"""WebDataset shards: the webdataset package reads them, the same clips give the same bytes, and damage is found."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def _record(lengths, first=0, seed=0):
 
 
 def _write_set(folder, shards=2):
-    facts = [
+    summaries = [
         write_shard(folder / f"made-{n:06d}.tar", [_record([100, 200], 4 * n, n), _record([50, 96], 4 * n + 2, n + 10)])
         for n in range(shards)
     ]
-    made = ShardSet(folder, tuple(facts), {"split test": 3}, "digest", 11, MelSpec(), Quantizer(), {"downmix": "mean"})
-    made.write_index()
-    return made
+    shard_set = ShardSet(
+        folder, tuple(summaries), {"split test": 3}, "digest", 11, MelSpec(), Quantizer(), {"downmix": "mean"}
+    )
+    shard_set.write_index()
+    return shard_set
 
 
 def _samples(path, decode=False):
@@ -51,16 +53,16 @@ def _assert_same(record, other):
     np.testing.assert_array_equal(record.frames, other.frames)
 
 
-def test_records_come_back_through_webdataset(tmp_path):
+def test_webdataset_reads_the_records_as_they_were_written(tmp_path):
     records = [_record([100, 200, 96]), _record([500], 3, 1)]
     write_shard(tmp_path / "made-000000.tar", records)
-    found = [decode_record(sample) for sample in _samples(tmp_path / "made-000000.tar")]
-    assert len(found) == 2
-    for record, original in zip(found, records, strict=True):
+    decoded = [decode_record(sample) for sample in _samples(tmp_path / "made-000000.tar")]
+    assert len(decoded) == 2
+    for record, original in zip(decoded, records, strict=True):
         _assert_same(record, original)
 
 
-def test_stock_webdataset_decodes_a_shard_by_itself(tmp_path):
+def test_plain_webdataset_decodes_a_shard(tmp_path):
     record = _record([100, 200])
     write_shard(tmp_path / "made-000000.tar", [record])
     (sample,) = _samples(tmp_path / "made-000000.tar", decode=True)
@@ -68,7 +70,7 @@ def test_stock_webdataset_decodes_a_shard_by_itself(tmp_path):
     np.testing.assert_array_equal(sample["clips.npy"], np.stack([record.indices, record.frames], axis=1))
 
 
-def test_keys_hold_no_dot_and_members_of_a_key_stand_together(tmp_path):
+def test_keys_contain_no_dot_and_members_of_a_key_follow_each_other(tmp_path):
     write_shard(tmp_path / "made-000007.tar", [_record([10])] * 3)
     with tarfile.open(tmp_path / "made-000007.tar") as tar:
         names = tar.getnames()
@@ -76,40 +78,40 @@ def test_keys_hold_no_dot_and_members_of_a_key_stand_together(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.b.tar", "with space.tar", "ä.tar"])
-def test_a_name_that_cannot_be_a_key_is_refused(tmp_path, name):
+def test_a_name_that_cannot_be_a_key_is_an_error(tmp_path, name):
     with pytest.raises(InvalidInput, match="cannot be a key"):
         write_shard(tmp_path / name, [_record([10])])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
-    facts = [write_shard(tmp_path / place / "made-000000.tar", [_record([100, 96])]) for place in ("a", "b")]
-    assert facts[0] == facts[1]
+    summaries = [write_shard(tmp_path / name / "made-000000.tar", [_record([100, 96])]) for name in ("a", "b")]
+    assert summaries[0] == summaries[1]
     assert (tmp_path / "a/made-000000.tar").read_bytes() == (tmp_path / "b/made-000000.tar").read_bytes()
 
 
-def test_facts_are_those_of_the_file(tmp_path):
-    facts = write_shard(tmp_path / "made-000000.tar", [_record([100, 96]), _record([300])])
-    assert (facts.name, facts.clips, facts.frames) == ("made-000000.tar", 3, 496)
-    assert facts.size_bytes == (tmp_path / "made-000000.tar").stat().st_size
-    assert len(facts.sha256) == 64
+def test_the_summary_describes_the_file(tmp_path):
+    summary = write_shard(tmp_path / "made-000000.tar", [_record([100, 96]), _record([300])])
+    assert (summary.name, summary.clips, summary.frames) == ("made-000000.tar", 3, 496)
+    assert summary.size_bytes == (tmp_path / "made-000000.tar").stat().st_size
+    assert len(summary.sha256) == 64
 
 
-def test_an_error_half_way_leaves_no_shard(tmp_path):
+def test_an_error_while_writing_leaves_no_shard(tmp_path):
     with pytest.raises(AttributeError):
         write_shard(tmp_path / "made-000000.tar", [_record([10]), None])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_set_survives_its_index(tmp_path):
-    made = _write_set(tmp_path / "made.shards")
-    found = ShardSet.open(tmp_path / "made.shards")
-    assert found == made
-    assert (found.clips, found.frames) == (8, 2 * 446)
-    assert [path.name for path in found.paths] == ["made-000000.tar", "made-000001.tar"]
+def test_a_set_is_read_from_its_index(tmp_path):
+    shard_set = _write_set(tmp_path / "made.shards")
+    opened = ShardSet.open(tmp_path / "made.shards")
+    assert opened == shard_set
+    assert (opened.clips, opened.frames) == (8, 2 * 446)
+    assert [path.name for path in opened.paths] == ["made-000000.tar", "made-000001.tar"]
 
 
-def test_a_folder_without_index_is_no_shard_set_and_says_what_makes_one(tmp_path):
+def test_a_folder_without_index_names_the_command_that_makes_it(tmp_path):
     _write_set(tmp_path / "made.shards")
     (tmp_path / "made.shards" / "index.json").unlink()
     with pytest.raises(MissingArtifact, match=r"python -m pipeline.shard .*made.zarr"):
@@ -117,37 +119,37 @@ def test_a_folder_without_index_is_no_shard_set_and_says_what_makes_one(tmp_path
 
 
 def test_a_missing_shard_is_found(tmp_path):
-    made = _write_set(tmp_path / "made.shards")
-    made.paths[1].unlink()
+    shard_set = _write_set(tmp_path / "made.shards")
+    shard_set.paths[1].unlink()
     with pytest.raises(CorruptArtifact, match=r"made-000001.tar has -1 bytes, its index says \d+; shard again"):
-        ShardSet.open(made.folder)
+        ShardSet.open(shard_set.folder)
 
 
 def test_a_resized_shard_is_found(tmp_path):
-    made = _write_set(tmp_path / "made.shards")
-    made.paths[0].write_bytes(made.paths[0].read_bytes()[:-512])
+    shard_set = _write_set(tmp_path / "made.shards")
+    shard_set.paths[0].write_bytes(shard_set.paths[0].read_bytes()[:-512])
     with pytest.raises(CorruptArtifact, match=r"made-000000\.tar has"):
-        ShardSet.open(made.folder)
+        ShardSet.open(shard_set.folder)
 
 
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "{}", '{"format_version": 2}', '{"format_version": 1}', '{"format_version": 1, "shards": [{}]}'],
 )
-def test_an_index_that_cannot_be_read_is_corruption(tmp_path, content):
+def test_an_index_that_cannot_be_read_is_an_error(tmp_path, content):
     (tmp_path / "index.json").write_text(content)
     with pytest.raises(CorruptArtifact):
         ShardSet.open(tmp_path)
 
 
-def test_an_index_without_one_of_its_parts_is_corruption(tmp_path):
-    made = _write_set(tmp_path / "made.shards")
-    index = json.loads((made.folder / "index.json").read_text())
+def test_an_index_without_one_of_its_keys_is_an_error(tmp_path):
+    shard_set = _write_set(tmp_path / "made.shards")
+    index = json.loads((shard_set.folder / "index.json").read_text())
     for part in index:
         rest = {name: value for name, value in index.items() if name != part}
-        (made.folder / "index.json").write_text(json.dumps(rest))
+        (shard_set.folder / "index.json").write_text(json.dumps(rest))
         with pytest.raises(CorruptArtifact):
-            ShardSet.open(made.folder)
+            ShardSet.open(shard_set.folder)
 
 
 @pytest.mark.parametrize(
@@ -157,18 +159,18 @@ def test_an_index_without_one_of_its_parts_is_corruption(tmp_path):
         *({"name": "../up.tar"}, {"name": "/etc/passwd"}, {"name": 3}, {"name": "a.b.tar"}),
     ],
 )
-def test_an_index_with_a_shard_that_cannot_be_is_corruption(tmp_path, changed):
-    made = _write_set(tmp_path / "made.shards")
-    index = json.loads((made.folder / "index.json").read_text())
+def test_an_index_with_an_impossible_shard_is_an_error(tmp_path, changed):
+    shard_set = _write_set(tmp_path / "made.shards")
+    index = json.loads((shard_set.folder / "index.json").read_text())
     index["shards"][1] |= changed
     index["digest"] = digest.digest({key: value for key, value in index.items() if key != "digest"})
-    (made.folder / "index.json").write_text(json.dumps(index))
+    (shard_set.folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(CorruptArtifact, match=r"index.json is damaged: .*; shard again"):
-        ShardSet.open(made.folder)
+        ShardSet.open(shard_set.folder)
 
 
 class Evil:
-    """Pickled, it would leave a file behind when it is loaded."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self):
         return exec, ("open('evil', 'w')",)
@@ -207,7 +209,7 @@ def _zip():
         {"clips.npy": _npy(np.array(5))},
     ],
 )
-def test_a_record_that_is_none_is_corruption_and_runs_nothing(tmp_path, monkeypatch, change):
+def test_a_malformed_record_is_an_error_and_runs_no_code(tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CorruptArtifact):
         decode_record({"__key__": "made-0", **GOOD, **change})
@@ -215,7 +217,7 @@ def test_a_record_that_is_none_is_corruption_and_runs_nothing(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("member", ["codes.npy", "clips.npy"])
-def test_a_record_without_one_of_its_members_is_corruption(member):
+def test_a_record_without_one_of_its_members_is_an_error(member):
     sample = {"__key__": "made-0", **{name: content for name, content in GOOD.items() if name != member}}
     with pytest.raises(CorruptArtifact, match="'made-0'"):
         decode_record(sample)
@@ -226,6 +228,6 @@ def test_a_good_record_is_decoded():
     assert (record.codes.shape, record.indices.tolist(), record.frames.tolist()) == ((5, 128), [0, 1], [2, 3])
 
 
-def test_a_record_whose_lengths_do_not_sum_up_cannot_be_made():
+def test_a_record_with_a_wrong_sum_of_lengths_is_an_error():
     with pytest.raises(CorruptArtifact, match="has 5 frames, but its 2 clips claim 6"):
         Record(np.zeros((5, 128), np.uint8), np.arange(2), np.array([3, 3]))

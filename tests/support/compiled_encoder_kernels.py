@@ -14,7 +14,7 @@ from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
 HEADS = {"length": 5, "heads": 6, "width": 64, "block": 64, "rows": 64, "scale": 0.125, "precision": "ieee"}
 NORM = {"width": 384, "block": 512}
 GELU = {"width": 1536, "block_rows": linear_gelu._ROWS, "block": linear_gelu._COLUMNS}
-SQUARE = {"kept": 5, "columns": 6, "n_mels": 128, "mels": 16, "frames": 16, "epsilon": 1e-5, "patches": 8}
+SQUARE = {"n_visible": 5, "columns": 6, "n_mels": 128, "mels": 16, "frames": 16, "epsilon": 1e-5, "patches": 8}
 MASK = {"patches": 48, "visible": 5, "rows": 32, "width": 64}
 WANTED = {
     "attention": (attention._forward, ["bf16"] * 2, HEADS),
@@ -26,13 +26,13 @@ WANTED = {
     "add_norm, backward": (add_norm._backward, ["bf16", "bf16", "fp32", "bf16", "bf16", "bf16", "fp32"], NORM),
     "linear_gelu": (linear_gelu._forward, ["bf16"] * 3, GELU),
     "linear_gelu, backward": (linear_gelu._backward, ["bf16"] * 4 + ["fp32"], GELU),
-    "cells, square": (cells._cells, ["u8", "i64", "i64", "fp32", "bf16"], SQUARE),
+    "cells, square": (cells._normalize_cells, ["u8", "i64", "i64", "fp32", "bf16"], SQUARE),
     "cells, vertical": (
-        cells._cells,
+        cells._normalize_cells,
         ["u8", "i64", "i64", "fp32", "bf16"],
         SQUARE | {"columns": 48, "mels": 128, "frames": 2},
     ),
-    "mask": (mask._highest, ["i64"] * 3, MASK),
+    "mask": (mask._top_patches, ["i64"] * 3, MASK),
 }
 
 

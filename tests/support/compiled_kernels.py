@@ -15,11 +15,11 @@ from triton.backends.compiler import GPUTarget
 from model.encoder.kernels.jit import power_of_two
 from model.objectives.kernels import log_normalizers, repulsion
 from model.objectives.kernels.comparisons import Comparisons
-from model.objectives.kernels.tiling import tiling_of
+from model.objectives.kernels.tiling import tiling_for
 
 POINTERS = {
-    log_normalizers._normalisers: ("temperature", "logs", "means"),
-    repulsion._pushes: ("slope", "shift", "out"),
+    log_normalizers._log_normalizers: ("temperature", "logs", "means"),
+    repulsion._repulsion: ("slope", "shift", "out"),
 }
 WANTED = [(torch.bfloat16, 128), (torch.bfloat16, 256), (torch.float32, 128)]
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
@@ -27,12 +27,12 @@ TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 def compiled(kernel, dtype, width):
     """What the compiler says of one kernel."""
-    tiling = tiling_of(dtype)
+    tiling = tiling_for(dtype)
     fixed = {
-        **{"keys": int(Comparisons.NEGATIVES), "width": width, "block_width": max(16, power_of_two(width))},
+        **{"comparisons": int(Comparisons.NEGATIVES), "width": width, "block_width": max(16, power_of_two(width))},
         **{"block_rows": tiling.rows, "block": tiling.columns},
     }
-    types = dict.fromkeys(("own", "everyone"), "*" + TYPES[dtype]) | dict.fromkeys(POINTERS[kernel], "*fp32")
+    types = dict.fromkeys(("own", "all_views"), "*" + TYPES[dtype]) | dict.fromkeys(POINTERS[kernel], "*fp32")
     signature = {name: types.get(name, "constexpr" if name in fixed else "i32") for name in kernel.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(kernel.arg_names) if name in types}
     made = triton.compile(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from stores.chunk_grid import ChunkGrid, plan_regions
-from stores.manifest import ClipRow, assign_regions, regions
+from stores.manifest import ClipRow, assign_regions, planned_regions
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -44,7 +44,7 @@ def store_maker(folder):
     def make(lengths, name="made.zarr", splits=None, grid=SMALL_GRID, seed=0, **settings):
         rows = planned_rows([max(1, frames) for frames in lengths], grid, splits)
         store = MelStore.create(folder / name, rows, store_settings(**settings), grid)
-        for region in regions(rows):
+        for region in planned_regions(rows):
             frame, done, codes = region.start_frame, [], []
             for clip in region.clips:
                 if not lengths[clip]:

@@ -13,7 +13,7 @@ from model.objectives.config import preset
 from model.probes.config import Grid, ProbeConfig
 from model.training import checkpoint
 from model.training.config import TrainConfig
-from model.training.learner import ModelWithHead, build
+from model.training.learner import ModelWithHead, build_model
 from model.training.resident import ResidentClips
 from model.training.step import TrainingStep
 from model.training.stream import TrainingBatch, WindowStream
@@ -42,7 +42,7 @@ def objective_config(name="infonce", **changed):
 
 def training_step(config, learner=None):
     """The step of a run that has not begun, and what it moves."""
-    learner = learner or build(config)
+    learner = learner or build_model(config)
     made = objective.build(config.objective, len(config.encoder.patch_kinds), config.samples)
     return TrainingStep(learner, made, config, Quantizer())
 
@@ -60,7 +60,7 @@ def stream(config, lengths=LENGTHS):
 
 def batch(clips=4, seed=0):
     codes = np.random.default_rng(seed).integers(0, 256, (2 * clips, 96, 128), dtype=np.uint8)
-    return TrainingBatch.of_windows(torch.from_numpy(codes), torch.arange(clips))
+    return TrainingBatch.from_windows(torch.from_numpy(codes), torch.arange(clips))
 
 
 def write_run(folder, config=None, step=8):
@@ -74,7 +74,7 @@ def grid(hidden=(0,), patience=4, seeds=2, **changed):
     """A grid of a probe or two that stop soon."""
     settings = {"standardised": True, "batch": 16, "learning_rate": 0.05, "dropout": 0.25, "l2": 0.0, **changed}
     configs = tuple(ProbeConfig(hidden=one, **settings) for one in hidden)
-    return Grid("quick", configs, patience=patience, seeds=seeds, draws=1)
+    return Grid("quick", configs, patience=patience, seeds=seeds, subsets_per_share=1)
 
 
 def features(embeddings, labels, splits, groups=None, task="key", digest="d"):

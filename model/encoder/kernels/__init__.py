@@ -1,1 +1,1 @@
-"""What the training step runs on a GPU: one fused operation per file, each beside the plain PyTorch that it equals."""
+"""Fused GPU operations of the training step, one per file, each beside a reference in plain PyTorch."""

@@ -1,7 +1,7 @@
-"""Triton where it is installed: CUDA builds of PyTorch bring it, CPU builds do not, and there nothing asks for it.
+"""Access to Triton, which CUDA builds of PyTorch contain and CPU builds do not.
 
-`TRITON_INTERPRET=1`, set before this is imported, runs kernels on CPU tensors: that is how tests run them without a
-GPU. The interpreter's `tl.dot` is wrong in bfloat16, so there kernels are compared in float32.
+If `TRITON_INTERPRET=1` is set before this module is imported, kernels run on CPU tensors. Tests use this on machines
+without a GPU. The interpreter's `tl.dot` is wrong in bfloat16, so kernels are compared in float32 there.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ except ImportError:  # a CPU build of PyTorch
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """`triton.jit`, or without Triton the function as it is, which nobody can call then."""
+    """Apply `triton.jit`; without Triton, return the function unchanged, which then cannot be called."""
     return triton.jit(function) if triton else function
 
 
-def fused(tensor: Tensor) -> bool:
-    """Whether operations on this tensor, of any shape, run as kernels: it lives on a GPU, and Triton is there."""
+def uses_kernels(tensor: Tensor) -> bool:
+    """Return whether operations on this tensor, of any shape, run as kernels: on a GPU, with Triton installed."""
     return tensor.is_cuda and triton is not None
 
 
 def power_of_two(size: int) -> int:
-    """The smallest power of two that is not below `size`: extents of Triton's blocks must be such."""
+    """Return the smallest power of two that is at least `size`, because the sizes of Triton's blocks must be such."""
     return 1 << (size - 1).bit_length()
 
 
-__all__ = ["fused", "jit", "power_of_two", "tl", "triton"]
+__all__ = ["jit", "power_of_two", "tl", "triton", "uses_kernels"]

@@ -1,7 +1,7 @@
-"""A product, then its bias and the exact GELU (Hendrycks, Gimpel 2016) in one pass.
+"""A matrix product, followed by its bias and the exact GELU (Hendrycks, Gimpel 2016) in one pass.
 
-Beside the product it reads and writes a value per element; adding the bias, and summing the bias's gradient in the
-backward pass, cost nothing more. Plain: `linear_gelu_plain`.
+Besides the matrix product, the kernel reads and writes one value per element. Adding the bias, and summing its gradient
+in the backward pass, cost nothing more. The reference is `linear_gelu_plain`.
 
 Axes: R token (windows and tokens flat), D width, F hidden width.
 """
@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float
 from torch import Tensor
 
-from model.encoder.kernels.jit import fused, jit, tl, triton
+from model.encoder.kernels.jit import jit, tl, triton, uses_kernels
 
 _COLUMNS = 128
 _ROWS = 16
@@ -26,25 +26,25 @@ _STRIPES = 256
 def linear_gelu(
     inputs: Float[Tensor, "*R D"], weight: Float[Tensor, "F D"], bias: Float[Tensor, " F"]
 ) -> Float[Tensor, "*R F"]:
-    """GELU of `inputs @ weight.T + bias`; bias and GELU in float32."""
-    chosen = linear_gelu_fused if fused(inputs) else linear_gelu_plain
-    return chosen(inputs, weight, bias)
+    """Return the GELU of `inputs @ weight.T + bias`; bias and GELU are computed in float32."""
+    function = linear_gelu_fused if uses_kernels(inputs) else linear_gelu_plain
+    return function(inputs, weight, bias)
 
 
 def linear_gelu_plain(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`linear_gelu` in plain PyTorch; the same shapes."""
+    """Compute `linear_gelu` in plain PyTorch, with the same shapes."""
     return F.gelu(F.linear(inputs, weight, bias))
 
 
 def linear_gelu_fused(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`linear_gelu` with one kernel forward and one backward beside the products; the same shapes."""
+    """Compute `linear_gelu` with one kernel per direction beside the matrix products, with the same shapes."""
     return _BiasGelu.apply(F.linear(inputs, weight), bias)
 
 
 class _BiasGelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, bias: Tensor) -> Tensor:
-        """GELU of the sum; keeps what it was given."""
+        """Return the GELU of the sum; save the inputs."""
         hidden = hidden.contiguous()
         out = torch.empty_like(hidden)
         width = hidden.shape[-1]
@@ -55,18 +55,18 @@ class _BiasGelu(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, of_out: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the product and of the bias."""
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the matrix product and of the bias."""
         hidden, bias = ctx.saved_tensors
         width = hidden.shape[-1]
         rows = hidden.numel() // width
         stripes = min(_STRIPES, triton.cdiv(rows, _ROWS))
-        of_hidden = torch.empty_like(hidden)
+        grad_hidden = torch.empty_like(hidden)
         partial = torch.empty((stripes, width), dtype=torch.float32, device=hidden.device)
         grid = (stripes, triton.cdiv(width, _COLUMNS))
-        tensors = (hidden, bias, of_out.contiguous(), of_hidden, partial)
+        tensors = (hidden, bias, grad_out.contiguous(), grad_hidden, partial)
         _backward[grid](*tensors, rows, stripes, width, _ROWS, _COLUMNS)
-        return of_hidden, partial.sum(dim=0).to(bias.dtype)
+        return grad_hidden, partial.sum(dim=0).to(bias.dtype)
 
 
 @jit
@@ -74,19 +74,19 @@ def _forward(hidden, bias, out, rows, width: tl.constexpr, block_rows: tl.conste
     row = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
     column = tl.program_id(1) * block + tl.arange(0, block)
     inside = (row < rows)[:, None] & (column < width)[None, :]
-    place = row.to(tl.int64)[:, None] * width + column[None, :]
-    value = tl.load(hidden + place, inside, 0).to(tl.float32)
+    offset = row.to(tl.int64)[:, None] * width + column[None, :]
+    value = tl.load(hidden + offset, inside, 0).to(tl.float32)
     value += tl.load(bias + column, column < width, 0).to(tl.float32)[None, :]
     gelu = 0.5 * value * (1 + tl.erf(value * 0.7071067811865476))
-    tl.store(out + place, gelu.to(out.dtype.element_ty), inside)
+    tl.store(out + offset, gelu.to(out.dtype.element_ty), inside)
 
 
 @jit
 def _backward(
     hidden,
     bias,
-    of_out,
-    of_hidden,
+    grad_out,
+    grad_hidden,
     partial,
     rows,
     stripes,
@@ -100,11 +100,11 @@ def _backward(
     for start in range(tl.program_id(0) * block_rows, rows, stripes * block_rows):
         row = start + tl.arange(0, block_rows)
         inside = (row < rows)[:, None] & (column < width)[None, :]
-        place = row.to(tl.int64)[:, None] * width + column[None, :]
-        value = tl.load(hidden + place, inside, 0).to(tl.float32) + shift[None, :]
+        offset = row.to(tl.int64)[:, None] * width + column[None, :]
+        value = tl.load(hidden + offset, inside, 0).to(tl.float32) + shift[None, :]
         below = 0.5 * (1 + tl.erf(value * 0.7071067811865476))
         density = tl.exp(-0.5 * value * value) * 0.3989422804014327
-        gradient = tl.load(of_out + place, inside, 0).to(tl.float32) * (below + value * density)
-        tl.store(of_hidden + place, gradient.to(of_hidden.dtype.element_ty), inside)
+        gradient = tl.load(grad_out + offset, inside, 0).to(tl.float32) * (below + value * density)
+        tl.store(grad_hidden + offset, gradient.to(grad_hidden.dtype.element_ty), inside)
         total += tl.sum(gradient, axis=0)
     tl.store(partial + tl.program_id(0) * width + column, total, column < width)

@@ -1,1 +1,1 @@
-"""Engines: whatever turns windows into embeddings, behind one call, at fixed batch shapes, with stated tolerances."""
+"""Inference engines, which turn windows into embeddings at fixed batch shapes and with stated tolerances."""

@@ -1,7 +1,8 @@
-"""`--engine auto`: a table of rules, read from the top; it says what it chose and why.
+"""Automatic selection (`--engine auto`): the first engine of a table that can run on this machine.
 
-An engine that was exported was compared with eager before it was published, so each of them may be chosen; which is
-faster was measured (docs/embedding.md). TensorRT for RTX is never chosen: it has not been run yet.
+An engine was compared with eager when it was exported, so every exported engine of the table is accurate enough. The
+order of the rows was measured on CPUs (docs/embedding.md). The engines `tensorrt` and `tensorrt-rtx` are not in the
+table, because they have not been executed yet. They must be named explicitly.
 """
 
 from __future__ import annotations
@@ -24,48 +25,50 @@ class Rule:
     """One row of the table."""
 
     engine: str
-    """What is chosen if it can be opened."""
+    """Engine that is selected if it can be opened."""
     gpu: bool
-    """Whether this row is for machines with a GPU."""
+    """Whether the row applies to machines with a GPU, or to those without."""
     precision: str
-    """Precision that the row is for: the fastest of this machine."""
-    why: str
-    """What the choice rests on."""
+    """Fastest precision of the machines that the row applies to."""
+    reason: str
+    """Reason for the selection, which is printed after "because"."""
 
 
 RULES = (
-    Rule("tensorrt", True, "bf16", "it was exported for this GPU, and was as good as eager"),
     Rule("compiled", True, "bf16", "it was exported on this GPU with this PyTorch"),
-    Rule("eager", True, "bf16", "nothing that was exported can run here"),
-    Rule("compiled", False, "bf16", "it was exported for this processor, and 5.4 ms a window beat eager's 6.4"),
-    Rule("eager", False, "bf16", "the processor multiplies bf16: 6.4 ms a window, ONNX Runtime takes 12.4 in fp32"),
-    Rule("onnx", False, "fp32", "the processor has no bf16, and 12.4 ms a window beat eager's 23.5"),
+    Rule("eager", True, "bf16", "no exported engine can run on this machine"),
+    Rule("compiled", False, "bf16", "it was exported for this processor, at 5.4 ms per window against 6.4 with eager"),
+    Rule("eager", False, "bf16", "the processor has bf16, at 6.4 ms per window against 12.4 with ONNX Runtime in fp32"),
+    Rule("onnx", False, "fp32", "the processor has no bf16, and ONNX takes 12.4 ms per window against 23.5 with eager"),
     Rule("compiled", False, "fp32", "the processor has no bf16, and no ONNX graph was exported"),
-    Rule("eager", False, "fp32", "the processor has no bf16, and nothing was exported"),
+    Rule("eager", False, "fp32", "the processor has no bf16, and no engine was exported"),
 )
 
 
-def choose(
+def select(
     encoder: Encoder, checkpoint: Path, quantizer: Quantizer | None = None, rules: tuple[Rule, ...] = RULES
 ) -> tuple[Engine, list[str]]:
-    """The first engine of the table that can run here, and what to tell of it, a line each.
+    """Return the first engine of the table that can run on this machine, and messages about the choice, one per line.
 
     Args:
-        encoder: what it embeds with.
-        checkpoint: where that was read; exports lie beside it.
-        quantizer: of the store that is embedded.
+        encoder: the encoder.
+        checkpoint: path of the encoder; exported engines are stored beside it.
+        quantizer: quantizer of the store; None if the engine gets power.
         rules: the table.
+
+    Raises:
+        MissingArtifact: no row applies to this machine.
     """
     gpu, precision = torch.cuda.is_available(), fastest_precision()
-    told: list[str] = []
+    messages: list[str] = []
     for rule in rules:
         if (rule.gpu, rule.precision) != (gpu, precision):
             continue
         try:
-            engine = registry.engine(encoder, checkpoint, rule.engine, precision, quantizer=quantizer)
+            engine = registry.open_engine(encoder, checkpoint, rule.engine, precision, quantizer=quantizer)
             if quantizer is not None:
-                engine.reads(quantizer)
-            return engine, [*told, f"engine auto: {rule.engine}, {precision}: {rule.why}"]
+                engine.accepts_codes(quantizer)
+            return engine, [*messages, f"engine auto: {rule.engine} in {precision}, because {rule.reason}"]
         except MynaError as error:
-            told.append(f"engine auto: not {rule.engine}: {error}")
-    raise MissingArtifact(f"no rule of --engine auto fits (GPU {gpu}, {precision}); name an engine")
+            messages.append(f"engine auto: not {rule.engine}, because {error}")
+    raise MissingArtifact(f"--engine auto has no rule for this machine (GPU: {gpu}, {precision}); name an engine")

@@ -1,7 +1,7 @@
-"""What all engines have in common: `engine(windows) -> embeddings`, at one batch shape, with a stated tolerance.
+"""The interface of all inference engines: `engine(windows)` returns embeddings.
 
-A runtime picks its kernels by the batch's shape, so a row can change in its last bits when the shape does. Every call
-therefore runs at the engine's own shape: what is left over is filled up with silence, whose embeddings are cut off.
+A runtime chooses its kernels by the shape of the batch, so another shape can change the last bits of a row. Every call
+therefore uses the engine's own batch shape. An incomplete batch is padded with silence, whose embeddings are removed.
 """
 
 from __future__ import annotations
@@ -9,95 +9,97 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.encoder.config import EncoderConfig
+from model.inference.config import EngineName
 from stores.errors import DigestMismatch, InvalidInput
 from stores.quantize import Quantizer
 
-ENGINES = ("eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx")
+ENGINES: tuple[str, ...] = get_args(EngineName)
 TOLERANCES = {"fp32": 1e-4, "bf16": 2e-2}
-"""Largest distance of an embedding from eager's in fp32, as a share of its length; 0.02 is a cosine of 0.9998."""
+"""Largest distance between an embedding and that of eager in fp32, divided by the length of the latter, by precision.
+A distance of 0.02 is a cosine of 0.9998."""
 
 
 @dataclass(frozen=True)
-class EngineFacts:
-    """What an engine is: all of it can change a value, so all of it goes into the provenance of features."""
+class EngineSettings:
+    """The settings, software and hardware of an engine, which can change a value and are part of the provenance."""
 
     name: str
     """One of `ENGINES`."""
     precision: str
-    """Of the products: fp32 or bf16; everything else is fp32."""
+    """Precision of matrix products, fp32 or bf16; everything else is computed in fp32."""
     device: str
-    """What it computes on: `cpu`, or the GPU's name."""
+    """`cpu`, or the name of the GPU."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Of the software that computes."""
+    """Versions of the software that computes."""
     export: str = ""
-    """Digest of the exported files; empty for eager."""
+    """SHA-256 of the exported file; empty for eager."""
     layer: int | None = None
-    """Block whose tokens are averaged; None for the encoder's embedding."""
+    """Block after which the tokens are averaged, from 1; None for the encoder's embedding."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The facts as JSON values."""
+        """Return the settings as JSON values."""
         return asdict(self)
 
 
 class Engine(ABC):
-    """Windows to embeddings.
+    """A function from windows to embeddings.
 
     Attributes:
-        config: of the encoder.
-        facts: what it is.
-        largest: windows of its largest batch.
-        batch_windows: windows of each batch it runs.
-        quantizer: whose codes it reads; None if it reads float32 power.
+        config: configuration of the encoder.
+        settings: settings of the engine.
+        max_batch: number of windows of the maximum batch.
+        batch_windows: number of windows of every batch that the engine runs.
+        quantizer: quantizer whose codes are the input; None if the input is float32 power.
     """
 
     def __init__(
-        self, config: EncoderConfig, facts: EngineFacts, largest: int, quantizer: Quantizer | None = None
+        self, config: EncoderConfig, settings: EngineSettings, max_batch: int, quantizer: Quantizer | None = None
     ) -> None:
         self.config = config
-        self.facts = facts
-        self.largest = largest
-        self.batch_windows = largest
+        self.settings = settings
+        self.max_batch = max_batch
+        self.batch_windows = max_batch
         self.quantizer = quantizer
 
     @property
     def tolerance(self) -> float:
-        """Largest distance from eager's embedding in fp32, as a share of that embedding's length."""
-        return TOLERANCES[self.facts.precision]
+        """Largest distance from the embedding of eager in fp32, divided by the length of that embedding."""
+        return TOLERANCES[self.settings.precision]
 
-    def shaped(self, windows: int) -> Self:
-        """The same engine at the batch shape for so many windows: a power of two, or its largest.
+    def with_batch_for(self, windows: int) -> Self:
+        """Return this engine at the batch shape for `windows`: the next power of two, at most the maximum batch.
 
         Raises:
-            InvalidInput: fewer than one window.
+            InvalidInput: `windows` is less than 1.
         """
         if windows < 1:
-            raise InvalidInput(f"a batch of {windows} windows was asked for; at least one is needed")
-        if self.is_fixed():
+            raise InvalidInput(f"a batch must have at least 1 window (got {windows})")
+        if self.has_fixed_batch():
             return self
-        shaped = copy.copy(self)
-        shaped.batch_windows = min(self.largest, 1 << (windows - 1).bit_length())
-        return shaped
+        engine = copy.copy(self)
+        engine.batch_windows = min(self.max_batch, 1 << (windows - 1).bit_length())
+        return engine
 
-    def is_fixed(self) -> bool:
-        """Whether it was made for one batch shape only."""
+    def has_fixed_batch(self) -> bool:
+        """Return whether the engine supports only one batch shape."""
         return False
 
-    def reads(self, quantizer: Quantizer) -> bool:
-        """Whether stored codes of `quantizer` go in as they are; power has to be made of them first if not.
+    def accepts_codes(self, quantizer: Quantizer) -> bool:
+        """Return whether the input is stored codes of `quantizer`; if not, they must be converted to power.
 
         Raises:
-            DigestMismatch: it reads the codes of another quantiser.
+            DigestMismatch: the engine expects the codes of another quantizer.
         """
         if self.quantizer is not None and self.quantizer != quantizer:
             raise DigestMismatch(
-                f"engine {self.facts.name} was exported for codes of {self.quantizer}, the store has {quantizer}; "
-                "export it again with --store, or use another engine"
+                f"engine {self.settings.name} expects codes of {self.quantizer}, but the store has {quantizer}; "
+                "export the engine again with --store, or use another engine"
             )
         return self.quantizer is not None
 
@@ -105,34 +107,32 @@ class Engine(ABC):
         """Embed windows.
 
         Args:
-            windows: `[n, 128, 96]`, mel-first, any n from 1: float32 power, or codes if the engine reads those.
+            windows: `[n, 128, 96]`, mel-first, with any n from 1; float32 power, or codes if there is a quantizer.
 
         Returns:
             `[n, D]` float32.
 
         Raises:
-            InvalidInput: windows of another type or size.
+            InvalidInput: the windows have another type or size.
         """
-        self._require(windows)
-        embedded = [
-            self._batch(windows[i : i + self.batch_windows]) for i in range(0, len(windows), self.batch_windows)
-        ]
-        return np.concatenate(embedded)
+        self._require_input(windows)
+        size = self.batch_windows
+        return np.concatenate([self._embed(windows[i : i + size]) for i in range(0, len(windows), size)])
 
-    def _batch(self, windows: NDArray[Any]) -> NDArray[np.float32]:
+    def _embed(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         missing = self.batch_windows - len(windows)
-        full = np.pad(windows, ((0, missing), (0, 0), (0, 0))) if missing else np.ascontiguousarray(windows)
-        return self._run(full)[: len(windows)]
+        batch = np.pad(windows, ((0, missing), (0, 0), (0, 0))) if missing else np.ascontiguousarray(windows)
+        return self._run(batch)[: len(windows)]
 
     @abstractmethod
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Embed a batch of `batch_windows` windows, `[B, D]`."""
+        """Return the embeddings `[B, D]` of a batch of `batch_windows` windows."""
 
-    def _require(self, windows: NDArray[Any]) -> None:
+    def _require_input(self, windows: NDArray[Any]) -> None:
         dtype = "float32" if self.quantizer is None else self.quantizer.dtype
         size = (self.config.n_mels, self.config.window_frames)
         if windows.dtype != dtype or windows.ndim != 3 or windows.shape[1:] != size or not len(windows):
             raise InvalidInput(
-                f"windows are {windows.dtype} {list(windows.shape)}; engine {self.facts.name} reads {dtype} "
-                f"[n, {size[0]}, {size[1]}], mel-first"
+                f"engine {self.settings.name} needs windows of {dtype} [n, {size[0]}, {size[1]}], mel-first "
+                f"(got {windows.dtype} {list(windows.shape)})"
             )

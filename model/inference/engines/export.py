@@ -1,4 +1,4 @@
-"""What every exporter is given, and the graph that it compiles."""
+"""The settings of an export and the graph that is exported, which all exported engines share."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from stores.quantize import Quantizer
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """How an engine is made."""
+    """The settings of an export."""
 
     precision: str = "fp32"
-    """Of the products."""
-    largest: int = 1024
-    """Windows of the largest batch."""
-    usual: int = 64
-    """Windows of the batch that kernels are chosen for; strictly between 1 and the largest, or it would be special."""
+    """Precision of matrix products."""
+    max_batch: int = 1024
+    """Number of windows of the maximum batch."""
+    opt_batch: int = 64
+    """Number of windows for which kernels are chosen, between 1 and the maximum batch and equal to neither."""
     quantizer: Quantizer | None = None
-    """Read its codes; None for float32 power."""
+    """Quantizer whose codes are the input; None for float32 power."""
 
     def __post_init__(self) -> None:
-        if not 1 < self.usual < self.largest:
+        if not 1 < self.opt_batch < self.max_batch:
             raise InvalidInput(
-                f"usual batch {self.usual}, largest {self.largest}: needs 1 < usual < largest, or batches of 1 fail"
+                f"--usual must be more than 1 and less than --largest (got --usual {self.opt_batch}, "
+                f"--largest {self.max_batch}); otherwise batches of 1 window fail"
             )
 
-    def reading(self, encoder: Encoder) -> InferenceModule:
-        """The module that is exported, on the encoder's device."""
+    def module(self, encoder: Encoder) -> InferenceModule:
+        """Return the module that is exported, on the encoder's device."""
         return InferenceModule(encoder, self.precision, self.quantizer).eval().to(next(encoder.parameters()).device)
 
-    def example(self, encoder: Encoder, batch: int) -> Tensor:
-        """Silence of the input's type, `[batch, 128, 96]`, on the encoder's device."""
+    def example_input(self, encoder: Encoder, batch: int) -> Tensor:
+        """Return silence `[batch, 128, 96]` of the input's type, on the encoder's device."""
         dtype = torch.float32 if self.quantizer is None else getattr(torch, self.quantizer.dtype)
         size = (batch, encoder.config.n_mels, encoder.config.window_frames)
         return torch.zeros(size, dtype=dtype, device=next(encoder.parameters()).device)
 
     def program(self, encoder: Encoder) -> ExportedProgram:
-        """The graph, for batches of 1 to the largest."""
-        shapes = ({0: Dim("batch", min=1, max=self.largest)},)
-        with quiet(), torch.no_grad():
-            return torch.export.export(self.reading(encoder), (self.example(encoder, 2),), dynamic_shapes=shapes)
+        """Return the graph for batches of 1 to the maximum batch."""
+        shapes = ({0: Dim("batch", min=1, max=self.max_batch)},)
+        with suppress_exporter_warnings(), torch.no_grad():
+            return torch.export.export(self.module(encoder), (self.example_input(encoder, 2),), dynamic_shapes=shapes)
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep to itself what PyTorch's own exporters say of PyTorch's own code."""
-    logger = logging.getLogger(
-        "torch.onnx._internal.exporter._registration"
-    )  # on torchvision, which nothing here needs
+def suppress_exporter_warnings() -> Iterator[None]:
+    """Suppress the warnings of PyTorch's exporters about PyTorch's own code."""
+    # this logger warns about torchvision, which the export does not need
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,8 @@
-"""An engine beside eager in fp32: on music, silence, noise and full scale, at batches of 1, 2, 63 and the largest."""
+"""Export validation: the comparison of an engine with eager in fp32, before the engine is published.
+
+The windows are music, silence, noise, a click and a square wave at full scale. The batches have 1, 2 and 63 windows and
+the engine's maximum.
+"""
 
 from __future__ import annotations
 
@@ -19,104 +23,119 @@ from stores.mel_store import MelStore
 
 MIN_COSINE = 0.9995
 BATCHES = (1, 2, 63)
+MAX_STORE_WINDOWS = 60
 
 
 @dataclass(frozen=True)
 class ExportValidation:
-    """How an engine's embeddings compare with eager's in fp32."""
+    """The result of the comparison; `engine.json` contains it."""
 
     windows: int
-    """Windows compared."""
+    """Number of windows compared."""
     of: str
-    """Where the music among them came from."""
+    """Path of the store with the music, or `made up` for synthesized music."""
     finite: bool
-    """Whether every value is a number."""
+    """Whether every value is finite."""
     least_cosine: float
-    """Between the embeddings of one window, over all windows and batches."""
+    """Smallest cosine between the two embeddings of a window, over all windows and batches."""
     largest_distance: float
-    """Of two embeddings of a window, as a share of eager's length."""
+    """Largest distance between the two embeddings of a window, divided by the length of eager's embedding."""
     tolerance: float
-    """What the engine promises of that."""
+    """Largest accepted value of this distance."""
     milliseconds_per_window: float
-    """Of the engine at its largest batch, wall clock, one run after warming up."""
+    """Wall-clock time of the engine at its maximum batch, in one run after a warm-up."""
 
     def require(self) -> None:
         """Check that the engine may be published.
 
         Raises:
-            InvalidInput: it is not finite, or too far from eager.
+            InvalidInput: values are not finite, or differ too much from those of eager.
         """
         if not self.finite or self.least_cosine < MIN_COSINE or self.largest_distance > self.tolerance:
-            raise InvalidInput(f"the engine is not as good as eager, so it is not published: {asdict(self)}")
+            raise InvalidInput(
+                "the engine is not published, because its embeddings are not finite or differ too much from those of "
+                f"eager in fp32: {asdict(self)}"
+            )
 
 
 def compare(engine: Engine, encoder: Encoder, store: MelStore | None = None) -> ExportValidation:
-    """Run both on the same windows.
+    """Compare an engine with eager in fp32 on the same windows.
 
     Args:
-        engine: any engine of the encoder.
-        encoder: the reference, in fp32 on the device that its weights lie on.
-        store: where to take real mels from; made-up music without one.
+        engine: an engine of the encoder.
+        encoder: the encoder, which runs in fp32 on the device of its weights.
+        store: mel store with music (default: synthesized music).
+
+    Raises:
+        InvalidInput: no clip of the store is as long as a window.
     """
-    power = windows(engine.config.window_frames, store)
-    given: NDArray[Any] = power
+    power = validation_windows(engine.config.window_frames, store)
+    inputs: NDArray[Any] = power
     if engine.quantizer is not None:
-        given = engine.quantizer.encode(power)
-        power = engine.quantizer.decode(given)
+        inputs = engine.quantizer.encode(power)
+        power = engine.quantizer.decode(inputs)
     expected = Eager(encoder, "fp32")(power)
     distances, cosines, finite, seconds = [0.0], [1.0], True, 0.0
-    for count in (*BATCHES, engine.largest):
+    for count in (*BATCHES, engine.max_batch):
         rows = np.arange(count) % len(power)
-        shaped = engine.shaped(count)
-        shaped(given[rows])  # warms up
-        start = time.perf_counter()
-        found = shaped(given[rows])
-        seconds = time.perf_counter() - start
-        finite &= bool(np.isfinite(found).all())
-        distance, cosine = _apart(found.astype(np.float64), expected[rows].astype(np.float64))
+        embeddings, seconds = _run_warm(engine.with_batch_for(count), inputs[rows])
+        finite &= bool(np.isfinite(embeddings).all())
+        distance, cosine = _differences(embeddings.astype(np.float64), expected[rows].astype(np.float64))
         distances.append(distance)
         cosines.append(cosine)
-    milliseconds = round(1e3 * seconds / engine.largest, 4)
-    of = "made up" if store is None else str(store.path)
-    return ExportValidation(len(power), of, finite, min(cosines), max(distances), engine.tolerance, milliseconds)
+    milliseconds = round(1e3 * seconds / engine.max_batch, 4)
+    source = "made up" if store is None else str(store.path)
+    return ExportValidation(len(power), source, finite, min(cosines), max(distances), engine.tolerance, milliseconds)
 
 
-def _apart(found: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, float]:
-    """The largest distance, as a share of the expected length, and the least cosine, row by row."""
+def _run_warm(engine: Engine, windows: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+    """Return the embeddings of a second run, and its time in seconds."""
+    engine(windows)
+    start = time.perf_counter()
+    embeddings = engine(windows)
+    return embeddings, time.perf_counter() - start
+
+
+def _differences(embeddings: NDArray[np.float64], expected: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the largest distance between two rows, divided by the length of the expected row, and the least cosine."""
     lengths = np.linalg.norm(expected, axis=1)
-    distances = np.linalg.norm(found - expected, axis=1) / lengths
-    cosines = (found * expected).sum(axis=1) / lengths / np.linalg.norm(found, axis=1)
+    distances = np.linalg.norm(embeddings - expected, axis=1) / lengths
+    cosines = (embeddings * expected).sum(axis=1) / lengths / np.linalg.norm(embeddings, axis=1)
     return float(distances.max()), float(cosines.min())
 
 
-def windows(frames: int, store: MelStore | None = None) -> NDArray[np.float32]:
-    """Power mels `[n, 128, frames]`: music, then silence, noise, a click and a square wave at full scale."""
+def validation_windows(frames: int, store: MelStore | None = None) -> NDArray[np.float32]:
+    """Return power mels `[n, 128, frames]`: music, then silence, noise, a click and a square wave at full scale."""
     spec = MelSpec()
     samples = (frames - 1) * spec.hop_samples
     rng = np.random.default_rng(0)
     click = np.zeros(samples, np.float32)
     click[samples // 2] = 1.0
     square = np.where(np.sin(2 * np.pi * 220 * np.arange(samples) / spec.sample_rate_hz) >= 0, 1, -1)
-    extremes = [np.zeros(samples), rng.uniform(-1, 1, samples), click, square]
-    heard = [mel_power(np.asarray(one, np.float32), spec) for one in extremes]
-    return np.stack([*(_music(frames, spec, rng) if store is None else _real(frames, store)), *heard])
+    sounds = [np.zeros(samples), rng.uniform(-1, 1, samples), click, square]
+    extremes = [mel_power(np.asarray(sound, np.float32), spec) for sound in sounds]
+    music = _synthesized_music(frames, spec, rng) if store is None else _music_of_store(frames, store)
+    return np.stack([*music, *extremes])
 
 
-def _real(frames: int, store: MelStore, most: int = 60) -> list[NDArray[np.float32]]:
-    long = [row for row in store.rows if row.state == "written" and row.frames >= frames]
-    if not long:
-        raise InvalidInput(f"no clip of {store.path} has {frames} frames to compare engines on; name another --store")
-    return [store.window(row.index, 0, frames) for row in long[:: -(-len(long) // most)]]
+def _music_of_store(frames: int, store: MelStore) -> list[NDArray[np.float32]]:
+    """Return the first windows of clips that are spread over the store."""
+    clips = [row for row in store.rows if row.state == "written" and row.frames >= frames]
+    if not clips:
+        raise InvalidInput(
+            f"no clip of {store.path} has the {frames} frames that a comparison needs; use another --store"
+        )
+    return [store.window(row.index, 0, frames) for row in clips[:: -(-len(clips) // MAX_STORE_WINDOWS)]]
 
 
-def _music(frames: int, spec: MelSpec, rng: np.random.Generator) -> list[NDArray[np.float32]]:
-    """Chords of decaying harmonics, at several loudnesses."""
+def _synthesized_music(frames: int, spec: MelSpec, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Return chords of decaying harmonics at several loudnesses."""
     t = np.arange((frames - 1) * spec.hop_samples) / spec.sample_rate_hz
-    made = []
+    mels = []
     for loudness in np.geomspace(1e-3, 0.9, 12):
-        notes = 55 * 2 ** (rng.integers(0, 48, 4) / 12)
-        partials = np.stack([np.sin(2 * np.pi * hz * k * t) / k for hz in notes for k in range(1, 6)])
-        sound: NDArray[np.float64] = partials.sum(axis=0) * np.exp(-2 * (t % 0.5))
-        scaled: NDArray[np.float32] = (loudness * sound / np.abs(sound).max()).astype(np.float32)
-        made.append(mel_power(scaled, spec))
-    return made
+        notes_hz = 55 * 2 ** (rng.integers(0, 48, 4) / 12)
+        partials = np.stack([np.sin(2 * np.pi * hz * k * t) / k for hz in notes_hz for k in range(1, 6)])
+        chord: NDArray[np.float64] = partials.sum(axis=0) * np.exp(-2 * (t % 0.5))
+        samples: NDArray[np.float32] = (loudness * chord / np.abs(chord).max()).astype(np.float32)
+        mels.append(mel_power(samples, spec))
+    return mels

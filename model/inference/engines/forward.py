@@ -1,11 +1,13 @@
-"""An encoder as an engine runs it: at a precision, from power or from stored codes, to its end or to one block.
+"""The forward pass of an encoder for inference: at a stated precision, from power or codes, to the end or to one block.
 
-In fp32 and to its end it is the encoder itself. Otherwise it is the same weights through the same formulas, written out
-so that each type stands in PyTorch and no runtime guesses one: products in bf16; LayerNorm, softmax, the sums between
-blocks and the means in fp32. It can be exported: no state is swapped, and the batch may be of any size.
+In fp32 and to the end, the encoder itself runs. Otherwise the same weights are used in the same formulas, which are
+written out so that PyTorch states every type and no runtime has to choose one. Products are bf16. LayerNorm, softmax,
+the residual sums and the means are fp32. The module can be exported, because it changes no state and accepts batches of
+any size.
 
-Attention over 48 tokens is two products of small matrices and a softmax; written so, it takes 6.4 instead of 7.3 ms a
-window of Myna-Base in bf16 on one core, together with casting the weights once instead of at each call.
+Attention over 48 tokens consists of two products of small matrices and a softmax. Written out in this way, and with
+weights that are cast once instead of in each call, a window of Myna-Base takes 6.4 instead of 7.3 ms in bf16 on one
+core.
 """
 
 from __future__ import annotations
@@ -29,16 +31,17 @@ PRECISIONS = ("fp32", "bf16")
 
 
 class InferenceModule(nn.Module):
-    """An encoder's inference pass, `[B, M, N]` windows to `[B, D]` embeddings in float32.
+    """The forward pass from `[B, M, N]` windows to `[B, D]` embeddings in float32.
 
     Args:
-        encoder: stays as it is; its weights are copied if they must be rounded.
-        precision: of the products: fp32 or bf16.
-        quantizer: if given, windows are its codes and are turned into power first; else they are float32 power.
-        layer: mean over the tokens after this block, from 1, without the last LayerNorm; None for the embedding.
+        encoder: the encoder, which is not changed; its weights are copied if they must be rounded.
+        precision: precision of products, fp32 or bf16.
+        quantizer: quantizer of the codes that are the input (default: the input is float32 power).
+        layer: block after which the tokens are averaged, from 1, without the last LayerNorm (default: the encoder's
+            embedding).
 
     Raises:
-        InvalidInput: an unknown precision, or no such block.
+        InvalidInput: the precision is unknown, or there is no such block.
     """
 
     table: Tensor | None
@@ -48,33 +51,33 @@ class InferenceModule(nn.Module):
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
-            raise InvalidInput(f"precision {precision!r} is unknown; use one of {PRECISIONS}")
+            raise InvalidInput(f"precision {precision!r} is unknown; use one of {', '.join(PRECISIONS)}")
         if layer is not None and not 1 <= layer <= encoder.config.depth:
-            raise InvalidInput(f"layer {layer} is not there; the encoder has blocks 1 to {encoder.config.depth}")
-        self.products = torch.bfloat16 if precision == "bf16" else torch.float32
-        self.encoder = _rounded(encoder) if precision == "bf16" else encoder
+            raise InvalidInput(f"--layer must be a block of the encoder, 1 to {encoder.config.depth} (got {layer})")
+        self.product_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.encoder = _round_weights(encoder) if precision == "bf16" else encoder
         self.layer = layer
-        codes = quantizer is not None and quantizer.bits < 32
-        self.register_buffer("table", torch.tensor(quantizer.table()) if quantizer and codes else None)
+        has_codes = quantizer is not None and quantizer.bits < 32
+        self.register_buffer("table", torch.tensor(quantizer.table()) if quantizer and has_codes else None)
 
     def forward(self, windows: Shaped[Tensor, "B M N"]) -> Float[Tensor, "B D"]:
-        """Embed windows, power or codes."""
-        power = windows if self.table is None else _power(windows, self.table)
-        if self.products is torch.float32 and self.layer is None:
-            embedded: Tensor = self.encoder(power)
-            return embedded
-        return self._to_layer(power)
+        """Embed windows of power or codes."""
+        power = windows if self.table is None else _dequantize(windows, self.table)
+        if self.product_dtype is torch.float32 and self.layer is None:
+            embeddings: Tensor = self.encoder(power)
+            return embeddings
+        return self._embed_to_layer(power)
 
-    def _to_layer(self, power: Tensor) -> Tensor:
+    def _embed_to_layer(self, power: Tensor) -> Tensor:
         config, trunk = self.encoder.config, self.encoder.transformer
         scaled = scale_input(power, config.input_scale)
-        read = [self._tokens(patchify(scaled, PATCH_SHAPES[kind]), kind) for kind in config.patch_kinds]
-        sizes = [one.shape[0] for one in read]  # shape[0], not len(): the batch stays of any size when exported
-        tokens = torch.cat(read)
+        kinds = [self._tokens(patchify(scaled, PATCH_SHAPES[kind]), kind) for kind in config.patch_kinds]
+        sizes = [tokens.shape[0] for tokens in kinds]  # not len(), which would fix the batch size when exported
+        tokens = torch.cat(kinds)
         for block in list(trunk.layers)[: self.layer]:
             attention, feed_forward = block.children()
-            tokens = tokens + self._attended(attention, tokens)
-            tokens = tokens + self._fed_forward(feed_forward, tokens)
+            tokens = tokens + self._attention(attention, tokens)
+            tokens = tokens + self._feed_forward(feed_forward, tokens)
         if self.layer is None:
             tokens = trunk.norm(tokens)
         return torch.cat(torch.split(tokens.mean(dim=1), sizes), dim=-1)
@@ -82,30 +85,30 @@ class InferenceModule(nn.Module):
     def _tokens(self, patches: Tensor, kind: PatchKind) -> Tensor:
         embedding = self.encoder.embedding(kind)
         _, norm_cells, to_width, norm_width = embedding
-        tokens: Tensor = norm_width(to_width(norm_cells(patches).to(self.products)).float())
+        tokens: Tensor = norm_width(to_width(norm_cells(patches).to(self.product_dtype)).float())
         return tokens + embedding.positions
 
-    def _attended(self, attention: Any, tokens: Tensor) -> Tensor:
-        qkv = attention.to_qkv(attention.norm(tokens).to(self.products)).unflatten(-1, (3, -1, attention.head_width))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    def _attention(self, attention: Any, tokens: Tensor) -> Tensor:
+        qkv = attention.to_qkv(attention.norm(tokens).to(self.product_dtype))
+        query, key, value = qkv.unflatten(-1, (3, -1, attention.head_width)).permute(2, 0, 3, 1, 4).unbind(0)
         scores = (query * attention.head_width**-0.5) @ key.transpose(-1, -2)
-        attended = scores.float().softmax(dim=-1).to(self.products) @ value
-        out: Tensor = attention.to_out(attended.transpose(1, 2).flatten(2))
-        return out
+        heads = scores.float().softmax(dim=-1).to(self.product_dtype) @ value
+        output: Tensor = attention.to_out(heads.transpose(1, 2).flatten(2))
+        return output
 
-    def _fed_forward(self, feed_forward: Any, tokens: Tensor) -> Tensor:
+    def _feed_forward(self, feed_forward: Any, tokens: Tensor) -> Tensor:
         norm, widen, _, narrow = feed_forward.net
-        out: Tensor = narrow(F.gelu(widen(norm(tokens).to(self.products))))
-        return out
+        output: Tensor = narrow(F.gelu(widen(norm(tokens).to(self.product_dtype))))
+        return output
 
 
-def _power(codes: Tensor, table: Tensor) -> Tensor:
-    # int32 before anything else: TensorRT can only cast bytes. index_select is the fastest lookup on a CPU
+def _dequantize(codes: Tensor, table: Tensor) -> Tensor:
+    # int32 first, because TensorRT supports only casts of bytes; index_select is the fastest lookup on a CPU
     return table.index_select(0, codes.int().flatten()).view(codes.shape)
 
 
-def _rounded(encoder: Encoder) -> Encoder:
-    """A copy whose products have bf16 weights; LayerNorms and positions stay fp32."""
+def _round_weights(encoder: Encoder) -> Encoder:
+    """Return a copy whose linear layers have bf16 weights; LayerNorms and positions stay fp32."""
     rounded = copy.deepcopy(encoder)
     for module in rounded.modules():
         if isinstance(module, nn.Linear):

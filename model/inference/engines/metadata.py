@@ -1,11 +1,11 @@
-"""The sidecar of an exported engine: `engine.json` beside its file says what it is, where it may run and how it did.
+"""The metadata of an exported engine: `engine.json` states its settings, where it can run, and its export validation.
 
     NAME-PRECISION/
-      engine.json      this
+      engine.json      the metadata
       encoder.onnx     or encoder.pt2, encoder.ep, encoder.plan
 
-An exported engine may hold machine code (compiled, tensorrt). The digest tells damage and mix-ups, not malice: load
-only what you exported yourself.
+An exported engine can contain machine code (compiled, tensorrt). The digest detects damage and confusion of files, but
+no attack, so load only engines that you exported yourself.
 """
 
 from __future__ import annotations
@@ -28,111 +28,119 @@ FILE = "engine.json"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineMetadata:
-    """What is known of an exported engine."""
+    """The content of `engine.json`."""
 
     name: str
-    """Which engine."""
+    """Name of the engine."""
     precision: str
-    """Of its products."""
+    """Precision of matrix products."""
     encoder: Mapping[str, Any]
-    """The encoder's configuration."""
+    """Configuration of the encoder."""
     weights: str
-    """Fingerprint of the encoder's weights, as `model.encoder.weights.digest` gives it."""
+    """Digest of the encoder's weights, computed by `model.encoder.weights.digest`."""
     largest: int
-    """Windows of its largest batch; for `compiled` of every batch."""
+    """Number of windows of the maximum batch, and of every batch of `compiled`."""
     quantizer: Mapping[str, Any] | None
-    """Whose codes it reads; None for float32 power."""
+    """Quantizer whose codes are the input; None for float32 power."""
     file: str
-    """Name of the file beside this one."""
+    """Name of the engine's file in the same folder."""
     sha256: str
-    """Of that file."""
+    """SHA-256 of that file."""
     versions: Mapping[str, str]
-    """Software that made it."""
+    """Versions of the software that made the engine."""
     device: Mapping[str, str]
-    """Hardware that it was made for."""
+    """Hardware that the engine was made for."""
     parity: Mapping[str, Any] = field(default_factory=dict)
-    """How it compared with eager when it was made; empty until then, and where it could not run."""
+    """Result of the export validation; empty before it."""
     format: str = FORMAT
-    """Of this file."""
+    """Format of `engine.json`."""
 
     def write(self, folder: Path) -> None:
         """Write `engine.json` into `folder`."""
         write_json(folder / FILE, asdict(self))
 
-    def config(self) -> EncoderConfig:
-        """The encoder's configuration."""
+    def encoder_config(self) -> EncoderConfig:
+        """Return the configuration of the encoder."""
         return EncoderConfig.from_dict(self.encoder)
 
-    def codes(self) -> Quantizer | None:
-        """The quantiser whose codes it reads."""
+    def code_quantizer(self) -> Quantizer | None:
+        """Return the quantizer whose codes are the input; None for power."""
         return None if self.quantizer is None else Quantizer.from_dict(self.quantizer)
 
     def require_file(self, folder: Path) -> Path:
-        """The engine's file.
+        """Return the path of the engine's file, after a check of its content.
 
         Raises:
-            CorruptArtifact: it is not there, or not what was exported.
+            CorruptArtifact: the file is missing, or is not the exported one.
         """
         path = folder / self.file
-        if not path.is_file() or sha256(path) != self.sha256:
-            raise CorruptArtifact(f"{path} is not the file that {folder / FILE} describes; export it again")
+        if not path.is_file() or file_sha256(path) != self.sha256:
+            raise CorruptArtifact(f"{path} is not the file that {folder / FILE} describes; export the engine again")
         return path
 
     def require_weights(self, weights: str, folder: Path) -> None:
-        """Check that it was made of the encoder with this fingerprint.
+        """Check that the engine was exported from the weights with this digest.
 
         Raises:
-            DigestMismatch: it was made of another.
+            DigestMismatch: it was exported from other weights.
         """
         if self.weights != weights:
             raise DigestMismatch(
-                f"{folder} was exported from an encoder with weights {self.weights}, the checkpoint has {weights}; "
-                "name the checkpoint that it was made of, or export it again"
+                f"{folder} was exported from an encoder with weights {self.weights}, but the checkpoint has {weights}; "
+                "name the checkpoint that it was exported from, or export it again"
             )
 
-    def require_here(self, versions: Mapping[str, str], device: Mapping[str, str]) -> None:
-        """Check that the software and the hardware are those it was made with.
+    def require_environment(self, versions: Mapping[str, str], device: Mapping[str, str]) -> None:
+        """Check that software and hardware are those that the engine was made with.
+
+        Args:
+            versions: versions of the software of this machine; those that are not listed are not checked.
+            device: hardware of this machine.
 
         Raises:
-            DigestMismatch: naming each that differs.
+            DigestMismatch: they differ; the error names each difference.
         """
-        there, here = {**self.versions, **self.device}, {**versions, **device}
-        if differing := [
-            f"{key} {there.get(key)} (here {here.get(key)})" for key in here if there.get(key) != here[key]
-        ]:
+        required, current = {**self.versions, **self.device}, {**versions, **device}
+        differences = [
+            f"{key} {required.get(key)} (this machine: {value})"
+            for key, value in current.items()
+            if required.get(key) != value
+        ]
+        if differences:
             raise DigestMismatch(
-                f"this {self.name} engine was made for {', '.join(differing)} and runs nowhere else; "
-                f"make one for this machine with `python -m model.export {self.name}`"
+                f"this {self.name} engine was made for {', '.join(differences)} and cannot run on another; "
+                f"export one for this machine with `python -m model.export {self.name}`"
             )
 
 
 def read(folder: Path) -> EngineMetadata:
-    """The sidecar in `folder`.
+    """Read the metadata of the engine in `folder`.
 
     Raises:
-        MissingArtifact: none there.
-        CorruptArtifact: it is not one of this version.
+        MissingArtifact: there is no `engine.json`.
+        CorruptArtifact: it is damaged, or of another version.
     """
+    path = folder / FILE
     try:
-        values = json.loads((folder / FILE).read_text("utf-8"))
+        values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise MissingArtifact(f"no exported engine in {folder}; make it with `python -m model.export`") from error
+        raise MissingArtifact(f"no exported engine in {folder}; create it with `python -m model.export`") from error
     except (OSError, ValueError) as error:
-        raise CorruptArtifact(f"{folder / FILE} cannot be read: {error}; export again") from error
-    names = {one.name for one in fields(EngineMetadata)}
+        raise CorruptArtifact(f"{path} cannot be read: {error}; export the engine again") from error
+    names = {field.name for field in fields(EngineMetadata)}
     if not isinstance(values, dict) or values.get("format") != FORMAT or set(values) != names:
-        raise CorruptArtifact(f"{folder / FILE} is not a sidecar of this version ({FORMAT}); export again")
-    sidecar = EngineMetadata(**values)
+        raise CorruptArtifact(f"{path} is not engine metadata of this version ({FORMAT}); export the engine again")
+    metadata = EngineMetadata(**values)
     try:
-        sidecar.config(), sidecar.codes()
+        metadata.encoder_config(), metadata.code_quantizer()
     except (InvalidInput, TypeError) as error:
-        raise CorruptArtifact(f"{folder / FILE} cannot be used: {error}; export again") from error
-    if Path(sidecar.file).name != sidecar.file:
-        raise CorruptArtifact(f"{folder / FILE} names {sidecar.file!r}, which does not lie beside it; export again")
-    return sidecar
+        raise CorruptArtifact(f"{path} cannot be used: {error}; export the engine again") from error
+    if Path(metadata.file).name != metadata.file:
+        raise CorruptArtifact(f"{path} names {metadata.file!r}, which is not in its folder; export the engine again")
+    return metadata
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of the bytes of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

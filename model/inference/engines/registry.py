@@ -1,4 +1,4 @@
-"""Engines by name: where an export lies, how it is made, how it is opened.
+"""The inference engines by name: the location, the export and the opening of an engine.
 
 runs/NAME/encoder.engines/onnx-fp32/     beside the checkpoint runs/NAME/encoder.safetensors
 """
@@ -26,107 +26,108 @@ from model.inference.engines.tensorrt_rtx import TensorRTRTX
 from stores.errors import InvalidInput, MissingArtifact
 from stores.quantize import Quantizer
 
-EXPORTED: dict[str, ModuleType] = {
+EXPORTERS: dict[str, ModuleType] = {
     "compiled": compiled,
     "onnx": onnx,
     "tensorrt": tensorrt,
     "tensorrt-rtx": tensorrt_rtx,
 }
-_OPENED: dict[str, type[Compiled | Onnx | TensorRT | TensorRTRTX]] = {
+"""Module of each engine that can be exported, with `require`, `build`, `versions` and `device`."""
+_CLASSES: dict[str, type[Compiled | Onnx | TensorRT | TensorRTRTX]] = {
     "compiled": Compiled,
     "onnx": Onnx,
     "tensorrt": TensorRT,
     "tensorrt-rtx": TensorRTRTX,
 }
-CHECKPOINTS = (".safetensors", *PUBLISHED_SUFFIXES)
-ONLY_FP32 = ("onnx",)
-"""Engines whose runtime multiplies no bf16 on a CPU."""
+CHECKPOINT_SUFFIXES = (".safetensors", *PUBLISHED_SUFFIXES)
+FP32_ENGINES = ("onnx",)
+"""Engines whose runtime has no bf16 products on a CPU."""
 
 
-def precision_of(name: str, asked: str) -> str:
-    """The precision of an engine: what was asked for, or the fastest here if that was `auto`.
+def resolve_precision(name: str, precision: str) -> str:
+    """Return the precision of an engine, which for `auto` is the fastest on this machine.
 
     Raises:
-        InvalidInput: no such engine or precision, or the engine does not have it.
+        InvalidInput: the engine or the precision is unknown, or the engine does not support the precision.
     """
     if name not in ENGINES:
         raise InvalidInput(f"engine {name!r} is unknown; use one of {', '.join(ENGINES)}")
-    if asked not in ("auto", *PRECISIONS):
-        raise InvalidInput(f"precision {asked!r} is unknown; use auto, {', '.join(PRECISIONS)}")
-    if name in ONLY_FP32:
-        if asked == "bf16":
-            raise InvalidInput(f"engine {name} computes in fp32 only: its runtime multiplies no bf16 on a CPU")
+    if precision not in ("auto", *PRECISIONS):
+        raise InvalidInput(f"precision {precision!r} is unknown; use one of auto, {', '.join(PRECISIONS)}")
+    if name in FP32_ENGINES:
+        if precision == "bf16":
+            raise InvalidInput(f"--precision must be auto or fp32 for engine {name}, which computes in fp32 only")
         return "fp32"
-    return fastest_precision() if asked == "auto" else asked
+    return fastest_precision() if precision == "auto" else precision
 
 
-def folder(checkpoint: Path, name: str, precision: str) -> Path:
-    """Where the engine of that name and precision, exported from `checkpoint`, lies."""
+def engine_folder(checkpoint: Path, name: str, precision: str) -> Path:
+    """Return the folder of the engine that is exported from `checkpoint` with this name and precision."""
     return checkpoint.with_suffix(".engines") / f"{name}-{precision}"
 
 
-def checkpoint_of(where: Path) -> Path | None:
-    """The checkpoint that the engine in the folder `where` lies beside, as `folder` puts it there; None elsewhere."""
-    engines = where.absolute().parent
+def checkpoint_beside(folder: Path) -> Path | None:
+    """Return the checkpoint beside the engine in `folder`; None if the engine was moved away from it."""
+    engines = folder.absolute().parent
     if engines.suffix != ".engines" or not engines.is_dir():
         return None
     beside = [path for path in engines.parent.iterdir() if path.with_suffix(".engines") == engines and path != engines]
-    weights_first = sorted(beside, key=lambda path: (path.suffix != ".safetensors", path.is_dir(), path.name))
-    return next((path for path in weights_first if path.suffix in CHECKPOINTS or path.is_dir()), None)
+    files_first = sorted(beside, key=lambda path: (path.suffix != ".safetensors", path.is_dir(), path.name))
+    return next((path for path in files_first if path.suffix in CHECKPOINT_SUFFIXES or path.is_dir()), None)
 
 
 def require(name: str) -> None:
-    """Check that an engine can be made here, as far as that is known beforehand.
+    """Check the requirements of an export that are known in advance.
 
     Raises:
-        MissingArtifact: a package, a compiler or a GPU is not there.
+        MissingArtifact: a package, a compiler or a GPU is missing.
     """
-    EXPORTED[name].require()
+    EXPORTERS[name].require()
 
 
-def export(encoder: Encoder, name: str, plan: ExportPlan, into: Path) -> EngineMetadata:
-    """Make an engine and its sidecar in the folder `into`, which exists; it is not yet compared with eager.
+def export(encoder: Encoder, name: str, plan: ExportPlan, folder: Path) -> EngineMetadata:
+    """Write an engine and its metadata into `folder`, which exists, without export validation.
 
     Raises:
-        InvalidInput: eager, which is not exported, or a graph that the compiler does not take.
-        MissingArtifact: the engine's packages, its compiler or its GPU are not there.
+        InvalidInput: the engine is eager, which is not exported, or its compiler rejects the graph.
+        MissingArtifact: the engine's packages, its compiler or its GPU are missing.
     """
-    if name not in EXPORTED:
-        raise InvalidInput(f"engine {name!r} cannot be exported; choose one of {', '.join(EXPORTED)}")
-    module = EXPORTED[name]
-    file = module.build(encoder, plan, into)
-    made = EngineMetadata(
+    if name not in EXPORTERS:
+        raise InvalidInput(f"engine {name!r} cannot be exported; use one of {', '.join(EXPORTERS)}")
+    exporter = EXPORTERS[name]
+    file = exporter.build(encoder, plan, folder)
+    exported = EngineMetadata(
         name=name,
         precision=plan.precision,
         encoder=encoder.config.to_dict(),
         weights=weights.digest(encoder),
-        largest=compiled.batch(encoder) if name == "compiled" else plan.largest,
+        largest=compiled.batch(encoder) if name == "compiled" else plan.max_batch,
         quantizer=plan.quantizer.to_dict() if plan.quantizer else None,
         file=file,
-        sha256=metadata.sha256(into / file),
-        versions=module.versions(),
-        device=module.device(),
+        sha256=metadata.file_sha256(folder / file),
+        versions=exporter.versions(),
+        device=exporter.device(),
     )
-    made.write(into)
-    return made
+    exported.write(folder)
+    return exported
 
 
-def opened(where: Path, encoder: Encoder) -> Engine:
-    """The exported engine in the folder `where`, checked against the encoder that it should be of.
+def open_exported(folder: Path, encoder: Encoder) -> Engine:
+    """Open the exported engine in `folder`, and check that it belongs to `encoder`.
 
     Raises:
-        MissingArtifact: nothing there, or it cannot run here.
-        CorruptArtifact: it is damaged.
-        DigestMismatch: made of another encoder, for another machine, or with other versions.
+        MissingArtifact: there is no engine, or what it needs to run is missing.
+        CorruptArtifact: the engine is damaged.
+        DigestMismatch: it was made from another encoder, for another machine, or with other versions.
     """
-    facts = metadata.read(where)
-    facts.require_weights(weights.digest(encoder), where)
-    if facts.name not in _OPENED:
-        raise InvalidInput(f"{where} holds an engine {facts.name!r}; this version knows {', '.join(EXPORTED)}")
-    return _OPENED[facts.name](facts.require_file(where), facts)
+    exported = metadata.read(folder)
+    exported.require_weights(weights.digest(encoder), folder)
+    if exported.name not in _CLASSES:
+        raise InvalidInput(f"{folder} holds the unknown engine {exported.name!r}; known are {', '.join(EXPORTERS)}")
+    return _CLASSES[exported.name](exported.require_file(folder), exported)
 
 
-def engine(
+def open_engine(
     encoder: Encoder,
     checkpoint: Path,
     name: str = "eager",
@@ -134,35 +135,36 @@ def engine(
     layer: int | None = None,
     quantizer: Quantizer | None = None,
 ) -> Engine:
-    """The engine of that name for a checkpoint's encoder.
+    """Return the engine called `name` for the encoder of a checkpoint.
 
     Args:
-        encoder: what it embeds with.
-        checkpoint: where that was read; exports lie beside it.
+        encoder: the encoder.
+        checkpoint: path of the encoder; exported engines are stored beside it.
         name: one of `ENGINES`.
-        precision: fp32, bf16, or auto for the fastest here.
-        layer: mean over the tokens after this block; eager only.
-        quantizer: of the store that is embedded; eager reads its codes, exported engines read what they were made for.
+        precision: fp32, bf16, or auto for the fastest on this machine.
+        layer: block after which the tokens are averaged, from 1; eager only.
+        quantizer: quantizer of the store. Eager accepts its codes; an exported engine accepts the input that it was
+            exported for.
 
     Raises:
-        InvalidInput: no such engine, precision or layer, or one that does not go with another.
-        MissingArtifact: it has not been exported; the message says how.
-        CorruptArtifact, DigestMismatch: as `opened`.
+        InvalidInput: the engine, precision or layer does not exist, or they cannot be combined.
+        MissingArtifact: the engine has not been exported; the error names the command.
+        CorruptArtifact, DigestMismatch: see `open_exported`.
     """
-    chosen = precision_of(name, precision)
+    precision = resolve_precision(name, precision)
     if name == "eager":
-        return Eager(encoder, chosen, layer, quantizer)
+        return Eager(encoder, precision, layer, quantizer)
     if layer is not None:
-        raise InvalidInput(f"--layer works with the eager engine only; {name} was asked for")
-    where = folder(checkpoint, name, chosen)
-    if not (where / metadata.FILE).is_file():
-        words = f"python -m model.export {name} --checkpoint {checkpoint} --precision {chosen}"
-        raise MissingArtifact(f"no {name} engine in {where}; make it with `{words}`")
-    return opened(where, encoder)
+        raise InvalidInput(f"--layer is not supported by engine {name}; use --engine eager")
+    folder = engine_folder(checkpoint, name, precision)
+    if not (folder / metadata.FILE).is_file():
+        command = f"python -m model.export {name} --checkpoint {checkpoint} --precision {precision}"
+        raise MissingArtifact(f"no {name} engine in {folder}; create it with `{command}`")
+    return open_exported(folder, encoder)
 
 
-def with_parity(made: EngineMetadata, parity: dict[str, object], where: Path) -> EngineMetadata:
-    """The sidecar in `where` with how it compared with eager, on disk too."""
-    done = replace(made, parity=parity)
-    done.write(where)
-    return done
+def record_validation(exported: EngineMetadata, validation: dict[str, object], folder: Path) -> EngineMetadata:
+    """Write the result of an export validation into the metadata in `folder`, and return the metadata."""
+    validated = replace(exported, parity=validation)
+    validated.write(folder)
+    return validated

@@ -1,10 +1,12 @@
-"""TensorRT: torch.export, then torch_tensorrt ahead of time, one engine for batches of 1 to 1,024.
+"""The TensorRT engine: torch.export and torch_tensorrt ahead of time, one engine for batches of 1 to 1,024 windows.
 
-Inside are dequantisation, cutting into patches, both passes of a hybrid and the mean; LayerNorm and softmax are fp32,
-which `Reading` writes into the graph, so that no precision is left to the builder (TensorRT 11 has no weak typing).
+The engine contains dequantization, the division into patches, the forward passes of both kinds of patches of a hybrid,
+and the mean. LayerNorm and softmax are fp32. `InferenceModule` writes all types into the graph, so that the builder
+does not choose a precision (TensorRT 11 has no weak typing).
 
-**It has not run yet:** torch_tensorrt cannot be imported without NVIDIA's driver. What decides without a GPU (shapes,
-refusals, messages) is tested; `python -m model.export tensorrt` is the command that tries the rest.
+**This engine has not been executed yet.** torch_tensorrt cannot be imported without NVIDIA's driver. What can be
+checked without a GPU (shapes, errors and their messages) is tested, and `python -m model.export tensorrt` tries the
+rest. Automatic selection does not choose this engine, so it must be named explicitly.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
-from model.inference.engines.engine import Engine, EngineFacts
-from model.inference.engines.export import ExportPlan, quiet
+from model.inference.engines.engine import Engine, EngineSettings
+from model.inference.engines.export import ExportPlan, suppress_exporter_warnings
 from model.inference.engines.metadata import EngineMetadata
 from stores.errors import CorruptArtifact, MissingArtifact
 
@@ -28,24 +30,24 @@ FILE = "encoder.ep"
 
 @dataclass(frozen=True)
 class ShapeProfile:
-    """Shapes that TensorRT is told, `(windows, 128, 96)`."""
+    """The batch shapes `(windows, 128, 96)` that an engine is built for."""
 
     min_shape: tuple[int, int, int]
-    """Of the smallest batch."""
+    """Shape of the smallest batch."""
     opt_shape: tuple[int, int, int]
-    """That kernels are chosen for; not the smallest, or the batch is taken for fixed."""
+    """Shape that kernels are chosen for; it must differ from the smallest, or the batch would be fixed."""
     max_shape: tuple[int, int, int]
-    """Of the largest batch."""
+    """Shape of the maximum batch."""
 
 
 def profile(encoder: Encoder, plan: ExportPlan) -> ShapeProfile:
-    """The shapes of a plan."""
-    mels, frames = encoder.config.n_mels, encoder.config.window_frames
-    return ShapeProfile((1, mels, frames), (plan.usual, mels, frames), (plan.largest, mels, frames))
+    """Return the batch shapes of an export."""
+    size = (encoder.config.n_mels, encoder.config.window_frames)
+    return ShapeProfile((1, *size), (plan.opt_batch, *size), (plan.max_batch, *size))
 
 
-def settings() -> dict[str, Any]:
-    """How torch_tensorrt compiles: the types that stand in the graph, all of it or none, nothing left to PyTorch."""
+def compiler_options() -> dict[str, Any]:
+    """Return the options of torch_tensorrt: the types of the graph, and no operation that is left to PyTorch."""
     return {
         "use_explicit_typing": True,
         "require_full_compilation": True,
@@ -57,45 +59,45 @@ def settings() -> dict[str, Any]:
 
 
 def build(encoder: Encoder, plan: ExportPlan, folder: Path) -> str:
-    """Write the engine of an encoder on a GPU into `folder`; returns the file's name.
+    """Write the engine of an encoder on a GPU into `folder`, and return the name of the file.
 
     Raises:
-        MissingArtifact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
+        MissingArtifact: there is no GPU, or torch_tensorrt is not installed or cannot be imported.
     """
     torch_tensorrt = _import()
     shapes = profile(encoder, plan)
-    given = torch_tensorrt.Input(
+    input_spec = torch_tensorrt.Input(
         min_shape=shapes.min_shape,
         opt_shape=shapes.opt_shape,
         max_shape=shapes.max_shape,
-        dtype=plan.example(encoder, 1).dtype,
+        dtype=plan.example_input(encoder, 1).dtype,
     )
-    with quiet(), torch.no_grad():
-        compiled = torch_tensorrt.dynamo.compile(plan.program(encoder), arg_inputs=[given], **settings())
-        torch_tensorrt.save(compiled, str(folder / FILE), output_format="exported_program", arg_inputs=[given])
+    with suppress_exporter_warnings(), torch.no_grad():
+        compiled = torch_tensorrt.dynamo.compile(plan.program(encoder), arg_inputs=[input_spec], **compiler_options())
+        torch_tensorrt.save(compiled, str(folder / FILE), output_format="exported_program", arg_inputs=[input_spec])
     return FILE
 
 
 def require() -> None:
-    """Check that it can be made here.
+    """Check that an engine can be made on this machine.
 
     Raises:
-        MissingArtifact: no GPU here, or torch_tensorrt is not installed or cannot be imported.
+        MissingArtifact: there is no GPU, or torch_tensorrt is not installed or cannot be imported.
     """
     _import()
 
 
 def versions() -> dict[str, str]:
-    """Of what made it and what runs it, which must be the same."""
+    """Return the versions of the software that makes and runs the engine, which must be the same."""
     packages = ("torch_tensorrt", "tensorrt")
     return {"torch": torch.__version__, **{name: str(_import(name).__version__) for name in packages}}
 
 
 def device() -> dict[str, str]:
-    """The GPU, and its compute capability.
+    """Return the name of the GPU and its compute capability.
 
     Raises:
-        MissingArtifact: there is none.
+        MissingArtifact: there is no GPU.
     """
     _require_gpu()
     major, minor = torch.cuda.get_device_capability()
@@ -103,45 +105,45 @@ def device() -> dict[str, str]:
 
 
 class TensorRT(Engine):
-    """A loaded engine.
+    """A loaded TensorRT engine.
 
     Raises:
-        MissingArtifact: no GPU here, or torch_tensorrt is not installed.
-        DigestMismatch: it was made for another GPU or with other versions.
-        CorruptArtifact: it cannot be loaded.
+        MissingArtifact: there is no GPU, or torch_tensorrt is not installed.
+        DigestMismatch: the engine was made for another GPU or with other versions.
+        CorruptArtifact: the engine cannot be loaded.
     """
 
-    def __init__(self, path: Path, sidecar: EngineMetadata) -> None:
-        sidecar.require_here({}, device())  # says which GPU it needs, also where nothing could be imported
+    def __init__(self, path: Path, metadata: EngineMetadata) -> None:
+        metadata.require_environment({}, device())  # first, to name the GPU also if the packages are missing
         torch_tensorrt = _import()
-        sidecar.require_here(versions(), {})
+        metadata.require_environment(versions(), {})
         try:
             self._run_graph = torch_tensorrt.load(str(path)).module()
         except (RuntimeError, OSError, ValueError) as error:
-            raise CorruptArtifact(f"{path} cannot be loaded: {error}; export it again") from error
-        facts = EngineFacts("tensorrt", sidecar.precision, device()["device"], versions(), sidecar.sha256)
-        super().__init__(sidecar.config(), facts, sidecar.largest, sidecar.codes())
+            raise CorruptArtifact(f"{path} cannot be loaded: {error}; export the engine again") from error
+        settings = EngineSettings("tensorrt", metadata.precision, device()["device"], versions(), metadata.sha256)
+        super().__init__(metadata.encoder_config(), settings, metadata.largest, metadata.code_quantizer())
 
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            embedded: NDArray[np.float32] = self._run_graph(torch.from_numpy(batch).cuda()).cpu().numpy()
-        return embedded
+            embeddings: NDArray[np.float32] = self._run_graph(torch.from_numpy(batch).cuda()).cpu().numpy()
+        return embeddings
 
 
 def _require_gpu() -> None:
     if not torch.cuda.is_available():
         raise MissingArtifact(
-            "the tensorrt engine needs an NVIDIA GPU, and this machine shows none: use eager, compiled or onnx here"
+            "the tensorrt engine needs an NVIDIA GPU, and this machine has none; use eager, compiled or onnx"
         )
 
 
 def _import(name: str = "torch_tensorrt") -> Any:
-    """A package of NVIDIA's, which cannot even be imported where there is no driver."""
+    """Import a package of NVIDIA, which is possible only with a driver."""
     _require_gpu()
     try:
         return __import__(name)
     except (ImportError, OSError, RuntimeError) as error:
         raise MissingArtifact(
-            f"the tensorrt engine needs torch_tensorrt of the same release as torch {torch.__version__}: "
-            f"pip install 'myna[tensorrt]' ({error})"
+            f"the tensorrt engine needs torch_tensorrt of the same release as torch {torch.__version__}; "
+            f"install it with pip install 'myna[tensorrt]' ({error})"
         ) from error

@@ -1,1 +1,1 @@
-"""What a contrastive loss computes of every pair of views: one operation per file, each beside its plain PyTorch."""
+"""Operations over all pairs of views for contrastive losses, one per file, each beside a reference in plain PyTorch."""

@@ -1,8 +1,8 @@
-"""Which views an anchor is compared with: its keys, as a matrix of truths, and inside a kernel as a rule.
+"""The rule for which views an anchor is compared with, as a Boolean matrix and as a function inside kernels.
 
-The rule is symmetric: if a view is a key of an anchor, the anchor is one of the view's.
+The rule is symmetric: if an anchor is compared with a view, this view as an anchor is compared with the first one.
 
-Axes: A own view (2B: first views, then second ones), E view of all ranks (rank by rank, A of each).
+Axes: A own view (2B: first views, then second views), E view of all ranks (rank by rank, A of each).
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from model.encoder.kernels.jit import jit, tl
 
 
 class Comparisons(IntEnum):
-    """Who is summed in an anchor's normaliser."""
+    """The views that are summed in the log-normalizer of an anchor."""
 
     OTHERS = 0
-    """Every view but itself: 2N - 1 of them, if the ranks have N clips together."""
+    """Every view except the anchor: 2N - 1 views if the ranks have N clips together."""
     NEGATIVES = 1
-    """Every view of another clip: 2N - 2."""
+    """Every view of another clip: 2N - 2 views."""
     OTHER_SIDE = 2
-    """Every second view, of a first one, and the other way round: N, its partner among them."""
+    """Every second view for a first view, and every first view for a second view: N views, with the partner."""
 
-    def mask(self, rows: int, columns: int, first: int, device: torch.device) -> Bool[Tensor, "A E"]:
-        """Which of `columns` views are keys of `rows` own ones.
+    def mask(self, rows: int, columns: int, own_start: int, device: torch.device) -> Bool[Tensor, "A E"]:
+        """Return for each own view which of all views it is compared with.
 
         Args:
-            rows: A.
-            columns: E.
-            first: where own views begin among all.
-            device: where the matrix is made.
+            rows: number A of own views.
+            columns: number E of views of all ranks.
+            own_start: number of the first own view among all views.
+            device: device of the matrix.
         """
         own, every = torch.arange(rows, device=device)[:, None], torch.arange(columns, device=device)
         if self is Comparisons.OTHER_SIDE:
             across: Tensor = (own >= rows // 2) != (every % rows >= rows // 2)
             return across
-        others = every != first + own
-        return others if self is Comparisons.OTHERS else others & (every != first + (own + rows // 2) % rows)
+        others = every != own_start + own
+        return others if self is Comparisons.OTHERS else others & (every != own_start + (own + rows // 2) % rows)
 
 
 @jit
-def is_key(row, column, first, rows, keys: tl.constexpr):
-    """`Keys.mask` for a tile: rows of own views, columns of all; shape [row, column]."""
+def is_compared(row, column, own_start, rows, comparisons: tl.constexpr):
+    """Return `Comparisons.mask` for a tile, with the shape [row, column]: rows of own views, columns of all views."""
     half = rows // 2
-    if keys == 2:
-        key = (row >= half)[:, None] != (column % rows >= half)[None, :]
+    if comparisons == 2:
+        compared = (row >= half)[:, None] != (column % rows >= half)[None, :]
     else:
-        key = (first + row)[:, None] != column[None, :]
-        if keys == 1:
-            key = key & ((first + (row + half) % rows)[:, None] != column[None, :])
-    return key
+        compared = (own_start + row)[:, None] != column[None, :]
+        if comparisons == 1:
+            compared = compared & ((own_start + (row + half) % rows)[:, None] != column[None, :])
+    return compared

@@ -1,8 +1,8 @@
-"""How the matrix of all pairs of views is cut into tiles; none of it is ever whole in memory.
+"""The division of the matrix of all pairs of views into tiles, so that it is never in memory as a whole.
 
-A program takes a stripe of rows and walks along a part of the columns. With one part each, 8,192 views would make 64
-programs for the 132 multiprocessors of an H200; so the columns are parted too, and the parts' results joined by the
-caller.
+A program takes a stripe of rows and goes through the tiles of one column range. If each stripe had only one column
+range, 8,192 views would give 64 programs for the 132 multiprocessors of an H200. The columns are therefore divided too,
+and the caller joins the results of the column ranges.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tiling:
-    """Extents of a tile, in views; powers of two, at least 16."""
+    """The size of a tile in views, and the limits of a kernel; sizes are powers of two and at least 16."""
 
     rows: int
-    """Own views of a tile."""
+    """Own views in a tile."""
     columns: int
-    """Views of all ranks of a tile."""
+    """Views of all ranks in a tile."""
     warps: int
     """Warps of a program."""
     stages: int
-    """Tiles of columns on their way from memory at once."""
-    widest: int = 128
-    """Features of a view, at most: more of them spill out of a multiprocessor's registers."""
+    """Tiles of columns that are loaded from memory at the same time."""
+    max_width: int = 128
+    """Maximum number of features of a view; more do not fit into the registers of a multiprocessor."""
     programs: int = 256
-    """About how many there shall be: two for each multiprocessor of a large GPU."""
+    """Approximate number of programs: two for each multiprocessor of a large GPU."""
 
-    def cut(self, rows: int, columns: int) -> tuple[tuple[int, int], int]:
-        """The grid, stripes by parts, and the tiles of each part."""
+    def grid(self, rows: int, columns: int) -> tuple[tuple[int, int], int]:
+        """Return the grid of programs, (stripes, column ranges), and the number of tiles in a column range."""
         stripes, tiles = -(-rows // self.rows), -(-columns // self.columns)
-        each = -(-tiles // min(tiles, -(-self.programs // stripes)))
-        return (stripes, -(-tiles // each)), each
+        range_tiles = -(-tiles // min(tiles, -(-self.programs // stripes)))
+        return (stripes, -(-tiles // range_tiles)), range_tiles
 
 
 _BY_TYPE = {
-    torch.bfloat16: Tiling(128, 64, warps=8, stages=3, widest=256),
+    torch.bfloat16: Tiling(128, 64, warps=8, stages=3, max_width=256),
     torch.float32: Tiling(32, 32, warps=4, stages=2),
 }
 
 
-def serves(features: Shaped[Tensor, "V D"]) -> bool:
-    """Whether there are tiles for features of that type and width."""
-    return features.dtype in _BY_TYPE and features.shape[1] <= _BY_TYPE[features.dtype].widest
+def supports(features: Shaped[Tensor, "V D"]) -> bool:
+    """Return whether the kernels have tiles for features of this type and width."""
+    return features.dtype in _BY_TYPE and features.shape[1] <= _BY_TYPE[features.dtype].max_width
 
 
-def tiling_of(dtype: torch.dtype) -> Tiling:
-    """Tiles for features of that type: bfloat16 for tensor cores; float32 is multiplied exactly, and slowly."""
+def tiling_for(dtype: torch.dtype) -> Tiling:
+    """Return the tiling for features of this type: bfloat16 uses tensor cores, float32 is exact and slow."""
     return _BY_TYPE[dtype]

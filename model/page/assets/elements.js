@@ -1,5 +1,5 @@
-// Elements of a document, made of names and text: nothing that is foreign is ever read as markup.
-window.mynaParts ??= {};
+// DOM elements from names and text. Text from elsewhere is never read as markup.
+window.mynaMapClasses ??= {};
 (() => {
   "use strict";
 
@@ -15,7 +15,7 @@ window.mynaParts ??= {};
     "cross": "M-.35,-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
   };
 
-  // An element with attributes (listeners by `onclick` and the like), and children or text in it.
+  // Return an element with attributes (functions such as `onclick` are listeners) and with children or text.
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -26,15 +26,16 @@ window.mynaParts ??= {};
     return element;
   }
 
-  function symbol(look, colour) {
+  // Return the symbol of a class as SVG.
+  function symbol(mark, color) {
     const svg = document.createElementNS(SVG, "svg");
     for (const [name, value] of [["viewBox", "-1.3 -1.3 2.6 2.6"], ["aria-hidden", "true"]]) svg.setAttribute(name, value);
     const path = document.createElementNS(SVG, "path");
-    path.setAttribute("d", SYMBOLS[look.shape]);
-    path.setAttribute("fill", colour);
+    path.setAttribute("d", SYMBOLS[mark.shape]);
+    path.setAttribute("fill", color);
     svg.append(path);
     return svg;
   }
 
-  Object.assign(window.mynaParts, { make, symbol });
+  Object.assign(window.mynaMapClasses, { make, symbol });
 })();

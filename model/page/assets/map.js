@@ -1,8 +1,8 @@
-// The map of clips: a legend that filters, panels of dots, and what is known of the clip that is pointed at or chosen.
+// The map of clips: a legend that filters, panels of dots, and details of the clip that is pointed at or selected.
 window.mynaMap = (() => {
   "use strict";
 
-  const { make, symbol, Pictures, Player, Panel } = window.mynaParts;
+  const { make, symbol, Pictures, Player, Panel } = window.mynaMapClasses;
   const FADED = 0.1;
   const RINGS = { near: [150, 1.6], pointed: [210, 2.4], chosen: [330, 2.8] }; // area, width
 
@@ -10,13 +10,13 @@ window.mynaMap = (() => {
     constructor(element, data, theme) {
       Object.assign(this, { element, data, clips: data.clips, task: 0, picked: null, pointed: null, chosen: null });
       this.pictures = new Pictures(data.pictures);
-      this.player = new Player(data.sound, (trouble) => this.showPlayer(trouble));
-      this.panels = data.panels.map((_, number) => new Panel(number, this));
+      this.player = new Player(data.sound, (message) => this.showPlayer(message));
+      this.panels = data.panels.map((_, index) => new Panel(index, this));
       this.build();
       this.theme(theme);
     }
 
-    get colouring() {
+    get encoding() {
       return this.data.tasks[this.task] ?? null;
     }
 
@@ -33,28 +33,28 @@ window.mynaMap = (() => {
     }
 
     controls() {
-      const options = this.data.tasks.map(({ name }, number) => make("option", { value: number }, name));
-      const select = make("select", { onchange: () => this.colourBy(Number(select.value)) }, ...options);
-      const label = make("label", { class: "map-task", hidden: !options.length }, "Colour by ", select);
-      const heard = Object.keys(this.data.sound).length;
-      const hint = make("span", { class: "map-hint", hidden: !heard }, `Outlined dots have sound (${heard})`);
+      const options = this.data.tasks.map(({ name }, index) => make("option", { value: index }, name));
+      const select = make("select", { onchange: () => this.colorBy(Number(select.value)) }, ...options);
+      const label = make("label", { class: "map-task", hidden: !options.length }, "Color by ", select);
+      const count = Object.keys(this.data.sound).length;
+      const hint = make("span", { class: "map-hint", hidden: !count }, `Outlined dots have sound (${count})`);
       return make("div", { class: "map-controls" }, label, hint);
     }
 
-    // What happens
+    // Actions
 
     theme(theme) {
       this.dark = theme.dark;
       const style = getComputedStyle(this.element);
-      this.colours = Object.fromEntries(["text", "muted", "card", "accent"].map((one) =>
-        [one, style.getPropertyValue(`--${one}`).trim()]));
+      this.colors = Object.fromEntries(["text", "muted", "card", "accent"].map((name) =>
+        [name, style.getPropertyValue(`--${name}`).trim()]));
       this.showLegend();
-      // one theme after the other, so that the last one stays
+      // themes are drawn one after the other, so that the last one remains
       this.ready = Promise.resolve(this.ready).then(() => Promise.all(this.panels.map((panel) => panel.embed(theme))));
       this.ready = this.ready.then(() => this.showAll());
     }
 
-    colourBy(task) {
+    colorBy(task) {
       [this.task, this.picked] = [task, null];
       this.point(null);
       this.showLegend();
@@ -62,11 +62,11 @@ window.mynaMap = (() => {
       this.showDetails();
     }
 
-    pick(which) {
-      this.picked = this.picked === which ? null : which;
+    pick(index) {
+      this.picked = this.picked === index ? null : index;
       this.markPicked();
       this.showDots();
-      this.showWords();
+      this.showText();
     }
 
     enter(panel) {
@@ -87,12 +87,12 @@ window.mynaMap = (() => {
       if (this.player.has(clip)) this.player.play(clip);
       else this.player.stop();
       this.showRings();
-      this.showWords();
+      this.showText();
       this.showDetails();
     }
 
     jump(clip) {
-      if (!this.standsOut(clip)) this.pick(null); // the filter would hide it
+      if (!this.isActive(clip)) this.pick(null); // the filter would hide it
       this.choose(clip);
       this.details.querySelector("h3").focus({ preventScroll: true });
     }
@@ -107,10 +107,10 @@ window.mynaMap = (() => {
       this.status.textContent = "Cleared";
     }
 
-    // What is known of a clip
+    // Properties of a clip
 
-    standsOut(clip) {
-      return this.picked === null || this.colouring.members[clip].includes(this.picked);
+    isActive(clip) {
+      return this.picked === null || this.encoding.members[clip].includes(this.picked);
     }
 
     split(clip) {
@@ -119,51 +119,51 @@ window.mynaMap = (() => {
 
     labels(clip) {
       return this.data.tasks.map((task) => {
-        const said = task.values?.[clip] ?? task.members[clip].map((one) => task.classes[one].name).join(", ");
-        return [task.name, said];
-      }).filter(([, said]) => said);
+        const label = task.values?.[clip] ?? task.members[clip].map((index) => task.classes[index].name).join(", ");
+        return [task.name, label];
+      }).filter(([, label]) => label);
     }
 
     sentence(clip) {
-      const labels = this.labels(clip).map(([name, said]) => `${name} ${said}`);
+      const labels = this.labels(clip).map(([name, label]) => `${name} ${label}`);
       const sound = this.player.has(clip) ? ["has sound"] : [];
       return [this.clips.id[clip], this.split(clip), ...labels, ...sound].join(", ");
     }
 
-    colour(look) {
-      return look.colours[this.dark ? 1 : 0];
+    color(mark) {
+      return mark.colors[this.dark ? 1 : 0];
     }
 
-    // What is shown
+    // Display
 
     showAll() {
       this.showDots();
       this.showRings();
-      this.showWords();
+      this.showText();
     }
 
     dot(clip) {
-      const { colouring, picked } = this;
-      const members = colouring?.members[clip] ?? [];
-      const which = picked !== null && members.includes(picked) ? picked : members[0];
-      const plain = which === undefined || (colouring.kind === "tags" && which !== picked);
-      const look = plain ? { shape: "circle", size: 26, colours: this.data.plain } : colouring.classes[which];
-      const fill = this.colour(look);
-      const opacity = this.standsOut(clip) ? (plain ? 0.55 : 0.85) : FADED;
-      const stroke = this.player.has(clip) ? this.colours.text : fill;
+      const { encoding, picked } = this;
+      const members = encoding?.members[clip] ?? [];
+      const index = picked !== null && members.includes(picked) ? picked : members[0];
+      const plain = index === undefined || (encoding.kind === "tags" && index !== picked);
+      const mark = plain ? { shape: "circle", size: 26, colors: this.data.plain } : encoding.classes[index];
+      const fill = this.color(mark);
+      const opacity = this.isActive(clip) ? (plain ? 0.55 : 0.85) : FADED;
+      const stroke = this.player.has(clip) ? this.colors.text : fill;
       const { x, y, panel } = this.clips;
-      return { x: x[clip], y: y[clip], panel: panel[clip], fill, stroke, opacity, shape: look.shape, size: look.size };
+      return { x: x[clip], y: y[clip], panel: panel[clip], fill, stroke, opacity, shape: mark.shape, size: mark.size };
     }
 
     showDots() {
       const order = this.clips.id.map((_, clip) => clip);
-      const front = (clip) => (this.standsOut(clip) ? 2 : 0) + (this.player.has(clip) ? 1 : 0);
-      const dots = order.sort((one, other) => front(one) - front(other) || one - other).map((clip) => this.dot(clip));
+      const priority = (clip) => (this.isActive(clip) ? 2 : 0) + (this.player.has(clip) ? 1 : 0);
+      const dots = order.sort((first, second) => priority(first) - priority(second) || first - second).map((clip) => this.dot(clip));
       for (const panel of this.panels) panel.show("dots", dots);
     }
 
-    // Numbers of neighbours, and names of classes where these do not lie under one.
-    showWords() {
+    // Show the ranks of neighbors, and the names of classes that are not covered by a rank.
+    showText() {
       const near = this.chosen === null ? [] : this.clips.near[this.chosen];
       const ranks = near.map((clip, rank) => this.rank(clip, rank));
       const names = this.names().filter((name) => !ranks.some((rank) => this.panels[rank.panel].covers(rank, name)));
@@ -174,31 +174,31 @@ window.mynaMap = (() => {
     }
 
     names() {
-      const { text, card } = this.colours;
-      const words = { fill: text, halo: card };
-      return (this.colouring?.names ?? []).flatMap((of, panel) => of
-        .filter(([, which]) => this.picked === null || which === this.picked)
-        .map(([name, , x, y]) => ({ text: name, panel, x, y, ...words })));
+      const { text, card } = this.colors;
+      const colors = { fill: text, halo: card };
+      return (this.encoding?.names ?? []).flatMap((ofPanel, panel) => ofPanel
+        .filter(([, index]) => this.picked === null || index === this.picked)
+        .map(([name, , x, y]) => ({ text: name, panel, x, y, ...colors })));
     }
 
     showRings() {
-      const { chosen, pointed, colours } = this;
+      const { chosen, pointed, colors } = this;
       const rings = [];
       const ring = (clip, [size, strokeWidth], stroke) => rings.push({ ...this.place(clip), size, strokeWidth, stroke });
       const near = chosen === null ? [] : this.clips.near[chosen];
-      for (const clip of near) ring(clip, RINGS.near, colours.text);
-      if (chosen !== null) ring(chosen, RINGS.chosen, colours.text);
-      if (pointed !== null) ring(pointed, RINGS.pointed, colours.accent);
+      for (const clip of near) ring(clip, RINGS.near, colors.text);
+      if (chosen !== null) ring(chosen, RINGS.chosen, colors.text);
+      if (pointed !== null) ring(pointed, RINGS.pointed, colors.accent);
       for (const panel of this.panels) panel.show("rings", rings);
     }
 
-    // The number of a neighbour, beside its dot; in another direction for each, as near ones often lie together.
+    // Return the rank of a neighbor beside its dot, each in another direction because neighbors often lie together.
     rank(clip, rank) {
-      const { text, card } = this.colours;
+      const { text, card } = this.colors;
       const turn = (rank / this.clips.near[this.chosen].length) * 2 * Math.PI;
-      const far = (15 / this.panels[0].size()[0]) * 2 * this.data.reach[0];
+      const distance = (15 / this.panels[0].size()[0]) * 2 * this.data.extent[0];
       const { x, y, panel } = this.place(clip);
-      const [right, up] = [far * Math.sin(turn), far * Math.cos(turn)];
+      const [right, up] = [distance * Math.sin(turn), distance * Math.cos(turn)];
       return { x: x + right, y: y + up, panel, text: String(rank + 1), fill: text, halo: card };
     }
 
@@ -207,23 +207,23 @@ window.mynaMap = (() => {
     }
 
     showLegend() {
-      const { colouring } = this;
-      const buttons = (colouring?.classes ?? []).map((look, which) =>
-        make("button", { type: "button", "aria-pressed": "false", onclick: () => this.pick(which) },
-          symbol(look, this.colour(look)), make("span", { class: "map-class", title: look.name }, look.name),
-          make("span", {}, String(look.clips))));
-      const singly = colouring && colouring.kind !== "tags"; // without a tag picked all dots are grey
-      const without = singly ? colouring.members.filter((classes) => !classes.length).length : 0;
-      const rest = without ? [make("p", {}, `${without.toLocaleString("en")} grey dots carry no ${colouring.name}.`)] : [];
-      const tags = colouring?.kind === "tags" ? [make("p", {}, "Choose a tag: its clips become diamonds.")] : [];
+      const { encoding } = this;
+      const buttons = (encoding?.classes ?? []).map((mark, index) =>
+        make("button", { type: "button", "aria-pressed": "false", onclick: () => this.pick(index) },
+          symbol(mark, this.color(mark)), make("span", { class: "map-class", title: mark.name }, mark.name),
+          make("span", {}, String(mark.clips))));
+      const singly = encoding && encoding.kind !== "tags"; // all dots are gray while no tag is selected
+      const without = singly ? encoding.members.filter((classes) => !classes.length).length : 0;
+      const rest = without ? [make("p", {}, `${without.toLocaleString("en")} gray dots have no label ${encoding.name}.`)] : [];
+      const tags = encoding?.kind === "tags" ? [make("p", {}, "Select a tag to show its clips as diamonds.")] : [];
       this.legend.replaceChildren(...tags, ...buttons, ...rest);
-      this.legend.dataset.kind = colouring?.kind ?? "";
+      this.legend.dataset.kind = encoding?.kind ?? "";
       this.markPicked();
     }
 
     markPicked() {
-      this.legend.querySelectorAll("button").forEach((button, which) => {
-        button.setAttribute("aria-pressed", String(which === this.picked));
+      this.legend.querySelectorAll("button").forEach((button, index) => {
+        button.setAttribute("aria-pressed", String(index === this.picked));
       });
     }
 
@@ -231,7 +231,7 @@ window.mynaMap = (() => {
       const clip = this.pointed;
       this.card.hidden = clip === null;
       if (clip === null) return;
-      const labels = this.labels(clip).map(([name, said]) => make("span", {}, `${name}: ${said}`));
+      const labels = this.labels(clip).map(([name, label]) => make("span", {}, `${name}: ${label}`));
       this.card.replaceChildren(this.pictures.canvas(clip, ""), make("strong", {}, this.clips.id[clip]),
         make("span", {}, this.split(clip)), ...labels);
       this.moveCard(this.panels[this.clips.panel[clip]], clip);
@@ -251,7 +251,7 @@ window.mynaMap = (() => {
       const clip = this.chosen;
       this.details.classList.toggle("empty", clip === null);
       if (clip === null) {
-        this.details.replaceChildren(make("p", {}, "No clip chosen. Click a dot, or move to one with the arrow keys and press Enter."));
+        this.details.replaceChildren(make("p", {}, "No clip selected. Click a dot, or move to a dot with the arrow keys and press Enter."));
         return;
       }
       this.details.replaceChildren(this.about(clip), this.nearest(clip));
@@ -260,9 +260,9 @@ window.mynaMap = (() => {
 
     about(clip) {
       const piece = this.data.grouped && this.clips.group[clip];
-      const facts = [["split", this.split(clip)], ["piece", piece], ...this.labels(clip)];
-      const list = make("dl", {}, ...facts.filter(([, said]) => said).flatMap(([name, said]) =>
-        [make("dt", {}, name), make("dd", {}, said)]));
+      const properties = [["split", this.split(clip)], ["piece", piece], ...this.labels(clip)];
+      const list = make("dl", {}, ...properties.filter(([, value]) => value).flatMap(([name, value]) =>
+        [make("dt", {}, name), make("dd", {}, value)]));
       this.playButton = make("button", { type: "button", class: "map-play", hidden: !this.player.has(clip),
         onclick: () => (this.player.clip === clip ? this.player.stop() : this.player.play(clip)) });
       return make("div", { class: "map-about" },
@@ -270,26 +270,27 @@ window.mynaMap = (() => {
         this.pictures.canvas(clip, `Mel spectrogram of ${this.clips.id[clip]}`), this.playButton, list);
     }
 
-    showPlayer(trouble = "") {
-      if (trouble) this.status.textContent = trouble;
+    showPlayer(message = "") {
+      if (message) this.status.textContent = message;
       if (this.playButton) this.playButton.textContent = this.player.clip === this.chosen ? "■ Stop" : "▶ Play";
     }
 
     nearest(clip) {
       const { near, same, id, group } = this.clips;
-      const items = near[clip].map((other, rank) => make("li", {}, this.neighbour(clip, other, rank)));
-      const count = Math.min(this.data.neighbours, id.length - 1);
-      const own = `${same[clip]} of its ${count} nearest clips of all ${same[clip] === 1 ? "is" : "are"} of the same piece.`;
+      const items = near[clip].map((other, rank) => make("li", {}, this.neighbor(clip, other, rank)));
+      const count = Math.min(this.data.neighbors, id.length - 1);
+      const belongs = same[clip] === 1 ? "belongs" : "belong";
+      const own = `${same[clip]} of the ${count} nearest clips of all ${belongs} to the same piece.`;
       const alone = !group[clip] || group.indexOf(group[clip]) === group.lastIndexOf(group[clip]);
-      const title = this.data.grouped ? "Most like it, of other pieces" : "Most like it";
+      const title = this.data.grouped ? "Nearest clips of other pieces" : "Nearest clips";
       return make("div", { class: "map-near" }, make("h3", {}, title),
         items.length ? make("ol", {}, ...items) : make("p", {}, "There are no other pieces on this map."),
         make("p", { class: "quiet" }, alone ? "" : own));
     }
 
-    neighbour(clip, other, rank) {
+    neighbor(clip, other, rank) {
       const cosine = this.clips.cosine[clip][rank].toFixed(2);
-      const shown = this.labels(other).filter(([name]) => name === this.colouring?.name).map(([, said]) => said);
+      const shown = this.labels(other).filter(([name]) => name === this.encoding?.name).map(([, label]) => label);
       return make("button", { type: "button", onclick: () => this.jump(other),
         onpointerenter: () => this.point(other), onpointerleave: () => this.point(null) },
       make("b", {}, String(rank + 1)), this.pictures.canvas(other, ""),

@@ -1,23 +1,23 @@
-// What one sees and hears of a clip on the map: its mel, and the start of its sound.
-window.mynaParts ??= {};
+// The mel and the sound of clips on the map.
+window.mynaMapClasses ??= {};
 (() => {
   "use strict";
 
-  const { make } = window.mynaParts;
+  const { make } = window.mynaMapClasses;
 
-  // Mels, cut out of the sheets that hold some hundred each; a sheet is decoded when its first mel is looked at.
+  // Pictures of mels, cut out of sheets with a few hundred each. A sheet is decoded when its first picture is shown.
   class Pictures {
     constructor({ width, height, columns, sheet, sheets }) {
       Object.assign(this, { width, height, columns, sheet, sheets, images: new Map() });
     }
 
-    image(number) {
-      if (!this.images.has(number)) {
+    image(index) {
+      if (!this.images.has(index)) {
         const image = new Image();
-        image.src = this.sheets[number];
-        this.images.set(number, image.decode().then(() => image));
+        image.src = this.sheets[index];
+        this.images.set(index, image.decode().then(() => image));
       }
-      return this.images.get(number);
+      return this.images.get(index);
     }
 
     canvas(clip, description) {
@@ -27,11 +27,11 @@ window.mynaParts ??= {};
 
     draw(canvas, clip) {
       canvas.dataset.clip = clip;
-      const place = clip % this.sheet;
-      const left = (place % this.columns) * this.width;
-      const top = Math.floor(place / this.columns) * this.height;
+      const index = clip % this.sheet;
+      const left = (index % this.columns) * this.width;
+      const top = Math.floor(index / this.columns) * this.height;
       this.image(Math.floor(clip / this.sheet)).then((image) => {
-        if (canvas.dataset.clip !== String(clip)) return; // it shows another clip by now
+        if (canvas.dataset.clip !== String(clip)) return; // the canvas shows another clip by now
         const size = [this.width, this.height];
         canvas.getContext("2d").drawImage(image, left, top, ...size, 0, 0, ...size);
         canvas.dataset.drawn = clip;
@@ -40,7 +40,7 @@ window.mynaParts ??= {};
     }
   }
 
-  // One clip's sound at a time.
+  // Plays the sound of one clip at a time.
   class Player {
     constructor(sound, changed) {
       this.sound = sound;
@@ -56,7 +56,8 @@ window.mynaParts ??= {};
     play(clip) {
       this.clip = clip;
       this.element.src = this.sound[clip];
-      this.element.play().catch(() => this.clip === clip && this.stop()); // a browser may forbid it; the button is there
+      // a browser may forbid automatic playback, but the button still works
+      this.element.play().catch(() => this.clip === clip && this.stop());
       this.changed();
     }
 
@@ -73,5 +74,5 @@ window.mynaParts ??= {};
     }
   }
 
-  Object.assign(window.mynaParts, { Pictures, Player });
+  Object.assign(window.mynaMapClasses, { Pictures, Player });
 })();

@@ -1,13 +1,13 @@
-// Draws the charts of the page and keeps them, and the map, in the theme that the reader chose.
-// Everything foreign enters the document as text: no markup is ever made from strings.
+// Draws the charts of the page, and redraws them and the map when the theme changes.
+// Text from elsewhere enters the document as text. Markup is never built from strings.
 (() => {
   "use strict";
 
   const CHOICES = ["auto", "light", "dark"];
   const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
-  const drawn = new Map(); // element -> what vega-embed gave for it
+  const drawn = new Map(); // element -> result of vega-embed
   const maps = [];
-  let turn = 0; // of drawing everything: a theme that is not wanted any more is not drawn to its end
+  let latestDrawing = 0; // a drawing stops when a later one has begun
 
   const data = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -17,39 +17,39 @@
     return { dark, config: data(dark ? "theme-dark" : "theme-light") };
   }
 
-  // Vega names the element it draws into after itself, so it gets one of its own: the outer one says what the chart is.
-  function inside(element) {
-    const place = element.firstElementChild ?? document.createElement("div");
-    place.setAttribute("aria-hidden", "true");
-    element.replaceChildren(place);
-    return place;
+  // Vega relabels the element that it draws into, so it gets one inside. The outer one has the chart's description.
+  function innerElement(element) {
+    const inner = element.firstElementChild ?? document.createElement("div");
+    inner.setAttribute("aria-hidden", "true");
+    element.replaceChildren(inner);
+    return inner;
   }
 
   async function draw(element, spec, config) {
     const options = {
-      ast: true, // expressions are interpreted, so that the page forbids eval
+      ast: true, // expressions are interpreted, because the page forbids eval
       actions: false,
       renderer: "svg",
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
       config,
     };
-    const embedded = await vegaEmbed(inside(element), spec, options);
+    const embedded = await vegaEmbed(innerElement(element), spec, options);
     drawn.get(element)?.finalize();
     drawn.set(element, embedded);
   }
 
   async function drawAll(theme) {
-    const mine = ++turn;
+    const drawing = ++latestDrawing;
     for (const element of document.querySelectorAll(".chart")) {
       try {
         await draw(element, data(`${element.id}-spec`), theme.config);
-      } catch (error) { // the other charts shall not suffer
-        element.textContent = "This chart could not be drawn; its numbers are in the table.";
-        element.setAttribute("role", "note"); // of an image nobody is told the text
+      } catch (error) { // the other charts are still drawn
+        element.textContent = "This chart could not be drawn. Its numbers are in the table.";
+        element.setAttribute("role", "note"); // screen readers do not read the text of an image
         console.error(error);
       }
-      if (mine !== turn) return;
+      if (drawing !== latestDrawing) return;
     }
     document.documentElement.dataset.drawn = theme.dark ? "dark" : "light";
   }
@@ -60,7 +60,7 @@
     }
   }
 
-  function changed() {
+  function redraw() {
     const theme = currentTheme();
     for (const map of maps) map.theme(theme);
     return drawAll(theme);
@@ -72,19 +72,19 @@
     if (next === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
     button.textContent = `Theme: ${next}`;
-    return changed();
+    return redraw();
   }
 
   const button = document.getElementById("theme");
   button.hidden = false;
   button.addEventListener("click", () => nextTheme(button));
-  darkSystem.addEventListener("change", changed);
+  darkSystem.addEventListener("change", redraw);
   window.addEventListener("beforeprint", () => {
-    for (const more of document.querySelectorAll("details")) more.open = true;
+    for (const details of document.querySelectorAll("details")) details.open = true;
   });
-  const first = currentTheme();
-  mountMaps(first);
-  drawAll(first).then(() => { // charts have pushed down what a link led to
+  const theme = currentTheme();
+  mountMaps(theme);
+  drawAll(theme).then(() => { // charts have moved the target of a link down
     if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
   });
 })();

@@ -1,1 +1,1 @@
-"""The map: clips as dots that lie close together where their embeddings are alike, in one panel for each split."""
+"""The map: clips as dots that lie close together if their embeddings are similar, in one panel per split."""

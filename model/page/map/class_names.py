@@ -1,9 +1,10 @@
-"""Where the names of classes stand on the map: at or beside the middle of each class, where they hide fewest dots.
+"""Positions of class names on the map: at the center of a class or beside it, where a name hides the fewest dots.
 
-The middle is the clip with the least distance to all others of its class, a median that never lies between two groups.
-Names never overlap; one that finds no room is left out: the legend has it, and shows its class alone when it is picked.
+The center is the clip with the smallest total distance to the other clips of its class. Unlike a mean, it never lies
+between two groups. Names never overlap. A name without room is left out, but the legend contains it, and the name
+appears when its class is selected alone.
 
-Places are in the units of the layout, for panels about 330 pixels wide.
+Coordinates are in units of the layout, for panels that are about 330 pixels wide.
 """
 
 from __future__ import annotations
@@ -14,78 +15,78 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST = 22
+MAX_CHARACTERS = 22
 """Characters of a name that are shown on the map."""
-_CHARACTER, _MARGIN, _LINE = 0.053, 0.05, 0.105
-"""Widths of a character and of the room beside it, and the height of a line, of 12 pixels bold."""
-_TRIES = tuple((across, lines) for across in (0, 0.6, -0.6) for lines in (0, 0.8, -0.8))
-"""Widths to the side and lines up that a name may move, the better ones first."""
+_CHARACTER_WIDTH, _MARGIN, _LINE_HEIGHT = 0.053, 0.05, 0.105
+"""Width of a character, margin beside a name, and height of a line, in bold text of 12 pixels."""
+_SHIFTS = tuple((widths, lines) for widths in (0, 0.6, -0.6) for lines in (0, 0.8, -0.8))
+"""How far a name may be moved from the center, in widths to the side and lines upward. Earlier shifts are better."""
 
 
 @dataclass(frozen=True)
 class ClassName:
-    """A name on the map."""
+    """A class name on the map."""
 
     text: str
-    """Shortened if it is long."""
-    which: int
-    """Number of the class."""
+    """Name, shortened if it is long."""
+    class_index: int
+    """Index of the class."""
     x: float
-    """Of its centre."""
+    """Horizontal coordinate of the middle of the text."""
     y: float
-    """Of its centre."""
+    """Vertical coordinate of the middle of the text."""
 
 
 def class_names(
-    names: Sequence[str], members: NDArray[np.int64], places: NDArray[np.float32], reach: tuple[float, float]
+    names: Sequence[str], classes: NDArray[np.int64], coordinates: NDArray[np.float32], extent: tuple[float, float]
 ) -> list[ClassName]:
-    """Names that fit into one panel, those of large classes first.
+    """Return the names that fit into one panel. Large classes are placed first.
 
     Args:
-        names: of the classes.
-        members: class of each of the panel's clips, -1 for none, `[clips]`.
-        places: of those clips, `[clips, 2]`.
-        reach: of the panel to the side and upwards.
+        names: names of the classes.
+        classes: class of each clip in the panel, -1 for none, `[clips]`.
+        coordinates: coordinates of these clips, `[clips, 2]`.
+        extent: distance from the middle of the panel to its side and to its top.
     """
-    counts = np.bincount(members[members >= 0], minlength=len(names))
+    counts = np.bincount(classes[classes >= 0], minlength=len(names))
     placed: list[ClassName] = []
-    for which in np.argsort(-counts, kind="stable"):
-        if counts[which]:
-            x, y = _middle(places[members == which])
-            name = ClassName(_shortened(names[which]), int(which), x, y)
-            free = [one for one in _tries(name, reach) if not any(_overlap(one, other) for other in placed)]
-            placed += sorted(free, key=lambda one: _hidden(one, places))[:1]
+    for index in np.argsort(-counts, kind="stable"):
+        if counts[index]:
+            x, y = _center(coordinates[classes == index])
+            name = ClassName(_shortened(names[index]), int(index), x, y)
+            free = [shifted for shifted in _shifted(name, extent) if not any(_overlap(shifted, p) for p in placed)]
+            placed += sorted(free, key=lambda candidate: _hidden_dots(candidate, coordinates))[:1]
     return placed
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= MAX_CHARACTERS else f"{name[: MAX_CHARACTERS - 1]}…"
 
 
-def _middle(places: NDArray[np.float32]) -> tuple[float, float]:
-    far = np.linalg.norm(places[:, None] - places[None], axis=2).sum(axis=1)
-    x, y = places[int(far.argmin())]
+def _center(coordinates: NDArray[np.float32]) -> tuple[float, float]:
+    totals = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2).sum(axis=1)
+    x, y = coordinates[int(totals.argmin())]
     return float(x), float(y)
 
 
-def _tries(name: ClassName, reach: tuple[float, float]) -> list[ClassName]:
-    """The name where it may stand, inside the panel."""
+def _shifted(name: ClassName, extent: tuple[float, float]) -> list[ClassName]:
+    """Return the name at all allowed positions, moved into the panel."""
     width = _width(name.text)
-    side, up = reach[0] - width / 2, reach[1] - _LINE / 2
-    moved = [(name.x + across * (width + _MARGIN), name.y + lines * _LINE) for across, lines in _TRIES]
-    return [replace(name, x=max(-side, min(side, x)), y=max(-up, min(up, y))) for x, y in moved]
+    side, top = extent[0] - width / 2, extent[1] - _LINE_HEIGHT / 2
+    centers = [(name.x + widths * (width + _MARGIN), name.y + lines * _LINE_HEIGHT) for widths, lines in _SHIFTS]
+    return [replace(name, x=max(-side, min(side, x)), y=max(-top, min(top, y))) for x, y in centers]
 
 
-def _hidden(name: ClassName, places: NDArray[np.float32]) -> int:
-    """How many dots lie under a name."""
-    beside, above = np.abs(places - (name.x, name.y)).T
-    return int(((beside < _width(name.text) / 2) & (above < _LINE / 2)).sum())
+def _hidden_dots(name: ClassName, coordinates: NDArray[np.float32]) -> int:
+    """Return how many dots lie under a name."""
+    dx, dy = np.abs(coordinates - (name.x, name.y)).T
+    return int(((dx < _width(name.text) / 2) & (dy < _LINE_HEIGHT / 2)).sum())
 
 
-def _overlap(one: ClassName, other: ClassName) -> bool:
-    beside = abs(one.x - other.x) >= (_width(one.text) + _width(other.text)) / 2
-    return not beside and abs(one.y - other.y) < _LINE * 0.999
+def _overlap(first: ClassName, second: ClassName) -> bool:
+    side_by_side = abs(first.x - second.x) >= (_width(first.text) + _width(second.text)) / 2
+    return not side_by_side and abs(first.y - second.y) < _LINE_HEIGHT * 0.999
 
 
 def _width(text: str) -> float:
-    return len(text) * _CHARACTER + _MARGIN
+    return len(text) * _CHARACTER_WIDTH + _MARGIN

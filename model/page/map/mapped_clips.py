@@ -1,4 +1,4 @@
-"""The clips that a map shows: a fair share of each split, and where each of them lies."""
+"""The clips on a map: an equal share of each split, with their coordinates."""
 
 from __future__ import annotations
 
@@ -12,91 +12,97 @@ from model.page.map.layout import layout, unit_length
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
 
-MOST_CLIPS = 3_000
-"""Dots of a map: what stays fluid, takes under half a minute and can still be told apart."""
-_MARGIN, _LOWEST = 0.08, 0.6
+MAX_CLIPS = 3_000
+"""Dots of a map that still move smoothly, take less than half a minute and can be told apart."""
+_MARGIN, _MIN_HALF_HEIGHT = 0.08, 0.6
 _SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class MappedClips:
-    """Clips of a feature store in one joint layout, those of a split together."""
+    """Clips of a feature store in one joint layout, grouped by split."""
 
     rows: tuple[ClipRow, ...]
-    """Each clip, splits in the order train, valid, test, then others."""
+    """Clips, with the splits in the order train, valid, test, then others."""
     embeddings: NDArray[np.float32]
-    """`[clips, D]` of length 1; the mean of a clip that has several."""
-    places: NDArray[np.float32]
-    """`[clips, 2]` as `layout` gives them."""
+    """Embeddings `[clips, D]` of length 1, averaged if a clip has several."""
+    coordinates: NDArray[np.float32]
+    """Coordinates `[clips, 2]` as `layout` returns them."""
     available: Mapping[str, int]
-    """Clips of each split in the feature store, in order."""
+    """Number of clips in the feature store by split, in order."""
 
     @classmethod
-    def of(cls, features: FeatureStore, most: int = MOST_CLIPS, seed: int = 0) -> MappedClips:
-        """Choose at most `most` clips of `features` by `seed`, and lay them out."""
-        chosen = choose([row.split for row in features.clips], most, seed)
-        embeddings = unit_length(_of_clips(features)[chosen])
+    def select(cls, features: FeatureStore, max_clips: int = MAX_CLIPS, seed: int = 0) -> MappedClips:
+        """Choose clips of a feature store and lay them out.
+
+        Args:
+            features: embeddings.
+            max_clips: largest number of clips on the map.
+            seed: seed of the choice and of the layout.
+        """
+        chosen = choose([row.split for row in features.clips], max_clips, seed)
+        embeddings = unit_length(_clip_embeddings(features)[chosen])
         rows = tuple(features.clips[i] for i in chosen)
         splits = [row.split for row in features.clips]
-        available = {split: splits.count(split) for split in _in_order(splits)}
+        available = {split: splits.count(split) for split in _ordered(splits)}
         return cls(rows, embeddings, layout(embeddings, seed), available)
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """One panel each."""
+        """Splits, each with a panel of its own."""
         return tuple(self.available)
 
     @property
     def panel(self) -> NDArray[np.int64]:
-        """Place of each clip's split among `splits`, `[clips]`."""
+        """Index of each clip's split in `splits`, `[clips]`."""
         return np.array([self.splits.index(row.split) for row in self.rows], np.int64)
 
     @property
-    def reach(self) -> tuple[float, float]:
-        """How far panels reach from their middle, to the side and upwards: all places and a margin."""
-        height = float(np.abs(self.places[:, 1]).max())
-        return 1 + _MARGIN, max(_LOWEST, height) + _MARGIN
+    def extent(self) -> tuple[float, float]:
+        """Distance from the middle of a panel to its side and to its top, with a margin around all clips."""
+        height = float(np.abs(self.coordinates[:, 1]).max())
+        return 1 + _MARGIN, max(_MIN_HALF_HEIGHT, height) + _MARGIN
 
     def shown(self, split: str) -> int:
-        """Clips of a split on the map."""
+        """Return the number of clips of a split on the map."""
         return sum(row.split == split for row in self.rows)
 
 
-def choose(splits: Sequence[str], most: int, seed: int = 0) -> NDArray[np.int64]:
-    """Places of at most `most` clips: as many of each split, and what a small one leaves goes to the larger ones.
+def choose(splits: Sequence[str], max_clips: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return the indices of an equal number of clips of each split. What a small split leaves goes to the larger ones.
 
     Args:
-        splits: of each clip.
-        most: clips in all.
-        seed: decides which of a split.
+        splits: split of each clip.
+        max_clips: largest number of clips in all.
+        seed: seed of the choice within a split.
     """
-    shares = _shares({split: splits.count(split) for split in _in_order(splits)}, most)
+    shares = _shares({split: splits.count(split) for split in _ordered(splits)}, max_clips)
     rng = np.random.default_rng(seed)
     chosen = []
     for split, share in shares.items():
-        clips = np.flatnonzero(np.array([one == split for one in splits]))
+        clips = np.flatnonzero(np.array([clip_split == split for clip_split in splits]))
         chosen.append(np.sort(rng.permutation(clips)[:share]))
     return np.concatenate(chosen).astype(np.int64)
 
 
-def _shares(counts: Mapping[str, int], most: int) -> dict[str, int]:
-    shares, left = {}, most
+def _shares(counts: Mapping[str, int], max_clips: int) -> dict[str, int]:
+    shares, remaining = {}, max_clips
     smallest_first = sorted(counts, key=lambda split: counts[split])
-    for place, split in enumerate(smallest_first):
-        shares[split] = min(counts[split], left // (len(counts) - place))
-        left -= shares[split]
+    for index, split in enumerate(smallest_first):
+        shares[split] = min(counts[split], remaining // (len(counts) - index))
+        remaining -= shares[split]
     return {split: shares[split] for split in counts}
 
 
-def _in_order(splits: Sequence[str]) -> list[str]:
-    found = set(splits)
-    return [split for split in _SPLITS if split in found] + sorted(found - set(_SPLITS))
+def _ordered(splits: Sequence[str]) -> list[str]:
+    existing = set(splits)
+    return [split for split in _SPLITS if split in existing] + sorted(existing - set(_SPLITS))
 
 
-def _of_clips(features: FeatureStore) -> NDArray[np.float32]:
-    """One embedding for each clip, `[clips, D]`."""
-    firsts = np.flatnonzero(np.diff(features.spans.clip, prepend=-1))
-    counts = np.diff(firsts, append=len(features.rows))
-    sums: NDArray[np.float32] = np.add.reduceat(features.embeddings, firsts, axis=0)
+def _clip_embeddings(features: FeatureStore) -> NDArray[np.float32]:
+    """Return the mean embedding of each clip, `[clips, D]`."""
+    starts = np.flatnonzero(np.diff(features.spans.clip, prepend=-1))
+    counts = np.diff(starts, append=len(features.rows))
+    sums: NDArray[np.float32] = np.add.reduceat(features.embeddings, starts, axis=0)
     means: NDArray[np.float32] = (sums / counts[:, None]).astype(np.float32)
     return means

@@ -1,8 +1,8 @@
-"""The nearest neighbours of each mapped clip, in the embedding, not on the plane.
+"""The nearest neighbors of each clip on the map, by cosine in the embedding and not on the plane.
 
-Clips of one piece are mostly one another's nearest: transpositions, excerpts, other renderings. What the listed
-neighbours tell is what the encoder finds alike beyond that, so they are of other pieces; how many of the very nearest
-are of the same piece is counted beside them. Takes 4 bytes for each pair of clips: 36 MB for 3,000.
+The nearest clips mostly belong to the same piece: transpositions, excerpts, other renderings. The listed neighbors are
+clips of other pieces, which shows what else the encoder considers similar. How many of the nearest clips of all belong
+to the same piece is counted beside the list. The cosines take 4 bytes per pair of clips, 36 MB for 3,000 clips.
 """
 
 from __future__ import annotations
@@ -14,47 +14,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 COUNT = 5
+"""Neighbors of each clip."""
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The neighbours of each clip, the nearest first."""
+    """The neighbors of each clip, the nearest first."""
 
     clips: tuple[tuple[int, ...], ...]
-    """At most `COUNT` clips of other groups, each; fewer where there are not as many."""
+    """At most `COUNT` clips of other groups for each clip, or fewer if there are not as many."""
     cosines: tuple[tuple[float, ...], ...]
-    """Their cosines, -1 to 1."""
+    """Cosines of the neighbors, from -1 to 1."""
     same_group: tuple[int, ...]
-    """How many of the `COUNT` nearest of all are of the clip's own group."""
+    """How many of the `COUNT` nearest clips of all belong to the clip's own group."""
 
     @classmethod
-    def of(cls, embeddings: NDArray[np.float32], groups: Sequence[str], count: int = COUNT) -> Neighbors:
-        """Find them by cosine.
+    def compute(cls, embeddings: NDArray[np.float32], groups: Sequence[str], count: int = COUNT) -> Neighbors:
+        """Compute the neighbors of all clips.
 
         Args:
             embeddings: `[clips, D]` of length 1.
-            groups: piece, song or artist of each clip; a clip whose group is empty is of no other's.
-            count: neighbours of each.
+            groups: piece, song or artist of each clip. A clip with an empty group is in a group of its own.
+            count: neighbors of each clip.
         """
-        numbers = _numbered(groups)
+        group_indices = _group_indices(groups)
         cosines = embeddings @ embeddings.T
-        found = [_of_one(clip, cosines[clip], numbers == numbers[clip], count) for clip in range(len(groups))]
-        clips = tuple(tuple(int(one) for one in others) for others, _ in found)
-        of_clips = tuple(tuple(float(cosines[clip, one]) for one in others) for clip, others in enumerate(clips))
-        return cls(clips, of_clips, tuple(same for _, same in found))
+        nearest = [
+            _nearest(clip, cosines[clip], group_indices == group_indices[clip], count) for clip in range(len(groups))
+        ]
+        clips = tuple(tuple(int(other) for other in others) for others, _ in nearest)
+        of_neighbors = tuple(
+            tuple(float(cosines[clip, other]) for other in others) for clip, others in enumerate(clips)
+        )
+        return cls(clips, of_neighbors, tuple(same for _, same in nearest))
 
 
-def _of_one(
-    clip: int, cosines: NDArray[np.float32], same: NDArray[np.bool_], count: int
+def _nearest(
+    clip: int, cosines: NDArray[np.float32], same_group: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.int64], int]:
-    """The nearest clips of other groups, and how many of the nearest of all are of the same one."""
-    order = np.argsort(-cosines, kind="stable")  # of equals the first, so that a page made twice is the same
+    """Return the nearest clips of other groups, and how many of the nearest clips of all are in the same group."""
+    order = np.argsort(-cosines, kind="stable")  # ties keep their order, so that the page is reproducible
     order = order[order != clip]
-    return order[~same[order]][:count], int(same[order[:count]].sum())
+    return order[~same_group[order]][:count], int(same_group[order[:count]].sum())
 
 
-def _numbered(groups: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each group; clips without one get one of their own."""
+def _group_indices(groups: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index of each clip's group. Clips without a group get an index of their own."""
     names = [group or f"\0{clip}" for clip, group in enumerate(groups)]
-    place = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([place[name] for name in names], np.int64)
+    index = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([index[name] for name in names], np.int64)

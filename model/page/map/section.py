@@ -1,12 +1,11 @@
-"""The map as a section of the page: what `map.js` reads, a table of the same, and figures of it.
+"""The map as a section of the page: the data that `map.js` reads, tables of the same, and figures of it.
 
-For 3,000 clips the data take 0.4 MB and the mels 3.8 MB as text, 40 kB for each clip that can be heard.
+For 3,000 clips, the data take 0.4 MB and the mels 3.8 MB as text. Each clip with sound takes 40 kB.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from model.page.map import panels, sound, thumbnails
 from model.page.map.class_names import ClassName, class_names
 from model.page.map.class_table import class_table
 from model.page.map.coloring import MAX_CLASSES, PLAIN, ColorEncoding, color_encodings
-from model.page.map.mapped_clips import MOST_CLIPS, MappedClips
+from model.page.map.mapped_clips import MAX_CLIPS, MappedClips
 from model.page.map.neighbors import COUNT, Neighbors
 from model.page.map.sound import Sound
 from model.page.map.thumbnails import Thumbnails
@@ -27,118 +26,132 @@ from stores.mel_store import MelStore
 
 _DIGITS = 4
 _SCRIPTS = ("elements.js", "map_clips.js", "map_panel.js", "map.js")
+_OTHER_PIECES = (
+    " and of other pieces. Other excerpts and transpositions of the same piece are mostly the nearest clips, so they "
+    "are only counted."
+)
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """All that is known of the clips on a map, before it becomes text."""
+    """Everything that a map shows of its clips."""
 
     clips: MappedClips
-    """Which, and where."""
+    """Clips and their coordinates."""
     color_encodings: tuple[ColorEncoding, ...]
-    """One for each label."""
-    neighbours: Neighbors
-    """By cosine in the embedding."""
+    """One color encoding for each label."""
+    neighbors: Neighbors
+    """Nearest neighbors by cosine in the embedding."""
     thumbnails: Thumbnails
-    """Mels."""
+    """Pictures of the mels."""
     sound: Sound
-    """What can be heard."""
-    sound_wanted: int
-    """Clips that were to be heard."""
+    """Sound of some clips."""
+    sound_requested: int
+    """Number of clips that should have sound."""
 
     @classmethod
-    def of(cls, features: FeatureStore, store: MelStore, audio_clips: int = 0, most: int = MOST_CLIPS) -> EmbeddingMap:
+    def build(
+        cls, features: FeatureStore, store: MelStore, audio_clips: int = 0, max_clips: int = MAX_CLIPS
+    ) -> EmbeddingMap:
         """Lay out clips of `features` and read what the page shows of them.
 
         Args:
             features: embeddings.
-            store: the mel store that they are of.
-            audio_clips: how many can be heard.
-            most: clips on the map.
+            store: mel store that the embeddings were computed from.
+            audio_clips: number of clips with sound.
+            max_clips: largest number of clips on the map.
 
         Raises:
-            DigestMismatch: `store` holds other clips.
+            DigestMismatch: `store` contains other clips than `features`.
         """
-        _require_of_this(features, store)
-        clips = MappedClips.of(features, most)
-        found = tuple(color_encodings(clips.rows))
-        wanted = sound.spread(list(clips.panel), next(iter(found), None), audio_clips)
+        _require_same_clips(features, store)
+        clips = MappedClips.select(features, max_clips)
+        encodings = tuple(color_encodings(clips.rows))
+        chosen = sound.spread(list(clips.panel), next(iter(encodings), None), audio_clips)
         return cls(
             clips,
-            found,
-            Neighbors.of(clips.embeddings, [row.group for row in clips.rows]),
-            Thumbnails.of(store, [row.index for row in clips.rows]),
-            Sound.of(store, clips.rows, wanted),
-            len(wanted),
+            encodings,
+            Neighbors.compute(clips.embeddings, [row.group for row in clips.rows]),
+            Thumbnails.draw(store, [row.index for row in clips.rows]),
+            Sound.read(store, clips.rows, chosen),
+            len(chosen),
         )
 
     def section(self, title: str = "Map of the embeddings", name: str = "map") -> Section:
-        """The section; `name` tells maps of one page apart."""
-        paragraphs = "".join(f'<p class="quiet">{escape(one)}</p>' for one in self.remarks())
-        tables = "".join(class_table(one, self.clips, self.neighbours) for one in self.color_encodings)
-        widget = f'<div class="map" data-source="{escape(name, quote=True)}-data"></div>'
-        body = f"<p>{escape(_LEAD)}</p>\n{widget}\n{paragraphs}\n{tables}"
-        return Section(title, body, {}, {f"{name}-data": self.data()}, _SCRIPTS, ("map.css",))
+        """Return the section.
 
-    def figures(self, colours: theme.Theme = theme.LIGHT) -> dict[str, dict[str, Any]]:
-        """A Vega-Lite chart of the panels for each label, by its name, to be drawn with the theme's configuration."""
-        return {one.name: panels.figure(self.clips, one, self.names(one), colours) for one in self.color_encodings}
+        Args:
+            title: title of the section.
+            name: start of the element ids, which tells several maps of one page apart.
+        """
+        content = {
+            "data_id": f"{name}-data",
+            "remarks": self.remarks(),
+            "tables": [class_table(encoding, self.clips, self.neighbors) for encoding in self.color_encodings],
+        }
+        return Section(title, "map", content, data={f"{name}-data": self.data()}, scripts=_SCRIPTS, styles=("map.css",))
 
-    def names(self, colouring: ColorEncoding) -> list[list[ClassName]]:
-        """Names of classes on each panel; none of numbers, which a scale tells, and of tags: a clip has several."""
-        if colouring.kind in ("numbers", "tags"):
+    def figures(self, colors: theme.Theme = theme.LIGHT) -> dict[str, dict[str, Any]]:
+        """Return a Vega-Lite chart of the panels for each label by its name.
+
+        Args:
+            colors: theme of the colors. Its configuration must be passed to Vega when the figure is drawn.
+        """
+        return {
+            encoding.name: panels.figure(self.clips, encoding, self.names(encoding), colors)
+            for encoding in self.color_encodings
+        }
+
+    def names(self, encoding: ColorEncoding) -> list[list[ClassName]]:
+        """Return the class names on each panel. Numbers (which have a scale) and tags have none."""
+        if encoding.kind in ("numbers", "tags"):
             return [[] for _ in self.clips.splits]
-        first = np.array([classes[0] if classes else -1 for classes in colouring.members], np.int64)
-        named, panel = [look.short or look.name for look in colouring.looks], self.clips.panel
+        classes = np.array([members[0] if members else -1 for members in encoding.members], np.int64)
+        names, panel = [mark.short_name or mark.name for mark in encoding.marks], self.clips.panel
         return [
-            class_names(named, first[panel == one], self.clips.places[panel == one], self.clips.reach)
-            for one in range(len(self.clips.splits))
+            class_names(names, classes[panel == index], self.clips.coordinates[panel == index], self.clips.extent)
+            for index in range(len(self.clips.splits))
         ]
 
     @property
     def grouped(self) -> bool:
-        """Whether a piece or song has several clips here."""
+        """Whether several clips on the map belong to the same piece or song."""
         groups = [row.group for row in self.clips.rows if row.group]
         return len(set(groups)) < len(groups)
 
     def remarks(self) -> list[str]:
-        """How the map was made, in sentences."""
+        """Return sentences on how the map was made."""
         shown = ", ".join(
             f"{self.clips.shown(split):,} of {count:,} {split or 'without a split'}"
             for split, count in self.clips.available.items()
         )
         remarks = [
-            f"One t-SNE layout of {len(self.clips.rows):,} clips ({shown}), by their embeddings scaled to length 1; "
-            "all panels have the same scale. Near dots are alike; how far apart far ones lie means little.",
-            f"Neighbours are the {COUNT} nearest by cosine in the embedding itself, not on the map, among these clips"
+            f"One t-SNE layout of {len(self.clips.rows):,} clips ({shown}), computed from their embeddings scaled to "
+            "length 1. All panels have the same scale. Nearby dots are similar, but large distances mean little.",
+            f"Neighbors are the {COUNT} nearest clips by cosine in the embedding, not on the map, among these clips"
             + (_OTHER_PIECES if self.grouped else "."),
         ]
-        if self.sound_wanted:
-            remarks.append(self._heard())
+        if self.sound_requested:
+            remarks.append(self._sound_remark())
         carried = {name for row in self.clips.rows for name in row.labels}
-        if left_out := sorted(carried - {one.name for one in self.color_encodings}):
-            remarks.append(f"Labels of no or over {MAX_CLASSES} classes colour no dots: {', '.join(left_out)}.")
+        if left_out := sorted(carried - {encoding.name for encoding in self.color_encodings}):
+            remarks.append(
+                f"Labels without classes or with over {MAX_CLASSES} do not color dots: {', '.join(left_out)}."
+            )
         return remarks
 
-    def _heard(self) -> str:
-        gone = "; ".join(f"{count} {reason}" for reason, count in self.sound.refused.items())
-        return (
-            f"The first {sound.SECONDS:g} seconds of {len(self.sound.clips)} of {self.sound_wanted} chosen clips can "
-            "be heard, mono and at the encoder's sample rate" + (f"; the audio of the others: {gone}." if gone else ".")
-        )
-
     def data(self) -> dict[str, Any]:
-        """What `map.js` reads; lists hold one value for each clip."""
+        """Return what `map.js` reads, as JSON values. Lists under `clips` have one value for each clip."""
         splits = self.clips.splits
         return {
-            "spec": panels.live_panel(self.clips.reach),
-            "reach": list(self.clips.reach),
+            "spec": panels.live_panel(self.clips.extent),
+            "extent": list(self.clips.extent),
             "plain": list(PLAIN),
-            "neighbours": COUNT,
+            "neighbors": COUNT,
             "grouped": self.grouped,
             "panels": [{"title": panels.panel_title(split), "clips": self.clips.shown(split)} for split in splits],
             "clips": self._clips(),
-            "tasks": [self._task(one) for one in self.color_encodings],
+            "tasks": [self._task(encoding) for encoding in self.color_encodings],
             "pictures": {
                 "width": thumbnails.WIDTH,
                 "height": thumbnails.HEIGHT,
@@ -149,48 +162,49 @@ class EmbeddingMap:
             "sound": {str(clip): uri for clip, uri in self.sound.data_uris().items()},
         }
 
+    def _sound_remark(self) -> str:
+        rejected = "; ".join(f"{count} {reason}" for reason, count in self.sound.rejected.items())
+        return (
+            f"The first {sound.SECONDS:g} seconds of {len(self.sound.clips)} of {self.sound_requested} chosen clips "
+            "can be played, mono and at the encoder's sample rate."
+            + (f" The audio of the others cannot be used: {rejected}." if rejected else "")
+        )
+
     def _clips(self) -> dict[str, list[Any]]:
         return {
             "id": [row.id for row in self.clips.rows],
             "group": [row.group for row in self.clips.rows],
             "panel": [int(panel) for panel in self.clips.panel],
-            "x": [round(float(x), _DIGITS) for x in self.clips.places[:, 0]],
-            "y": [round(float(y), _DIGITS) for y in self.clips.places[:, 1]],
-            "near": [list(clips) for clips in self.neighbours.clips],
-            "cosine": [[round(one, 3) for one in cosines] for cosines in self.neighbours.cosines],
-            "same": list(self.neighbours.same_group),
+            "x": [round(float(x), _DIGITS) for x in self.clips.coordinates[:, 0]],
+            "y": [round(float(y), _DIGITS) for y in self.clips.coordinates[:, 1]],
+            "near": [list(clips) for clips in self.neighbors.clips],
+            "cosine": [[round(cosine, 3) for cosine in cosines] for cosines in self.neighbors.cosines],
+            "same": list(self.neighbors.same_group),
         }
 
-    def _task(self, one: ColorEncoding) -> dict[str, Any]:
-        names = [[[name.text, name.which, round(name.x, 3), round(name.y, 3)] for name in of] for of in self.names(one)]
-        looks = [
-            {"name": look.name, "colours": list(look.colours), "shape": look.shape, "size": look.size, "clips": count}
-            for look, count in zip(one.looks, one.counts, strict=True)
+    def _task(self, encoding: ColorEncoding) -> dict[str, Any]:
+        names = [
+            [[name.text, name.class_index, round(name.x, 3), round(name.y, 3)] for name in of_panel]
+            for of_panel in self.names(encoding)
+        ]
+        classes = [
+            {"name": mark.name, "colors": list(mark.colors), "shape": mark.shape, "size": mark.size, "clips": count}
+            for mark, count in zip(encoding.marks, encoding.counts, strict=True)
         ]
         return {
-            "name": one.name,
-            "kind": one.kind,
-            "classes": looks,
-            "members": [list(classes) for classes in one.members],
-            "values": list(one.labels) if one.kind in ("numbers", "tags") else None,
+            "name": encoding.name,
+            "kind": encoding.kind,
+            "classes": classes,
+            "members": [list(indices) for indices in encoding.members],
+            "values": list(encoding.labels) if encoding.kind in ("numbers", "tags") else None,
             "names": names,
         }
 
 
-_LEAD = (
-    "Each dot is a clip. Point at one to see what it is; click it, or press Enter, to keep it, hear it where there is "
-    "sound, and see which clips the encoder finds most like it."
-)
-
-
-_OTHER_PIECES = (
-    " and of other pieces: a clip's own piece in other keys or excerpts is mostly nearest, and only counted."
-)
-
-
-def _require_of_this(features: FeatureStore, store: MelStore) -> None:
+def _require_same_clips(features: FeatureStore, store: MelStore) -> None:
     for row in features.clips:
         if not 0 <= row.index < len(store.rows) or store.rows[row.index].id != row.id:
             raise DigestMismatch(
-                f"{store.path} has no clip {row.id!r} at {row.index}, which the features are of; extract them again"
+                f"{store.path} has no clip {row.id!r} at index {row.index}, which the features contain; "
+                "run `python -m model.extract` again"
             )

@@ -1,8 +1,8 @@
-"""The start of some clips as sound: decoded and cut as the ingest did, at the encoder's rate, written as MP3.
+"""The first seconds of some clips as sound: decoded and cut as in the ingest, at the encoder's sample rate, as MP3.
 
-What is heard is what the encoder hears: mono at the rate of the mel store. Only audio whose bytes are those that the
-store's mel was made of is taken; what is gone or another now is counted, never an error. Each clip is read and encoded
-again every time: 0.15 s for one of ten seconds.
+The sound is what the encoder receives: mono, at the sample rate of the mel store. Only audio with the same digest as
+in the ingest is used. Audio that is missing or has changed is counted and is not an error. Every clip is read and
+encoded again for each page, which takes 0.15 s for a clip of ten seconds.
 """
 
 from __future__ import annotations
@@ -25,72 +25,75 @@ from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
 CLIPS = 200
+"""Clips with sound by default."""
 SECONDS = 5.0
-LONGEST_SECONDS, LIMIT_SECONDS = 24 * 3600.0, 300.0
-"""Of a recording that a clip is cut from, and to decode it; the ingest has accepted it before."""
+"""Length of the sound of a clip."""
+MAX_RECORDING_SECONDS, DECODE_SECONDS = 24 * 3600.0, 300.0
+"""Longest recording that a clip is cut from, and the time limit of its decoding. The ingest has accepted it before."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What can be heard."""
+    """Sound of clips on the map."""
 
     clips: Mapping[int, bytes]
-    """Place on the map to an MP3 file."""
-    refused: Mapping[str, int]
-    """Clips that cannot be heard by reason, one of `stores.errors.REJECTION_REASONS`."""
+    """MP3 file by index of the clip on the map."""
+    rejected: Mapping[str, int]
+    """Number of clips without sound by reason, one of `stores.errors.REJECTION_REASONS`."""
 
     @classmethod
-    def of(cls, store: MelStore, rows: Sequence[ClipRow], chosen: Sequence[int]) -> Sound:
-        """Read the audio of the `chosen` ones of `rows`.
+    def read(cls, store: MelStore, rows: Sequence[ClipRow], chosen: Sequence[int]) -> Sound:
+        """Read the audio of chosen clips.
 
         Args:
-            store: which says where the audio lies.
-            rows: of the clips on the map.
-            chosen: places of those that are wanted.
+            store: mel store, which states where the audio is.
+            rows: clips on the map.
+            chosen: indices of the clips to read.
         """
         root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
-        found: dict[int, bytes] = {}
-        refused: Counter[str] = Counter()
+        clips: dict[int, bytes] = {}
+        rejected: Counter[str] = Counter()
         for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
             try:
-                found[int(clip)] = _heard(root, rows[clip], rate_hz)
-            except DecodeError as refusal:
-                refused[refusal.reason] += 1
-        return cls(found, dict(sorted(refused.items())))
+                clips[int(clip)] = _first_seconds(root, rows[clip], rate_hz)
+            except DecodeError as error:
+                rejected[error.reason] += 1
+        return cls(clips, dict(sorted(rejected.items())))
 
     def data_uris(self) -> dict[int, str]:
-        """Each clip as what an audio element in a page plays."""
-        return {clip: f"data:audio/mpeg;base64,{base64.b64encode(one).decode()}" for clip, one in self.clips.items()}
+        """Return the sound of each clip as a data URI."""
+        return {clip: f"data:audio/mpeg;base64,{base64.b64encode(data).decode()}" for clip, data in self.clips.items()}
 
 
-def spread(panel: Sequence[int], colouring: ColorEncoding | None, most: int, seed: int = 0) -> list[int]:
-    """Places of at most `most` clips, in turn from each class of each split.
+def spread(panel: Sequence[int], encoding: ColorEncoding | None, max_clips: int, seed: int = 0) -> list[int]:
+    """Return the indices of at most `max_clips` clips, taken in turn from each class of each split.
 
     Args:
-        panel: number of each clip's split.
-        colouring: whose classes.
-        most: clips in all.
-        seed: decides which of a class.
+        panel: index of each clip's split.
+        encoding: color encoding that defines the classes; None if there is none.
+        max_clips: largest number of clips.
+        seed: seed of the choice within a class.
     """
     strata: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for clip in np.random.default_rng(seed).permutation(len(panel)):
-        classes = colouring.members[clip][:1] if colouring else ()
+        classes = encoding.members[clip][:1] if encoding else ()
         strata.setdefault((int(panel[clip]), classes), []).append(int(clip))
     in_turn = [clip for turn in range(len(panel)) for _, clips in sorted(strata.items()) for clip in clips[turn:][:1]]
-    return sorted(in_turn[:most])
+    return sorted(in_turn[:max_clips])
 
 
-def _heard(root: Path, row: ClipRow, rate_hz: int) -> bytes:
-    """The first seconds of a clip as MP3.
+def _first_seconds(root: Path, row: ClipRow, rate_hz: int) -> bytes:
+    """Return the first seconds of a clip as MP3.
 
     Raises:
-        DecodeError: its audio is gone, another one now, or cannot be decoded.
+        DecodeError: the audio is missing, has changed, or cannot be decoded.
     """
     seconds = min(SECONDS, row.cut_seconds or SECONDS)
-    with source.opened(root / row.source, row.member) as path:
+    with source.open_audio(root / row.source, row.member) as path:
         if file_digest(path) != row.source_digest:
-            raise DecodeError("changed", f"{row.source} is not the audio that the store's mel was made of")
-        audio = decode(path, rate_hz, LONGEST_SECONDS, LIMIT_SECONDS, keep_seconds=row.cut_start_seconds + seconds)
+            raise DecodeError("changed", f"{row.source} has changed since the mel store was made")
+        keep_seconds = row.cut_start_seconds + seconds
+        audio = decode(path, rate_hz, MAX_RECORDING_SECONDS, DECODE_SECONDS, keep_seconds=keep_seconds)
     samples = cut(audio.samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
         raise DecodeError("too_short", f"{row.source} ends before the clip begins")

@@ -1,1 +1,1 @@
-"""Evaluation of probes: metrics, confidence intervals, dummy baselines, nearest neighbors."""
+"""Evaluation of probes: metrics, confidence intervals, dummy baselines, k-NN and label efficiency."""

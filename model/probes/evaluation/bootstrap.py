@@ -1,7 +1,8 @@
-"""How sure a test score is: bootstrap over groups (pieces, songs), because clips of one piece fail together.
+"""Confidence intervals by the bootstrap over groups (pieces or songs), because errors within a group are correlated.
 
-As many groups as there are are drawn anew, with replacement; the same draws for everything with the same groups, so
-that differences between representations are paired. Draws come in blocks, so the memory does not grow with them.
+A bootstrap replicate resamples the groups with replacement, as many as there are. Everything with the same groups gets
+the same replicates, so differences between representations are paired. Replicates are computed in blocks, so the
+memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 REPLICATES = 10_000
 LEVEL = 0.95
-_BLOCK_WEIGHTS = 1 << 20  # weights of groups drawn at a time: 8 MB
+_BLOCK_WEIGHTS = 1 << 20  # 8 MB of group weights in a block
 
 
 @dataclass(frozen=True)
@@ -27,49 +28,65 @@ class Interval:
     """97.5th percentile."""
 
     @classmethod
-    def of(cls, draws: NDArray[np.float64]) -> Interval:
-        """Of a score's values over all draws, `[draws]`; draws for which it is not defined are NaN, and left out."""
+    def of(cls, replicates: NDArray[np.float64]) -> Interval:
+        """Return the interval of a score's bootstrap replicates, `[replicates]`.
+
+        NaN, which stands for a replicate on which the score is not defined, is left out.
+        """
         tail = (1 - LEVEL) / 2
-        return cls(float(np.nanquantile(draws, tail)), float(np.nanquantile(draws, 1 - tail)))
+        return cls(float(np.nanquantile(replicates, tail)), float(np.nanquantile(replicates, 1 - tail)))
 
 
-def weights(
-    groups: int, draws: int = REPLICATES, seed: int = 0, block: int | None = None
+def replicate_weights(
+    groups: int, count: int = REPLICATES, seed: int = 0, block: int | None = None
 ) -> Iterator[NDArray[np.int64]]:
-    """How often each group comes in each draw, in blocks of draws `[block, groups]`.
+    """Yield how often each group occurs in each replicate, in blocks of replicates `[block, groups]`.
 
     Args:
-        groups: how many there are.
-        draws: of as many groups, with replacement.
-        seed: of the draws; what is drawn does not depend on `block`.
-        block: most draws at a time; by default as many as take 8 MB.
+        groups: number of groups.
+        count: number of replicates.
+        seed: seed of the replicates, which do not depend on `block`.
+        block: maximum number of replicates in a block (default: as many as take 8 MB).
     """
     rng, even = np.random.default_rng(seed), np.full(groups, 1 / groups)
     block = block or max(1, _BLOCK_WEIGHTS // groups)
-    for start in range(0, draws, block):
-        yield rng.multinomial(groups, even, size=min(block, draws - start))
+    for start in range(0, count, block):
+        yield rng.multinomial(groups, even, size=min(block, count - start))
 
 
 def replicates(
-    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], groups: int, draws: int = REPLICATES, seed: int = 0
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], groups: int, count: int = REPLICATES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Values `[draws, ...]` of a statistic that takes weights `[block, groups]` to values `[block, ...]`."""
-    return np.concatenate([statistic(one) for one in weights(groups, draws, seed)])
+    """Return the replicates of a statistic, `[count, ...]`.
+
+    Args:
+        statistic: function from group weights `[block, groups]` to values `[block, ...]`.
+        groups: number of groups.
+        count: number of replicates.
+        seed: seed of the replicates.
+    """
+    return np.concatenate([statistic(weights) for weights in replicate_weights(groups, count, seed)])
 
 
 def mean_replicates(values: NDArray[np.float64], groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64]:
-    """The mean of `values`, one per clip, over all draws `[draws]`; `groups` is the group of each clip, from 0."""
-    count = int(groups.max()) + 1
-    sums, sizes = np.bincount(groups, values, count), np.bincount(groups, minlength=count)
-    return replicates(lambda drawn: (drawn @ sums) / (drawn @ sizes), count, seed=seed)
-
-
-def interval(values: NDArray[np.float64], groups: NDArray[np.int64], seed: int = 0) -> Interval:
-    """95 % interval of the mean of `values` when whole groups are drawn anew, as many as there are.
+    """Return the replicates of the mean of `values`, `[replicates]`.
 
     Args:
-        values: one per clip: 0 or 1 for right, or, paired, the difference of two representations on that clip.
+        values: one per clip.
         groups: group of each clip, numbered from 0.
-        seed: of the draws.
+        seed: seed of the replicates.
+    """
+    count = int(groups.max()) + 1
+    sums, sizes = np.bincount(groups, values, count), np.bincount(groups, minlength=count)
+    return replicates(lambda weights: (weights @ sums) / (weights @ sizes), count, seed=seed)
+
+
+def confidence_interval(values: NDArray[np.float64], groups: NDArray[np.int64], seed: int = 0) -> Interval:
+    """Return the 95 % confidence interval of the mean of `values`, by the bootstrap over groups.
+
+    Args:
+        values: one per clip: 1 or 0 for a correct or wrong prediction, or the difference of two representations.
+        groups: group of each clip, numbered from 0.
+        seed: seed of the replicates.
     """
     return Interval.of(mean_replicates(values, groups, seed))

@@ -1,4 +1,4 @@
-"""One representation on one task: search, choose on validation, score once on test, and how far to believe it."""
+"""Evaluation of one representation on one task: grid search, choice on validation, a single scoring on test."""
 
 from __future__ import annotations
 
@@ -14,114 +14,128 @@ from model.probes.evaluation.scoring import (
     MetricEstimate,
     ScoredOutputs,
     estimate_metrics,
-    mean_of,
+    mean_estimate,
     metric_names,
-    point,
-    scored,
+    metric_values,
+    scored_outputs,
 )
-from model.probes.hybrid_slices import parts_of
+from model.probes.hybrid_slices import slices_of
 from model.probes.probe import Probe
-from model.probes.song_aggregation import VOTES
+from model.probes.song_aggregation import AGGREGATIONS
 from model.probes.task import Task
-from model.probes.training.grid_search import GridSearch, Winner
+from model.probes.training.grid_search import GridSearch, SearchResult
 from stores.features import FeatureStore
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What was found."""
+class RepresentationResult:
+    """The result of one representation on one task."""
 
     task: Task
-    """On the part of the embedding that validation chose."""
-    part: str
-    """Its name; empty where an embedding has no parts."""
+    """The task, with the columns of the embedding that validation chose."""
+    slice_name: str
+    """Name of the hybrid slice that validation chose. Empty if the encoder is not a hybrid."""
     columns: slice
-    """Where it stands in the embedding."""
-    winner: Winner
-    """The probe that validation chose."""
-    vote: str
-    """How clips become songs; empty where clips are scored."""
+    """Columns of that slice in the embedding."""
+    search: SearchResult
+    """Result of the grid search."""
+    aggregation: str
+    """Song-level aggregation that validation chose. Empty if clips are scored."""
     valid: dict[str, float]
-    """Every metric of the winner on validation."""
+    """Every metric of the winning probe on validation."""
     test: dict[str, MetricEstimate]
-    """Every metric of the winner on test."""
+    """Every metric of the winning probe on test."""
     seeds: dict[str, list[float]]
-    """Every metric on test with each of the seeds, the winner's own first."""
+    """Every metric on test for each seed of the winning configuration, its own seed first."""
     knn: dict[str, float]
-    """Every metric on test of the k nearest neighbours."""
-    efficiency: list[dict[str, Any]]
-    """For each share of the training clips: `share`, `clips`, `draws`, mean `metrics` over draws and `intervals`."""
+    """Every metric of the k-NN prediction on test."""
+    label_efficiency: list[dict[str, Any]]
+    """For each share of the training clips `share`, `clips`, `draws`, mean `metrics` over the draws, and `intervals`."""
     per_class_results: dict[str, Any]
-    """Class by class, on test."""
+    """Per-class results on test."""
 
 
-def evaluate(features: FeatureStore, task_name: str, grid: Grid, search: GridSearch) -> Evaluation:
-    """Everything about one representation on one task; nothing is chosen by what is seen of test.
+def evaluate_representation(
+    features: FeatureStore, task_name: str, grid: Grid, search: GridSearch
+) -> RepresentationResult:
+    """Evaluate one representation on one task. Test clips influence no choice.
 
     Raises:
-        InvalidInput: the task cannot be probed.
+        InvalidInput: the labels do not make a task, or no probe has a finite validation score.
     """
-    whole = Task.of(features, task_name)
-    parts = parts_of(features.provenance, features.embeddings.shape[1])
-    found = []
-    for name, columns in parts.items():
-        task = whole.with_features(columns) if name else whole
+    full_task = Task.of(features, task_name)
+    slices = slices_of(features.provenance, features.embeddings.shape[1])
+    searches = []
+    for name, columns in slices.items():
+        task = full_task.with_features(columns) if name else full_task
         label = f"{search.label} {name}".strip() if search.label else ""
-        found.append((name, task, replace(search, label=label).best(task, grid)))
-    part, task, winner = max(found, key=lambda one: one[2].trained.score)
-    vote = chosen_vote(task, winner.head)
-    again = replace(search, label="")
-    test = _on_test(task, winner.head, vote)
-    seeds = [test, *(_on_test(task, head, vote) for head in _other_seeds(task, grid, winner, again))]
-    points = [point(task, one) for one in seeds]
-    return Evaluation(
+        searches.append((name, task, replace(search, label=label).run(task, grid)))
+    slice_name, task, result = max(searches, key=lambda each: each[2].winner.score)
+    aggregation = choose_aggregation(task, result.probe)
+    quiet_search = replace(search, label="")
+    test = _test_outputs(task, result.probe, aggregation)
+    other_seeds = _other_seeds(task, grid, result, quiet_search)
+    seeds = [test, *(_test_outputs(task, probe, aggregation) for probe in other_seeds)]
+    seed_values = [metric_values(task, outputs) for outputs in seeds]
+    valid = scored_outputs(task, "valid", result.probe.outputs(task.splits["valid"].features), aggregation)
+    efficiency = _label_efficiency(task, grid, result, aggregation, quiet_search)
+    return RepresentationResult(
         task=task,
-        part=part,
-        columns=parts[part],
-        winner=winner,
-        vote=vote,
-        valid=point(task, scored(task, "valid", winner.head.outputs(task.splits["valid"].features), vote)),
+        slice_name=slice_name,
+        columns=slices[slice_name],
+        search=result,
+        aggregation=aggregation,
+        valid=metric_values(task, valid),
         test=estimate_metrics(task, test),
-        seeds={name: [one[name] for one in points] for name in metric_names(task)},
-        knn=point(task, scored(task, "test", knn.outputs(task, "test"), vote)),
-        efficiency=[*_efficiency(task, grid, winner, vote, again), _all_clips(task, seeds)],
+        seeds={name: [values[name] for values in seed_values] for name in metric_names(task)},
+        knn=metric_values(task, scored_outputs(task, "test", knn.outputs(task, "test"), aggregation)),
+        label_efficiency=[*efficiency, _all_train_clips(task, seeds)],
         per_class_results=per_class_results(task, test),
     )
 
 
-def chosen_vote(task: Task, head: Probe) -> str:
-    """The vote that is best on validation, the first of several; empty where clips are scored."""
+def choose_aggregation(task: Task, probe: Probe) -> str:
+    """Return the song-level aggregation that is best on validation, or an empty text if clips are scored.
+
+    The first of several equally good aggregations is chosen.
+    """
     valid = task.splits["valid"]
     if valid.songs is None:
         return ""
-    outputs, metric = head.outputs(valid.features), metric_names(task)[0]
-    return max(VOTES, key=lambda vote: point(task, scored(task, "valid", outputs, vote))[metric])
+    outputs, metric = probe.outputs(valid.features), metric_names(task)[0]
+    values = {name: metric_values(task, scored_outputs(task, "valid", outputs, name)) for name in AGGREGATIONS}
+    return max(AGGREGATIONS, key=lambda name: values[name][metric])
 
 
-def _on_test(task: Task, head: Probe, vote: str) -> ScoredOutputs:
-    return scored(task, "test", head.outputs(task.splits["test"].features), vote)
+def _test_outputs(task: Task, probe: Probe, aggregation: str) -> ScoredOutputs:
+    return scored_outputs(task, "test", probe.outputs(task.splits["test"].features), aggregation)
 
 
-def _other_seeds(task: Task, grid: Grid, winner: Winner, search: GridSearch) -> list[Probe]:
-    config = winner.trained.config
-    others = [seed for seed in range(grid.seeds) if seed != config.seed][: grid.seeds - 1]
-    return search.each(task, grid.of(tuple(replace(config, seed=seed) for seed in others)))
+def _other_seeds(task: Task, grid: Grid, result: SearchResult, search: GridSearch) -> list[Probe]:
+    """Train the winning configuration with further seeds."""
+    config = result.winner.config
+    seeds = [seed for seed in range(grid.seeds) if seed != config.seed][: grid.seeds - 1]
+    return search.train_each(task, grid.with_configs(tuple(replace(config, seed=seed) for seed in seeds)))
 
 
-def _efficiency(task: Task, grid: Grid, winner: Winner, vote: str, search: GridSearch) -> list[dict[str, Any]]:
-    """The winner's configuration with fewer training clips; validation, which stops it, stays whole."""
+def _label_efficiency(
+    task: Task, grid: Grid, result: SearchResult, aggregation: str, search: GridSearch
+) -> list[dict[str, Any]]:
+    """Train the winning configuration on label subsets. The validation clips, which stop it, are used whole."""
     rows = []
     for share in label_subsets.SHARES[task.kind]:
-        clips, found = [], []
-        for seed in range(grid.draws):
-            fewer = task.with_train(label_subsets.share_of(task, share, seed))
-            (head,) = search.each(fewer, grid.of((winner.trained.config,)))
-            clips.append(len(fewer.splits["train"].targets))
-            found.append(_on_test(task, head, vote))
-        rows.append({"share": share, "clips": int(np.mean(clips)), "draws": grid.draws, **mean_of(task, found)})
+        clips, outputs = [], []
+        for seed in range(grid.subsets_per_share):
+            subset = task.with_train_clips(label_subsets.label_subset(task, share, seed))
+            (probe,) = search.train_each(subset, grid.with_configs((result.winner.config,)))
+            clips.append(len(subset.splits["train"].targets))
+            outputs.append(_test_outputs(task, probe, aggregation))
+        counts = {"share": share, "clips": int(np.mean(clips)), "draws": grid.subsets_per_share}
+        rows.append({**counts, **mean_estimate(task, outputs)})
     return rows
 
 
-def _all_clips(task: Task, seeds: list[ScoredOutputs]) -> dict[str, Any]:
+def _all_train_clips(task: Task, seeds: list[ScoredOutputs]) -> dict[str, Any]:
+    """Return the last row of the label efficiency: all training clips, and the mean over the seeds."""
     clips = len(task.splits["train"].targets)
-    return {"share": 1.0, "clips": clips, "draws": len(seeds), **mean_of(task, seeds)}
+    return {"share": 1.0, "clips": clips, "draws": len(seeds), **mean_estimate(task, seeds)}

@@ -1,6 +1,7 @@
-"""Metrics with weights: one value for each row of weights, so that a bootstrap draws thousands at once.
+"""Metrics with weights. They compute a value for each row of weights, so that the bootstrap gets thousands at once.
 
-Axes: W row of weights, N scored clip or song, C tag or number. All agree with scikit-learn to 1e-9, ties included.
+Axes: W row of weights, N scored clip or song, C tag or number. All metrics agree with scikit-learn to 1e-9, also where
+scores are equal.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ Floats = NDArray[np.float64]
 
 
 def macro_tags(scores: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Macro ROC-AUC and macro average precision, `[W, 2]`: means over the tags for which they are defined.
+    """Return the macro ROC-AUC and the macro average precision, `[W, 2]`: means over the tags with a defined value.
 
     Args:
-        scores: `[N, C]`, the more the likelier.
+        scores: predicted scores, `[N, C]`. A higher score means a more likely tag.
         targets: 0 or 1, `[N, C]`.
-        weights: `[W, N]`, not negative.
+        weights: weights that are not negative, `[W, N]`.
     """
-    each = [tag_metrics(scores[:, tag], targets[:, tag], weights) for tag in range(scores.shape[1])]
-    values, defined = np.stack(each), np.isfinite(np.stack(each))
+    values = np.stack([tag_metrics(scores[:, tag], targets[:, tag], weights) for tag in range(scores.shape[1])])
+    defined = np.isfinite(values)
     counts = defined.sum(0)
     total = np.where(defined, values, 0).sum(0)
     mean: Floats = np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
@@ -28,43 +29,45 @@ def macro_tags(scores: Floats, targets: Floats, weights: Floats) -> Floats:
 
 
 def tag_metrics(scores: Floats, targets: Floats, weights: Floats) -> Floats:
-    """ROC-AUC and average precision of one tag, `[W, 2]`; NaN where no or every clip of weight carries it.
+    """Return the ROC-AUC and the average precision of one tag, `[W, 2]`.
 
-    Average precision is the sum over thresholds of the gain in recall times the precision there, without
-    interpolation.
+    They are NaN if no clip with a weight above 0 has the tag, or if all of them have it. The average precision is the
+    sum over thresholds of the gain in recall times the precision, without interpolation.
 
     Args:
-        scores: `[N]`.
+        scores: predicted scores, `[N]`.
         targets: 0 or 1, `[N]`.
-        weights: `[W, N]`.
+        weights: weights that are not negative, `[W, N]`.
     """
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # the last of each run of equal scores
+    # the last clip of each run of equal scores
+    thresholds = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
     sorted_weights = weights[:, order]
-    true = np.cumsum(sorted_weights * targets[order], axis=1)[:, ends]
-    every = np.cumsum(sorted_weights, axis=1)[:, ends]
-    false, positives = every - true, true[:, -1:]
-    negatives = false[:, -1:]
-    gained, height = np.diff(true, prepend=0), np.diff(false, prepend=0)
+    true_positives = np.cumsum(sorted_weights * targets[order], axis=1)[:, thresholds]
+    predicted = np.cumsum(sorted_weights, axis=1)[:, thresholds]
+    false_positives, positives = predicted - true_positives, true_positives[:, -1:]
+    negatives = false_positives[:, -1:]
+    gain = np.diff(true_positives, prepend=0)
+    width = np.diff(false_positives, prepend=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        area = (height * (true - gained / 2)).sum(1) / (positives * negatives)[:, 0]
-        precision = np.divide(true, every, out=np.zeros_like(true), where=every > 0)
-        average = (gained * precision).sum(1) / positives[:, 0]
+        area = (width * (true_positives - gain / 2)).sum(1) / (positives * negatives)[:, 0]
+        precision = np.divide(true_positives, predicted, out=np.zeros_like(true_positives), where=predicted > 0)
+        average = (gain * precision).sum(1) / positives[:, 0]
     return np.stack([area, np.where(negatives[:, 0] > 0, average, np.nan)], axis=1)
 
 
 def r2(predictions: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Coefficient of determination of each column, `[W, C]`; NaN where the targets of weight do not differ.
+    """Return the coefficient of determination of each column, `[W, C]`. It is NaN if the weighted targets are equal.
 
     Args:
-        predictions: `[N, C]`.
-        targets: `[N, C]`.
-        weights: `[W, N]`.
+        predictions: predicted numbers, `[N, C]`.
+        targets: true numbers, `[N, C]`.
+        weights: weights that are not negative, `[W, N]`.
     """
-    centred = targets - targets.mean(0)
-    wrong = weights @ np.square(predictions - targets)
-    spread = weights @ np.square(centred) - np.square(weights @ centred) / weights.sum(1, keepdims=True)
-    # what remains of targets that are all alike is rounding
-    alike = spread <= 1e-12 * (weights @ np.square(centred))
-    explained: Floats = 1 - np.divide(wrong, spread, out=np.full(wrong.shape, np.nan), where=~alike)
+    centered = targets - targets.mean(0)
+    residual = weights @ np.square(predictions - targets)
+    total = weights @ np.square(centered) - np.square(weights @ centered) / weights.sum(1, keepdims=True)
+    # for equal targets, the total is not exactly 0 but a rounding error
+    constant = total <= 1e-12 * (weights @ np.square(centered))
+    explained: Floats = 1 - np.divide(residual, total, out=np.full(residual.shape, np.nan), where=~constant)
     return explained

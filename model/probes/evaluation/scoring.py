@@ -1,8 +1,9 @@
-"""The scores of one prediction of a split: the metrics of its task, each with its values over all bootstrap draws.
+"""Scoring of the predictions for one split: the metrics of the task, each with its bootstrap replicates.
 
-classes  accuracy                                     numbers  R^2 of each
-key      weighted score, accuracy; of songs           tags     macro ROC-AUC, macro average precision
-The first metric of classes and keys, and the mean of those of tags and of numbers, is what the paper averages.
+classes  accuracy                                       numbers  R^2 of each number
+key      weighted score, accuracy; for songs            tags     macro ROC-AUC, macro average precision
+
+The average of the paper takes the first metric of classes and keys, and the mean of all metrics of tags and numbers.
 """
 
 from __future__ import annotations
@@ -21,121 +22,132 @@ from model.probes.task import Task
 from stores.errors import InvalidInput
 
 TAG_REPLICATES = 1_000
-"""Draws for tags, whose metrics sort every tag anew: 5,329 clips and 50 tags take some ten seconds."""
+"""Bootstrap replicates for tags, whose metrics sort every tag again. 5,329 clips and 50 tags take about ten seconds."""
 FEW_TAG_REPLICATES = 200
-"""The same where many predictions are measured, for label efficiency: two seconds each."""
-_TAG_BLOCK = 32  # draws at a time, so that a block of weights stays in the cache
-AVERAGED = {"classes": 1, "key": 1, "tags": 2, "numbers": 2}
-"""How many metrics of a task the paper's average takes, as their mean."""
+"""Bootstrap replicates for tags in the label efficiency, which scores many predictions. Each takes two seconds."""
+_TAG_BLOCK = 32  # replicates at a time, so that a block of weights stays in the cache
+AVERAGED_METRICS = {"classes": 1, "key": 1, "tags": 2, "numbers": 2}
+"""Number of metrics of a task, by its kind, whose mean enters the average of the paper."""
 
 
 @dataclass(frozen=True)
 class ScoredOutputs:
-    """What is scored: clips, or songs."""
+    """Predictions for clips or songs, with what is needed to score them."""
 
     predictions: NDArray[Any]
-    """int64 class `[N]`, or outputs `[N, C]` for tags and numbers."""
+    """Predicted class, int64 `[N]`, or outputs `[N, C]` for tags and numbers."""
     targets: NDArray[Any]
-    """The same of the truth."""
+    """True classes, tags or numbers, in the shape of `predictions`."""
     groups: NDArray[np.int64]
-    """Group of each, numbered from 0, `[N]`."""
+    """Group of each clip or song, numbered from 0, `[N]`."""
 
 
 @dataclass(frozen=True)
 class MetricEstimate:
-    """One metric."""
+    """The value of one metric, with bootstrap replicates."""
 
     value: float
-    """On the split as it is."""
-    draws: NDArray[np.float64]
-    """`[draws]`, over groups drawn anew; the same draws for every representation."""
+    """Value on the whole split."""
+    replicates: NDArray[np.float64]
+    """Value on each bootstrap replicate, `[replicates]`. All representations have the same replicates."""
 
 
 def metric_names(task: Task) -> tuple[str, ...]:
-    """Names of the metrics of a task, the most important first."""
+    """Return the names of the metrics of a task. The first one is the main metric."""
     if task.kind == "numbers":
         return tuple(f"R² {name}" for name in task.classes)
     names = {"classes": "accuracy", "key": "weighted score|accuracy", "tags": "ROC-AUC|average precision"}
     return tuple(names[task.kind].split("|"))
 
 
-def scored(task: Task, split: str, outputs: NDArray[np.float32], vote: str = "") -> ScoredOutputs:
-    """Turn outputs `[clips, C]` for a split into what is scored; classes of songs by `vote` where there are songs."""
-    part = task.splits[split]
+def scored_outputs(task: Task, split: str, outputs: NDArray[np.float32], aggregation: str = "") -> ScoredOutputs:
+    """Return the predictions that outputs `[clips, C]` for a split make.
+
+    If the split has songs and `aggregation` is the name of a song-level aggregation, these are predictions for songs.
+    """
+    clips = task.splits[split]
     if task.kind in ("tags", "numbers"):
-        return ScoredOutputs(outputs.astype(np.float64), part.targets.astype(np.float64), part.groups)
-    if part.songs is None or not vote:
-        return ScoredOutputs(outputs.argmax(1), part.targets, part.groups)
-    count, (_, first) = int(part.songs.max()) + 1, np.unique(part.songs, return_index=True)
-    of_songs = song_aggregation.song_predictions(torch.from_numpy(outputs)[None], torch.from_numpy(part.songs), count)
-    return ScoredOutputs(of_songs[vote][0].numpy(), part.targets[first], part.groups[first])
+        return ScoredOutputs(outputs.astype(np.float64), clips.targets.astype(np.float64), clips.groups)
+    if clips.songs is None or not aggregation:
+        return ScoredOutputs(outputs.argmax(1), clips.targets, clips.groups)
+    count, (_, first_clips) = int(clips.songs.max()) + 1, np.unique(clips.songs, return_index=True)
+    songs = song_aggregation.song_predictions(torch.from_numpy(outputs)[None], torch.from_numpy(clips.songs), count)
+    return ScoredOutputs(songs[aggregation][0].numpy(), clips.targets[first_clips], clips.groups[first_clips])
 
 
-def estimate_metrics(task: Task, found: ScoredOutputs, tag_draws: int = TAG_REPLICATES) -> dict[str, MetricEstimate]:
-    """Every metric of the task, with its draws; `tag_draws` of them for tags."""
-    values, count = point(task, found), int(found.groups.max()) + 1
-    many, block = (tag_draws, _TAG_BLOCK) if task.kind == "tags" else (bootstrap.REPLICATES, None)
-    drawn = [_values(task, found, weights) for weights in bootstrap.weights(count, many, block=block)]
-    columns = np.concatenate(drawn).T
+def estimate_metrics(
+    task: Task, outputs: ScoredOutputs, tag_replicates: int = TAG_REPLICATES
+) -> dict[str, MetricEstimate]:
+    """Return every metric of the task with its bootstrap replicates, of which tags have `tag_replicates`."""
+    values, groups = metric_values(task, outputs), int(outputs.groups.max()) + 1
+    count, block = (tag_replicates, _TAG_BLOCK) if task.kind == "tags" else (bootstrap.REPLICATES, None)
+    blocks = [_values(task, outputs, weights) for weights in bootstrap.replicate_weights(groups, count, block=block)]
+    columns = np.concatenate(blocks).T
     return {name: MetricEstimate(value, column) for (name, value), column in zip(values.items(), columns, strict=True)}
 
 
-def mean_of(task: Task, several: Sequence[ScoredOutputs]) -> dict[str, dict[str, Any]]:
-    """The mean of several predictions of one split: `metrics`, and `intervals` of 95 % over groups.
+def mean_estimate(task: Task, predictions: Sequence[ScoredOutputs]) -> dict[str, dict[str, Any]]:
+    """Return the mean scores of several predictions of one split: `metrics`, and `intervals` of 95 % over groups.
 
-    Groups are drawn once for all of them, so an interval is of the mean; what the predictions differ in is averaged.
+    All predictions have the same bootstrap replicates, so an interval is that of the mean over the predictions.
     """
-    each = [estimate_metrics(task, one, FEW_TAG_REPLICATES) for one in several]
+    estimates = [estimate_metrics(task, outputs, FEW_TAG_REPLICATES) for outputs in predictions]
     metrics, intervals = {}, {}
-    for name in each[0]:
-        metrics[name] = float(np.mean([one[name].value for one in each]))
-        intervals[name] = asdict(bootstrap.Interval.of(np.mean([one[name].draws for one in each], axis=0)))
+    for name in estimates[0]:
+        metrics[name] = float(np.mean([estimate[name].value for estimate in estimates]))
+        replicates = np.mean([estimate[name].replicates for estimate in estimates], axis=0)
+        intervals[name] = asdict(bootstrap.Interval.of(replicates))
     return {"metrics": metrics, "intervals": intervals}
 
 
-def point(task: Task, found: ScoredOutputs) -> dict[str, float]:
-    """Every metric of the task on the split as it is.
+def metric_values(task: Task, outputs: ScoredOutputs) -> dict[str, float]:
+    """Return every metric of the task on the whole split.
 
     Raises:
-        InvalidInput: one is not defined there, as R² of numbers that are all alike.
+        InvalidInput: a metric is not defined, for example R² of numbers that are all equal.
     """
-    once = np.ones((1, int(found.groups.max()) + 1), np.int64)
-    values = dict(zip(metric_names(task), map(float, _values(task, found, once)[0]), strict=True))
+    equal_weights = np.ones((1, int(outputs.groups.max()) + 1), np.int64)
+    values = dict(zip(metric_names(task), map(float, _values(task, outputs, equal_weights)[0]), strict=True))
     if undefined := [name for name, value in values.items() if not np.isfinite(value)]:
         raise InvalidInput(
-            f"task {task.name!r} has no {' or '.join(undefined)} on {len(found.targets)} clips whose labels do not "
-            "differ"
+            f"{' and '.join(undefined)} of task {task.name!r} is not defined, because the labels of the "
+            f"{len(outputs.targets)} clips do not differ"
         )
     return values
 
 
-def average(kind: str, values: Sequence[float]) -> float:
-    """What the paper's average takes of a task with these metrics, in the order of `metric_names`."""
-    taken = AVERAGED[kind]
-    return float(np.mean(values[:taken]))
+def task_average(kind: str, values: Sequence[float]) -> float:
+    """Return the number of a task that enters the average of the paper.
+
+    Args:
+        kind: kind of the task.
+        values: its metrics, in the order of `metric_names`.
+    """
+    return float(np.mean(values[: AVERAGED_METRICS[kind]]))
 
 
-def _values(task: Task, found: ScoredOutputs, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Metrics `[W, metrics]` for weights of groups `[W, groups]`."""
+def _values(task: Task, outputs: ScoredOutputs, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the metrics `[W, metrics]` for group weights `[W, groups]`."""
     if task.kind in ("tags", "numbers"):
         metric = metrics.macro_tags if task.kind == "tags" else metrics.r2
         values: NDArray[np.float64] = metric(
-            found.predictions, found.targets, weights[:, found.groups].astype(np.float64)
+            outputs.predictions, outputs.targets, weights[:, outputs.groups].astype(np.float64)
         )
         return values
     count = weights.shape[1]
-    sums = np.stack([np.bincount(found.groups, one, count) for one in _credits(task, found).T], axis=1)
-    means: NDArray[np.float64] = (weights @ sums) / (weights @ np.bincount(found.groups, minlength=count))[:, None]
+    sums = np.stack([np.bincount(outputs.groups, column, count) for column in _credits(task, outputs).T], axis=1)
+    sizes = np.bincount(outputs.groups, minlength=count)
+    means: NDArray[np.float64] = (weights @ sums) / (weights @ sizes)[:, None]
     return means
 
 
-def _credits(task: Task, found: ScoredOutputs) -> NDArray[np.float64]:
-    """What each prediction of a class is worth by each metric, `[N, metrics]`."""
-    right: NDArray[np.float64] = (found.predictions == found.targets).astype(np.float64)
-    columns = [right] if task.kind == "classes" else [_key_credit(task, found), right]
+def _credits(task: Task, outputs: ScoredOutputs) -> NDArray[np.float64]:
+    """Return the credit for each predicted class by each metric, `[N, metrics]`."""
+    correct: NDArray[np.float64] = (outputs.predictions == outputs.targets).astype(np.float64)
+    columns = [correct] if task.kind == "classes" else [_key_credit(task, outputs), correct]
     return np.stack(columns, axis=1)
 
 
-def _key_credit(task: Task, found: ScoredOutputs) -> NDArray[np.float64]:
-    of_each: NDArray[np.float64] = musical_keys.credit(task.classes)[found.targets, found.predictions]
-    return of_each
+def _key_credit(task: Task, outputs: ScoredOutputs) -> NDArray[np.float64]:
+    credit: NDArray[np.float64] = musical_keys.credit_matrix(task.classes)[outputs.targets, outputs.predictions]
+    return credit

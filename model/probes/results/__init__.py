@@ -1,1 +1,1 @@
-"""Results of probes: scores on disk, text tables, averages, saved probes and predictions."""
+"""Results of probes: files of scores, text tables, averages, winning probes and predictions."""

@@ -1,4 +1,4 @@
-"""What a probe says of clips: a table with an id, a prediction and probabilities in each row."""
+"""Predictions of a probe as a table with the id, the prediction and the probabilities of each clip."""
 
 from __future__ import annotations
 
@@ -19,49 +19,55 @@ from model.probes.probe import Probe
 from stores.commit import atomic_write
 from stores.errors import InvalidInput
 
-TAG_FROM = 0.5
-"""A tag is predicted from this probability on."""
+TAG_THRESHOLD = 0.5
+"""Lowest probability with which a tag is predicted."""
 
 
-def predictions(head: Probe, ids: Sequence[str], embeddings: NDArray[np.float32], songs: Sequence[str]) -> pa.Table:
-    """One row for each clip.
+def prediction_table(
+    probe: Probe, ids: Sequence[str], embeddings: NDArray[np.float32], songs: Sequence[str]
+) -> pa.Table:
+    """Return a table with one row for each clip.
 
-    Classes and keys: `id`, `prediction`, `probability`, then a probability for each class; clips of one song get the
-    song's, by the probe's vote (probabilities: the mean over its clips). Tags: `id`, `prediction` (all tags of
-    probability 0.5 or more, joined by `|`), then each tag's. Numbers: `id`, then each number.
+    Classes and keys: `id`, `prediction`, `probability`, then a probability for each class. With a song-level
+    aggregation, all clips of a song have the prediction of the song, and the mean of its clips' probabilities. Tags:
+    `id`, `prediction` (all tags with a probability of at least 0.5, joined by `|`), then a probability for each tag.
+    Numbers: `id`, then each number.
 
     Args:
-        head: a probe that was kept, with its facts.
-        ids: of the clips.
-        embeddings: `[clips, width]`, whole as the encoder gives them.
-        songs: recording of each clip; equal for clips of one.
+        probe: a probe from a file, with its metadata.
+        ids: ids of the clips.
+        embeddings: whole embeddings of the encoder, `[clips, width]`.
+        songs: recording of each clip.
 
     Raises:
-        InvalidInput: embeddings of another width.
+        InvalidInput: the embeddings have another width than those the probe was trained on.
     """
-    start, stop = head.facts["columns"]
-    if embeddings.shape[1] < stop or (not head.facts["part"] and embeddings.shape[1] != stop):
-        raise InvalidInput(f"the probe reads embeddings of width {stop}; given are {embeddings.shape[1]} numbers")
-    outputs = head.outputs(np.ascontiguousarray(embeddings[:, start:stop]))
-    of_kind = {"tags": _tags, "numbers": lambda *_: ({}, outputs)}.get(head.facts["kind"], _classes)
-    columns, values = of_kind(head, outputs, songs)
-    named = dict(zip(head.facts["classes"], values.T, strict=True))
-    return pa.table({"id": list(ids), **columns, **{name: np.ascontiguousarray(one) for name, one in named.items()}})
+    start, stop = probe.metadata["columns"]
+    width = embeddings.shape[1]
+    if width < stop or (not probe.metadata["part"] and width != stop):
+        raise InvalidInput(
+            f"the embeddings have width {width}, but the probe was trained on embeddings of width {stop}"
+        )
+    outputs = probe.outputs(np.ascontiguousarray(embeddings[:, start:stop]))
+    of_kind = {"tags": _tags, "numbers": lambda *_: ({}, outputs)}.get(probe.metadata["kind"], _classes)
+    columns, values = of_kind(probe, outputs, songs)
+    named = dict(zip(probe.metadata["classes"], values.T, strict=True))
+    return pa.table({"id": list(ids), **columns, **{name: np.ascontiguousarray(each) for name, each in named.items()}})
 
 
 @dataclass(frozen=True)
-class Output:
-    """Where predictions go."""
+class PredictionFile:
+    """The file to which predictions are written."""
 
     path: Path
-    """`.csv` or `.parquet`."""
+    """Path that ends in `.csv` or `.parquet`."""
 
     def __post_init__(self) -> None:
         if self.path.suffix not in (".csv", ".parquet"):
-            raise InvalidInput(f"predictions cannot be written to {self.path}; its name must end in .csv or .parquet")
+            raise InvalidInput(f"--out must end in .csv or .parquet (got {self.path})")
 
     def write(self, table: pa.Table) -> None:
-        """Write atomically."""
+        """Write the table, atomically."""
         with atomic_write(self.path) as temporary:
             if self.path.suffix == ".parquet":
                 pq.write_table(table, temporary, compression="zstd")
@@ -73,22 +79,25 @@ class Output:
 
 
 def _cells(column: Sequence[Any]) -> list[str]:
-    return [f"{one:.6g}" if isinstance(one, float) else str(one) for one in column]
+    return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in column]
 
 
-def _classes(head: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    tensor, vote = torch.from_numpy(outputs), head.facts["vote"]
-    shares, chosen = tensor.softmax(1), tensor.argmax(1)
-    if vote:
-        numbers, song_of = np.unique(np.array(songs), return_inverse=True)
-        of_clip = torch.from_numpy(song_of)
-        chosen = song_aggregation.song_predictions(tensor[None], of_clip, len(numbers))[vote][0][of_clip]
-        sums = torch.zeros(len(numbers), tensor.shape[1]).index_add(0, of_clip, shares)
-        shares = (sums / torch.bincount(of_clip)[:, None])[of_clip]
-    names = [head.facts["classes"][one] for one in chosen.tolist()]
-    return {"prediction": names, "probability": shares.gather(1, chosen[:, None])[:, 0].numpy()}, shares.numpy()
+def _classes(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Return the columns of the prediction, and the probability of each class `[clips, C]`."""
+    tensor, aggregation = torch.from_numpy(outputs), probe.metadata["vote"]
+    probabilities, predicted = tensor.softmax(1), tensor.argmax(1)
+    if aggregation:
+        names, song_of = np.unique(np.array(songs), return_inverse=True)
+        song = torch.from_numpy(song_of)
+        predicted = song_aggregation.song_predictions(tensor[None], song, len(names))[aggregation][0][song]
+        sums = torch.zeros(len(names), tensor.shape[1]).index_add(0, song, probabilities)
+        probabilities = (sums / torch.bincount(song)[:, None])[song]
+    labels = [probe.metadata["classes"][index] for index in predicted.tolist()]
+    columns = {"prediction": labels, "probability": probabilities.gather(1, predicted[:, None])[:, 0].numpy()}
+    return columns, probabilities.numpy()
 
 
-def _tags(head: Probe, outputs: NDArray[np.float32], _songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    shares, names = torch.from_numpy(outputs).sigmoid().numpy(), np.array(head.facts["classes"])
-    return {"prediction": ["|".join(names[row >= TAG_FROM]) for row in shares]}, shares
+def _tags(probe: Probe, outputs: NDArray[np.float32], _songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Return the column of the predicted tags, and the probability of each tag `[clips, C]`."""
+    probabilities, tags = torch.from_numpy(outputs).sigmoid().numpy(), np.array(probe.metadata["classes"])
+    return {"prediction": ["|".join(tags[row >= TAG_THRESHOLD]) for row in probabilities]}, probabilities

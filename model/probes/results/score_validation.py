@@ -1,4 +1,4 @@
-"""Whether a file of scores is whole: everything that the page and its exports read of it, before they read it."""
+"""Validation of a file of scores: checks everything that the report and its exports read before they read it."""
 
 from __future__ import annotations
 
@@ -7,73 +7,81 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.probes.evaluation.scoring import AVERAGED
+from model.probes.evaluation.scoring import AVERAGED_METRICS
 from model.probes.results.scores import RepresentationScores, Scores
 from stores.errors import CorruptArtifact
 
 
 def read(path: Path) -> Scores:
-    """The scores at `path`.
+    """Return the scores in the file `path`.
 
     Raises:
-        MissingArtifact: nothing there.
-        CorruptArtifact: not such a file, or not those that its name says, or with parts that do not fit each other.
+        MissingArtifact: there is no such file.
+        CorruptArtifact: the file does not hold scores, holds those of another task than its name states, or holds
+            values that do not fit together.
     """
-    found = Scores.read(path)
+    scores = Scores.read(path)
     try:
-        if path.name != f"{found.dataset}.{found.task}.json":
-            raise ValueError(f"they are of {found.dataset!r} / {found.task!r}, which is not what the name says")
-        _require_metrics(found)
-        for row in found.rows:
-            _require_details(row.details, len(found.classes))
-            _require_efficiency(row, found.rows[0])
+        if path.name != f"{scores.dataset}.{scores.task}.json":
+            raise ValueError(
+                f"they belong to {scores.dataset!r} / {scores.task!r}, but the file name states another task"
+            )
+        _require_metrics(scores)
+        for row in scores.rows:
+            _require_per_class_results(row.details, len(scores.classes))
+            _require_label_efficiency(row, scores.rows[0])
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise CorruptArtifact(f"{path} does not hold scores of this version: {error}; probe again") from error
-    return found
+        raise CorruptArtifact(
+            f"{path} does not hold scores of this version: {error}; run `python -m model.probe` again"
+        ) from error
+    return scores
 
 
 def _require_metrics(scores: Scores) -> None:
     names = list(scores.rows[0].metrics)
-    if len(names) < AVERAGED[scores.kind]:
-        raise ValueError(f"{len(names)} metrics of a task of kind {scores.kind!r}")
+    if len(names) < AVERAGED_METRICS[scores.kind]:
+        raise ValueError(f"there are {len(names)} metrics of a task of kind {scores.kind!r}")
     for row in scores.rows:
         if list(row.metrics) != names:
-            raise ValueError("representations have different metrics")
-        _numbers(*(one.neighbours for one in row.metrics.values() if one.neighbours is not None))
-    _numbers(*(guess[name] for guess in (scores.chance, scores.majority) for name in names))
+            raise ValueError("the representations have different metrics")
+        _require_numbers(*(metric.neighbours for metric in row.metrics.values() if metric.neighbours is not None))
+    _require_numbers(*(baseline[name] for baseline in (scores.chance, scores.majority) for name in names))
     if len({row.representation for row in scores.rows}) < len(scores.rows):
-        raise ValueError("two representations have one name")
+        raise ValueError("two representations have the same name")
 
 
-def _require_details(details: Mapping[str, Any], classes: int) -> None:
-    confusions = details.get("confusions")
-    if confusions is not None and ([len(line) for line in confusions] != [classes] * classes):
-        raise ValueError(f"confusions are not {classes} by {classes}")
-    for line in confusions or ():
-        _numbers(*line)
-    _numbers(*details.get("relations", {}).values())
-    for tag in details.get("tags", ()):
-        _numbers(tag["clips"], *(tag[name] for name in ("ROC-AUC", "average precision") if tag[name] is not None))
-    for number in details.get("numbers", ()):
-        _numbers(*([] if number["correlation"] is None else [number["correlation"]]))
-    _names(*(one["name"] for name in ("tags", "numbers") for one in details.get(name, ())))
+def _require_per_class_results(results: Mapping[str, Any], classes: int) -> None:
+    confusions = results.get("confusions")
+    if confusions is not None and ([len(row) for row in confusions] != [classes] * classes):
+        raise ValueError(f"the confusions are not {classes} × {classes}")
+    for row in confusions or ():
+        _require_numbers(*row)
+    _require_numbers(*results.get("relations", {}).values())
+    for tag in results.get("tags", ()):
+        defined = [tag[name] for name in ("ROC-AUC", "average precision") if tag[name] is not None]
+        _require_numbers(tag["clips"], *defined)
+    for number in results.get("numbers", ()):
+        _require_numbers(*([] if number["correlation"] is None else [number["correlation"]]))
+    _require_names(*(output["name"] for kind in ("tags", "numbers") for output in results.get(kind, ())))
 
 
-def _require_efficiency(row: RepresentationScores, first: RepresentationScores) -> None:
-    for one in row.efficiency:
-        _numbers(one["share"], one["clips"], one["draws"], *(one["metrics"][name] for name in row.metrics))
-        for name in row.metrics if "intervals" in one else ():
-            _numbers(one["intervals"][name]["low"], one["intervals"][name]["high"])
-    if row.efficiency and [one["share"] for one in row.efficiency] != [one["share"] for one in first.efficiency]:
-        raise ValueError("representations were trained on different shares of the clips")
+def _require_label_efficiency(row: RepresentationScores, first: RepresentationScores) -> None:
+    for subset in row.efficiency:
+        means = [subset["metrics"][name] for name in row.metrics]
+        _require_numbers(subset["share"], subset["clips"], subset["draws"], *means)
+        for name in row.metrics if "intervals" in subset else ():
+            _require_numbers(subset["intervals"][name]["low"], subset["intervals"][name]["high"])
+    shares = [subset["share"] for subset in row.efficiency]
+    if shares and shares != [subset["share"] for subset in first.efficiency]:
+        raise ValueError("the representations were trained on different shares of the clips")
 
 
-def _numbers(*values: object) -> None:
+def _require_numbers(*values: object) -> None:
     for value in values:
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{str(value)[:40]!r} stands where a number should")
+            raise ValueError(f"{str(value)[:40]!r} was found, and a finite number is needed")
 
 
-def _names(*values: object) -> None:
+def _require_names(*values: object) -> None:
     if wrong := [value for value in values if not isinstance(value, str)]:
-        raise ValueError(f"{str(wrong[0])[:40]!r} stands where a name should")
+        raise ValueError(f"{str(wrong[0])[:40]!r} was found, and a name is needed")

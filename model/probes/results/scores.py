@@ -1,4 +1,7 @@
-"""The score table of one task: every representation with its interval, chance, and the trained one's lead over each."""
+"""The scores of one task: every representation with its confidence interval, and the dummy baselines.
+
+The paired difference between the trained representation and each other one is stored with the other one, as `lead`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ import torch
 from model.probes.config import QUICK, Grid
 from model.probes.evaluation import dummy_baselines
 from model.probes.evaluation.bootstrap import Interval
-from model.probes.evaluation.evaluate import Evaluation, evaluate
-from model.probes.evaluation.scoring import MetricEstimate, scored
+from model.probes.evaluation.evaluate import RepresentationResult, evaluate_representation
+from model.probes.evaluation.scoring import MetricEstimate, scored_outputs
 from model.probes.task import SPLITS, Task
 from model.probes.training.grid_search import GridSearch
 from stores.commit import write_json
@@ -32,105 +35,105 @@ class Metric:
     """One metric of one representation on the test split."""
 
     value: float
-    """Of the probe that validation chose."""
+    """Value of the probe that validation chose."""
     interval: Interval
-    """95 %, over groups."""
+    """95 % confidence interval of the value, over groups."""
     lead: Interval | None
-    """95 % of (trained - this), paired over groups; None for the trained one itself."""
+    """95 % confidence interval of the paired difference (trained - this). None for the trained representation."""
     seeds: tuple[float, ...] = ()
-    """Of the same probe with each seed, its own first; empty where only one was scored."""
+    """Value for each seed of the winning configuration, its own seed first. Empty if there was only one seed."""
     neighbours: float | None = None
-    """Of the nearest neighbours instead of a probe; None if they were not asked."""
+    """Value of the k-NN prediction. None if it was not computed."""
 
     @property
-    def spread(self) -> float:
-        """Standard deviation over seeds; 0 for one."""
+    def seed_deviation(self) -> float:
+        """Standard deviation over the seeds, or 0 if there are fewer than two."""
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class RepresentationScores:
-    """One representation."""
+    """The scores of one representation."""
 
     representation: str
-    """Its name."""
+    """Name of the representation."""
     width: int
-    """Features that the probe reads."""
+    """Number of features that the probe reads."""
     part: str
-    """Part of a hybrid's embedding that validation chose: `concatenated`, `square`, `vertical`; else empty."""
+    """Hybrid slice that validation chose: `concatenated`, `square` or `vertical`. Empty if there are no slices."""
     config: dict[str, Any]
     """Settings of the probe that validation chose."""
     vote: str
-    """How clips become songs, chosen on validation; empty where clips are scored."""
+    """Song-level aggregation that validation chose. Empty if clips are scored."""
     valid: dict[str, float]
     """Every metric on validation."""
     metrics: dict[str, Metric]
-    """Every metric on test, the most important first."""
+    """Every metric on test, the main metric first."""
     search: dict[str, int] = field(default_factory=dict)
-    """How many probes of the grid ended for which reason."""
+    """Number of probes of the grid by the reason why they stopped."""
     efficiency: tuple[dict[str, Any], ...] = ()
-    """For each share of the training clips: `share`, `clips`, `draws`, mean `metrics` on test and their `intervals`;
-    the last were not measured before."""
+    """Label efficiency: for each share of the training clips `share`, `clips`, `draws`, mean `metrics` on test, and
+    `intervals`, which are missing in older files."""
     details: dict[str, Any] = field(default_factory=dict)
-    """Class by class; see `details`."""
+    """Per-class results on test, as `per_class_results` returns them."""
 
     @property
     def main(self) -> Metric:
-        """The most important metric."""
+        """The main metric."""
         return next(iter(self.metrics.values()))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One task on one dataset."""
+    """The scores of all representations on one task of one dataset."""
 
     dataset: str
     """Name of the dataset."""
     run: str
-    """Name of the run whose encoder is `trained`."""
+    """Name of the run with the encoder of the representation `trained`."""
     task: str
     """Name of the task."""
     kind: str
     """`classes`, `key`, `tags` or `numbers`."""
     grid: str
-    """`full` (the paper's protocol), `quick`, or how else the probes were found."""
+    """`full` (the paper's protocol), `quick`, or a description of another method."""
     probes: int
-    """Probes that were trained for each part of a representation."""
+    """Number of probes in the grid, which is searched for each slice of a representation."""
     classes: tuple[str, ...]
-    """Labels."""
+    """Names of the classes, tags or numbers."""
     clips: dict[str, int]
-    """Labelled clips by split."""
+    """Number of labeled clips by split."""
     songs: dict[str, int]
-    """Recordings by split, where several clips of one are scored as one; else empty."""
+    """Number of recordings by split if songs are scored, else empty."""
     test_groups: int
-    """Pieces or songs among the test clips."""
+    """Number of groups (pieces or songs) among the test clips."""
     chance: dict[str, float]
-    """Every metric of guessing evenly."""
+    """Every metric of guessing with equal probability."""
     majority: dict[str, float]
-    """Every metric of always saying what is most frequent, or the mean, in train."""
+    """Every metric of always predicting the most frequent training class, or the training mean."""
     rows: tuple[RepresentationScores, ...]
-    """The trained representation first."""
+    """Scores of each representation, the trained one first."""
     provenance: dict[str, str]
-    """Digest of each representation's features."""
+    """Digest of the features of each representation."""
     format_version: int = FORMAT_VERSION
-    """Of this file."""
+    """Version of the file format."""
 
     @property
     def metric(self) -> str:
-        """Name of the most important metric."""
+        """Name of the main metric."""
         return next(iter(self.rows[0].metrics))
 
     def write(self, path: Path) -> None:
-        """Write as JSON, atomically."""
+        """Write the scores as JSON, atomically."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Scores:
-        """Read what `write` wrote.
+        """Return the scores in the file `path`, which `write` has written.
 
         Raises:
-            MissingArtifact: nothing there.
-            CorruptArtifact: not such a file.
+            MissingArtifact: there is no such file.
+            CorruptArtifact: the file does not hold scores of this version.
         """
         if not path.is_file():
             raise MissingArtifact(f"no scores at {path}; make them with `python -m model.probe DATASET`")
@@ -138,87 +141,93 @@ class Scores:
             content = json.loads(path.read_text())
             if content["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version is {content['format_version']}")
-            rows = tuple(_row(row) for row in content.pop("rows"))
+            rows = tuple(_read_row(row) for row in content.pop("rows"))
             return cls(**{**content, "classes": tuple(content["classes"]), "rows": rows})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CorruptArtifact(f"{path} does not hold scores of this version: {error}; probe again") from error
+            raise CorruptArtifact(
+                f"{path} does not hold scores of this version: {error}; run `python -m model.probe` again"
+            ) from error
 
 
-def evaluate_each(
+def evaluate_representations(
     task: str, features: Mapping[str, FeatureStore], grid: Grid, search: Callable[[str], GridSearch]
-) -> dict[str, Evaluation]:
-    """Probe every representation on `task`, the trained one first.
+) -> dict[str, RepresentationResult]:
+    """Evaluate every representation on a task, the trained one first.
 
     Args:
-        task: its name.
-        features: by representation; `trained` must be among them.
-        grid: the probes that are tried.
-        search: from a representation's name to how they are trained.
+        task: name of the task.
+        features: features of each representation, among them `trained`.
+        grid: probes that are searched.
+        search: function from the name of a representation to its search.
 
     Raises:
-        InvalidInput: the task cannot be probed, or representations have other clips.
+        InvalidInput: the labels do not make a task, or representations have different clips.
     """
-    names = sorted(features, key=lambda name: name != TRAINED)  # the trained one first, the others as they came
+    names = sorted(features, key=lambda name: name != TRAINED)  # a stable sort, so the others keep their order
     _require_same_clips({name: features[name] for name in names})
-    return {name: evaluate(features[name], task, grid, search(name)) for name in names}
+    return {name: evaluate_representation(features[name], task, grid, search(name)) for name in names}
 
 
-def score(
+def score_representations(
     task: str,
     dataset: str,
     run: str,
     features: Mapping[str, FeatureStore],
     grid: Grid = QUICK,
-    found: Mapping[str, Evaluation] | None = None,
+    results: Mapping[str, RepresentationResult] | None = None,
 ) -> Scores:
-    """The scores of every representation on `task`.
+    """Return the scores of every representation on a task.
 
     Args:
         task: name of the task.
         dataset: name of the dataset.
         run: name of the run.
-        features: by representation; `trained` must be among them.
-        grid: the probes that are tried.
-        found: what `evaluate_each` found; it is called, on the CPU in float32, if None.
+        features: features of each representation, among them `trained`.
+        grid: probes that are searched.
+        results: results of `evaluate_representations` (default: they are computed on the CPU in float32).
 
     Raises:
-        InvalidInput: the task cannot be probed, or representations have other clips.
+        InvalidInput: the labels do not make a task, or representations have different clips.
     """
-    if found is None:
-        found = evaluate_each(task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32))
-    rows = tuple(_measured(name, one, found[TRAINED]) for name, one in found.items())
+    if results is None:
+        results = evaluate_representations(
+            task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32)
+        )
+    trained = results[TRAINED]
+    rows = tuple(_representation_scores(name, result, trained) for name, result in results.items())
     digests = {name: str(store.provenance["digest"]) for name, store in features.items()}
-    return table_of(found[TRAINED].task, (dataset, run), (grid.name, len(grid.configs)), rows, digests)
+    return build_scores(trained.task, (dataset, run), (grid.name, len(grid.configs)), rows, digests)
 
 
-def table_of(
+def build_scores(
     task: Task,
-    whose: tuple[str, str],
-    how: tuple[str, int],
+    dataset_and_run: tuple[str, str],
+    grid: tuple[str, int],
     rows: tuple[RepresentationScores, ...],
     provenance: dict[str, str],
 ) -> Scores:
-    """Scores of `task` with these rows, and what guessing would score.
+    """Return the scores of `task` with these rows and the dummy baselines.
 
     Args:
-        task: of the trained representation.
-        whose: dataset and run.
-        how: name of the grid, and how many probes it has.
-        rows: the trained representation first.
-        provenance: digest of each representation's features.
+        task: task with the features of the trained representation.
+        dataset_and_run: names of the dataset and the run.
+        grid: name of the grid, and its number of probes.
+        rows: scores of each representation, the trained one first.
+        provenance: digest of the features of each representation.
     """
     blank = np.zeros((len(task.splits["test"].targets), len(task.classes)), np.float32)
-    test = scored(task, "test", blank, "vote" if task.splits["test"].songs is not None and rows[0].vote else "")
+    by_song = task.splits["test"].songs is not None and rows[0].vote
+    test = scored_outputs(task, "test", blank, "vote" if by_song else "")
     return Scores(
-        dataset=whose[0],
-        run=whose[1],
+        dataset=dataset_and_run[0],
+        run=dataset_and_run[1],
         task=task.name,
         kind=task.kind,
-        grid=how[0],
-        probes=how[1],
+        grid=grid[0],
+        probes=grid[1],
         classes=task.classes,
         clips={split: len(task.splits[split].targets) for split in SPLITS},
-        songs={} if not rows[0].vote else {split: _songs(task, split) for split in SPLITS},
+        songs={} if not rows[0].vote else {split: _song_count(task, split) for split in SPLITS},
         test_groups=int(task.splits["test"].groups.max()) + 1,
         chance=dummy_baselines.chance(task, test),
         majority=dummy_baselines.majority(task, test),
@@ -227,60 +236,63 @@ def table_of(
     )
 
 
-def _songs(task: Task, split: str) -> int:
-    part = task.splits[split]
-    return len(part.targets) if part.songs is None else int(part.songs.max()) + 1
+def paired_difference(trained: MetricEstimate, other: MetricEstimate) -> Interval:
+    """Return the 95 % confidence interval of (trained - other), on the same bootstrap replicates."""
+    return Interval.of(trained.replicates - other.replicates)
 
 
-def _measured(name: str, found: Evaluation, trained: Evaluation) -> RepresentationScores:
-    ended = [one.stopped for one in found.winner.every]
+def _song_count(task: Task, split: str) -> int:
+    clips = task.splits[split]
+    return len(clips.targets) if clips.songs is None else int(clips.songs.max()) + 1
+
+
+def _representation_scores(
+    name: str, result: RepresentationResult, trained: RepresentationResult
+) -> RepresentationScores:
+    reasons = [probe.stopped for probe in result.search.trained]
     return RepresentationScores(
         representation=name,
-        width=found.task.splits["test"].features.shape[1],
-        part=found.part,
-        config=found.winner.trained.config.to_dict(),
-        vote=found.vote,
-        valid=found.valid,
+        width=result.task.splits["test"].features.shape[1],
+        part=result.slice_name,
+        config=result.search.winner.config.to_dict(),
+        vote=result.aggregation,
+        valid=result.valid,
         metrics={
             metric: Metric(
-                value=one.value,
-                interval=Interval.of(one.draws),
-                lead=None if found is trained else paired_difference(trained.test[metric], one),
-                seeds=tuple(found.seeds[metric]),
-                neighbours=found.knn[metric],
+                value=estimate.value,
+                interval=Interval.of(estimate.replicates),
+                lead=None if result is trained else paired_difference(trained.test[metric], estimate),
+                seeds=tuple(result.seeds[metric]),
+                neighbours=result.knn[metric],
             )
-            for metric, one in found.test.items()
+            for metric, estimate in result.test.items()
         },
-        search={reason: ended.count(reason) for reason in sorted(set(ended))},
-        efficiency=tuple(found.efficiency),
-        details=found.per_class_results,
+        search={reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        efficiency=tuple(result.label_efficiency),
+        details=result.per_class_results,
     )
 
 
-def paired_difference(trained: MetricEstimate, other: MetricEstimate) -> Interval:
-    """95 % interval of (trained - other), over the same draws of groups."""
-    return Interval.of(trained.draws - other.draws)
-
-
 def _require_same_clips(features: Mapping[str, FeatureStore]) -> None:
-    """Intervals of leads are paired, so every representation must have the same clips in the same order."""
+    """Check that all representations have the same clips in the same order, because differences are paired."""
     expected = [(row.id, row.split, row.group, row.labels) for row in features[TRAINED].rows]
     for name, store in features.items():
         if [(row.id, row.split, row.group, row.labels) for row in store.rows] != expected:
             raise InvalidInput(
-                f"the features {name!r} are of other clips, splits or labels than those of {TRAINED!r}; make both anew"
+                f"the features {name!r} and {TRAINED!r} differ in their clips, splits, groups or labels; extract both "
+                "again from the same mel store"
             )
 
 
-def _row(content: dict[str, Any]) -> RepresentationScores:
-    metrics = {name: _metric(one) for name, one in content["metrics"].items()}
+def _read_row(content: dict[str, Any]) -> RepresentationScores:
+    metrics = {name: _read_metric(metric) for name, metric in content["metrics"].items()}
     return RepresentationScores(**{**content, "metrics": metrics, "efficiency": tuple(content["efficiency"])})
 
 
-def _metric(content: dict[str, Any]) -> Metric:
+def _read_metric(content: dict[str, Any]) -> Metric:
     lead = content["lead"] and Interval(**content["lead"])
     numbers = [content["value"], *content["interval"].values(), *content["seeds"]]
-    if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError("a score is not a finite number")
-    between = Interval(**content["interval"])
-    return Metric(**{**content, "interval": between, "lead": lead, "seeds": tuple(content["seeds"])})
+    interval = Interval(**content["interval"])
+    return Metric(**{**content, "interval": interval, "lead": lead, "seeds": tuple(content["seeds"])})

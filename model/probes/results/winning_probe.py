@@ -1,4 +1,4 @@
-"""The winning probe of a representation as a file that predicts: `runs/RUN/probes/DATASET.TASK.REPRESENTATION...`."""
+"""Files of the winning probes: `runs/RUN/probes/DATASET.TASK.REPRESENTATION.safetensors`."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.probes.evaluation.evaluate import Evaluation
+from model.probes.evaluation.evaluate import RepresentationResult
 from stores import locations
 
 
 def probe_path(run: str, dataset: str, task: str, representation: str) -> Path:
-    """Where the winning probe of one representation lies."""
+    """Return the path of the winning probe of one representation."""
     names = (locations.validate_name(name) for name in (dataset, task, representation))
     return locations.run(run) / "probes" / f"{'.'.join(names)}.safetensors"
 
 
-def keep(path: Path, found: Evaluation, provenance: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write the probe that won, with all that a prediction needs to know.
+def write_winning_probe(
+    path: Path, result: RepresentationResult, provenance: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> None:
+    """Write the winning probe with everything that a prediction needs.
 
     Args:
-        path: where.
-        found: what the search found.
-        provenance: of the features.
-        facts: more to keep, JSON.
+        path: path of the file.
+        result: result of the representation.
+        provenance: provenance of the features.
+        metadata: further JSON values to store.
     """
-    told = {
-        **facts,
-        "task": found.task.name,
-        "kind": found.task.kind,
-        "classes": list(found.task.classes),
-        "vote": found.vote,
-        "part": found.part,
-        "columns": [found.columns.start, found.columns.stop],
-        "config": found.winner.trained.config.to_dict(),
-        "valid": found.valid,
-        "test": {name: one.value for name, one in found.test.items()},
+    described = {
+        **metadata,
+        "task": result.task.name,
+        "kind": result.task.kind,
+        "classes": list(result.task.classes),
+        "vote": result.aggregation,
+        "part": result.slice_name,
+        "columns": [result.columns.start, result.columns.stop],
+        "config": result.search.winner.config.to_dict(),
+        "valid": result.valid,
+        "test": {name: estimate.value for name, estimate in result.test.items()},
         "features": dict(provenance),
     }
-    replace(found.winner.head, facts=told).write(path)
+    replace(result.search.probe, metadata=described).write(path)

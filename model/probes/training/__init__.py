@@ -1,1 +1,1 @@
-"""Training of many probes at once: batched weights, batched Adam, one forward pass."""
+"""Training of many probes at once: batched weights, batched Adam, grid search and result cache."""

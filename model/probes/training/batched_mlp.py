@@ -1,7 +1,7 @@
-"""Stacked probes: their weights, their outputs, and the gradients of all of them at once, written out by hand.
+"""Batched MLP: the stacked weights of many probes, their outputs, and their gradients, which are written by hand.
 
 Axes: P probe, B clip, D feature, H hidden unit, C output. Weights are `[P, out, in]`. Where all probes read the same
-features `[1, B, D]`, their products are one: `[B, D] x [D, P * out]`.
+features `[1, B, D]`, their products are computed as a single product `[B, D] x [D, P * out]`.
 """
 
 from __future__ import annotations
@@ -17,106 +17,107 @@ from model.probes.training.losses import Gradient
 
 @dataclass(frozen=True)
 class MlpWeights:
-    """The tensors of P probes, of the hidden layer first."""
+    """The weights of P probes, those of the hidden layer first."""
 
     tensors: tuple[Tensor, ...]
-    """`[P, C, D]` and `[P, C]`; with a hidden layer `[P, H, D]`, `[P, H]`, `[P, C, H]` and `[P, C]`."""
+    """`[P, C, D]` and `[P, C]`. With a hidden layer `[P, H, D]`, `[P, H]`, `[P, C, H]` and `[P, C]`."""
 
     @classmethod
-    def start(cls, seeds: Sequence[int], widths: Sequence[int], device: torch.device) -> MlpWeights:
-        """As torch.nn.Linear begins: uniform within 1 / sqrt(in); one probe for each seed.
+    def initialize(cls, seeds: Sequence[int], widths: Sequence[int], device: torch.device) -> MlpWeights:
+        """Return random weights, uniform within 1 / sqrt(in) as in torch.nn.Linear.
 
         Args:
-            seeds: of each probe; equal ones begin equal.
+            seeds: seed of each probe. Equal seeds give equal weights.
             widths: D, C or D, H, C.
-            device: where they lie.
+            device: device of the weights.
         """
-        drawn = {seed: _start(seed, widths) for seed in set(seeds)}
-        stacked = (torch.stack([drawn[seed][i] for seed in seeds]) for i in range(2 * len(widths) - 2))
-        return cls(tuple(one.to(device) for one in stacked))
+        of_seed = {seed: _random_weights(seed, widths) for seed in set(seeds)}
+        stacked = (torch.stack([of_seed[seed][i] for seed in seeds]) for i in range(2 * len(widths) - 2))
+        return cls(tuple(tensor.to(device) for tensor in stacked))
 
-    def rows(self, rows: slice | Sequence[int]) -> MlpWeights:
-        """Some of the probes: views for a slice, copies for a list."""
-        return MlpWeights(tuple(one[rows] for one in self.tensors))
+    def select(self, probes: slice | Sequence[int]) -> MlpWeights:
+        """Return the weights of some probes: views for a slice, copies for a list."""
+        return MlpWeights(tuple(tensor[probes] for tensor in self.tensors))
 
-    def elements(self) -> int:
-        """Numbers that one probe has."""
-        return sum(one[0].numel() for one in self.tensors)
+    def elements_per_probe(self) -> int:
+        """Return the number of weights of one probe."""
+        return sum(tensor[0].numel() for tensor in self.tensors)
 
     def outputs(self, features: Tensor, precision: torch.dtype) -> Tensor:
-        """Outputs `[P, B, C]` for features `[1 or P, B, D]`, without dropout.
+        """Return the outputs `[P, B, C]` for features `[1 or P, B, D]`, without dropout.
 
         Args:
-            features: shared by all probes, or of each.
-            precision: of the products of the hidden layer.
+            features: features, shared by all probes or different for each.
+            precision: type in which the products of the hidden layer are computed.
         """
         *hidden, weight, bias = self.tensors
         if hidden:
-            features = _layer(features.to(precision), hidden[0].to(precision), hidden[1]).relu_()
-        return _layer(features, weight, bias)
+            features = _linear(features.to(precision), hidden[0].to(precision), hidden[1]).relu_()
+        return _linear(features, weight, bias)
 
     def gradients(self, batch: ProbeBatch, gradient: Gradient, precision: torch.dtype) -> tuple[Tensor, ...]:
-        """Gradients of the losses on `batch`, in the order of `tensors` and of the same shape each.
+        """Return the gradients of the losses on `batch`, in the order of `tensors` and of the same shapes.
 
         Args:
-            batch: features and what dropout leaves out.
-            gradient: of the loss, by the outputs.
-            precision: of the products of the hidden layer.
+            batch: features, targets and dropout.
+            gradient: gradient of the loss with respect to the outputs.
+            precision: type in which the products of the hidden layer are computed.
         """
         if len(self.tensors) == 2:
-            outputs = _layer(batch.features, *self.tensors)
-            by_output = gradient(outputs, batch.targets)
-            return _outer(by_output, batch.features), by_output.sum(1)
+            outputs = _linear(batch.features, *self.tensors)
+            output_gradient = gradient(outputs, batch.targets)
+            return _weight_gradient(output_gradient, batch.features), output_gradient.sum(1)
         first, first_bias, second, second_bias = self.tensors
-        hidden = _layer(batch.features, first.to(precision), first_bias).relu_()
-        hidden = hidden.mul_(batch.kept).mul_(batch.scale)
-        by_output = gradient(torch.baddbmm(second_bias[:, None], hidden, second.mT), batch.targets)
-        # a unit that is 0 was dropped or not excited: nothing reaches what lies before it
-        by_hidden = torch.bmm(by_output, second).mul_(batch.scale)
-        by_hidden = torch.ops.aten.threshold_backward(by_hidden, hidden, 0)
+        hidden = _linear(batch.features, first.to(precision), first_bias).relu_()
+        hidden = hidden.mul_(batch.hidden_mask).mul_(batch.hidden_scale)
+        output_gradient = gradient(torch.baddbmm(second_bias[:, None], hidden, second.mT), batch.targets)
+        # a unit whose value is 0 was dropped or is inactive, so its gradient is 0
+        hidden_gradient = torch.bmm(output_gradient, second).mul_(batch.hidden_scale)
+        hidden_gradient = torch.ops.aten.threshold_backward(hidden_gradient, hidden, 0)
         return (
-            _outer(by_hidden.to(precision), batch.features).float(),
-            by_hidden.sum(1),
-            torch.bmm(by_output.mT, hidden),
-            by_output.sum(1),
+            _weight_gradient(hidden_gradient.to(precision), batch.features).float(),
+            hidden_gradient.sum(1),
+            torch.bmm(output_gradient.mT, hidden),
+            output_gradient.sum(1),
         )
 
 
 @dataclass(frozen=True)
 class ProbeBatch:
-    """What the probes see at one step; G is 1 where all see the same, else P."""
+    """The batch of one step. The axis G has length 1 if all probes read the same input, else P."""
 
     features: Tensor
-    """`[G, B, D]` after dropout, in the precision of the products that read it."""
+    """Features after dropout, `[G, B, D]`, in the type of the products that read them."""
     targets: Tensor
-    """`[B, C]`, the same for all."""
-    kept: Tensor
-    """`[G, B, H]` uint8: 0 for hidden units that are left out, else 1; of no meaning without a hidden layer.
+    """Targets `[B, C]`, which all probes share."""
+    hidden_mask: Tensor
+    """uint8 `[G, B, H]`: 0 for hidden units that are dropped, else 1. Unused without a hidden layer.
 
-    A factor, since on a CPU to fill by a random mask takes thirty times as long: a branch that nobody can predict.
+    It is applied by multiplication. On a CPU, filling by a random mask takes thirty times as long, because its branches
+    cannot be predicted.
     """
-    scale: Tensor
-    """`[G, 1, 1]`: 1 / (1 - dropout), for what is kept of the hidden layer."""
+    hidden_scale: Tensor
+    """`[G, 1, 1]`: 1 / (1 - dropout), the factor for hidden units that are not dropped."""
 
-    def rows(self, rows: slice) -> ProbeBatch:
-        """What some of the probes see."""
+    def select(self, probes: slice) -> ProbeBatch:
+        """Return the batch of some of the probes."""
         if len(self.features) == 1:
             return self
-        return ProbeBatch(self.features[rows], self.targets, self.kept[rows], self.scale[rows])
+        return ProbeBatch(self.features[probes], self.targets, self.hidden_mask[probes], self.hidden_scale[probes])
 
 
-def _start(seed: int, widths: Sequence[int]) -> list[Tensor]:
-    generator, made = torch.Generator().manual_seed(seed), []
+def _random_weights(seed: int, widths: Sequence[int]) -> list[Tensor]:
+    generator, weights = torch.Generator().manual_seed(seed), []
     for i in range(len(widths) - 1):
         bound = widths[i] ** -0.5
         shape = (widths[i + 1], widths[i])
-        made.append(torch.empty(shape).uniform_(-bound, bound, generator=generator))
-        made.append(torch.empty(shape[0]).uniform_(-bound, bound, generator=generator))
-    return made
+        weights.append(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+        weights.append(torch.empty(shape[0]).uniform_(-bound, bound, generator=generator))
+    return weights
 
 
-def _layer(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`[P, B, out]` float32 of features `[1 or P, B, in]`, weight `[P, out, in]`, bias `[P, out]`."""
+def _linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return `[P, B, out]` float32 for features `[1 or P, B, in]`, weight `[P, out, in]` and bias `[P, out]`."""
     probes, outputs, _ = weight.shape
     if len(features) == 1:
         flat = features[0] @ weight.flatten(0, 1).T
@@ -124,10 +125,15 @@ def _layer(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.bmm(features, weight.mT).float().add_(bias[:, None])
 
 
-def _outer(by_output: Tensor, features: Tensor) -> Tensor:
-    """Gradient `[P, out, in]` of a weight, from that of its outputs `[P, B, out]` and features `[1 or P, B, in]`."""
-    probes, clips, outputs = by_output.shape
+def _weight_gradient(output_gradient: Tensor, features: Tensor) -> Tensor:
+    """Return the gradient `[P, out, in]` of a weight.
+
+    Args:
+        output_gradient: gradient of the layer's outputs, `[P, B, out]`.
+        features: input of the layer, `[1 or P, B, in]`.
+    """
+    probes, clips, outputs = output_gradient.shape
     if len(features) == 1:
-        flat = by_output.transpose(0, 1).reshape(clips, probes * outputs)
+        flat = output_gradient.transpose(0, 1).reshape(clips, probes * outputs)
         return (flat.T @ features[0]).view(probes, outputs, -1)
-    return torch.bmm(by_output.mT, features)
+    return torch.bmm(output_gradient.mT, features)

@@ -1,11 +1,12 @@
-"""A stack: probes of one seed, batch size and architecture, trained together until each has stopped.
+"""Batched trainer: trains a stack of probes together until each has stopped.
 
-A round is `EVALUATE_EVERY_STEPS` steps and one look at the validation score. A probe stops when `patience` looks in a
-row have brought nothing better; its best weights are what counts, and it leaves the stack, so that those that go on
-cost less. The host waits for the device once a round, for the scores.
+A stack consists of probes with the same seed, batch size and architecture. An interval is `EVALUATE_EVERY_STEPS` steps,
+and an evaluation of the validation score comes before each interval and after the last one. A probe stops after
+`patience` evaluations in a row without a better score. Its best weights are used. It then leaves the stack, so that the
+remaining probes train faster. The host waits for the device once per interval, for the scores.
 
-On a CPU a hidden layer of 768 features and its moments are 6 MB: a few probes at a time take all steps of a round, so
-that they stay in the core's cache.
+On a CPU, a few probes at a time take all steps of an interval, so that they stay in the core's cache. A hidden layer
+for 768 features takes 6 MB with its moments.
 """
 
 from __future__ import annotations
@@ -21,136 +22,145 @@ from numpy.typing import NDArray
 from model.probes.config import EVALUATE_EVERY_STEPS, Grid, ProbeConfig
 from model.probes.training.batched_adam import BatchedAdam
 from model.probes.training.batched_mlp import MlpWeights, ProbeBatch
-from model.probes.training.inputs import ProbeClips, ProbeInputs
+from model.probes.training.inputs import ProbeInputs, TaskTensors
 from model.probes.training.sampling import BatchSampler
 
-_CACHE_BYTES = 8 << 20  # for weights, gradient and moments of the probes that a core works on
+_CACHE_BYTES = 8 << 20  # budget for weights, gradients and moments of the probes that a core trains at a time
 
 
 @dataclass(frozen=True)
 class TrainedProbe:
-    """What became of one probe."""
+    """The result of training one probe."""
 
     config: ProbeConfig
-    """Its settings."""
+    """Settings of the probe."""
     score: float
-    """Its best validation score; -inf if it never had a finite one."""
+    """Best validation score, or -inf if no score was finite."""
     best_step: int
-    """Steps it had taken then."""
+    """Number of steps before the evaluation with the best score."""
     steps: int
-    """Steps it took."""
+    """Number of steps in all."""
     stopped: str
-    """`patience`, `limit` (of evaluations), or `diverged` (outputs that are not finite)."""
+    """Reason why training stopped: `patience`, `limit` (of evaluations), or `diverged` (outputs are not finite)."""
 
 
 class BatchedTrainer:
-    """See the module; all `configs` share seed, batch size and hidden units."""
+    """Trains one stack. All its probes have the same seed, batch size and number of hidden units."""
 
     def __init__(
-        self, configs: Sequence[ProbeConfig], clips: ProbeClips, grid: Grid, precision: torch.dtype = torch.float32
+        self, configs: Sequence[ProbeConfig], task: TaskTensors, grid: Grid, precision: torch.dtype = torch.float32
     ) -> None:
-        """Begin; the products of a hidden layer are computed in `precision`."""
-        first, self.clips, self.grid = configs[0], clips, grid
-        self.configs, self.round = list(configs), 0
-        self._places = list(range(len(configs)))  # in the order given, which decides ties
-        self._stream = BatchSampler(first.seed, first.batch, len(clips.train))
-        self._hidden, self._precision = first.hidden, precision if first.hidden else torch.float32
-        widths = [width for width in (clips.train.shape[1], first.hidden, clips.targets.shape[1]) if width]
-        self.weights = MlpWeights.start([one.seed for one in configs], widths, clips.train.device)
-        self._best = self.weights.rows(list(range(len(configs))))
-        self._adam = BatchedAdam(
-            self.weights.tensors, [one.learning_rate for one in configs], [one.l2 for one in configs]
-        )
-        self.scores = np.full(len(configs), -math.inf)
-        self._best_round = np.zeros(len(configs), np.int64)
-        self._inputs = ProbeInputs(self.configs, clips, self._precision)
-        self.champion: tuple[TrainedProbe, MlpWeights] | None = None
-        self._champion_rank = (math.inf, len(configs))
-
-    def train(self, tell: Callable[[int, float], None] = lambda _ended, _best: None) -> list[TrainedProbe]:
-        """Train all probes until they have stopped; in the order they stopped.
+        """Initialize the weights.
 
         Args:
-            tell: called at every look with how many probes ended there, and the best score so far; what it raises
-                ends the training.
+            configs: settings of the probes.
+            task: training and validation clips.
+            grid: patience and limit of evaluations.
+            precision: type in which the products of a hidden layer are computed.
         """
-        done: list[TrainedProbe] = []
+        first, self.task, self.grid = configs[0], task, grid
+        self.configs, self.interval = list(configs), 0
+        self._places = list(range(len(configs)))  # order in the grid, which decides between equal scores
+        self._sampler = BatchSampler(first.seed, first.batch, len(task.train))
+        self._hidden, self._precision = first.hidden, precision if first.hidden else torch.float32
+        widths = [width for width in (task.train.shape[1], first.hidden, task.targets.shape[1]) if width]
+        self.weights = MlpWeights.initialize([config.seed for config in configs], widths, task.train.device)
+        self._best_weights = self.weights.select(list(range(len(configs))))
+        self._adam = BatchedAdam(
+            self.weights.tensors, [config.learning_rate for config in configs], [config.l2 for config in configs]
+        )
+        self.scores = np.full(len(configs), -math.inf)
+        self._best_interval = np.zeros(len(configs), np.int64)
+        self._inputs = ProbeInputs(self.configs, task, self._precision)
+        self.winner: tuple[TrainedProbe, MlpWeights] | None = None
+        self._winner_rank = (math.inf, len(configs))
+
+    def train(self, on_evaluation: Callable[[int, float], None] = lambda _stopped, _best: None) -> list[TrainedProbe]:
+        """Train until all probes have stopped, and return their results in the order in which they stopped.
+
+        Args:
+            on_evaluation: called after every evaluation with the number of probes that it stopped and the best score so
+                far. An exception that it raises ends the training.
+        """
+        stopped: list[TrainedProbe] = []
         best = -math.inf
         while self.configs:
-            before = len(done)
-            done += self._look()
-            best = max([best, *self.scores, *(one.score for one in done[before:])])
-            tell(len(done) - before, best)
+            just_stopped = self._evaluate_and_stop()
+            stopped += just_stopped
+            best = max([best, *self.scores, *(trained.score for trained in just_stopped)])
+            on_evaluation(len(just_stopped), best)
             if self.configs:
-                self.take_round()
-        return done
+                self.train_interval()
+        return stopped
 
     @torch.no_grad()
-    def take_round(self) -> None:
-        """The steps between two looks."""
+    def train_interval(self) -> None:
+        """Take the steps between two evaluations."""
         batches = self._batches()
-        for rows in self._pieces():
-            weights = self.weights.rows(rows)
+        for rows in self._blocks():
+            weights = self.weights.select(rows)
             for place, batch in enumerate(batches):
-                gradients = weights.gradients(batch.rows(rows), self.clips.gradient, self._precision)
-                step = self.round * EVALUATE_EVERY_STEPS + place + 1
+                gradients = weights.gradients(batch.select(rows), self.task.gradient, self._precision)
+                step = self.interval * EVALUATE_EVERY_STEPS + place + 1
                 self._adam.step(self.weights.tensors, gradients, rows, step)
-        self.round += 1
+        self.interval += 1
 
     @torch.no_grad()
-    def look(self) -> NDArray[np.float64]:
-        """Validation score of each probe, `[probes]`."""
+    def evaluate(self) -> NDArray[np.float64]:
+        """Return the validation score of each probe, `[probes]`."""
         outputs = self.weights.outputs(self._inputs.valid(), self._precision)
-        found: NDArray[np.float64] = self.clips.score(outputs).double().cpu().numpy()
-        return found
+        scores: NDArray[np.float64] = self.task.score(outputs).double().cpu().numpy()
+        return scores
 
-    def _look(self) -> list[TrainedProbe]:
-        """Look once, keep what is better, and let those go that have stopped."""
-        found = self.look()
-        better = np.flatnonzero(found > self.scores)
-        self.scores[better], self._best_round[better] = found[better], self.round
-        if len(better):
-            chosen = torch.from_numpy(better).to(self.clips.train.device)
-            for best, current in zip(self._best.tensors, self.weights.tensors, strict=True):
-                best.index_copy_(0, chosen, current.index_select(0, chosen))
-        reasons = [self._reason(row, found[row]) for row in range(len(found))]
-        ended = [self._ended(row, reason) for row, reason in enumerate(reasons) if reason]
-        if ended:
-            self._keep([row for row, reason in enumerate(reasons) if not reason])
-        return ended
+    def _evaluate_and_stop(self) -> list[TrainedProbe]:
+        """Evaluate, keep the weights of probes that improved, and remove and return the probes that have stopped."""
+        scores = self.evaluate()
+        improved = np.flatnonzero(scores > self.scores)
+        self.scores[improved], self._best_interval[improved] = scores[improved], self.interval
+        if len(improved):
+            rows = torch.from_numpy(improved).to(self.task.train.device)
+            for best, current in zip(self._best_weights.tensors, self.weights.tensors, strict=True):
+                best.index_copy_(0, rows, current.index_select(0, rows))
+        reasons = [self._reason_to_stop(row, scores[row]) for row in range(len(scores))]
+        stopped = [self._result(row, reason) for row, reason in enumerate(reasons) if reason]
+        if stopped:
+            self._select([row for row, reason in enumerate(reasons) if not reason])
+        return stopped
 
-    def _reason(self, row: int, score: float) -> str:
+    def _reason_to_stop(self, row: int, score: float) -> str:
+        """Return the reason why a probe stops, or an empty text if it continues."""
         if not math.isfinite(score):
             return "diverged"
-        if self.round - self._best_round[row] >= self.grid.patience:
+        if self.interval - self._best_interval[row] >= self.grid.patience:
             return "patience"
-        return "limit" if self.round >= self.grid.most_evaluations else ""
+        return "limit" if self.interval >= self.grid.max_evaluations else ""
 
-    def _ended(self, row: int, reason: str) -> TrainedProbe:
-        best_step, steps = (int(one) * EVALUATE_EVERY_STEPS for one in (self._best_round[row], self.round))
-        ended = TrainedProbe(self.configs[row], float(self.scores[row]), best_step, steps, reason)
-        if (rank := (-ended.score, self._places[row])) < self._champion_rank:
-            self.champion, self._champion_rank = (ended, self._best.rows([row])), rank
-        return ended
+    def _result(self, row: int, reason: str) -> TrainedProbe:
+        """Return the result of a probe that stops. If it is the best one so far, remember its weights."""
+        best_step, steps = (int(count) * EVALUATE_EVERY_STEPS for count in (self._best_interval[row], self.interval))
+        trained = TrainedProbe(self.configs[row], float(self.scores[row]), best_step, steps, reason)
+        if (rank := (-trained.score, self._places[row])) < self._winner_rank:
+            self.winner, self._winner_rank = (trained, self._best_weights.select([row])), rank
+        return trained
 
-    def _keep(self, rows: list[int]) -> None:
+    def _select(self, rows: list[int]) -> None:
         self.configs, self._places = [self.configs[row] for row in rows], [self._places[row] for row in rows]
-        self.scores, self._best_round = self.scores[rows], self._best_round[rows]
-        self.weights, self._best = self.weights.rows(rows), self._best.rows(rows)
+        self.scores, self._best_interval = self.scores[rows], self._best_interval[rows]
+        self.weights, self._best_weights = self.weights.select(rows), self._best_weights.select(rows)
         if rows:
-            self._adam.keep(rows)
-            self._inputs.keep(rows)
+            self._adam.select(rows)
+            self._inputs.select(rows)
 
-    def _pieces(self) -> list[slice]:
-        count = len(self.configs)
-        at_once = count
-        if self._hidden and self.clips.train.device.type == "cpu":
-            at_once = max(1, _CACHE_BYTES // (16 * self.weights.elements()))
-        return [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+    def _blocks(self) -> list[slice]:
+        """Return the probes that are trained at a time: on a CPU as many as fit into the cache, else all."""
+        count = size = len(self.configs)
+        if self._hidden and self.task.train.device.type == "cpu":
+            size = max(1, _CACHE_BYTES // (16 * self.weights.elements_per_probe()))
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _batches(self) -> list[ProbeBatch]:
-        device = self.clips.train.device
-        chosen = torch.from_numpy(self._stream.clips_of(self.round)).to(device)
-        drawn = torch.from_numpy(self._stream.input_bytes(self.round, self.clips.train.shape[1])).to(device)
-        hidden = torch.from_numpy(self._stream.hidden_bytes(self.round, max(1, self._hidden))).to(device)
-        return [self._inputs.batch(one, *bytes_) for one, *bytes_ in zip(chosen, drawn, hidden, strict=True)]
+        device, sampler = self.task.train.device, self._sampler
+        clips = torch.from_numpy(sampler.clip_indices(self.interval)).to(device)
+        inputs = torch.from_numpy(sampler.input_bytes(self.interval, self.task.train.shape[1])).to(device)
+        hidden = torch.from_numpy(sampler.hidden_bytes(self.interval, max(1, self._hidden))).to(device)
+        return [self._inputs.batch(*step) for step in zip(clips, inputs, hidden, strict=True)]

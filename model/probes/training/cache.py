@@ -1,7 +1,8 @@
-"""Stacks that were trained to their end, on disk: a search that was killed goes on with the others.
+"""Result cache: the results of finished stacks on disk, so that an interrupted grid search can continue.
 
-FOLDER/KEY.safetensors holds the weights of the best probe of a stack and, in its header, what became of each. KEY is
-a digest of everything that decides them: the task's clips, the configurations, patience, precision and this format.
+FOLDER/KEY.safetensors holds the weights of the best probe of a stack and, in its header, the result of each probe. KEY
+is a digest of everything that determines them: the clips of the task, the configurations, patience, precision and the
+format.
 """
 
 from __future__ import annotations
@@ -25,36 +26,39 @@ from stores.digest import digest
 
 FORMAT = "myna-probe-stack-1"
 CachedResult = tuple[list[TrainedProbe], MlpWeights]
-"""What became of the probes of a stack, and the weights of the best."""
+"""The result of each probe of a stack, and the weights of the best one."""
 
 
-def key(task: str, configs: Sequence[ProbeConfig], grid: Grid, precision: torch.dtype) -> str:
-    """Name of a stack's file; `task` is the digest of the task."""
-    limits = {"patience": grid.patience, "most_evaluations": grid.most_evaluations, "precision": str(precision)}
+def cache_key(task: str, configs: Sequence[ProbeConfig], grid: Grid, precision: torch.dtype) -> str:
+    """Return the name of a stack's file without suffix. `task` is the digest of the task."""
+    limits = {"patience": grid.patience, "most_evaluations": grid.max_evaluations, "precision": str(precision)}
     ids = [config.digest() for config in configs]
     return digest({"format": FORMAT, "task": task, "configs": ids, **limits})
 
 
 def task_digest(task: Task) -> str:
-    """BLAKE2b-128, hex, of what probes see of a task: training and validation clips, their labels and songs."""
-    hashed = hashlib.blake2b(f"{task.kind} {task.classes}".encode(), digest_size=16)
+    """Return the BLAKE2b-128 (hex) of what determines the training of probes on a task.
+
+    This includes the features, labels and songs of the training and validation clips.
+    """
+    blake2b = hashlib.blake2b(f"{task.kind} {task.classes}".encode(), digest_size=16)
     for split in ("train", "valid"):
-        part = task.splits[split]
-        for array in (part.features, part.targets, part.songs):
+        clips = task.splits[split]
+        for array in (clips.features, clips.targets, clips.songs):
             if array is not None:
-                hashed.update(f"{split} {array.shape} {array.dtype}".encode())
-                hashed.update(array.tobytes())
-    return hashed.hexdigest()
+                blake2b.update(f"{split} {array.shape} {array.dtype}".encode())
+                blake2b.update(array.tobytes())
+    return blake2b.hexdigest()
 
 
 def write(folder: Path | None, key: str, trained: Sequence[TrainedProbe], weights: MlpWeights) -> None:
-    """Keep a stack, atomically; nowhere if `folder` is None."""
+    """Write the result of a stack, atomically, or nothing if `folder` is None."""
     if folder is None:
         return
     rows = [
-        {"id": one.config.digest(), "score": one.score if math.isfinite(one.score) else None}
-        | {"best_step": one.best_step, "steps": one.steps, "stopped": one.stopped}
-        for one in trained
+        {"id": probe.config.digest(), "score": probe.score if math.isfinite(probe.score) else None}
+        | {"best_step": probe.best_step, "steps": probe.steps, "stopped": probe.stopped}
+        for probe in trained
     ]
     tensors = {str(place): tensor.contiguous() for place, tensor in enumerate(weights.tensors)}
     with atomic_write(folder / f"{key}.safetensors") as temporary:
@@ -62,7 +66,7 @@ def write(folder: Path | None, key: str, trained: Sequence[TrainedProbe], weight
 
 
 def read(folder: Path | None, key: str, configs: Sequence[ProbeConfig]) -> CachedResult | None:
-    """What `write` kept of a stack of these probes; None if there is nothing, or something else: it is trained anew."""
+    """Return the cached result of a stack of these probes, or None if there is none or its file is damaged."""
     if folder is None or not (path := folder / f"{key}.safetensors").is_file():
         return None
     by_id = {config.digest(): config for config in configs}

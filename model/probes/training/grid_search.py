@@ -1,7 +1,9 @@
-"""The search: all probes of a grid on one task, chosen on validation. Finished stacks are kept, so it can go on.
+"""Grid search: trains all probes of a grid on one task and chooses one on validation.
 
-On a CPU a stack is the probes that read the same numbers (one seed, batch size, depth, standardisation, dropout), and
-every core trains a stack of its own; on a GPU it is all of one seed, batch size and depth.
+Probes are trained in stacks (`batched_trainer`). On a CPU, a stack consists of the probes that read the same numbers
+(same seed, batch size, depth, standardization and dropout), and each core trains a stack of its own. On a GPU, it
+consists of all probes with the same seed, batch size and depth. Finished stacks are cached, so that an interrupted
+search can continue.
 """
 
 from __future__ import annotations
@@ -23,142 +25,145 @@ from model.probes.task import Task
 from model.probes.training import cache
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import BatchedTrainer, TrainedProbe
-from model.probes.training.inputs import probe_clips
+from model.probes.training.inputs import task_tensors
 from stores.errors import InvalidInput
 
 
 @dataclass(frozen=True)
-class Winner:
-    """The probe that validation chose, and what became of all."""
+class SearchResult:
+    """The probe that validation chose, and the results of all probes."""
 
-    trained: TrainedProbe
-    """The best."""
-    head: Probe
-    """Its weights and standardiser; without facts."""
-    every: list[TrainedProbe]
-    """All probes of the grid, in its order."""
+    winner: TrainedProbe
+    """Result of the probe with the best validation score."""
+    probe: Probe
+    """The winning probe, without metadata."""
+    trained: list[TrainedProbe]
+    """Results of all probes, in the order of the grid."""
 
 
 @dataclass(frozen=True)
 class GridSearch:
-    """How probes are trained."""
+    """Settings of a search."""
 
     device: torch.device
-    """Where."""
+    """Device on which probes are trained."""
     precision: torch.dtype
-    """Of the products of a hidden layer: float32 or bfloat16."""
-    folder: Path | None = None
-    """Where finished stacks are kept; None keeps nothing."""
+    """Type in which the products of a hidden layer are computed: float32 or bfloat16."""
+    cache_folder: Path | None = None
+    """Folder of the result cache. None disables the cache."""
     label: str = ""
-    """Of the progress bar; none is drawn without."""
+    """Label of the progress bar. An empty label disables the bar."""
 
-    def best(self, task: Task, grid: Grid) -> Winner:
-        """Train all of `grid` on `task`; the first of those that are best on validation wins.
+    def run(self, task: Task, grid: Grid) -> SearchResult:
+        """Train all probes of `grid` on `task`. If several are equally good on validation, the first one wins.
 
         Raises:
-            InvalidInput: no probe ever had a finite validation score.
+            InvalidInput: no probe had a finite validation score.
         """
-        found = self._train(task, grid)
+        results = self._train(task, grid)
         order = {config: place for place, config in enumerate(grid.configs)}
-        every = sorted((one for of_stack, _ in found for one in of_stack), key=lambda one: order[one.config])
-        best = max(every, key=lambda one: one.score)  # max takes the first
-        if not math.isfinite(best.score):
+        trained = sorted((probe for stack, _ in results for probe in stack), key=lambda probe: order[probe.config])
+        winner = max(trained, key=lambda probe: probe.score)  # max returns the first of equals
+        if not math.isfinite(winner.score):
             raise InvalidInput(
-                f"no probe of task {task.name!r} ever had a validation score that is finite; check the features, and "
-                "that validation clips differ in their labels"
+                f"no probe of task {task.name!r} had a finite validation score; check that the features are finite and "
+                "that the validation clips differ in their labels"
             )
-        weights = next(weights for of_stack, weights in found if best in of_stack)
-        return Winner(best, _head(task, best.config, weights), every)
+        weights = next(weights for stack, weights in results if winner in stack)
+        return SearchResult(winner, _probe(task, winner.config, weights), trained)
 
-    def each(self, task: Task, grid: Grid) -> list[Probe]:
-        """Every probe of `grid`, no two of which have one seed, in its order."""
+    def train_each(self, task: Task, grid: Grid) -> list[Probe]:
+        """Train and return every probe of `grid`, in its order. The seeds of the probes must differ."""
         weights = {trained[0].config: weights for trained, weights in self._train(task, grid)}
-        return [_head(task, config, weights[config]) for config in grid.configs]
+        return [_probe(task, config, weights[config]) for config in grid.configs]
 
     def _train(self, task: Task, grid: Grid) -> list[cache.CachedResult]:
-        clips = probe_clips(task, self.device)
+        tensors = task_tensors(task, self.device)
         stacks = partition(grid.configs, self.device)
         digest = cache.task_digest(task)
-        keys = [cache.key(digest, configs, grid, self.precision) for configs in stacks]
+        keys = [cache.cache_key(digest, configs, grid, self.precision) for configs in stacks]
         bar = tqdm(total=len(grid.configs), desc=self.label, unit="probe", disable=not self.label)
         with bar, _Workers(self.device) as workers:
             progress = _Progress(bar, workers.stop)
 
             def train(configs: Sequence[ProbeConfig], key: str) -> cache.CachedResult:
-                """One stack: read if it was finished before, else trained and kept."""
-                kept = cache.read(self.folder, key, configs)
-                if kept:
-                    progress.tell(len(configs), max(one.score for one in kept[0]))
-                    return kept
-                stack = BatchedTrainer(configs, clips, grid, self.precision)
-                trained = stack.train(progress.tell)
-                assert stack.champion is not None, "a stack has probes, and each of them ended"
-                result = trained, MlpWeights(tuple(one.cpu() for one in stack.champion[1].tensors))
-                cache.write(self.folder, key, *result)
-                return result
+                """Return the cached result of a stack, or train it and cache the result."""
+                cached = cache.read(self.cache_folder, key, configs)
+                if cached:
+                    progress.update(len(configs), max(probe.score for probe in cached[0]))
+                    return cached
+                trainer = BatchedTrainer(configs, tensors, grid, self.precision)
+                trained = trainer.train(progress.update)
+                assert trainer.winner is not None, "a stack has probes, and all of them have stopped"
+                weights = MlpWeights(tuple(tensor.cpu() for tensor in trainer.winner[1].tensors))
+                cache.write(self.cache_folder, key, trained, weights)
+                return trained, weights
 
             return workers.run(train, list(zip(stacks, keys, strict=True)))
 
 
-class _Stopped(Exception):
-    """Another stack failed, or Ctrl-C was pressed."""
+class _SearchStopped(Exception):
+    """Training was ended, because another stack failed or Ctrl-C was pressed."""
 
 
 class _Progress:
-    """The bar, told by several threads; the place where they learn that they should stop."""
+    """The progress bar, which several threads update. An update also ends a thread if the search was stopped."""
 
     def __init__(self, bar: tqdm, stop: threading.Event) -> None:
         self._bar, self._stop, self._lock, self._best = bar, stop, threading.Lock(), -math.inf
 
-    def tell(self, ended: int, best: float) -> None:
-        """So many probes ended; the best score of their stack so far."""
+    def update(self, stopped: int, best: float) -> None:
+        """Count `stopped` more probes, and show the best score of all stacks. `best` is that of the caller's stack."""
         if self._stop.is_set():
-            raise _Stopped
+            raise _SearchStopped
         with self._lock:
             if best > self._best:
                 self._best = best
                 self._bar.set_postfix(best_valid=f"{best:.3f}", refresh=False)
-            self._bar.update(ended)
+            self._bar.update(stopped)
 
 
 class _Workers:
-    """Threads that train a stack each: on a CPU as many as PyTorch has, of one thread each, else one."""
+    """Threads, each of which trains one stack at a time.
+
+    On a CPU there are as many as PyTorch uses, and each computes with one thread. On a GPU there is one.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.stop, self._threads = threading.Event(), torch.get_num_threads()
         self._count = self._threads if device.type == "cpu" else 1
 
     def __enter__(self) -> _Workers:
-        start = (lambda: torch.set_num_threads(1)) if self._count > 1 else None
-        self._pool = ThreadPoolExecutor(self._count, initializer=start)
+        initializer = (lambda: torch.set_num_threads(1)) if self._count > 1 else None
+        self._pool = ThreadPoolExecutor(self._count, initializer=initializer)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads)  # what a thread sets holds for threads that begin after it
+        torch.set_num_threads(self._threads)  # the number that a thread sets also holds for threads that start later
 
     def run(
-        self, work: Callable[..., cache.CachedResult], every: Iterable[tuple[Any, ...]]
+        self, work: Callable[..., cache.CachedResult], arguments: Iterable[tuple[Any, ...]]
     ) -> list[cache.CachedResult]:
-        """Results in the order of `every`; the first error ends all."""
-        futures = [self._pool.submit(work, *one) for one in every]
+        """Return the results in the order of `arguments`. The first exception ends all threads."""
+        futures = [self._pool.submit(work, *each) for each in arguments]
         for future in as_completed(futures):
             future.result()
         return [future.result() for future in futures]
 
 
 def partition(configs: Sequence[ProbeConfig], device: torch.device) -> list[list[ProbeConfig]]:
-    """The stacks, each in the grid's order; those with a hidden layer, which take longest, first."""
+    """Return the stacks, each in the order of the grid. Those with a hidden layer come first, as they take longest."""
     stacks: dict[tuple[object, ...], list[ProbeConfig]] = {}
-    for one in configs:
-        shared = (one.standardised, one.dropout) if device.type == "cpu" else ()
-        stacks.setdefault((one.hidden, one.batch, one.seed, *shared), []).append(one)
+    for config in configs:
+        inputs = (config.standardised, config.dropout) if device.type == "cpu" else ()
+        stacks.setdefault((config.hidden, config.batch, config.seed, *inputs), []).append(config)
     return sorted(stacks.values(), key=lambda stack: (-stack[0].hidden, -stack[0].batch))
 
 
-def _head(task: Task, config: ProbeConfig, weights: MlpWeights) -> Probe:
-    mean, deviation = probe_clips(task, torch.device("cpu")).scaler
+def _probe(task: Task, config: ProbeConfig, weights: MlpWeights) -> Probe:
+    mean, deviation = task_tensors(task, torch.device("cpu")).scaler
     if not config.standardised:
         mean, deviation = torch.zeros_like(mean), torch.ones_like(deviation)
     return Probe(mean, deviation, weights)

@@ -1,4 +1,4 @@
-"""The clips of a task as stacks read them: standardised or not, drawn, and thinned by dropout."""
+"""Probe inputs: the clips of a task as tensors, standardized or not, and the batches with dropout."""
 
 from __future__ import annotations
 
@@ -19,102 +19,116 @@ from model.probes.training.losses import Gradient, Score
 
 
 @dataclass(frozen=True)
-class ProbeClips:
-    """The clips of a task as a stack reads them, on its device."""
+class TaskTensors:
+    """The training and validation clips of a task on a device, with its loss and its validation score."""
 
     train: Tensor
     """Features of the training clips, float32 `[clips, D]`."""
     targets: Tensor
-    """Of the training clips, float32 `[clips, C]`."""
+    """Targets of the training clips, float32 `[clips, C]`."""
     valid: Tensor
-    """Features of the validation clips, `[clips, D]`."""
+    """Features of the validation clips, float32 `[clips, D]`."""
     gradient: Gradient
-    """Of the loss."""
+    """Gradient of the loss with respect to the outputs."""
     score: Score
-    """Of the validation clips."""
+    """Score of outputs for the validation clips."""
 
     @cached_property
     def scaler(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation `[D]` of the training clips; a feature that never changes has deviation 1."""
+        """Mean and standard deviation `[D]` of the training clips. The deviation of a constant feature is set to 1."""
         double = self.train.double()
         deviation = double.std(0, correction=0)
         return double.mean(0).float(), torch.where(deviation > 0, deviation, 1).float()
 
 
-def probe_clips(task: Task, device: torch.device) -> ProbeClips:
-    """The training and validation clips of a task, and what its outputs mean."""
-    valid = task.splits["valid"]
+def task_tensors(task: Task, device: torch.device) -> TaskTensors:
+    """Return the training and validation clips of a task as tensors on `device`."""
     kind = task.kind if task.kind in losses.GRADIENTS else "classes"
-    return ProbeClips(
+    return TaskTensors(
         train=torch.from_numpy(task.splits["train"].features).to(device),
-        targets=torch.from_numpy(task.matrix("train")).to(device),
-        valid=torch.from_numpy(valid.features).to(device),
+        targets=torch.from_numpy(task.target_matrix("train")).to(device),
+        valid=torch.from_numpy(task.splits["valid"].features).to(device),
         gradient=losses.GRADIENTS[kind],
-        score=_score(task, device),
+        score=_validation_score(task, device),
     )
 
 
-def _score(task: Task, device: torch.device) -> Score:
+def _validation_score(task: Task, device: torch.device) -> Score:
     valid = task.splits["valid"]
     if task.kind in ("tags", "numbers"):
-        made = losses.TagScore if task.kind == "tags" else losses.NumberScore
-        return made(torch.from_numpy(valid.targets).to(device))
-    credit = musical_keys.credit(task.classes) if task.kind == "key" else np.eye(len(task.classes))
+        score = losses.TagScore if task.kind == "tags" else losses.RegressionScore
+        return score(torch.from_numpy(valid.targets).to(device))
+    credit = musical_keys.credit_matrix(task.classes) if task.kind == "key" else np.eye(len(task.classes))
     if valid.songs is None:
         return losses.ClassScore(torch.from_numpy(credit[valid.targets]).to(device), None)
-    _, first = np.unique(valid.songs, return_index=True)
+    _, first_clips = np.unique(valid.songs, return_index=True)
     songs = torch.from_numpy(valid.songs).to(device)
-    return losses.ClassScore(torch.from_numpy(credit[valid.targets[first]]).to(device), songs)
+    return losses.ClassScore(torch.from_numpy(credit[valid.targets[first_clips]]).to(device), songs)
 
 
 class ProbeInputs:
-    """What each probe of a stack reads.
+    """The inputs of a stack of probes.
 
-    Probes that agree in standardisation and dropout read the same numbers, for they share their random bytes. If all of
-    a stack do, they read one copy of them.
+    Probes with the same standardization and dropout rate read the same numbers, because they share their random bytes.
+    If this holds for the whole stack, all its probes read a single copy.
     """
 
-    def __init__(self, configs: Sequence[ProbeConfig], clips: ProbeClips, precision: torch.dtype) -> None:
-        """Prepare the features, scaled for dropout, once for each kind of input; in `precision`."""
-        kinds = [(one.standardised, one.dropped_bytes, one.dropout) for one in configs]
-        distinct = sorted(set(kinds))
-        self._clips, self._dropped = clips, [dropped for _, dropped, _ in distinct]
-        self._train = [
-            (_read(clips, clips.train, standardised) / (1 - dropout)).to(precision)
-            for standardised, _, dropout in distinct
-        ]
-        self._valid = [_read(clips, clips.valid, standardised) for standardised, _, _ in distinct]
-        self._scale = clips.train.new_tensor([1 / (1 - dropout) for _, _, dropout in distinct]).view(-1, 1, 1)
-        self._thresholds = torch.tensor(self._dropped, device=clips.train.device).view(-1, 1, 1)
-        self._kind_of = torch.tensor([distinct.index(kind) for kind in kinds], device=clips.train.device)
+    def __init__(self, configs: Sequence[ProbeConfig], task: TaskTensors, precision: torch.dtype) -> None:
+        """Prepare the features once for each combination of standardization and dropout.
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Forget what all probes but these read."""
-        self._kind_of = self._kind_of[list(rows)]
+        Args:
+            configs: settings of the probes.
+            task: training and validation clips.
+            precision: type of the features in the batches.
+        """
+        combinations = [(config.standardised, config.dropout_threshold, config.dropout) for config in configs]
+        distinct = sorted(set(combinations))
+        self._task, self._feature_thresholds = task, [threshold for _, threshold, _ in distinct]
+        # scaled in advance for dropout
+        self._train = [
+            (_standardized(task, task.train, standardized) / (1 - dropout)).to(precision)
+            for standardized, _, dropout in distinct
+        ]
+        self._valid = [_standardized(task, task.valid, standardized) for standardized, _, _ in distinct]
+        self._scale = task.train.new_tensor([1 / (1 - dropout) for _, _, dropout in distinct]).view(-1, 1, 1)
+        self._hidden_thresholds = torch.tensor(self._feature_thresholds, device=task.train.device).view(-1, 1, 1)
+        places = [distinct.index(combination) for combination in combinations]
+        self._combination = torch.tensor(places, device=task.train.device)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Discard the inputs of all other probes."""
+        self._combination = self._combination[list(rows)]
 
     def valid(self) -> Tensor:
-        """Features of the validation clips, `[1 or probes, clips, D]`."""
-        return self._for_each(torch.stack(self._valid))
+        """Return the features of the validation clips, `[1 or probes, clips, D]`."""
+        return self._per_probe(torch.stack(self._valid))
 
-    def batch(self, chosen: Tensor, feature_bytes: Tensor, hidden_bytes: Tensor) -> ProbeBatch:
-        """One step's batch, of the clips `chosen` `[B]`, with random bytes `[B, D]` and `[B, H]`."""
-        kept = [
-            train.index_select(0, chosen).mul_((feature_bytes >= dropped).view(torch.uint8))
-            for train, dropped in zip(self._train, self._dropped, strict=True)
+    def batch(self, clips: Tensor, feature_bytes: Tensor, hidden_bytes: Tensor) -> ProbeBatch:
+        """Return the batch of one step.
+
+        Args:
+            clips: indices of the clips, `[B]`.
+            feature_bytes: random bytes for dropout of the features, `[B, D]`.
+            hidden_bytes: random bytes for dropout of the hidden units, `[B, H]`.
+        """
+        features = [
+            train.index_select(0, clips).mul_((feature_bytes >= threshold).view(torch.uint8))
+            for train, threshold in zip(self._train, self._feature_thresholds, strict=True)
         ]
         return ProbeBatch(
-            features=self._for_each(torch.stack(kept)),
-            targets=self._clips.targets.index_select(0, chosen),
-            kept=self._for_each((hidden_bytes >= self._thresholds).view(torch.uint8)),
-            scale=self._for_each(self._scale),
+            features=self._per_probe(torch.stack(features)),
+            targets=self._task.targets.index_select(0, clips),
+            hidden_mask=self._per_probe((hidden_bytes >= self._hidden_thresholds).view(torch.uint8)),
+            hidden_scale=self._per_probe(self._scale),
         )
 
-    def _for_each(self, kinds: Tensor) -> Tensor:
-        return kinds if len(kinds) == 1 else kinds.index_select(0, self._kind_of)
+    def _per_probe(self, combinations: Tensor) -> Tensor:
+        """Return `[probes, ...]` from `[combinations, ...]`, or the tensor itself if there is one combination."""
+        return combinations if len(combinations) == 1 else combinations.index_select(0, self._combination)
 
 
-def _read(clips: ProbeClips, features: Tensor, standardised: bool) -> Tensor:
-    if not standardised:
+def _standardized(task: TaskTensors, features: Tensor, standardized: bool) -> Tensor:
+    if not standardized:
         return features
-    mean, deviation = clips.scaler
+    mean, deviation = task.scaler
     return (features - mean) / deviation

@@ -1,10 +1,11 @@
-"""What the outputs of stacked probes mean: the gradient of their loss, and the score that stops and chooses them.
+"""Losses of batched probes: the gradient by the outputs, and the validation score that stops and selects probes.
 
-classes  softmax, cross entropy; the mean credit of the predictions (accuracy, or the weighted score of keys), of songs
-         by the best of four votes where a recording has several clips
+classes  softmax, cross entropy; mean credit of the predictions (accuracy, or the weighted score of keys). Where a
+         recording has several clips, this is the score of songs, by the best of four aggregations
 tags     sigmoids, binary cross entropy; macro ROC-AUC
-numbers  themselves, squared error; the mean R^2 of all columns
-Losses are means over clips and, for tags and numbers, over columns, as in JukeMIR. Axes: P probe, B clip, C output.
+numbers  outputs as they are, squared error; mean R^2 of all columns
+
+As in JukeMIR, losses are means over clips, and for tags and numbers also over columns. Axes: P probe, B clip, C output.
 """
 
 from __future__ import annotations
@@ -20,93 +21,109 @@ from torch import Tensor
 from model.probes import song_aggregation
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
-"""From outputs `[P, B, C]` and targets `[B, C]` to the gradient of each probe's own loss."""
+"""Function from outputs `[P, B, C]` and targets `[B, C]` to the gradient of each probe's loss, `[P, B, C]`."""
 Score = Callable[[Tensor], Tensor]
-"""From the outputs `[P, B, C]` for all validation clips to a score `[P]`, the more the better."""
+"""Function from outputs `[P, B, C]` for all validation clips to a score of each probe `[P]`. Higher is better."""
 
 
 def class_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Of the cross entropy of a softmax: `[P, B, C]` from outputs `[P, B, C]` and targets that are one-hot."""
+    """Return the gradient of the cross entropy of a softmax, `[P, B, C]`.
+
+    Args:
+        outputs: outputs before the softmax, `[P, B, C]`.
+        targets: one-hot targets, `[B, C]`.
+    """
     return outputs.softmax(-1).sub_(targets).div_(outputs.shape[-2])
 
 
 def tag_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Of the binary cross entropy of sigmoids: `[P, B, C]` from outputs `[P, B, C]` and targets 0 or 1."""
+    """Return the gradient of the binary cross entropy of sigmoids, `[P, B, C]`.
+
+    Args:
+        outputs: outputs before the sigmoids, `[P, B, C]`.
+        targets: targets 0 or 1, `[B, C]`.
+    """
     return outputs.sigmoid().sub_(targets).div_(outputs.shape[-2] * outputs.shape[-1])
 
 
-def number_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Of the squared error: `[P, B, C]` from outputs `[P, B, C]` and targets in the same unit."""
+def regression_gradient(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the gradient of the squared error, `[P, B, C]`.
+
+    Args:
+        outputs: predicted numbers, `[P, B, C]`.
+        targets: true numbers, `[B, C]`.
+    """
     return (outputs - targets).mul_(2 / (outputs.shape[-2] * outputs.shape[-1]))
 
 
-GRADIENTS: dict[str, Gradient] = {"classes": class_gradient, "tags": tag_gradient, "numbers": number_gradient}
+GRADIENTS: dict[str, Gradient] = {"classes": class_gradient, "tags": tag_gradient, "numbers": regression_gradient}
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Mean credit of the predictions; of songs, by the vote that gives the most."""
+    """Mean credit of the predicted classes. For songs, that of the aggregation with the highest mean."""
 
     credit: Tensor
-    """`[clips, C]`: what each prediction is worth for each validation clip; `[songs, C]` where songs are scored."""
+    """Credit for each predicted class, `[clips, C]`, or `[songs, C]` if songs are scored."""
     songs: Tensor | None
-    """Song of each validation clip, numbered from 0; None where clips are scored."""
+    """Song of each validation clip, numbered from 0. None if clips are scored."""
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Score `[P]` of outputs `[P, clips, C]`; one without finite outputs gets NaN."""
+        """Return the score `[P]` of outputs `[P, clips, C]`, which is NaN where outputs are not finite."""
         if self.songs is None:
-            found = self._mean(outputs.argmax(-1))
+            scores = self._mean_credit(outputs.argmax(-1))
         else:
-            predicted = song_aggregation.song_predictions(outputs, self.songs, len(self.credit))
-            found = torch.stack([self._mean(one) for one in predicted.values()]).amax(0)
-        return torch.where(outputs.isfinite().all(-1).all(-1), found, torch.nan)
+            predictions = song_aggregation.song_predictions(outputs, self.songs, len(self.credit))
+            scores = torch.stack([self._mean_credit(songs) for songs in predictions.values()]).amax(0)
+        return torch.where(outputs.isfinite().all(-1).all(-1), scores, torch.nan)
 
-    def _mean(self, predictions: Tensor) -> Tensor:
-        every = torch.arange(len(self.credit), device=predictions.device)
-        return self.credit[every, predictions].double().mean(-1)
+    def _mean_credit(self, predictions: Tensor) -> Tensor:
+        rows = torch.arange(len(self.credit), device=predictions.device)
+        return self.credit[rows, predictions].double().mean(-1)
 
 
 @dataclass(frozen=True)
 class TagScore:
-    """Macro ROC-AUC over the tags that some validation clips carry and some do not.
+    """Macro ROC-AUC over the tags that some but not all validation clips have.
 
-    Scores that agree in all but the last bit of their float32 count as ties that the clip with the tag wins; scores
-    that are reported are computed exactly, by `metrics`.
+    Outputs that differ at most in the last bit of their float32 count as ties, which are decided in favor of the clip
+    with the tag. Scores that are reported are computed exactly, by `metrics`.
     """
 
     targets: Tensor
-    """`[clips, C]`, 0 or 1."""
+    """Targets 0 or 1, `[clips, C]`."""
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Score `[P]` of outputs `[P, clips, C]`."""
-        keys = outputs.mT.contiguous().view(torch.int32)
-        keys ^= (keys >> 31) & 0x7FFFFFFF  # the integers stand in the order of the floats
-        keys &= -2
-        keys |= self.targets.mT.to(torch.int32)  # the label travels in the last bit
-        carried = _sorted(keys) & 1
-        clips, positives = keys.shape[-1], carried.sum(-1).double()
-        places = torch.arange(1, clips + 1, dtype=torch.float64, device=keys.device)
-        above = carried.double() @ places - positives * (positives + 1) / 2
-        area = above / (positives * (clips - positives))
+        """Return the score `[P]` of outputs `[P, clips, C]`, which is NaN where outputs are not finite."""
+        sortable = outputs.mT.contiguous().view(torch.int32)
+        sortable ^= (sortable >> 31) & 0x7FFFFFFF  # now the integers are in the order of the floats
+        sortable &= -2
+        sortable |= self.targets.mT.to(torch.int32)  # the last bit holds the target
+        sorted_targets = _sorted(sortable) & 1
+        clips, positives = sortable.shape[-1], sorted_targets.sum(-1).double()
+        ranks = torch.arange(1, clips + 1, dtype=torch.float64, device=sortable.device)
+        # Mann-Whitney U: the number of pairs in which the clip with the tag has the larger output
+        pairs = sorted_targets.double() @ ranks - positives * (positives + 1) / 2
+        area = pairs / (positives * (clips - positives))
         return torch.where(outputs.isfinite().all(-1).all(-1), area.nanmean(-1), torch.nan)
 
 
 @dataclass(frozen=True)
-class NumberScore:
+class RegressionScore:
     """Mean R^2 of the columns."""
 
     targets: Tensor
-    """`[clips, C]`."""
+    """True numbers, `[clips, C]`."""
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Score `[P]` of outputs `[P, clips, C]`."""
-        wrong = (outputs - self.targets).double().square().sum(-2)
-        spread = (self.targets - self.targets.mean(0)).double().square().sum(0)
-        return (1 - wrong / spread).mean(-1)
+        """Return the score `[P]` of outputs `[P, clips, C]`."""
+        residual = (outputs - self.targets).double().square().sum(-2)
+        total = (self.targets - self.targets.mean(0)).double().square().sum(0)
+        return (1 - residual / total).mean(-1)
 
 
-def _sorted(keys: Tensor) -> Tensor:
-    if keys.device.type != "cpu":
-        return keys.sort(dim=-1).values
-    sorted_: NDArray[np.int32] = np.sort(keys.numpy(), axis=-1)  # by AVX-512: in a 25th of torch.sort's time
+def _sorted(values: Tensor) -> Tensor:
+    if values.device.type != "cpu":
+        return values.sort(dim=-1).values
+    sorted_: NDArray[np.int32] = np.sort(values.numpy(), axis=-1)  # with AVX-512, 25 times as fast as torch.sort
     return torch.from_numpy(sorted_)

@@ -1,7 +1,8 @@
-"""What a probe sees at each step: which clips, and random bytes that decide what dropout leaves out.
+"""Sampling of batches and dropout for the probes.
 
-Everything is a function of (seed, batch size, round), so a probe alone sees what it sees in a grid, on any device, and
-all probes of one seed and batch size share their draws, as if each had been run by itself with that seed.
+Clips and random bytes are a function of (seed, batch size, interval). A probe that is trained alone therefore gets the
+same batches as in a grid, on any device. All probes with the same seed and batch size share them, as if each had been
+trained by itself with that seed.
 """
 
 from __future__ import annotations
@@ -13,37 +14,37 @@ from numpy.typing import NDArray
 
 from model.probes.config import EVALUATE_EVERY_STEPS
 
-_CLIPS, _INPUT, _HIDDEN = range(3)  # three streams, so that none moves what another draws
+_CLIPS, _INPUT, _HIDDEN = range(3)  # separate random streams, so that none depends on how much another one draws
 
 
 @dataclass(frozen=True)
 class BatchSampler:
-    """The draws of one seed and batch size over `clips` training clips."""
+    """The batches and random bytes of one seed and batch size."""
 
     seed: int
-    """Of all draws."""
+    """Seed of everything that is drawn."""
     batch: int
-    """Clips of a step, at most `clips`."""
+    """Clips per step. All clips are used if there are fewer."""
     clips: int
-    """Training clips there are."""
+    """Number of training clips."""
 
-    def clips_of(self, round_: int) -> NDArray[np.int64]:
-        """Clips of each step of a round, `[steps, batch]`, no clip twice in a step."""
-        rng = self._rng(round_, _CLIPS)
+    def clip_indices(self, interval: int) -> NDArray[np.int64]:
+        """Return the clips of each step of an interval, `[steps, batch]`. No clip occurs twice in a step."""
+        rng = self._rng(interval, _CLIPS)
         size = min(self.batch, self.clips)
-        drawn = [rng.choice(self.clips, size, replace=False, shuffle=False) for _ in range(EVALUATE_EVERY_STEPS)]
-        return np.stack(drawn).astype(np.int64)
+        steps = [rng.choice(self.clips, size, replace=False, shuffle=False) for _ in range(EVALUATE_EVERY_STEPS)]
+        return np.stack(steps).astype(np.int64)
 
-    def input_bytes(self, round_: int, width: int) -> NDArray[np.uint8]:
-        """One random byte for every feature of every clip of a round, `[steps, batch, width]`."""
-        return self._bytes(self._rng(round_, _INPUT), width)
+    def input_bytes(self, interval: int, width: int) -> NDArray[np.uint8]:
+        """Return a random byte for each feature of each clip of an interval, `[steps, batch, width]`."""
+        return self._bytes(self._rng(interval, _INPUT), width)
 
-    def hidden_bytes(self, round_: int, width: int) -> NDArray[np.uint8]:
-        """The same for the units of the hidden layer, `[steps, batch, width]`."""
-        return self._bytes(self._rng(round_, _HIDDEN), width)
+    def hidden_bytes(self, interval: int, width: int) -> NDArray[np.uint8]:
+        """Return a random byte for each hidden unit and each clip of an interval, `[steps, batch, width]`."""
+        return self._bytes(self._rng(interval, _HIDDEN), width)
 
-    def _rng(self, round_: int, kind: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.batch, round_, kind])
+    def _rng(self, interval: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.batch, interval, stream])
 
     def _bytes(self, rng: np.random.Generator, width: int) -> NDArray[np.uint8]:
         shape = (EVALUATE_EVERY_STEPS, min(self.batch, self.clips), width)

@@ -1,7 +1,8 @@
-"""AudioSet (Gemmeke et al. 2017) as people really have it: official CSVs, ontology, and what audio could be had.
+"""AudioSet (Gemmeke et al. 2017): the official CSVs, the ontology, and the audio that exists on this machine.
 
-Audio is found by YouTube id, whatever folders it lies in: files, members of plain tars, rows of Parquet files, mixed.
-Videos vanish, so no collection is complete: what is missing is counted, never an error. Only names are read.
+Audio is found by YouTube id in any folder layout: as files, members of plain tars, rows of Parquet files, or a mixture.
+Videos disappear from YouTube, so no collection is complete. Missing clips are counted and are never an error. Listing
+reads only names.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.datasets.audioset import inventory
-from pipeline.datasets.audioset.copies import ClipCopy, copies_in
+from pipeline.datasets.audioset.copies import ClipCopy, find_copies
 from pipeline.datasets.audioset.ontology import MUSIC
 from pipeline.datasets.audioset.ontology import read as read_ontology
-from pipeline.datasets.audioset.published_lists import AUDIO_ADVICE, find
+from pipeline.datasets.audioset.published_lists import AUDIO_ADVICE, find_lists
 from pipeline.datasets.audioset.segments import Segment
 from pipeline.datasets.audioset.segments import read as read_segments
 from pipeline.datasets.audioset.selection import SelectedCopies, select_copies
@@ -25,11 +26,11 @@ from stores.errors import InvalidInput, MissingArtifact
 SUBSETS = ("music", "all")
 
 # Codecs pad by up to 0.1 s (MP3 1,105 and AAC 2,112 samples, then the rest of a packet), and tools that cut without
-# encoding again cut between packets; half a second holds both and adds 5 % to the frames that are planned.
+# encoding again cut between packets. Half a second covers both and adds 5 % to the frames that are planned.
 CUT_SLACK_SECONDS = 0.5
 
-DAMAGED_TOLD = 20
-"""So many damaged containers are told by name; more are only counted."""
+MAX_DAMAGED_SHOWN = 20
+"""Number of damaged containers that are named. Further ones are only counted."""
 
 
 def tracks(
@@ -39,43 +40,47 @@ def tracks(
     ontology: Path | None = None,
     subset: str = "music",
 ) -> Listing:
-    """The clips of AudioSet that lie below `root`, compared with what was published.
+    """Return the clips of AudioSet below `root`, compared with the published numbers.
 
-    Tracks are audio files by path, then members of containers by path, in file order. Id and group are the YouTube
-    id, the label `tags` holds display names; clips of the evaluation CSV are `test`, others `train`.
+    Tracks are sorted: audio files by path, then members of containers by path of the container, in file order. Id and
+    group are the YouTube id. The label `tags` consists of display names. Clips of the evaluation CSV are `test`, and
+    all others are `train`.
 
     Args:
-        root: folder of the audio; the CSVs and the ontology are looked for there too.
+        root: folder of the audio, which is also searched for the CSVs and the ontology.
         segments: CSVs in the official format, or a folder that holds the official ones.
         ontology: the official `ontology.json`.
-        subset: `music` for segments labelled Music or a class below it, `all` for every segment.
+        subset: `music` for segments labeled Music or a class below it, `all` for every segment.
 
     Raises:
-        MissingArtifact: without CSVs, ontology or any audio of the subset: what was looked for, where to get it.
-        InvalidInput: for a file that is not as published, with its line; or for another subset.
+        MissingArtifact: if the CSVs, the ontology or any audio of the subset is missing. The message says what was
+            expected and where to get it.
+        InvalidInput: if a file is not in the published format (the message names the line), or for another subset.
     """
     if subset not in SUBSETS:
-        raise InvalidInput(f"subset is {subset!r}; use one of {SUBSETS}")
-    there = inventory.take(root) if root.is_dir() else None
-    sources = find(root, there, segments, ontology)
-    assert there is not None, "find refuses a root that is not a folder"
-    classes = read_ontology(sources.ontology)
-    listed = read_segments(sources.segments, classes.names, classes.below(MUSIC) if subset == "music" else None)
-    choice = select_copies(copies_in(there), listed)
-    counts = {**choice.counts, **_named_damage(root, choice)}
-    if not choice.copies:
-        found = "; ".join(f"{what}: {number}" for what, number in counts.items() if number)
-        raise MissingArtifact(f"no audio of AudioSet's subset {subset!r} below {root}: {AUDIO_ADVICE}. Found {found}")
-    counts |= {f"official CSV not found: {name}": 1 for name in sources.absent}
-    published = Counter(segment.split for segment in listed.wanted.values())
-    return Listing(_tracks(choice.copies, listed.wanted), dict(sorted(published.items())), counts)
+        raise InvalidInput(f"the subset must be one of {SUBSETS} (got {subset!r})")
+    contents = inventory.scan(root) if root.is_dir() else None
+    lists = find_lists(root, contents, segments, ontology)
+    assert contents is not None, "find_lists raises an error if the root is not a folder"
+    classes = read_ontology(lists.ontology)
+    listed = read_segments(lists.segments, classes.names, classes.below(MUSIC) if subset == "music" else None)
+    selected = select_copies(find_copies(contents), listed)
+    counts = {**selected.counts, **_damage_lines(root, selected)}
+    if not selected.copies:
+        nonzero = "; ".join(f"{description}: {count}" for description, count in counts.items() if count)
+        raise MissingArtifact(
+            f"no audio of AudioSet's subset {subset!r} below {root}: {AUDIO_ADVICE}. Counts: {nonzero}"
+        )
+    counts |= {f"official CSV not found: {name}": 1 for name in lists.missing}
+    published = Counter(segment.split for segment in listed.selected.values())
+    return Listing(_tracks(selected.copies, listed.selected), dict(sorted(published.items())), counts)
 
 
-def _tracks(chosen: Sequence[ClipCopy], segments: Mapping[str, Segment]) -> list[Track]:
-    # Clips share what they can: of two million, a path and labels for each would take 1 GB.
+def _tracks(copies: Sequence[ClipCopy], segments: Mapping[str, Segment]) -> list[Track]:
+    # Tracks share paths and labels where possible: separate ones for two million tracks would take 1 GB.
     labels = {segment.tags: {"tags": segment.tags} for segment in segments.values()}
-    containers = {path: Path(path) for path in {copy.path for copy in chosen if copy.member}}
-    return [_track(copy, segments[copy.name.youtube_id], labels, containers) for copy in chosen]
+    containers = {path: Path(path) for path in {copy.path for copy in copies if copy.member}}
+    return [_track(copy, segments[copy.name.youtube_id], labels, containers) for copy in copies]
 
 
 def _track(
@@ -92,6 +97,6 @@ def _track(
     )
 
 
-def _named_damage(root: Path, choice: SelectedCopies) -> dict[str, int]:
-    told = choice.damaged[:DAMAGED_TOLD]
-    return {f"damaged: {Path(item.path).relative_to(root)} ({item.detail})": 1 for item in told}
+def _damage_lines(root: Path, selected: SelectedCopies) -> dict[str, int]:
+    shown = selected.damaged[:MAX_DAMAGED_SHOWN]
+    return {f"damaged: {Path(item.path).relative_to(root)} ({item.detail})": 1 for item in shown}

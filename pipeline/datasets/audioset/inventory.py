@@ -1,6 +1,6 @@
-"""What lies below a folder: audio, containers of audio, and AudioSet's own lists.
+"""The files below a folder by kind: audio, containers of audio, and the official lists of AudioSet.
 
-Two million files take four seconds and 0.25 GB: paths are kept as text, a tenth of what `Path` needs.
+Two million files take four seconds and 0.25 GB. Paths are stored as text, which takes a tenth of the memory of `Path`.
 """
 
 from __future__ import annotations
@@ -13,66 +13,68 @@ from pathlib import Path
 from pipeline.datasets.audio_files import SUFFIXES
 from pipeline.datasets.audioset import ontology, segments
 
-# Members of these are reached only by unpacking all that stands before them.
-PACKED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
+# A member of these archives can be read only after everything before it is decompressed.
+COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Paths by what their names promise, each list sorted."""
+    """Paths by the kind of file that their names indicate. Each list is sorted."""
 
     audio: Sequence[str]
     """Audio files."""
     tars: Sequence[str]
-    """Plain tars, of any content."""
+    """Plain tars with any content."""
     parquets: Sequence[str]
-    """Parquet files, of any content."""
-    packed: Sequence[str]
+    """Parquet files with any content."""
+    compressed: Sequence[str]
     """Compressed archives."""
     segments: Sequence[str]
     """The official CSVs."""
     ontologies: Sequence[str]
-    """Files called `ontology.json`."""
-    closed: Sequence[str]
+    """Files named `ontology.json`."""
+    unreadable: Sequence[str]
     """Folders that could not be opened."""
 
 
-_ENDINGS = {".tar": "tars", ".parquet": "parquets"} | dict.fromkeys(PACKED_SUFFIXES, "packed")
-_NAMES = dict.fromkeys(segments.FILE_NAMES, "segments") | {ontology.FILE_NAME: "ontologies"}
+_KIND_BY_SUFFIX = {".tar": "tars", ".parquet": "parquets"} | dict.fromkeys(COMPRESSED_SUFFIXES, "compressed")
+_KIND_BY_NAME = dict.fromkeys(segments.FILE_NAMES, "segments") | {ontology.FILE_NAME: "ontologies"}
 
 
 def is_audio(name: str) -> bool:
-    """Whether the name of a file or member ends as audio does."""
+    """Return whether the name of a file or member has the suffix of an audio format."""
     _, dot, suffix = name.rpartition(".")
     return dot + suffix.lower() in SUFFIXES
 
 
 def kind(name: str) -> str:
-    """Field of the inventory that a file of this name belongs to; empty for none."""
+    """Return the field of `Inventory` to which a file of this name belongs, or an empty string."""
     if is_audio(name):
         return "audio"
     lower = name.lower()
-    return _NAMES.get(name) or next((found for ending, found in _ENDINGS.items() if lower.endswith(ending)), "")
+    by_suffix = (value for suffix, value in _KIND_BY_SUFFIX.items() if lower.endswith(suffix))
+    return _KIND_BY_NAME.get(name) or next(by_suffix, "")
 
 
-def take(root: Path) -> Inventory:
-    """Look through `root` and all folders below it; hidden files and folders are passed over.
+def scan(root: Path) -> Inventory:
+    """List the files below `root` by kind, without hidden files and folders.
 
-    Links to folders are followed, after all folders proper, unless what they lead to was seen or holds `root`.
+    Links to folders are followed after all other folders. A link is not followed if its target was visited already or
+    contains `root`.
     """
-    found: dict[str, list[str]] = {name: [] for name in Inventory.__dataclass_fields__}
-    seen = {_identity(parent) for parent in root.resolve().parents}
+    paths: dict[str, list[str]] = {name: [] for name in Inventory.__dataclass_fields__}
+    visited = {_identity(parent) for parent in root.resolve().parents}
     folders, links = [str(root)], list[str]()
     while folders or links:
         current = folders.pop() if folders else links.pop()
         try:
-            if (identity := _identity(Path(current))) not in seen:
-                seen.add(identity)
-                _look_into(current, found, folders, links)
+            if (identity := _identity(Path(current))) not in visited:
+                visited.add(identity)
+                _scan_folder(current, paths, folders, links)
         except OSError:
-            found["closed"].append(current)
-        links.sort(reverse=True)  # of two links to one folder the same one is followed on every machine
-    return Inventory(**{name: sorted(paths) for name, paths in found.items()})
+            paths["unreadable"].append(current)
+        links.sort(reverse=True)  # if two links lead to one folder, the same link is followed on every machine
+    return Inventory(**{name: sorted(values) for name, values in paths.items()})
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -80,20 +82,20 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _look_into(current: str, found: dict[str, list[str]], folders: list[str], links: list[str]) -> None:
-    with os.scandir(current) as entries:
+def _scan_folder(folder: str, paths: dict[str, list[str]], folders: list[str], links: list[str]) -> None:
+    with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if _is(entry.is_dir):
                 (links if entry.is_symlink() else folders).append(entry.path)
-            elif (belongs := kind(entry.name)) and _is(entry.is_file):
-                found[belongs].append(entry.path)
+            elif (entry_kind := kind(entry.name)) and _is(entry.is_file):
+                paths[entry_kind].append(entry.path)
 
 
-def _is(asked: Callable[[], bool]) -> bool:
-    """What an entry says of itself; a link that leads in a circle is nothing."""
+def _is(test: Callable[[], bool]) -> bool:
+    """Return the result of `test`, or False if it raises an error, as for a link that leads to itself."""
     try:
-        return asked()
+        return test()
     except OSError:
         return False

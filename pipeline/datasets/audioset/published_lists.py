@@ -1,4 +1,4 @@
-"""Where AudioSet's own lists lie, and what to tell those who lack them or the audio."""
+"""The location of AudioSet's official lists, and the error messages for missing lists and missing audio."""
 
 from __future__ import annotations
 
@@ -11,84 +11,85 @@ from pipeline.datasets.audioset.inventory import Inventory
 from stores.errors import MissingArtifact
 
 SEGMENTS_ADVICE = (
-    f"looked for {', '.join(segments.FILE_NAMES)}. Download them from "
-    f"https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv/ and put them there, or name them, or their "
-    f"folder, with --segments"
+    f"expected {', '.join(segments.FILE_NAMES)}. Download them from "
+    f"https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv/ into a folder below --root, or use "
+    f"--segments with the files or their folder"
 )
 ONTOLOGY_ADVICE = (
-    f"looked for {ontology.FILE_NAME}. Download it from https://github.com/audioset/ontology and put it there, or name "
-    f"it with --ontology"
+    f"expected {ontology.FILE_NAME}. Download it from https://github.com/audioset/ontology into a folder below --root, "
+    f"or use --ontology with the file"
 )
 AUDIO_ADVICE = (
-    "looked for audio files named by YouTube id (ID.flac, YID.wav, ID_30.0-40.0.ogg, ID_30000.mp3 and the like), for "
-    "members of .tar files named so, and for .parquet files with columns video_id and audio. Get audio from the "
-    "Hugging Face datasets agkphysics/AudioSet or confit/audioset-16khz-wds, or with the PyPI package "
-    "audioset-download, and name its folder with --root"
+    "expected audio files named by YouTube id (such as ID.flac, YID.wav, ID_30.0-40.0.ogg or ID_30000.mp3), .tar files "
+    "whose members have such names, or .parquet files with columns video_id and audio. Get audio from the Hugging Face "
+    "datasets agkphysics/AudioSet or confit/audioset-16khz-wds, or with the PyPI package audioset-download, and use "
+    "--root with its folder"
 )
 
 
 @dataclass(frozen=True)
 class PublishedLists:
-    """The lists to go by."""
+    """Paths of the lists to use."""
 
     segments: Sequence[Path]
     """CSVs in the official format."""
     ontology: Path
-    """The classes."""
-    absent: Sequence[str] = ()
-    """Official CSVs that were looked for and are not there, while others are."""
+    """File of the classes."""
+    missing: Sequence[str] = ()
+    """Names of official CSVs that were not found, if others were."""
 
 
-def find(
-    root: Path, there: Inventory | None, given_segments: Path | Sequence[Path] | None, given_ontology: Path | None
+def find_lists(
+    root: Path, contents: Inventory | None, segments_option: Path | Sequence[Path] | None, ontology_option: Path | None
 ) -> PublishedLists:
-    """The lists that were given, else those that lie below `root`.
+    """Return the lists that the options name, or else the lists below `root`.
 
     Args:
-        root: folder of the audio, for the message.
-        there: what lies in it; None if it is not a folder.
-        given_segments: CSVs, or a folder with official ones, which may hold the ontology too.
-        given_ontology: the ontology's file.
+        root: folder of the audio, for messages.
+        contents: inventory of `root`, or None if it is not a folder.
+        segments_option: CSVs, or a folder with official CSVs that may contain the ontology too.
+        ontology_option: file of the ontology.
 
     Raises:
-        MissingArtifact: for all that is not there, in one message: what was looked for, where, how people get it.
+        MissingArtifact: if anything is missing. One message says for each missing item what was expected, where, and
+            how to get it.
     """
-    places = [(root, there)] if there else []
-    if isinstance(given_segments, Path) and given_segments.is_dir():
-        places.insert(0, (given_segments, inventory.take(given_segments)))
-        given_segments = None
-    searched = " and ".join(f"{folder} and its subfolders" for folder, _ in places) or f"{root}, which is not a folder"
-    csvs = _as_list(given_segments) or _one_of_each_name([path for _, found in places for path in found.segments])
-    classes = _as_list(given_ontology) or [Path(path) for _, found in places for path in found.ontologies]
-    complaints = [f"{path} is not a file" for path in (*csvs, *classes) if not path.is_file()]
+    searched = [(root, contents)] if contents else []
+    if isinstance(segments_option, Path) and segments_option.is_dir():
+        searched.insert(0, (segments_option, inventory.scan(segments_option)))
+        segments_option = None
+    places = " and ".join(f"{folder} and its subfolders" for folder, _ in searched) or f"{root}, which is not a folder"
+    csvs = _as_list(segments_option) or _one_per_name([path for _, below in searched for path in below.segments])
+    classes = _as_list(ontology_option) or [Path(path) for _, below in searched for path in below.ontologies]
+    problems = [f"{path} is not a file" for path in (*csvs, *classes) if not path.is_file()]
     if not csvs:
-        complaints.append(f"no AudioSet segments in {searched}: {SEGMENTS_ADVICE}")
+        problems.append(f"no AudioSet segments in {places}: {SEGMENTS_ADVICE}")
     if not classes:
-        complaints.append(f"no AudioSet ontology in {searched}: {ONTOLOGY_ADVICE}")
-    if there is None or not (there.audio or there.tars or there.parquets):
-        complaints.append(_no_audio(root, there))
-    if complaints:
-        raise MissingArtifact("\n".join(complaints))
+        problems.append(f"no AudioSet ontology in {places}: {ONTOLOGY_ADVICE}")
+    if contents is None or not (contents.audio or contents.tars or contents.parquets):
+        problems.append(_no_audio_message(root, contents))
+    if problems:
+        raise MissingArtifact("\n".join(problems))
     names = {path.name for path in csvs}
-    return PublishedLists(
-        csvs, classes[0], () if given_segments else tuple(n for n in segments.FILE_NAMES if n not in names)
-    )
+    missing = () if segments_option else tuple(name for name in segments.FILE_NAMES if name not in names)
+    return PublishedLists(csvs, classes[0], missing)
 
 
-def _no_audio(root: Path, there: Inventory | None) -> str:
-    if there is None:
+def _no_audio_message(root: Path, contents: Inventory | None) -> str:
+    if contents is None:
         return f"no AudioSet audio: {root} is not a folder; {AUDIO_ADVICE}"
-    packed = f"; {len(there.packed)} compressed archives must be unpacked first" if there.packed else ""
-    return f"no AudioSet audio in {root} and its subfolders: {AUDIO_ADVICE}{packed}"
+    count = len(contents.compressed)
+    archives = f"; {count} compressed archives must be unpacked first" if count else ""
+    return f"no AudioSet audio in {root} and its subfolders: {AUDIO_ADVICE}{archives}"
 
 
-def _as_list(given: Path | Sequence[Path] | None) -> list[Path]:
-    if given is None:
+def _as_list(paths: Path | Sequence[Path] | None) -> list[Path]:
+    if paths is None:
         return []
-    return [given] if isinstance(given, Path) else list(given)
+    return [paths] if isinstance(paths, Path) else list(paths)
 
 
-def _one_of_each_name(paths: Sequence[str]) -> list[Path]:
-    """Of copies of a CSV the one nearest to the top: repositories of audio ship the same files again."""
+def _one_per_name(paths: Sequence[str]) -> list[Path]:
+    """Return one CSV per name, the one nearest to the top, because collections of audio may contain further copies."""
     nearest_last = sorted(map(Path, paths), key=lambda path: (-len(path.parts), path))
     return list({path.name: path for path in nearest_last}.values())

@@ -25,7 +25,7 @@ from plain_vit import PlainLearner
 from timing import median_ms, peak_gb
 
 from model.encoder.config import EncoderConfig, PatchKind, preset
-from model.encoder.masking import n_visible
+from model.encoder.masking_config import n_visible
 
 PRESETS = {"base": "myna-base", "vertical": "myna-vertical", "hybrid": "myna-hybrid"}
 PROJECTION_WIDTH, MASKING_RATIO, TEMPERATURE = 128, 0.9, 0.1

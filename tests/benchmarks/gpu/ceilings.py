@@ -120,7 +120,7 @@ def plain_infonce(first: torch.Tensor, second: torch.Tensor, temperature: float)
     """`infonce` by plain PyTorch on any device."""
     with contextlib.ExitStack() as plain:
         for module in (contrast, log_normalizers, repulsion):
-            plain.enter_context(mock.patch.object(module, "fused", return_value=False))
+            plain.enter_context(mock.patch.object(module, "uses_kernels", return_value=False))
         return infonce(first, second, temperature)
 
 

@@ -21,7 +21,7 @@ import torch
 from ceilings import GEMMS, gemm_calls
 from timing import WARM_UP, median_ms
 
-from model.encoder.masking import n_visible
+from model.encoder.masking_config import n_visible
 from model.objectives import objective
 from model.objectives.config import preset as objective_preset
 from model.training import learner, optimizer
@@ -62,7 +62,7 @@ class Trained:
     """A learner with all that moves it."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
-        self.learner = learner.build(config).to(device)
+        self.learner = learner.build_model(config).to(device)
         made = objective.build(config.objective, len(config.encoder.patch_kinds), config.samples).to(device)
         self.step = TrainingStep(self.learner, made, config, Quantizer())
         self.optimizer = optimizer.build(self.learner, config)

@@ -1,4 +1,4 @@
-"""What a trained encoder has to beat, against slow definitions of the same."""
+"""Baseline features are compared with slow definitions of the same features."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def tones(tmp_path):
     return MelStore.open(tmp_path / "t.zarr"), root
 
 
-def test_mean_log_mel_is_the_mean_over_frames_of_what_the_store_decodes(make_store):
+def test_mean_log_mel_is_the_mean_over_frames_of_log_power(make_store):
     store = make_store([40, 300, 0, 96])
     rows = [row for row in store.rows if row.state == "written"]
-    found = mean_log_mel(store, rows)
-    assert found.shape == (3, 128)
-    assert found.dtype == np.float32
-    for row, mean in zip(rows, found, strict=True):
+    features = mean_log_mel(store, rows)
+    assert features.shape == (3, 128)
+    assert features.dtype == np.float32
+    for row, mean in zip(rows, features, strict=True):
         mel = store.clip(row.index).astype(np.float64)
         np.testing.assert_allclose(mean, np.log1p(mel).mean(axis=1), rtol=1e-5)
 
@@ -41,42 +41,42 @@ def test_mean_log_mel_follows_the_order_of_the_rows(make_store):
 
 def test_the_chroma_of_a_pure_tone_is_its_pitch_class(tones):
     store, _ = tones
-    found = mean_chroma_of_audio(store, store.rows)
-    assert found.shape == (3, 12)
-    assert found.dtype == np.float32
-    loudest = dict(zip([row.id for row in store.rows], found.argmax(axis=1).tolist(), strict=True))
+    features = mean_chroma_of_audio(store, store.rows)
+    assert features.shape == (3, 12)
+    assert features.dtype == np.float32
+    loudest = dict(zip([row.id for row in store.rows], features.argmax(axis=1).tolist(), strict=True))
     assert (loudest["c.wav"] - loudest["a.wav"]) % 12 == 3
     assert (loudest["e.wav"] - loudest["a.wav"]) % 12 == 7
 
 
-def test_audio_that_is_gone_is_named(tones):
+def test_missing_audio_is_an_error_that_names_the_file(tones):
     store, root = tones
     (root / "c.wav").unlink()
-    with pytest.raises(MissingArtifact, match=r"music/c\.wav is not there any more; chroma needs the audio"):
+    with pytest.raises(MissingArtifact, match=r"music/c\.wav does not exist; chroma needs the audio"):
         mean_chroma_of_audio(store, store.rows)
 
 
 def test_cepstral_coefficients_are_the_cosine_transform_of_decibels(make_store):
-    """Against the definition, with sums written out: the orthonormal DCT-II, 80 dB below the loudest cell at least."""
+    """The reference is the orthonormal DCT-II with its sums written out, limited to 80 dB below the loudest cell."""
     store = make_store([40, 7])
-    found = mfcc(store, store.rows)
-    assert found.shape == (2, 120)
-    assert found.dtype == np.float32
+    features = mfcc(store, store.rows)
+    assert features.shape == (2, 120)
+    assert features.dtype == np.float32
     bands = np.arange(128)
     basis = np.sqrt(2 / 128) * np.cos(np.pi * np.arange(20)[:, None] * (2 * bands + 1) / 256)
     basis[0] /= np.sqrt(2)
-    for row, summary in zip(store.rows, found, strict=True):
+    for row, summary in zip(store.rows, features, strict=True):
         decibels = 10 * np.log10(np.maximum(store.clip(row.index).astype(np.float64), 1e-10))
         cepstrum = basis @ np.maximum(decibels, decibels.max() - 80)
         first = cepstrum[:, 1:] - cepstrum[:, :-1]
         second = first[:, 1:] - first[:, :-1]
-        parts = [part for one in (cepstrum, first, second) for part in (one.mean(1), one.std(1))]
+        parts = [part for values in (cepstrum, first, second) for part in (values.mean(1), values.std(1))]
         np.testing.assert_allclose(summary, np.concatenate(parts), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_cepstral_coefficients_of_a_clip_of_a_frame_or_two_are_finite(make_store, frames):
+def test_cepstral_coefficients_of_clips_with_one_or_two_frames_are_finite(make_store, frames):
     store = make_store([frames])
-    found = mfcc(store, store.rows)[0]
-    assert np.isfinite(found).all()
-    assert not found[-40:].any()
+    features = mfcc(store, store.rows)[0]
+    assert np.isfinite(features).all()
+    assert not features[-40:].any()

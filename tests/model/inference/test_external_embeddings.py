@@ -1,4 +1,4 @@
-"""Embeddings of other models: matched by id, and everything that is wrong with a file refused."""
+"""Embeddings of other models are matched by id, and files that are not valid are rejected."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ EMBEDDINGS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_ids_and_embeddings_come_back(tmp_path, suffix):
-    found = external_embeddings.read(synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS))
-    assert found.ids == ("a", "b", "c")
-    np.testing.assert_array_equal(found.embeddings, EMBEDDINGS)
-    assert found.embeddings.dtype == np.float32
+def test_ids_and_embeddings_are_read_back(tmp_path, suffix):
+    external = external_embeddings.read(synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS))
+    assert external.ids == ("a", "b", "c")
+    np.testing.assert_array_equal(external.embeddings, EMBEDDINGS)
+    assert external.embeddings.dtype == np.float32
 
 
-def test_the_digest_is_of_ids_and_embeddings(tmp_path):
+def test_the_digest_covers_ids_and_embeddings(tmp_path):
     digests = [
-        external_embeddings.read(synthetic_embeddings.write(tmp_path / f"{place}.npz", ids, embeddings)).provenance[
+        external_embeddings.read(synthetic_embeddings.write(tmp_path / f"{number}.npz", ids, embeddings)).provenance[
             "digest"
         ]
-        for place, (ids, embeddings) in enumerate([(IDS, EMBEDDINGS), (IDS[::-1], EMBEDDINGS), (IDS, EMBEDDINGS + 1)])
+        for number, (ids, embeddings) in enumerate([(IDS, EMBEDDINGS), (IDS[::-1], EMBEDDINGS), (IDS, EMBEDDINGS + 1)])
     ]
     assert len(set(digests)) == 3
     parquet = external_embeddings.read(synthetic_embeddings.write(tmp_path / "x.parquet", IDS, EMBEDDINGS))
     assert parquet.provenance["digest"] == digests[0]
 
 
-def test_clips_are_matched_by_id_in_their_own_order(tmp_path):
+def test_clips_are_matched_by_id_and_keep_their_order(tmp_path):
     rows = tiny.features(np.zeros((2, 1)), ["x", "y"], ["train", "test"]).rows
     ids = ["clip-1", "other", "clip-0"]
     path = synthetic_embeddings.write(tmp_path / "x.npz", ids, EMBEDDINGS)
-    found = external_embeddings.read(path).of(rows, path)
-    np.testing.assert_array_equal(found.embeddings, EMBEDDINGS[[2, 0]])
-    assert found.rows == rows
+    external = external_embeddings.read(path).of(rows, path)
+    np.testing.assert_array_equal(external.embeddings, EMBEDDINGS[[2, 0]])
+    assert external.rows == rows
     short = synthetic_embeddings.write(tmp_path / "y.npz", ["clip-1"], EMBEDDINGS[:1])
     with pytest.raises(InvalidInput, match=r"y.npz has no embedding for 1 of 2 clips, e.g. 'clip-0'; it has 1"):
         external_embeddings.read(short).of(rows, short)
 
 
-def test_our_own_feature_stores_are_read_with_their_provenance(tmp_path):
+def test_feature_stores_are_read_with_their_provenance(tmp_path):
     tiny.separable(12).write(tmp_path / "x.features.zarr")
-    found = external_embeddings.read(tmp_path / "x.features.zarr")
-    assert len(found.ids) == 12
-    assert found.provenance["digest"] == "d"
+    external = external_embeddings.read(tmp_path / "x.features.zarr")
+    assert len(external.ids) == 12
+    assert external.provenance["digest"] == "d"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_our_own_feature_stores_are_read_with_their_provenance(tmp_path):
         {"ids": np.array([], str), "embeddings": EMBEDDINGS[:0]},
     ],
 )
-def test_arrays_that_are_something_else_are_refused_and_nothing_is_unpickled(tmp_path, arrays):
+def test_other_arrays_are_rejected_and_nothing_is_unpickled(tmp_path, arrays):
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(CorruptArtifact, match=r"x\.npz"):
         external_embeddings.read(tmp_path / "x.npz")
@@ -98,17 +98,17 @@ def _column(values, kind=None):
         {"id": IDS, "embedding": _column([[1.0, 2.0], [None, 1.0], [1.0, 2.0]])},
     ],
 )
-def test_columns_that_are_something_else_are_refused(tmp_path, columns):
+def test_other_columns_are_rejected(tmp_path, columns):
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     with pytest.raises(CorruptArtifact, match=r"x\.parquet does not hold ids and embeddings"):
         external_embeddings.read(tmp_path / "x.parquet")
 
 
-@pytest.mark.parametrize("stated", ["no JSON", "[1]", "[" * 100_000])
-def test_a_provenance_that_is_none_is_refused(tmp_path, stated):
+@pytest.mark.parametrize("provenance", ["no JSON", "[1]", "[" * 100_000])
+def test_a_provenance_that_is_not_a_json_object_is_rejected(tmp_path, provenance):
     table = pa.table({"id": IDS, "embedding": _column(EMBEDDINGS.tolist())})
-    pq.write_table(table.replace_schema_metadata({"myna": stated}), tmp_path / "x.parquet")
-    np.savez(tmp_path / "x.npz", ids=np.array(IDS), embeddings=EMBEDDINGS, provenance=np.array(stated))
+    pq.write_table(table.replace_schema_metadata({"myna": provenance}), tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", ids=np.array(IDS), embeddings=EMBEDDINGS, provenance=np.array(provenance))
     for suffix in (".npz", ".parquet"):
         with pytest.raises(CorruptArtifact, match="does not hold ids and embeddings"):
             external_embeddings.read(tmp_path / f"x{suffix}")
@@ -116,22 +116,22 @@ def test_a_provenance_that_is_none_is_refused(tmp_path, stated):
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 @pytest.mark.parametrize("content", [b"", b"no", b"PK\x03\x04" + b"\0" * 40, b"PAR1" + b"\0" * 40 + b"PAR1"])
-def test_files_that_are_damaged_are_refused(tmp_path, suffix, content):
+def test_damaged_files_are_rejected(tmp_path, suffix, content):
     (tmp_path / f"x{suffix}").write_bytes(content)
     with pytest.raises(CorruptArtifact):
         external_embeddings.read(tmp_path / f"x{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_what_unpacks_to_more_than_the_bound_is_refused_before_it_is_unpacked(tmp_path, suffix, monkeypatch):
+def test_a_file_that_is_too_large_is_rejected_before_it_is_unpacked(tmp_path, suffix, monkeypatch):
     synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS)
     monkeypatch.setattr(external_embeddings, "MAX_BYTES", 10)
     monkeypatch.setattr(np, "load", None)
-    with pytest.raises(CorruptArtifact, match="at most 10 are read"):
+    with pytest.raises(CorruptArtifact, match="must be at most 10 bytes"):
         external_embeddings.read(tmp_path / f"x{suffix}")
 
 
-def test_an_archive_with_a_member_twice_is_refused(tmp_path):
+def test_an_archive_with_a_repeated_member_is_rejected(tmp_path):
     content = io.BytesIO()
     np.save(content, EMBEDDINGS)
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
@@ -143,9 +143,9 @@ def test_an_archive_with_a_member_twice_is_refused(tmp_path):
         external_embeddings.read(tmp_path / "x.npz")
 
 
-def test_other_files_are_refused_by_name(tmp_path):
+def test_missing_files_and_other_formats_are_rejected(tmp_path):
     with pytest.raises(MissingArtifact, match="no embeddings at"):
         external_embeddings.read(tmp_path / "x.npz")
     (tmp_path / "x.pkl").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"x.pkl is no feature store and ends neither in .npz nor in .parquet"):
+    with pytest.raises(InvalidInput, match=r"x.pkl must be a feature store, a .npz file or a .parquet file"):
         external_embeddings.read(tmp_path / "x.pkl")

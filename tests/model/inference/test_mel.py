@@ -1,4 +1,4 @@
-"""The mel of a batch against the mel that an ingest makes, recording by recording; on a GPU if there is one."""
+"""The batched mel is compared with the mel of an ingest for each recording, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPECS = [MelSpec(), MelSpec(hop_samples=160), MelSpec(22_050, 1024, 256, 64, 20.
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @pytest.mark.parametrize("samples", [20_011, 1_025])
-def test_it_is_the_mel_that_an_ingest_makes(spec, samples):
+def test_it_is_the_mel_of_an_ingest(spec, samples):
     sounds = [
         synthetic_audio.chords(3.0),
         synthetic_audio.noise(2.0),
@@ -26,24 +26,24 @@ def test_it_is_the_mel_that_an_ingest_makes(spec, samples):
         1e-3 * synthetic_audio.chords(2.0, seed=1),
     ]
     batch = np.stack([sound[:samples] for sound in sounds]).astype(np.float32)
-    found = BatchMel(spec, DEVICE)(torch.from_numpy(batch).to(DEVICE)).cpu().numpy()
-    assert found.shape == (len(sounds), spec.n_mels, spec.frames_for(samples))
-    for mine, sound in zip(found, batch, strict=True):
+    mels = BatchMel(spec, DEVICE)(torch.from_numpy(batch).to(DEVICE)).cpu().numpy()
+    assert mels.shape == (len(sounds), spec.n_mels, spec.frames_for(samples))
+    for mel, sound in zip(mels, batch, strict=True):
         expected = mel_power(sound, spec)
-        assert np.abs(mine - expected).max() <= 1e-5 * expected.max()
+        assert np.abs(mel - expected).max() <= 1e-5 * expected.max()
         loud = expected > 1e-6 * expected.max()
-        np.testing.assert_allclose(mine[loud], expected[loud], rtol=1e-4)
+        np.testing.assert_allclose(mel[loud], expected[loud], rtol=1e-4)
 
 
 def test_autocast_does_not_change_it():
     batch = torch.from_numpy(synthetic_audio.noise(1.0)[None]).to(DEVICE)
-    made = BatchMel(MelSpec(), DEVICE)
+    batch_mel = BatchMel(MelSpec(), DEVICE)
     with torch.autocast(DEVICE.type, torch.bfloat16):
-        inside = made(batch)
-    assert torch.equal(inside, made(batch))
+        inside = batch_mel(batch)
+    assert torch.equal(inside, batch_mel(batch))
 
 
 @pytest.mark.parametrize("samples", [torch.zeros(1, 1_024), torch.zeros(1, 4_096, dtype=torch.float64)])
-def test_what_cannot_be_transformed_is_refused(samples):
-    with pytest.raises(InvalidInput, match=r"a mel needs float32 and at least 1025 of them"):
+def test_samples_that_are_too_few_or_of_another_type_are_rejected(samples):
+    with pytest.raises(InvalidInput, match=r"a mel needs at least 1025 samples of float32"):
         BatchMel(MelSpec(), torch.device("cpu"))(samples)

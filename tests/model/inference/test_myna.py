@@ -1,4 +1,4 @@
-"""Myna from Python: files and samples become embeddings; models come from files, folders and the hub."""
+"""The Python interface embeds files and samples, with models from files, folders and the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 import model
 from model.encoder import hub
 from model.encoder.hub import PretrainedFolder
-from model.inference import myna as rooms
+from model.inference import myna as myna_module
 from model.inference.myna import Myna
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
@@ -44,7 +44,7 @@ def song(tmp_path_factory):
     )
 
 
-def _by_hand(encoder, samples, starts):
+def _embed_windows(encoder, samples, starts):
     mel = torch.from_numpy(mel_power(samples, SPEC))
     with torch.inference_mode():
         return torch.cat([encoder(mel[None, :, start : start + 96]) for start in starts]).numpy()
@@ -53,7 +53,7 @@ def _by_hand(encoder, samples, starts):
 def test_a_file_is_decoded_cut_embedded_and_averaged(myna, encoder, song):
     samples = decode(song, SPEC.sample_rate_hz).samples
     last = SPEC.frames_for(len(samples)) - 96
-    expected = _by_hand(encoder, samples, [0, 96, 192, last])
+    expected = _embed_windows(encoder, samples, [0, 96, 192, last])
     np.testing.assert_allclose(myna.embed(song), expected.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(myna.embed(str(song), pool="none"), expected, atol=1e-5)
     np.testing.assert_allclose(myna.embed(song, tail="drop", pool="none"), expected[:-1], atol=1e-5)
@@ -66,7 +66,7 @@ def test_the_same_file_gives_the_same_bits(myna, song):
     np.testing.assert_array_equal(myna.embed(song), myna.embed(song))
 
 
-def test_samples_at_any_rate_are_the_file_that_holds_them(myna, tmp_path):
+def test_samples_at_any_rate_give_the_embedding_of_their_file(myna, tmp_path):
     stereo = np.stack([synthetic_audio.chords(5, 44_100, seed=seed) for seed in (0, 1)], axis=1)
     path = synthetic_audio.write(tmp_path / "song.wav", stereo, 44_100, subtype="FLOAT")
     np.testing.assert_allclose(myna.embed(stereo, sample_rate_hz=44_100), myna.embed(path), atol=1e-4)
@@ -75,7 +75,7 @@ def test_samples_at_any_rate_are_the_file_that_holds_them(myna, tmp_path):
     np.testing.assert_allclose(myna.embed(loud, 44_100), myna.embed(as_floats, 44_100), atol=1e-6)
 
 
-def test_a_clip_shorter_than_a_window_is_followed_by_silence(myna, encoder):
+def test_a_clip_shorter_than_a_window_is_padded_with_silence(myna, encoder):
     samples = synthetic_audio.chords(1.0)
     mel = np.pad(mel_power(samples, SPEC), ((0, 0), (0, 96 - SPEC.frames_for(len(samples)))))
     with torch.inference_mode():
@@ -84,23 +84,23 @@ def test_a_clip_shorter_than_a_window_is_followed_by_silence(myna, encoder):
 
 
 @pytest.mark.parametrize(
-    ("audio", "rate_hz", "told"),
+    ("audio", "rate_hz", "message"),
     [
-        (np.zeros(20_000), None, r"rate None; say it: embed\(samples, sample_rate_hz=44100\)"),
-        (np.zeros(20_000), 0, "rate 0; say it"),
-        ("song.mp3", 44_100, "says its own sample rate"),
-        (np.zeros((2, 20_000)), 16_000, r"shape \[2, 20000\]; .*transpose"),
-        (np.zeros((2, 3, 4)), 16_000, r"shape \[2, 3, 4\]"),
-        (np.zeros(20_000, np.uint8), 16_000, "samples are uint8"),
-        (np.zeros(0), 16_000, r"shape \[0\]"),
+        (np.zeros(20_000), None, r"positive sample_rate_hz \(got None\), for example embed\(samples, sample_rate_hz=44100\)"),
+        (np.zeros(20_000), 0, r"positive sample_rate_hz \(got 0\)"),
+        ("song.mp3", 44_100, "must be left out for the file song.mp3"),
+        (np.zeros((2, 20_000)), 16_000, r"\[T, channels\] \(got \[2, 20000\]\); transpose"),
+        (np.zeros((2, 3, 4)), 16_000, r"got \[2, 3, 4\]"),
+        (np.zeros(20_000, np.uint8), 16_000, "signed integers .got uint8"),
+        (np.zeros(0), 16_000, r"got \[0\]"),
     ],
 )
-def test_audio_that_does_not_say_what_it_is_is_refused(myna, audio, rate_hz, told):
-    with pytest.raises(InvalidInput, match=told):
+def test_audio_with_a_wrong_rate_shape_or_type_is_rejected(myna, audio, rate_hz, message):
+    with pytest.raises(InvalidInput, match=message):
         myna.embed(audio, rate_hz)
 
 
-def test_files_and_samples_that_cannot_become_a_mel_say_why(myna, tmp_path):
+def test_audio_that_cannot_become_a_mel_is_an_error_with_the_reason(myna, tmp_path):
     (tmp_path / "x.mp3").write_bytes(b"no music")
     with pytest.raises(DecodeError, match="unreadable"):
         myna.embed(tmp_path / "x.mp3")
@@ -112,58 +112,58 @@ def test_files_and_samples_that_cannot_become_a_mel_say_why(myna, tmp_path):
         myna.embed(np.full(20_000, np.nan), 16_000)
 
 
-def test_a_checkpoint_of_ours_is_a_model(tmp_path, song):
+def test_a_checkpoint_of_this_project_is_loaded(tmp_path, song):
     path = tiny.write_run(tmp_path / "run", tiny.train_config("hybrid"))
-    found = model.Myna.from_pretrained(path, precision="fp32")
-    assert found.engine.facts.precision == "fp32"
+    loaded = model.Myna.from_pretrained(path, precision="fp32")
+    assert loaded.engine.settings.precision == "fp32"
     expected = Myna(model.load_encoder(path), precision="fp32").embed(song)
-    np.testing.assert_array_equal(found.embed(song), expected)
+    np.testing.assert_array_equal(loaded.embed(song), expected)
 
 
-def test_a_folder_in_the_hubs_layout_comes_back_as_it_was(myna, tmp_path, song):
+def test_a_saved_folder_is_loaded_unchanged(myna, tmp_path, song):
     myna.save_pretrained(tmp_path / "saved")
-    assert sorted(one.name for one in (tmp_path / "saved").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
         "README.md",
         "config.json",
         "model.safetensors",
     ]
-    found = Myna.from_pretrained(tmp_path / "saved", precision="fp32")
-    np.testing.assert_array_equal(found.embed(song), myna.embed(song))
+    loaded = Myna.from_pretrained(tmp_path / "saved", precision="fp32")
+    np.testing.assert_array_equal(loaded.embed(song), myna.embed(song))
     assert model.load_encoder(tmp_path / "saved").config == myna.encoder.config
 
 
-def test_a_model_of_the_hub_is_fetched_by_its_id(myna, tmp_path, song, monkeypatch):
+def test_a_model_of_the_hub_is_downloaded_by_its_id(myna, tmp_path, song, monkeypatch):
     hub.write(tmp_path / "remote", PretrainedFolder(myna.encoder))
-    asked = []
+    requests = []
 
     def download(repo_id, filename, **options):
-        asked.append((repo_id, filename, options["revision"]))
+        requests.append((repo_id, filename, options["revision"]))
         return str(tmp_path / "remote" / filename)
 
-    monkeypatch.setattr(rooms, "hf_hub_download", download)
+    monkeypatch.setattr(myna_module, "hf_hub_download", download)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
-    found = Myna.from_pretrained("someone/myna-mini", revision="v1", precision="fp32")
-    np.testing.assert_array_equal(found.embed(song), myna.embed(song))
-    assert ("someone/myna-mini", "model.safetensors", "v1") in asked
+    loaded = Myna.from_pretrained("someone/myna-mini", revision="v1", precision="fp32")
+    np.testing.assert_array_equal(loaded.embed(song), myna.embed(song))
+    assert ("someone/myna-mini", "model.safetensors", "v1") in requests
 
 
 @pytest.mark.parametrize("error", [LocalEntryNotFoundError("no network"), HFValidationError("no such id")])
-def test_a_model_that_the_hub_does_not_give_is_an_error_of_ours(monkeypatch, tmp_path, error):
+def test_a_model_that_the_hub_does_not_return_is_a_missing_artifact(monkeypatch, tmp_path, error):
     def download(**_):
         raise error
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
-    with pytest.raises(MissingArtifact, match=r"nothing lies at someone/none.*no .*; give the path of a checkpoint"):
+    with pytest.raises(MissingArtifact, match=r"no checkpoint at someone/none.*: no .*; pass the path of a checkpoint"):
         Myna.from_pretrained("someone/none")
 
 
-def test_what_is_neither_there_nor_an_id_is_told_without_asking_the_hub():
-    with pytest.raises(MissingArtifact, match="it is no hub id"):
+def test_a_path_that_is_not_an_id_is_an_error_without_a_request_to_the_hub():
+    with pytest.raises(MissingArtifact, match="not a model id of the hub"):
         Myna.from_pretrained("runs/none/encoder.safetensors")
 
 
-def test_the_card_has_what_the_hub_reads_and_what_a_user_needs(myna, tmp_path):
+def test_the_model_card_has_metadata_and_usage(myna, tmp_path):
     hub.write(tmp_path, PretrainedFolder(myna.encoder, {"mel_spec": SPEC.to_dict()}, {"step": 3}))
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: myna\n")

@@ -1,4 +1,4 @@
-"""Where windows lie, how clips are cut into parts, and what each row of features is of; against obvious loops."""
+"""Windows, parts and spans are compared with simple loops."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LENGTHS = [96, 300, 40, 192, 97, 130]
         (300, 500, [0, 204], [0]),
     ],
 )
-def test_the_last_window_ends_where_the_clip_does_or_is_dropped(frames, hop, right, drop):
+def test_the_last_window_ends_with_the_clip_or_is_dropped(frames, hop, right, drop):
     assert window_starts(frames, 96, hop) == right
     assert window_starts(frames, 96, hop, "drop") == drop
 
 
 @given(st.integers(1, 400), st.integers(1, 120), st.integers(1, 150), st.sampled_from(["right", "drop"]))
-def test_windows_are_those_that_an_obvious_loop_finds(frames, window, hop, tail):
+def test_window_starts_equal_those_of_a_simple_loop(frames, window, hop, tail):
     expected, start = [], 0
     while start + window <= frames:
         expected.append(start)
@@ -47,18 +47,18 @@ def test_windows_are_those_that_an_obvious_loop_finds(frames, window, hop, tail)
 
 
 @pytest.mark.parametrize(("frames", "hop"), [(0, 96), (96, 0), (-1, 96)])
-def test_numbers_that_are_not_positive_are_refused(frames, hop):
+def test_numbers_that_are_not_positive_are_rejected(frames, hop):
     with pytest.raises(InvalidInput, match="must be positive"):
         window_starts(frames, 96, hop)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("settings", "message"),
     [({"hop_frames": 0}, "must be positive"), ({"tail": "left"}, "tail 'left'"), ({"pool": "max"}, "pool 'max'")],
 )
-def test_settings_that_cannot_be_are_refused(wrong, told):
-    with pytest.raises(InvalidInput, match=told):
-        Windowing(**wrong)
+def test_invalid_settings_are_rejected(settings, message):
+    with pytest.raises(InvalidInput, match=message):
+        Windowing(**settings)
 
 
 def test_pooled_rows_are_clips_and_short_clips_are_flagged():
@@ -67,10 +67,10 @@ def test_pooled_rows_are_clips_and_short_clips_are_flagged():
     assert spans.windows.tolist() == [1, 4, 1, 2, 2, 2]
     assert spans.start_seconds.tolist() == [0] * 6
     assert spans.padded.tolist() == [False, False, True, False, False, False]
-    assert Windowing().rows_of(LENGTHS) == 6
+    assert Windowing().count_rows(LENGTHS) == 6
 
 
-def test_without_pooling_each_window_says_where_it_starts():
+def test_without_pooling_each_row_states_the_start_of_its_window():
     windowing = Windowing(pool="none")
     spans = windowing.spans(LENGTHS, 0.032)
     assert spans.clip.tolist() == [0, 1, 1, 1, 1, 2, 3, 3, 4, 4, 5, 5]
@@ -78,10 +78,10 @@ def test_without_pooling_each_window_says_where_it_starts():
     np.testing.assert_allclose(spans.start_seconds, starts * 0.032)
     assert spans.padded.nonzero()[0].tolist() == [5]
     assert set(spans.windows.tolist()) == {1}
-    assert windowing.rows_of(LENGTHS) == windowing.count(LENGTHS) == len(spans) == 12
+    assert windowing.count_rows(LENGTHS) == windowing.count_windows(LENGTHS) == len(spans) == 12
 
 
-def test_parts_hold_whole_clips_in_order_and_no_more_windows_than_asked():
+def test_parts_hold_whole_clips_in_order_up_to_the_maximum():
     windowing = Windowing()
     assert windowing.parts(LENGTHS, 5) == [[0, 1], [2, 3, 4], [5]]
     assert windowing.parts(LENGTHS, 1) == [[0], [1], [2], [3], [4], [5]]  # a longer clip is a part of its own

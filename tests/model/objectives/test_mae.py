@@ -11,7 +11,7 @@ from jaxtyping import jaxtyped
 from model.encoder.config import preset
 from model.objectives.mae import MaeDecoder, reconstruction_loss
 from model.training.config import TrainConfig
-from model.training.learner import MaskedAutoencoder, ModelWithHead, build
+from model.training.learner import MaskedAutoencoder, ModelWithHead, build_model
 
 
 def test_the_loss_is_the_loop_over_hidden_cells():
@@ -56,7 +56,7 @@ def test_with_its_decoder_the_papers_baseline_has_32_million_weights():
 
 def test_its_encoder_starts_where_that_of_a_contrastive_run_does():
     config = tiny.train_config("hybrid", objective=tiny.objective_config("mae"))
-    mae, contrastive = build(config), build(tiny.train_config("hybrid"))
+    mae, contrastive = build_model(config), build_model(tiny.train_config("hybrid"))
     assert isinstance(mae, MaskedAutoencoder)
     assert isinstance(contrastive, ModelWithHead)
     for (name, one), other in zip(mae.encoder.named_parameters(), contrastive.encoder.parameters(), strict=True):

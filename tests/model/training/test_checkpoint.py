@@ -208,14 +208,14 @@ def test_only_the_last_training_checkpoints_are_kept(tmp_path):
         checkpoint.path_of(tmp_path, step).touch()
     (tmp_path / locations.ENCODER_FILE).touch()
     assert checkpoint.newest(tmp_path) == checkpoint.path_of(tmp_path, 99_999_999)
-    checkpoint.drop_old(tmp_path, 2)
+    checkpoint.remove_old(tmp_path, 2)
     kept = [checkpoint.path_of(tmp_path, step) for step in (1_000, 99_999_999)]
     assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / locations.ENCODER_FILE])
 
 
 def test_an_empty_folder_has_no_newest_checkpoint(tmp_path):
     assert checkpoint.newest(tmp_path) is None
-    checkpoint.drop_old(tmp_path, 2)
+    checkpoint.remove_old(tmp_path, 2)
 
 
 def test_the_run_that_finished_last_is_found_by_time_not_by_name(tmp_path):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import get_args
 
 import pytest
 import tiny
 import torch
 
 from model.encoder.device import fastest_device, fastest_precision
-from model.encoder.masking import POLICIES, UniformMasking
-from model.training.config import ADDED, PRECISIONS, TrainConfig
+from model.training.config import ADDED, Precision, TrainConfig
 from stores.errors import InvalidInput
 
 OTHER = {
@@ -21,7 +21,7 @@ OTHER = {
     "steps": 9,
     "max_frame_distance": 0,
     "masking_ratio": 0.5,
-    "masking": "odd",
+    "masking": "centered",
     "clip_gradient_norm": 1.0,
     "init": "0123456789abcdef",
     "projection_width": 17,
@@ -42,8 +42,7 @@ def test_every_setting_is_tried_below():
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_every_setting_changes_the_digest(monkeypatch, name):
-    monkeypatch.setitem(POLICIES, "odd", UniformMasking())
+def test_every_setting_changes_the_digest(name):
     config = tiny.train_config()
     changed = replace(config, **{name: OTHER[name]})
     assert changed.digest() != config.digest()
@@ -78,31 +77,31 @@ def test_settings_of_before_the_last_ones_were_added_are_read_as_what_was_done_t
 def test_unknown_keys_of_the_encoder_are_named():
     values = tiny.train_config().to_dict()
     values["encoder"]["rope"] = True
-    with pytest.raises(InvalidInput, match="unknown keys: rope"):
+    with pytest.raises(InvalidInput, match=r"unknown key 'encoder\.rope'"):
         TrainConfig.from_dict(values)
 
 
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"batch": 1}, "batch is 1; give 2 or more"),
-        ({"steps": 0}, "steps is 0; give 1 or more"),
-        ({"projection_width": 0}, "projection_width is 0; give 1"),
-        ({"warmup_steps": -1}, "warmup_steps is -1; give 0 or more"),
-        ({"learning_rate": -1e-3}, r"learning rate -0\.001"),
-        ({"learning_rate": float("inf")}, "learning rate inf.*both finite"),
-        ({"weight_decay": -1.0}, r"weight decay -1\.0.*not negative"),
-        ({"masking_ratio": 1.0}, r"masking_ratio 1\.0 of 48 patches"),
-        ({"masking_ratio": -0.1}, r"must lie in \[0, 1\)"),
-        ({"masking_ratio": float("nan")}, "masking_ratio nan"),
-        ({"masking": "checkered"}, "masking policy 'checkered' is unknown; there are .*uniform"),
-        ({"clip_gradient_norm": 0.0}, r"gradient norm 0\.0; give a positive, finite one, or none at all"),
-        ({"clip_gradient_norm": float("nan")}, "gradient norm nan"),
-        ({"seed": -1}, r"seed is -1; give one from 0 to 2\*\*63 - 1"),
-        ({"seed": 2**63}, "seed is 9223372036854775808"),
-        ({"precision": "fp16"}, r"precision 'fp16': .*'fp32', 'bf16'"),
-        ({"optimizer": "adagrad"}, "optimizer 'adagrad': use one of .*'adam', 'adamw', 'lamb', 'lion', 'sgd'"),
-        ({"schedule": "linear"}, r"schedule 'linear': .*'constant', 'cosine'"),
+        ({"batch": 1}, r"--batch must be at least 2 \(got 1\)"),
+        ({"steps": 0}, "--steps must be at least 1"),
+        ({"projection_width": 0}, "--projection-width must be at least 1"),
+        ({"warmup_steps": -1}, "--warmup-steps must be at least 0"),
+        ({"learning_rate": -1e-3}, r"--learning-rate must be more than 0 \(got -0\.001\)"),
+        ({"learning_rate": float("inf")}, "--learning-rate must be a finite number"),
+        ({"weight_decay": -1.0}, "--weight-decay must be at least 0"),
+        ({"masking_ratio": 1.0}, "--masking-ratio must be at least 0 and less than 1"),
+        ({"masking_ratio": -0.1}, "--masking-ratio must be at least 0"),
+        ({"masking_ratio": float("nan")}, "--masking-ratio must be a finite number"),
+        ({"masking": "checkered"}, "masking policy 'checkered' is unknown; use one of uniform, centered"),
+        ({"clip_gradient_norm": 0.0}, "--clip-gradient-norm must be more than 0"),
+        ({"clip_gradient_norm": float("nan")}, "--clip-gradient-norm must be a finite number"),
+        ({"seed": -1}, "--seed must be at least 0 and less than 9223372036854775808"),
+        ({"seed": 2**63}, "got 9223372036854775808"),
+        ({"precision": "fp16"}, r"--precision must be one of fp32, bf16 \(got 'fp16'\)"),
+        ({"optimizer": "adagrad"}, "--optimizer must be one of adam, adamw, lamb, lion, sgd"),
+        ({"schedule": "linear"}, "--schedule must be one of constant, cosine"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_what_was_given_and_what_is_needed(changed, told):
@@ -111,7 +110,7 @@ def test_what_cannot_be_used_is_refused_with_what_was_given_and_what_is_needed(c
 
 
 def test_the_fastest_precision_is_one_that_a_run_can_have():
-    assert fastest_precision() in PRECISIONS
+    assert fastest_precision() in get_args(Precision)
 
 
 @pytest.mark.parametrize(("amx", "avx"), [(True, False), (False, True), (False, False)])

@@ -15,7 +15,7 @@ import torch
 import view_pairs
 
 from model.training import graph, learner, optimizer
-from model.training.graph import Graph
+from model.training.graph import CudaGraph
 from model.training.stream import TrainingBatch
 from stores.errors import InvalidInput
 
@@ -60,7 +60,7 @@ def _doubling(cuda):
         cuda.playing = lambda: out.copy_(2 * seen["input"])
         return out.copy_(2 * value)
 
-    return Graph(double), calls
+    return CudaGraph(double), calls
 
 
 def test_the_third_call_captures_and_later_ones_replay(cuda):
@@ -93,7 +93,7 @@ def test_another_shape_than_the_captured_one_is_refused(cuda):
 def _trained(config, batches, captures):
     """Losses, weights and what is remembered after a step on each batch."""
     torch.manual_seed(0)
-    trained = learner.build(config).to(view_pairs.DEVICE)
+    trained = learner.build_model(config).to(view_pairs.DEVICE)
     step = tiny.training_step(config, trained)
     step.objective.to(view_pairs.DEVICE)
     if not captures:

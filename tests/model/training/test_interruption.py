@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from model.training.interruption import held_back
+from model.training.interruption import defer_interruption
 
 
 def _press_ctrl_c():
@@ -16,7 +16,7 @@ def _press_ctrl_c():
 
 
 def test_the_first_ctrl_c_is_told_and_breaks_nothing():
-    with held_back() as interrupted:
+    with defer_interruption() as interrupted:
         assert not interrupted()
         _press_ctrl_c()
         assert interrupted()
@@ -24,7 +24,7 @@ def test_the_first_ctrl_c_is_told_and_breaks_nothing():
 
 
 def test_the_second_ctrl_c_breaks_in():
-    with held_back() as interrupted:
+    with defer_interruption() as interrupted:
         _press_ctrl_c()
         with pytest.raises(KeyboardInterrupt):
             _press_ctrl_c()
@@ -33,7 +33,7 @@ def test_the_second_ctrl_c_breaks_in():
 
 
 def test_pythons_own_handler_is_back_after_an_error():
-    with pytest.raises(ZeroDivisionError), held_back():
+    with pytest.raises(ZeroDivisionError), defer_interruption():
         raise ZeroDivisionError
     with pytest.raises(KeyboardInterrupt):
         _press_ctrl_c()
@@ -42,7 +42,7 @@ def test_pythons_own_handler_is_back_after_an_error():
 def test_a_handler_that_somebody_else_set_is_left_alone():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what nohup does
     try:
-        with held_back() as interrupted:
+        with defer_interruption() as interrupted:
             _press_ctrl_c()
             assert not interrupted()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -54,7 +54,7 @@ def test_another_thread_has_nothing_to_hold_back():
     told = []
 
     def work():
-        with held_back() as interrupted:
+        with defer_interruption() as interrupted:
             told.append(interrupted())
 
     thread = threading.Thread(target=work)

@@ -37,7 +37,7 @@ def store(make_store):
 
 
 def _of(store, task="genre", mel=None):
-    return KnnValidation.of(store, task, 96, mel or {})
+    return KnnValidation.from_store(store, task, 96, mel or {})
 
 
 def _coloured(clips=40, train_clips=30, classes=4):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 import torch
+from visible_patches import embed_visible
 
 from model.encoder.vit import Encoder
 from model.training.learner import ModelWithHead
@@ -60,6 +61,6 @@ def test_every_kind_of_patch_is_projected_as_by_itself(patches):
     assert list(found) == list(config.encoder.patch_kinds)
     for kind, (cells, visible) in views.items():
         # its own norm changes nothing of cells that are normalised, but for its epsilon
-        alone = learner.linear_head(learner.encoder.embed_visible(cells, visible, kind))
+        alone = learner.linear_head(embed_visible(learner.encoder, cells, visible, kind))
         assert found[kind].shape == (6, config.projection_width)
         torch.testing.assert_close(found[kind], alone, atol=1e-4, rtol=1e-4)

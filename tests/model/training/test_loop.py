@@ -20,7 +20,7 @@ from model.objectives.config import PRESETS
 from model.training import best, checkpoint
 from model.training.config import OPTIMIZERS
 from model.training.knn_validation import KnnValidation
-from model.training.loop import LoggingConfig, Run, TrainingDiverged, require_same
+from model.training.loop import LoggingConfig, Run, TrainingDiverged, require_same_settings
 from stores import locations
 from stores.errors import InvalidInput
 from stores.quantize import Quantizer
@@ -78,7 +78,7 @@ def _assert_same_outcome(folder, other):
     for name in (locations.ENCODER_FILE, "checkpoint-00000008.safetensors", best.NAME):
         if not (folder / name).is_file():
             continue
-        assert checkpoint.header(folder / name) == checkpoint.header(other / name)
+        assert checkpoint.read_header(folder / name) == checkpoint.read_header(other / name)
         ours, theirs = load_file(folder / name), load_file(other / name)
         assert ours.keys() == theirs.keys()
         for key in ours:
@@ -289,7 +289,7 @@ def test_the_best_by_loss_has_the_lowest_mean_since_the_checkpoint_before(tmp_pa
     _train(tmp_path / "run", tiny.train_config())
     losses = [line["loss"] for line in _metrics(tmp_path / "run")]
     means = {step: (losses[step - 2] + losses[step - 1]) / 2 for step in (2, 4, 6, 8)}
-    header = checkpoint.header(tmp_path / "run" / best.NAME)
+    header = checkpoint.read_header(tmp_path / "run" / best.NAME)
     lowest = min(means, key=means.get)
     assert (header["by"], int(header["step"])) == ("loss", lowest)
     assert float(header["score"]) == pytest.approx(-means[lowest])
@@ -320,7 +320,7 @@ def test_the_online_check_is_logged_and_decides_what_is_best(tmp_path):
     assert [line["step"] for line in lines] == [0, 2, 4, 5, 7]  # 3 and 6 steps done, and all 8
     assert [line.get("neighbours") for line in lines] == [None, 0.25, None, 0.75, 0.5]
     assert {line.get("neighbours_of") for line in lines} == {None, "band of made"}
-    header = checkpoint.header(tmp_path / "run" / best.NAME)
+    header = checkpoint.read_header(tmp_path / "run" / best.NAME)
     assert (header["by"], header["score"], header["step"]) == ("neighbours: band of made", "0.75", "6")
 
 
@@ -409,7 +409,7 @@ def test_a_pace_below_1_is_refused_by_its_name(name):
 
 
 def test_the_same_settings_may_go_on(tmp_path):
-    require_same(tiny.train_config(), tiny.train_config(), tmp_path)
+    require_same_settings(tiny.train_config(), tiny.train_config(), tmp_path)
 
 
 def _poisoned(folder, step, pace):

@@ -149,7 +149,7 @@ def test_moments_and_steps_that_are_put_back_give_the_same_next_step(name):
         ours.step()
     resumed.load_state_dict(whole.state_dict())
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        theirs.state[other] = {moment: ours.state[one][moment].clone() for moment in optimizer.moments(ours)}
+        theirs.state[other] = {moment: ours.state[one][moment].clone() for moment in optimizer.moment_names(ours)}
     optimizer.set_steps(theirs, 3)
     gradients = [torch.randn(weight.shape, generator=generator) for weight in whole.parameters()]
     step(whole, gradients), step(resumed, gradients)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from model.training import checkpoint
 from model.training.data_location import open_clips
 from model.training.loop import LoggingConfig, Run
-from model.training.prefetch import AHEAD, Prefetch, packed
+from model.training.prefetch import BATCHES_PER_THREAD, Prefetch, pack
 from model.training.sources import TrainingShards
 from model.training.stream import TrainingBatch, WindowStream
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
@@ -86,10 +86,10 @@ def test_no_more_than_a_few_batches_wait(prefetch):
     source = Made()
     batches = prefetch(source, 2)
     batches.batch(0)
-    while len(source.made) < 1 + 2 * AHEAD:
+    while len(source.made) < 1 + 2 * BATCHES_PER_THREAD:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert sorted(step for step, _ in source.made) == list(range(1 + 2 * AHEAD))
+    assert sorted(step for step, _ in source.made) == list(range(1 + 2 * BATCHES_PER_THREAD))
 
 
 def test_steps_may_be_asked_for_in_any_order(prefetch):
@@ -119,7 +119,7 @@ def test_closing_drops_what_nobody_will_ask_for():
     threading.Timer(0.1, source.waits.set).start()
     batches.close()
     waiting.join()
-    assert len(source.made) < 1 + AHEAD
+    assert len(source.made) < 1 + BATCHES_PER_THREAD
 
 
 def test_ctrl_c_breaks_in_while_a_batch_is_waited_for():
@@ -141,10 +141,10 @@ def test_fewer_than_no_threads_are_refused():
 
 def test_a_packed_batch_has_the_same_windows_in_no_more_codes_than_it_needs():
     batch = Made().stream.batch(5)
-    alone = packed(batch, 96, pinned=False)
+    alone = pack(batch, 96, pinned=False)
     assert alone.codes.shape == (8 * 96, 128)
     _assert_same(alone, batch)
-    assert packed(alone, 96, pinned=False) is alone
+    assert pack(alone, 96, pinned=False) is alone
 
 
 def _run(folder, config, batches):

@@ -99,7 +99,7 @@ def _work(folder, kept):
     dist.barrier()
     _part_of_a_run(kept / str(world_size()))
     told = {"rows": rows.numpy(), "trained": trained, "sent": sent, "openclip": _openclip_gradient()}
-    told["flags"] = [ranks.anyone(rank() == 1, CPU), ranks.anyone(False, CPU)]
+    told["flags"] = [ranks.any_rank(rank() == 1, CPU), ranks.any_rank(False, CPU)]
     told["writes"] = ranks.is_main_process()
     return told
 
@@ -201,16 +201,16 @@ def test_a_process_alone_is_rank_0_of_1_and_gathers_what_it_has():
     assert (rank(), world_size(), ranks.is_single_process(), ranks.is_main_process()) == (0, 1, True, True)
     assert torch.equal(gather_rows(rows), rows)
     assert not gather_rows(rows).requires_grad
-    with ranks.joined(CPU):
+    with ranks.process_group(CPU):
         assert not dist.is_initialized()
-    assert ranks.part_of(7) == slice(0, 7)
+    assert ranks.local_slice(7) == slice(0, 7)
 
 
 @pytest.mark.parametrize(("batch", "needed"), [(7, "a multiple of 4"), (4, "at least 8")])
 def test_a_batch_that_ranks_cannot_share_is_refused(monkeypatch, batch, needed):
     monkeypatch.setattr(ranks, "world_size", lambda: 4)
     with pytest.raises(InvalidInput, match=rf"a batch of {batch} clips for 4 ranks; make --batch .*{needed}"):
-        ranks.part_of(batch)
+        ranks.local_slice(batch)
 
 
 def test_parts_are_of_equal_size_and_make_up_the_batch(monkeypatch):
@@ -218,5 +218,5 @@ def test_parts_are_of_equal_size_and_make_up_the_batch(monkeypatch):
     found = []
     for number in range(4):
         monkeypatch.setattr(ranks, "rank", lambda number=number: number)
-        found += list(range(12))[ranks.part_of(12)]
+        found += list(range(12))[ranks.local_slice(12)]
     assert found == list(range(12))

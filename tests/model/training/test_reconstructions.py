@@ -10,7 +10,7 @@ from PIL import Image
 from model.encoder.config import PATCH_SHAPES
 from model.encoder.patches import patchify
 from model.training.learner import MaskedAutoencoder
-from model.training.reconstructions import draw, paint
+from model.training.reconstructions import draw_reconstructions, reconstruct
 from stores.quantize import Quantizer
 
 
@@ -20,7 +20,7 @@ def test_visible_patches_stay_and_hidden_ones_are_the_decoders(patches):
     learner = MaskedAutoencoder(tiny.train_config(patches))
     kind = config.patch_kinds[0]
     power, visible = torch.rand(2, 128, 96), torch.tensor([[0, 47], [5, 6]])
-    painted = paint(learner, power, visible, config)
+    painted = reconstruct(learner, power, visible, config)
     there, cells = (patchify(one, PATCH_SHAPES[kind]) for one in (power.log1p(), painted))
     seen = torch.stack([there[i, visible[i]] for i in range(2)])
     normal = torch.nn.functional.layer_norm(seen, (256,))
@@ -33,7 +33,7 @@ def test_visible_patches_stay_and_hidden_ones_are_the_decoders(patches):
 
 def test_a_picture_is_written(tmp_path):
     config = tiny.train_config("square", masking_ratio=0.75)
-    draw(tmp_path / "r.png", MaskedAutoencoder(config), config, Quantizer(), tiny.batch())
+    draw_reconstructions(tmp_path / "r.png", MaskedAutoencoder(config), config, Quantizer(), tiny.batch())
     with Image.open(tmp_path / "r.png") as image:
         assert image.format == "PNG"
         assert len(image.convert("L").getcolors(256)) > 20

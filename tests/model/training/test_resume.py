@@ -77,7 +77,7 @@ def _assert_left_the_same(folder, other):
     assert {path.name for path in folder.iterdir()} == names
     assert {checkpoint.path_of(other, step).name for step in (2, 4, 6, 8)} < names
     for name in names - {"metrics.jsonl"}:
-        assert checkpoint.header(folder / name) == checkpoint.header(other / name)
+        assert checkpoint.read_header(folder / name) == checkpoint.read_header(other / name)
         ours, theirs = load_file(folder / name), load_file(other / name)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name

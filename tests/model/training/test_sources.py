@@ -13,11 +13,11 @@ from stores.digest import digest
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
-from stores.shards import ShardFacts, ShardSet
+from stores.shards import ShardSet, ShardSummary
 
 
 def _set(name, clips=5, store_clips=9, **changed):
-    facts = (ShardFacts(f"{name}-000000.tar", clips, 100 * clips, 10_240, "0" * 64),)
+    facts = (ShardSummary(f"{name}-000000.tar", clips, 100 * clips, 10_240, "0" * 64),)
     settings = {"spec": MelSpec(), "quantizer": Quantizer(), "preprocessing": {"resampler": "soxr 1"}}
     folder = Path("stores") / f"{name}.shards"
     return ShardSet(folder, facts, {}, store_digest=name, store_clips=store_clips, **{**settings, **changed})

@@ -11,7 +11,7 @@ import torch
 
 from model.encoder.config import PATCH_SHAPES
 from model.encoder.input_scale import scale_input
-from model.encoder.kernels.cells import cells
+from model.encoder.kernels.cells import normalized_cells
 from model.encoder.patches import patchify
 from model.objectives.infonce import infonce
 from model.training import step as step_module
@@ -30,9 +30,9 @@ def drawn(monkeypatch):
 
     def spy(codes, starts, visible, *rest):
         masks.append(visible.clone())
-        return cells(codes, starts, visible, *rest)
+        return normalized_cells(codes, starts, visible, *rest)
 
-    monkeypatch.setattr(step_module, "cells", spy)
+    monkeypatch.setattr(step_module, "normalized_cells", spy)
     return masks
 
 

@@ -61,7 +61,7 @@ def test_a_batch_points_into_the_codes_of_all_clips_and_cuts_nothing_before_it_i
 
 def test_windows_that_are_cut_already_make_a_batch_that_gives_them_back():
     windows = torch.randint(0, 256, (6, 96, 128), dtype=torch.uint8)
-    batch = TrainingBatch.of_windows(windows, torch.arange(3), epoch=2)
+    batch = TrainingBatch.from_windows(windows, torch.arange(3), epoch=2)
     assert torch.equal(batch.windows(96), windows)
     assert batch.codes.data_ptr() == windows.data_ptr()
     assert batch.epoch == 2

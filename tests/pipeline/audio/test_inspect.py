@@ -50,7 +50,7 @@ def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended(tmp_path, monkeypatch)
     script.write_text("#!/bin/sh\nexec sleep 60\n")
     script.chmod(0o755)
     monkeypatch.setattr(ffmpeg, "executable", lambda: str(script))
-    monkeypatch.setattr(inspecting, "LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(inspecting, "TIMEOUT_SECONDS", 0.3)
     (tmp_path / "x.wav").write_bytes(b"no audio")
     assert claimed_seconds(tmp_path / "x.wav") is None
 

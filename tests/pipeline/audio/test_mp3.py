@@ -18,7 +18,7 @@ def test_a_tone_comes_back_at_its_pitch_and_length(tmp_path):
     assert synthetic_audio.loudest_hz(audio.samples) == pytest.approx(440, abs=1)
     assert len(audio.samples) / synthetic_audio.RATE_HZ == pytest.approx(2.0, abs=0.15)
     assert np.abs(audio.samples).max() == pytest.approx(0.5, abs=0.1)
-    assert path.stat().st_size < 2 * mp3.KILOBITS * 1000 / 8 * 1.2
+    assert path.stat().st_size < 2 * mp3.KILOBITS_PER_SECOND * 1000 / 8 * 1.2
 
 
 def test_the_same_samples_give_the_same_bytes():

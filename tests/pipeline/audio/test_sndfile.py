@@ -14,14 +14,14 @@ def _head(path):
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au", ".w64"])
 def test_common_containers_are_served(tmp_path, suffix):
-    assert sndfile.serves(
+    assert sndfile.supports(
         _head(synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.sine(440, 0.5, 44_100), 44_100))
     )
 
 
 @pytest.mark.parametrize("suffix", [".m4a", ".opus", ".webm", ".mka", ".wma"])
 def test_other_containers_are_not(tmp_path, suffix):
-    assert not sndfile.serves(
+    assert not sndfile.supports(
         _head(synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.sine(440, 0.5, 48_000), 48_000))
     )
 
@@ -31,8 +31,8 @@ def test_other_containers_are_not(tmp_path, suffix):
     [b"", b"R", b"RIFF1234AVI LIST", b"FORM1234ILBM", b"\xff\xf1\x50", b"\xff\xf9\x50", b"\xff", b"#EXTM3U"],
 )
 def test_nothing_video_aac_and_text_are_not(head):
-    assert not sndfile.serves(head)
+    assert not sndfile.supports(head)
 
 
 def test_an_mp3_behind_an_id3_tag_is_served():
-    assert sndfile.serves(b"ID3\x04\x00" + bytes(20))
+    assert sndfile.supports(b"ID3\x04\x00" + bytes(20))

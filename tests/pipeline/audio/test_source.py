@@ -12,7 +12,7 @@ import pytest
 import synthetic_audio
 
 from pipeline.audio import source
-from pipeline.audio.source import opened
+from pipeline.audio.source import open_audio
 from stores.errors import DecodeError
 
 
@@ -28,18 +28,18 @@ def files(tmp_path):
 
 
 def _bytes(path, member):
-    with opened(path, member) as found:
+    with open_audio(path, member) as found:
         return found.read_bytes()
 
 
 def _refusal(path, member):
-    with pytest.raises(DecodeError) as refused, opened(path, member):
+    with pytest.raises(DecodeError) as refused, open_audio(path, member):
         pass
     return refused.value
 
 
 def test_a_file_is_itself(files):
-    with opened(files[0]) as path:
+    with open_audio(files[0]) as path:
         assert path == files[0]
 
 
@@ -57,7 +57,7 @@ def test_rows_of_a_parquet_file_come_back_in_any_order(files, tmp_path):
 
 def test_the_copy_of_a_member_is_gone_afterwards(files, tmp_path):
     tar = synthetic_audio.pack(tmp_path / "x.tar", files)
-    with opened(tar, "1.bin") as copy:
+    with open_audio(tar, "1.bin") as copy:
         assert copy.exists()
     assert not copy.exists()
 
@@ -140,5 +140,5 @@ def test_a_header_that_claims_gigabytes_costs_no_memory(files, tmp_path, kind):
 
 
 def test_a_member_too_large_to_copy_is_refused_and_not_copied(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "MEMBER_BYTES", 100)
+    monkeypatch.setattr(source, "MAX_MEMBER_BYTES", 100)
     assert _refusal(synthetic_audio.pack(tmp_path / "x.tar", files), "6.bin").reason == "too_long"

@@ -1,4 +1,4 @@
-"""Finding audio files below a folder."""
+"""Tests of the search for audio files below a folder."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pipeline.datasets import audio_files
 
 def test_names_are_sorted_paths_below_the_root(tmp_path):
     synthetic_splits.touch(tmp_path, "b.WAV", "a/y.mp3", "a/x.flac", "a/notes.txt", ".hidden/z.wav", "a/._x.wav")
-    found = audio_files.find(tmp_path)
-    assert (list(found.names), dict(found.counts)) == (["a/x.flac", "a/y.mp3", "b.WAV"], {})
-    assert found.path("a/x.flac") == tmp_path / "a" / "x.flac"
+    files = audio_files.find(tmp_path)
+    assert (list(files.names), dict(files.counts)) == (["a/x.flac", "a/y.mp3", "b.WAV"], {})
+    assert files.path("a/x.flac") == tmp_path / "a" / "x.flac"
 
 
-def test_a_root_that_is_no_folder_holds_nothing(tmp_path):
+def test_a_root_that_is_not_a_folder_has_no_files(tmp_path):
     assert list(audio_files.find(tmp_path / "none").names) == []
 
 
-def test_folders_that_are_links_are_counted_and_not_entered(tmp_path):
-    synthetic_splits.touch(tmp_path, "root/x.wav", "else/y.wav")
-    (tmp_path / "root" / "link").symlink_to(tmp_path / "else")
-    found = audio_files.find(tmp_path / "root")
-    assert (list(found.names), dict(found.counts)) == (["x.wav"], {"linked folders not entered": 1})
+def test_linked_folders_are_counted_and_not_entered(tmp_path):
+    synthetic_splits.touch(tmp_path, "root/x.wav", "target/y.wav")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "target")
+    files = audio_files.find(tmp_path / "root")
+    assert (list(files.names), dict(files.counts)) == (["x.wav"], {"linked folders not entered": 1})
 
 
-def test_links_to_files_are_files(tmp_path):
-    synthetic_splits.touch(tmp_path, "else/y.wav")
+def test_links_to_files_are_listed(tmp_path):
+    synthetic_splits.touch(tmp_path, "target/y.wav")
     (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "x.wav").symlink_to(tmp_path / "else" / "y.wav")
+    (tmp_path / "root" / "x.wav").symlink_to(tmp_path / "target" / "y.wav")
     assert list(audio_files.find(tmp_path / "root").names) == ["x.wav"]
 
 
-def test_on_request_each_linked_folder_is_entered_once_and_circles_end(tmp_path):
-    synthetic_splits.touch(tmp_path, "root/x.wav", "root/z/w.wav", "else/y.wav", "beside.wav")
-    for name, target in {"link": "else", "again": "else", "self": "root", "up": ".", "a": "root/z"}.items():
+def test_with_follow_links_each_folder_is_entered_once_and_cycles_end(tmp_path):
+    synthetic_splits.touch(tmp_path, "root/x.wav", "root/z/w.wav", "target/y.wav", "beside.wav")
+    for name, target in {"link": "target", "again": "target", "self": "root", "up": ".", "a": "root/z"}.items():
         (tmp_path / "root" / name).symlink_to(tmp_path / target)
-    found = audio_files.find(tmp_path / "root", follow_links=True)
-    assert (list(found.names), dict(found.counts)) == (["again/y.wav", "x.wav", "z/w.wav"], {})
+    files = audio_files.find(tmp_path / "root", follow_links=True)
+    assert (list(files.names), dict(files.counts)) == (["again/y.wav", "x.wav", "z/w.wav"], {})
 
 
-def test_a_link_that_leads_to_itself_or_nowhere_does_no_harm(tmp_path):
+def test_links_to_themselves_or_to_missing_files_are_ignored(tmp_path):
     synthetic_splits.touch(tmp_path, "x.wav")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
@@ -53,7 +53,7 @@ def test_a_link_that_leads_to_itself_or_nowhere_does_no_harm(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_a_pipe_named_like_audio_is_no_file(tmp_path):
+def test_a_pipe_named_like_audio_is_not_listed(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     assert list(audio_files.find(tmp_path).names) == []
 
@@ -62,11 +62,11 @@ def test_a_folder_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
     synthetic_splits.touch(tmp_path, "x.wav", "closed/y.wav")
     scandir = os.scandir
 
-    def refusing(path):
+    def denying_scandir(path):
         if os.fspath(path).endswith("closed"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
-    found = audio_files.find(tmp_path)
-    assert (list(found.names), dict(found.counts)) == (["x.wav"], {"could not be opened": 1})
+    monkeypatch.setattr(os, "scandir", denying_scandir)
+    files = audio_files.find(tmp_path)
+    assert (list(files.names), dict(files.counts)) == (["x.wav"], {"could not be opened": 1})

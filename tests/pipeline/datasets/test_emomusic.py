@@ -1,4 +1,4 @@
-"""EmoMusic in the layouts that people have."""
+"""Tests of EmoMusic in all usual folder layouts."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_every_layout_gives_the_same_tracks(tmp_path, splits, layout):
     assert listing.keeps_silence
 
 
-def test_ratings_read_back_as_the_same_numbers(tmp_path, splits):
+def test_labels_can_be_parsed_to_the_exact_ratings(tmp_path, splits):
     synthetic_splits.touch(tmp_path / "root", "2.mp3", "3.mp3", "1000.mp3")
     for track in emomusic.tracks(tmp_path / "root", splits).tracks:
         assert [float(track.labels[name]) for name in ("arousal", "valence")] == CLIPS[track.id]["y"]
 
 
-def test_full_songs_beside_the_clips_are_not_taken_for_clips(tmp_path, splits):
+def test_full_songs_beside_the_clips_are_not_used(tmp_path, splits):
     synthetic_splits.touch(
         tmp_path / "root", "clips_45seconds/2.mp3", "clips_45seconds/7.mp3", "full/2.mp3", "full/3.mp3"
     )
@@ -49,21 +49,21 @@ def test_full_songs_beside_the_clips_are_not_taken_for_clips(tmp_path, splits):
     assert listing.counts == {"clips missing": 2, "recordings left out by the split": 1, "not of the set": 2}
 
 
-def test_without_audio_the_error_says_what_was_looked_for_and_where_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("fetched"))
+def test_the_error_for_missing_audio_says_what_was_expected_and_where_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(MissingArtifact, match=r"clips_45seconds/NUMBER.mp3.*cvml.unige.ch/databases/emoMusic.*--root"):
         emomusic.tracks(tmp_path)
 
 
 @pytest.mark.parametrize("clips", [{"a": {"split": "test", "y": [1, 2]}}, {"1": {"split": "test", "y": [1]}}])
-def test_metadata_of_another_set_are_refused(tmp_path, monkeypatch, clips):
+def test_metadata_of_another_set_is_an_error(tmp_path, monkeypatch, clips):
     splits = synthetic_splits.write(monkeypatch, tmp_path / "splits", "emomusic", clips)
     synthetic_splits.touch(tmp_path / "root", "1.mp3")
     with pytest.raises(CorruptArtifact, match=r"emomusic.json.gz: clip .*two ratings"):
         emomusic.tracks(tmp_path / "root", splits)
 
 
-def test_a_whole_copy_gives_the_published_counts_and_ratings_standardised_over_train_and_valid(tmp_path):
+def test_a_complete_copy_has_the_published_counts_and_standardized_ratings(tmp_path):
     synthetic_splits.touch(tmp_path, *(f"clips_45seconds/{number}.mp3" for number in range(1, 1001)))
     listing = emomusic.tracks(tmp_path, synthetic_splits.published())
     assert listing.published == {"train": 504, "valid": 115, "test": 125}

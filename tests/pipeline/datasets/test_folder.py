@@ -1,4 +1,4 @@
-"""Any folder of audio."""
+"""Tests of the dataset that lists any folder of audio."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def _ids(root):
     return [track.id for track in folder.tracks(root).tracks]
 
 
-def test_audio_is_known_by_its_name_in_any_case_at_any_depth(tmp_path):
+def test_audio_is_recognized_by_its_suffix_in_any_case_at_any_depth(tmp_path):
     _touch(tmp_path, "b.wav", "a/A.MP3", "a/deep/er/x.Flac", "notes.txt", "cover.jpg", "noext", "wav", "x.wav.part")
     assert _ids(tmp_path) == ["a/A.MP3", "a/deep/er/x.Flac", "b.wav"]
 
 
-def test_a_track_is_its_path_and_a_group_of_its_own(tmp_path):
+def test_the_id_and_the_group_of_a_track_are_its_path(tmp_path):
     _touch(tmp_path, "a/x.wav")
     listing = folder.tracks(tmp_path)
     (track,) = listing.tracks
@@ -32,36 +32,36 @@ def test_a_track_is_its_path_and_a_group_of_its_own(tmp_path):
     assert (listing.published, listing.counts, listing.keeps_silence) == ({}, {}, False)
 
 
-def test_hidden_files_and_folders_are_passed_over(tmp_path):
+def test_hidden_files_and_folders_are_ignored(tmp_path):
     _touch(tmp_path, "x.wav", "._x.wav", ".hidden.wav", ".git/y.wav", "a/.b/z.wav")
     assert _ids(tmp_path) == ["x.wav"]
 
 
-def test_a_hidden_folder_above_the_root_hides_nothing(tmp_path):
+def test_a_hidden_folder_above_the_root_has_no_effect(tmp_path):
     _touch(tmp_path, ".cache/music/x.wav")
     assert _ids(tmp_path / ".cache" / "music") == ["x.wav"]
 
 
-def test_folders_that_look_like_audio_and_broken_links_are_passed_over(tmp_path):
+def test_folders_named_like_audio_and_broken_links_are_no_tracks(tmp_path):
     _touch(tmp_path, "x.wav", "album.wav/y.mp3")
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     assert _ids(tmp_path) == ["album.wav/y.mp3", "x.wav"]
 
 
-def test_the_order_is_that_of_the_ids(tmp_path):
+def test_tracks_are_sorted_by_id(tmp_path):
     _touch(tmp_path, "a/z.wav", "a b/x.wav", "a.wav", "B.wav", "ä.wav", "10.wav", "9.wav")
     ids = _ids(tmp_path)
     assert ids == sorted(ids)
 
 
-def test_a_root_that_is_no_folder_is_told(tmp_path):
+def test_a_root_that_is_not_a_folder_is_an_error(tmp_path):
     _touch(tmp_path, "x.wav")
     for root in (tmp_path / "none", tmp_path / "x.wav"):
-        with pytest.raises(MissingArtifact, match=r"is not a folder; .*--root"):
+        with pytest.raises(MissingArtifact, match=r"is not a folder; use --root"):
             folder.tracks(root)
 
 
-def test_a_folder_without_audio_says_what_was_looked_for(tmp_path):
+def test_the_error_for_a_folder_without_audio_lists_the_suffixes(tmp_path):
     _touch(tmp_path, "notes.txt")
     with pytest.raises(MissingArtifact, match=r"no audio below .*\.flac.*\.wav"):
         folder.tracks(tmp_path)
@@ -75,7 +75,7 @@ def _table(tmp_path, content):
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_table_gives_splits_groups_and_a_task_per_column(tmp_path, mark, newline):
+def test_a_table_defines_splits_groups_and_a_task_per_column(tmp_path, mark, newline):
     lines = [
         "genre, path ,split,group,mood",
         'jazz,a/x.wav,train,album,"slow, sad"',
@@ -91,10 +91,10 @@ def test_a_table_gives_splits_groups_and_a_task_per_column(tmp_path, mark, newli
     ]
     assert listing.published == {"train": 1, "test": 1}
     assert listing.counts == {"rows without a file": 0, "files without a row": 0}
-    assert not listing.keeps_silence  # as without a table, or none could be added later
+    assert not listing.keeps_silence  # as without a table, so that a table can be added later
 
 
-def test_rows_and_files_that_do_not_meet_are_counted_and_such_files_have_no_split(tmp_path):
+def test_unmatched_rows_and_files_are_counted_and_such_files_have_no_split(tmp_path):
     listing = _table(tmp_path, "path,split\nz.wav,test\ngone.wav,valid\nlost.wav,train\n")
     assert [(track.id, track.split) for track in listing.tracks] == [
         ("a/x.wav", ""),
@@ -105,7 +105,7 @@ def test_rows_and_files_that_do_not_meet_are_counted_and_such_files_have_no_spli
     assert listing.lines()[0] == "  train: 0 of 1 clips"
 
 
-def test_a_path_is_found_in_both_ways_of_writing_its_accents(tmp_path):
+def test_a_path_matches_in_both_encodings_of_accents(tmp_path):
     _touch(tmp_path / "root", "caf\u00e9.wav", "u\u0308ber.wav")
     (tmp_path / "labels.csv").write_text("path,split\ncafe\u0301.wav,test\n\u00fcber.wav,valid\n", encoding="utf-8")
     listing = folder.tracks(tmp_path / "root", tmp_path / "labels.csv")
@@ -115,41 +115,44 @@ def test_a_path_is_found_in_both_ways_of_writing_its_accents(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"names the columns \[\]; needed are 'path'"),
-        ("file,split\nz.wav,test\n", r"names the columns \['file', 'split'\]; needed are 'path'"),
-        ("path;split\nz.wav;test\n", "commas between"),
-        ("path,genre,genre\nz.wav,a,b\n", "no name empty or twice"),
-        ("path,\nz.wav,a\n", "no name empty or twice"),
+        ("", r"one of them must be 'path' \(got \[\]\)"),
+        ("file,split\nz.wav,test\n", r"one of them must be 'path' \(got \['file', 'split'\]\)"),
+        ("path;split\nz.wav;test\n", "separated by commas"),
+        ("path,genre,genre\nz.wav,a,b\n", "not empty and not repeated"),
+        ("path,\nz.wav,a\n", "not empty and not repeated"),
         ("path,genre\nz.wav\n", "line 2: 1 cells for 2 columns"),
         ("path,genre\nz.wav,a,b\n", "line 2: 3 cells for 2 columns"),
-        ("path,split\nz.wav,dev\n", "line 2: the split is 'dev'; use one of"),
-        ("path\nz.wav\n\nz.wav\n", "line 4: 'z.wav' stands in line 2 too"),
+        ("path,split\nz.wav,dev\n", r"line 2: the split must be one of .*'valid'.* \(got 'dev'\)"),
+        ("path\nz.wav\n\nz.wav\n", "line 4: the path 'z.wav' is also in line 2"),
         ("path,genre\n,a\n", "line 2: the path is empty"),
         (
             "path,split,group\nz.wav,test,g\na/x.wav,train,g\n",
-            "line 3: group 'g' stands in the splits 'test' and 'train'",
+            "line 3: group 'g' is in the splits 'test' and 'train'",
         ),
         (b"path,genre\nz.wav,caf\xe9\n", "is not a CSV table in UTF-8"),
         ('path,genre\nz.wav,"a\n', "is not a CSV table in UTF-8"),
         ("path,genre\nz.wav," + "a" * 200_000, "is not a CSV table in UTF-8"),
-        ("path\n/music/z.wav\na\\\\x.wav\n", r"none of the 2 rows .* a row has '/music/z.wav', a file is 'a/x.wav'"),
+        (
+            "path\n/music/z.wav\na\\\\x.wav\n",
+            r"none of the 2 rows .* A path in the table is '/music/z.wav', and a file is 'a/x.wav'",
+        ),
     ],
 )
-def test_a_table_that_is_something_else_is_refused_with_the_line(tmp_path, content, message):
+def test_the_error_for_an_invalid_table_names_the_line(tmp_path, content, message):
     with pytest.raises(InvalidInput, match=message):
         _table(tmp_path, content)
 
 
 @pytest.mark.parametrize("labels", ["none.csv", "."])
-def test_a_table_that_is_not_there_is_told(tmp_path, labels):
+def test_a_missing_table_is_an_error(tmp_path, labels):
     _touch(tmp_path, "z.wav")
     with pytest.raises(MissingArtifact, match=r"cannot be read .*--labels"):
         folder.tracks(tmp_path, tmp_path / labels)
 
 
 def test_linked_folders_are_not_entered_and_counted(tmp_path):
-    _touch(tmp_path, "root/x.wav", "else/y.wav")
-    (tmp_path / "root" / "link").symlink_to(tmp_path / "else")
+    _touch(tmp_path, "root/x.wav", "target/y.wav")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "target")
     (tmp_path / "root" / "self").symlink_to(tmp_path / "root")
     listing = folder.tracks(tmp_path / "root")
     assert ([track.id for track in listing.tracks], listing.counts) == (["x.wav"], {"linked folders not entered": 2})

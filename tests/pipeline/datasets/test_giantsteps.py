@@ -1,4 +1,4 @@
-"""GiantSteps in the layouts that people have."""
+"""Tests of GiantSteps in all usual folder layouts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def splits(monkeypatch, tmp_path):
         ("10089 Jason Sparks - Close My Eyes feat. J. Little (Original Mix).mp3", "6574410.m4a"),
     ],
 )
-def test_every_layout_gives_the_same_clips_those_of_a_recording_side_by_side(tmp_path, splits, names):
+def test_every_layout_gives_the_same_clips_and_clips_of_a_recording_are_adjacent(tmp_path, splits, names):
     root = tmp_path / "root"
     synthetic_splits.touch(root, *names)
     listing = giantsteps.tracks(root, splits)
@@ -64,8 +64,8 @@ def test_missing_recordings_are_counted_with_their_clips(tmp_path, splits):
     }
 
 
-def test_without_audio_the_error_names_both_repositories_and_the_mirrors(tmp_path, monkeypatch):
-    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("fetched"))
+def test_the_error_for_missing_audio_names_both_repositories_and_the_mirrors(tmp_path, monkeypatch):
+    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(MissingArtifact, match=r"LOFI.mp3.*giantsteps-key-dataset.*mtg-key-dataset.*cp.jku.at.*--root"):
         giantsteps.tracks(tmp_path)
 
@@ -73,14 +73,14 @@ def test_without_audio_the_error_names_both_repositories_and_the_mirrors(tmp_pat
 @pytest.mark.parametrize(
     "clip", [_clip("../../x", 0.0, "test"), _clip("1234", -1.0, "test"), _clip("1234", 0.0, "test", length=0)]
 )
-def test_metadata_that_make_no_clip_are_refused(tmp_path, monkeypatch, clip):
+def test_metadata_without_a_valid_clip_is_an_error(tmp_path, monkeypatch, clip):
     splits = synthetic_splits.write(monkeypatch, tmp_path / "splits", "giantsteps_clips", {"u": clip})
     synthetic_splits.touch(tmp_path / "root", "10089.mp3")
     with pytest.raises(CorruptArtifact, match=r"giantsteps_clips.json.gz: clip 'u'"):
         giantsteps.tracks(tmp_path / "root", splits)
 
 
-def test_a_whole_copy_gives_the_published_counts_and_no_recording_stands_in_two_splits(tmp_path):
+def test_a_complete_copy_has_the_published_counts_and_no_recording_in_two_splits(tmp_path):
     recordings = {
         entry.text("clip", "audio_uid") for entry in jukemir.entries("giantsteps_clips", synthetic_splits.published())
     }

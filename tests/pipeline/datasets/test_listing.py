@@ -1,4 +1,4 @@
-"""What a dataset has, beside what was published of it."""
+"""Tests of listings and tracks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.datasets.track import Track
 from stores.errors import InvalidInput
 
 
-def test_clips_of_each_split_stand_beside_what_was_published():
+def test_clips_of_each_split_are_compared_with_the_published_numbers():
     tracks = [Track(str(i), Path("x"), "g", split) for i, split in enumerate(["train", "train", "test"])]
     listing = Listing(tracks, {"train": 4, "valid": 2, "test": 1}, {"missing": 4})
     assert [line.strip() for line in listing.lines()] == [
@@ -22,11 +22,11 @@ def test_clips_of_each_split_stand_beside_what_was_published():
     ]
 
 
-def test_where_nothing_was_published_nothing_is_compared():
+def test_without_published_numbers_nothing_is_compared():
     assert Listing([Track("a", Path("x"), "g")]).lines() == []
 
 
-@pytest.mark.parametrize("bad", [{"cut_start_seconds": -1.0}, {"cut_seconds": float("nan")}, {"cut_seconds": -0.5}])
-def test_a_cut_that_cannot_be_is_refused(bad):
+@pytest.mark.parametrize("cut", [{"cut_start_seconds": -1.0}, {"cut_seconds": float("nan")}, {"cut_seconds": -0.5}])
+def test_an_impossible_cut_is_an_error(cut):
     with pytest.raises(InvalidInput, match="must be finite"):
-        Track("a", Path("x"), "g", **bad)
+        Track("a", Path("x"), "g", **cut)

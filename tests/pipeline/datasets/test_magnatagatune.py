@@ -1,4 +1,4 @@
-"""MagnaTagATune in the layouts that people have."""
+"""Tests of MagnaTagATune in all usual folder layouts."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def splits(monkeypatch, tmp_path):
 @pytest.mark.parametrize("layout", ["{}", "mp3/{}", "some/where/{}", "flat", "upper"])
 def test_every_layout_gives_the_same_tracks(tmp_path, splits, layout):
     for path in PATHS:
-        flat = {"flat": path.split("/")[1], "upper": f"mp3/{path[:-3]}MP3"}
-        synthetic_splits.touch(tmp_path / "root", flat.get(layout, layout.format(path)))
+        names = {"flat": path.split("/")[1], "upper": f"mp3/{path[:-3]}MP3"}
+        synthetic_splits.touch(tmp_path / "root", names.get(layout, layout.format(path)))
     listing = magnatagatune.tracks(tmp_path / "root", splits)
     assert [(track.id, track.group, track.split) for track in listing.tracks] == [
         ("00006", "cantatas/01", "test"),
@@ -48,7 +48,7 @@ def test_every_layout_gives_the_same_tracks(tmp_path, splits, layout):
     assert listing.keeps_silence
 
 
-def test_a_clip_known_to_be_damaged_is_told_by_number_and_not_used(tmp_path, splits):
+def test_a_clip_known_to_be_damaged_is_named_and_not_used(tmp_path, splits):
     synthetic_splits.touch(tmp_path / "root", PATHS[0], "6/broken-08-x-117-146.mp3", "6/other.mp3")
     listing = magnatagatune.tracks(tmp_path / "root", splits)
     assert [track.id for track in listing.tracks] == ["00002"]
@@ -57,34 +57,34 @@ def test_a_clip_known_to_be_damaged_is_told_by_number_and_not_used(tmp_path, spl
 
 
 @pytest.mark.parametrize(
-    ("there", "message"),
+    ("archives", "message"),
     [
         (
             ["mp3.zip.001", "mp3.zip.002", "mp3.zip.003"],
-            r"packed in .*: mp3.zip.001, .* `cat mp3.zip.001 .*`.*`unzip mp3.zip",
+            r"still packed in .*: mp3.zip.001, .* `cat mp3.zip.001 .*`.*`unzip mp3.zip",
         ),
-        (["raw/mp3.zip.001", "raw/mp3.zip.003"], r"mp3.zip.002 must be there too. Join"),
+        (["raw/mp3.zip.001", "raw/mp3.zip.003"], r"mp3.zip.002 must be in this folder too. Join"),
         (["mp3.zip"], r"Unpack it with `unzip mp3.zip -d mp3`"),
         ([], r"no audio of MagnaTagATune below .*mp3/f/american.*mirg.city.ac.uk.*--root"),
     ],
 )
-def test_without_audio_the_error_says_what_to_do_with_what_is_there(tmp_path, monkeypatch, there, message):
-    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("fetched"))
-    synthetic_splits.touch(tmp_path, *there)
+def test_without_audio_the_error_says_how_to_unpack_or_get_it(tmp_path, monkeypatch, archives, message):
+    monkeypatch.setattr(jukemir, "entries", lambda *_: pytest.fail("downloaded"))
+    synthetic_splits.touch(tmp_path, *archives)
     with pytest.raises(MissingArtifact, match=message):
         magnatagatune.tracks(tmp_path)
 
 
-def test_a_song_is_an_album_and_a_track(tmp_path, monkeypatch):
+def test_a_song_must_be_an_album_and_a_track_number(tmp_path, monkeypatch):
     splits = synthetic_splits.write(
         monkeypatch, tmp_path / "splits", "magnatagatune", {"1": _clip(PATHS[0], "test", [], ["album"])}
     )
     synthetic_splits.touch(tmp_path / "root", PATHS[0])
-    with pytest.raises(CorruptArtifact, match=r"magnatagatune.json.gz: clip '1': clip.audio_uid"):
+    with pytest.raises(CorruptArtifact, match=r"magnatagatune.json.gz: clip '1': clip.audio_uid must be an album"):
         magnatagatune.tracks(tmp_path / "root", splits)
 
 
-def test_a_whole_copy_gives_the_published_counts_and_no_song_stands_in_two_splits(tmp_path, monkeypatch):
+def test_a_complete_copy_has_the_published_counts_and_no_song_in_two_splits(tmp_path, monkeypatch):
     entries = jukemir.entries("magnatagatune", synthetic_splits.published())
     names = sorted(path for entry in entries if (path := entry.text("extra", "mp3_path")))
     # 25,863 empty files would take three seconds

@@ -1,4 +1,4 @@
-"""Building a store: rounds, restarts, growth; whatever happens on the way, the same bytes stand there in the end."""
+"""Tests of the build of a store: rounds, restarts and growth give the same bytes as an uninterrupted build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.audio.mel import mel_power
 from pipeline.cluster import connect
 from pipeline.datasets import folder
 from pipeline.datasets.track import Track
-from pipeline.ingestion import build as module
+from pipeline.ingestion import build as build_module
 from pipeline.ingestion import plan, recording, region_task
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.progress import IngestProgress
@@ -45,9 +45,9 @@ def audio(tmp_path_factory):
 
 
 def _build(root, path, client, tracks=None, **changed):
-    building = Build("folder", Path(root), path, **{"grid": SMALL_GRID, **changed})
-    rows = building.planned_rows(folder.tracks(root).tracks if tracks is None else tracks, client)
-    building.run(building.create_or_update(rows), client, IngestProgress())
+    build = Build("folder", Path(root), path, **{"grid": SMALL_GRID, **changed})
+    rows = build.plan_manifest(folder.tracks(root).tracks if tracks is None else tracks, client)
+    build.run(build.create_or_update(rows), client, IngestProgress())
     return MelStore.open(path)
 
 
@@ -60,7 +60,7 @@ def _expected(root, store, index):
     return mel_power(samples, store.spec)
 
 
-def _assert_holds_everything(root, store):
+def _assert_stores_all_clips(root, store):
     for row in store.rows:
         assert row.state == "written"
         np.testing.assert_array_equal(store.codes(row.index), Quantizer().encode(_expected(root, store, row.index)))
@@ -77,7 +77,7 @@ class Stopped(Exception):
 
 
 def _stop_after(monkeypatch, regions):
-    """Let region tasks fail once so many regions are recorded."""
+    """Let region tasks fail after `regions` regions have been recorded."""
 
     def run(task):
         parts = task.store / "parts"
@@ -91,18 +91,18 @@ def _stop_after(monkeypatch, regions):
 ORIGINAL = region_task.run
 
 
-def test_every_clip_is_its_mel_quantised(audio, tmp_path, client):
+def test_every_clip_is_its_quantized_mel(audio, tmp_path, client):
     store = _build(audio, tmp_path / "a.zarr", client)
     assert len({row.region_start for row in store.rows}) > 2
-    _assert_holds_everything(audio, store)
+    _assert_stores_all_clips(audio, store)
     for index in range(len(SECONDS)):
         power, stored = _expected(audio, store, index), store.clip(index)
         inside = stored > 0
-        apart = np.abs(np.log10(power[inside]) - np.log10(stored[inside]))
-        assert apart.max() <= 0.5001 * store.quantizer.step_decades
+        error = np.abs(np.log10(power[inside]) - np.log10(stored[inside]))
+        assert error.max() <= 0.5001 * store.quantizer.step_decades
 
 
-def test_rows_say_where_each_clip_came_from(audio, tmp_path, client):
+def test_rows_state_the_source_of_each_clip(audio, tmp_path, client):
     store = _build(audio, tmp_path / "a.zarr", client)
     row = store.rows[0]
     assert (row.index, row.id, row.source, row.group) == (0, "0.flac", "0.flac", "0.flac")
@@ -118,7 +118,7 @@ def test_building_twice_gives_the_same_bytes(audio, tmp_path, client):
     assert first.digest() == second.digest()
 
 
-def test_a_finished_store_is_left_alone(audio, tmp_path, client, monkeypatch):
+def test_a_finished_store_is_not_changed(audio, tmp_path, client, monkeypatch):
     store = _build(audio, tmp_path / "a.zarr", client)
     stamps = {path: path.stat().st_mtime_ns for path in store.path.rglob("*")}
     _stop_after(monkeypatch, 0)
@@ -128,15 +128,15 @@ def test_a_finished_store_is_left_alone(audio, tmp_path, client, monkeypatch):
 
 
 @pytest.mark.parametrize("regions", [0, 1, 3])
-def test_an_interrupted_build_ends_in_the_same_store(audio, tmp_path, client, monkeypatch, regions):
+def test_an_interrupted_build_gives_the_same_store(audio, tmp_path, client, monkeypatch, regions):
     with monkeypatch.context() as patched:
         _stop_after(patched, regions)
         with pytest.raises(Stopped):
             _build(audio, tmp_path / "a.zarr", client)
     assert any(row.state == "planned" for row in MelStore.open(tmp_path / "a.zarr", complete=False).rows)
-    resumed, straight = _build(audio, tmp_path / "a.zarr", client), _build(audio, tmp_path / "b.zarr", client)
-    np.testing.assert_array_equal(_mel(resumed), _mel(straight))
-    assert resumed.rows == straight.rows
+    resumed, uninterrupted = _build(audio, tmp_path / "a.zarr", client), _build(audio, tmp_path / "b.zarr", client)
+    np.testing.assert_array_equal(_mel(resumed), _mel(uninterrupted))
+    assert resumed.rows == uninterrupted.rows
 
 
 def test_old_clips_keep_index_and_bytes_when_the_folder_grows(tmp_path, client):
@@ -151,10 +151,10 @@ def test_old_clips_keep_index_and_bytes_when_the_folder_grows(tmp_path, client):
     assert grown.rows[:2] == rows
     assert [row.id for row in grown.rows] == ["b.wav", "d.wav", "a.wav", "c.wav", "e.wav"]
     np.testing.assert_array_equal(_mel(grown)[:, : mel.shape[1]], mel)
-    _assert_holds_everything(root, grown)
+    _assert_stores_all_clips(root, grown)
 
 
-def test_files_that_went_away_keep_their_clips(tmp_path, client):
+def test_clips_of_deleted_files_stay_in_the_store(tmp_path, client):
     root = tmp_path / "audio"
     for name in ("a", "b"):
         synthetic_audio.write(root / f"{name}.wav", synthetic_audio.chords(1.0, seed=ord(name)))
@@ -164,20 +164,24 @@ def test_files_that_went_away_keep_their_clips(tmp_path, client):
     assert after.rows == before.rows
 
 
-@pytest.mark.parametrize("liars", [(4,), (0, 2, 4), tuple(range(6))])
-def test_clips_longer_than_their_headers_say_get_room_in_another_round(audio, tmp_path, client, monkeypatch, liars):
-    truth = {path.name: SECONDS[int(path.stem)] for path in audio.iterdir()}
-    lies = {name: 0.01 if int(name[0]) in liars else seconds for name, seconds in truth.items()}
-    _claims(monkeypatch, lies)
+@pytest.mark.parametrize("wrong_headers", [(4,), (0, 2, 4), tuple(range(6))])
+def test_clips_longer_than_their_headers_claim_are_stored_in_another_round(
+    audio, tmp_path, client, monkeypatch, wrong_headers
+):
+    true_seconds = {path.name: SECONDS[int(path.stem)] for path in audio.iterdir()}
+    claimed_seconds = {
+        name: 0.01 if int(name[0]) in wrong_headers else seconds for name, seconds in true_seconds.items()
+    }
+    _claims(monkeypatch, claimed_seconds)
     monkeypatch.setattr(plan, "SLACK_SECONDS", 0.0)
     store = _build(audio, tmp_path / "a.zarr", client)
-    _assert_holds_everything(audio, store)
+    _assert_stores_all_clips(audio, store)
     assert not (store.path / "parts").exists()
 
 
 def _stopped_between_rounds(audio, path, client, monkeypatch):
-    """A store whose first round is recorded in full, but not merged: with clips that found no room."""
-    _claims(monkeypatch, {})  # half a second each
+    """Leave a store whose first round is recorded but not merged, with clips that did not fit into their regions."""
+    _claims(monkeypatch, {})  # every header claims half a second
     with monkeypatch.context() as patched:
         patched.setattr(MelStore, "update", lambda *_: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
@@ -189,10 +193,10 @@ def _stopped_between_rounds(audio, path, client, monkeypatch):
 def test_a_kill_between_two_rounds_overwrites_nothing(audio, tmp_path, client, monkeypatch):
     _stopped_between_rounds(audio, tmp_path / "a.zarr", client, monkeypatch)
     store = _build(audio, tmp_path / "a.zarr", client)
-    _assert_holds_everything(audio, store)
-    straight = _build(audio, tmp_path / "b.zarr", client)
-    np.testing.assert_array_equal(_mel(store), _mel(straight))
-    assert store.rows == straight.rows
+    _assert_stores_all_clips(audio, store)
+    uninterrupted = _build(audio, tmp_path / "b.zarr", client)
+    np.testing.assert_array_equal(_mel(store), _mel(uninterrupted))
+    assert store.rows == uninterrupted.rows
 
 
 def test_growth_after_a_kill_between_two_rounds_overwrites_nothing(tmp_path, client, monkeypatch):
@@ -201,10 +205,10 @@ def test_growth_after_a_kill_between_two_rounds_overwrites_nothing(tmp_path, cli
         synthetic_audio.write(root / f"{number}.wav", synthetic_audio.chords(seconds, seed=number))
     _stopped_between_rounds(root, tmp_path / "a.zarr", client, monkeypatch)
     synthetic_audio.write(root / "6.wav", synthetic_audio.chords(1.0, seed=6))
-    _assert_holds_everything(root, _build(root, tmp_path / "a.zarr", client))
+    _assert_stores_all_clips(root, _build(root, tmp_path / "a.zarr", client))
 
 
-def test_a_kill_between_manifest_and_axis_is_made_good(audio, tmp_path, client, monkeypatch):
+def test_a_kill_between_manifest_and_axis_is_repaired(audio, tmp_path, client, monkeypatch):
     _claims(monkeypatch, {})
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -212,63 +216,63 @@ def test_a_kill_between_manifest_and_axis_is_made_good(audio, tmp_path, client, 
         )
         with pytest.raises(Stopped):
             _build(audio, tmp_path / "a.zarr", client)
-    _assert_holds_everything(audio, _build(audio, tmp_path / "a.zarr", client))
+    _assert_stores_all_clips(audio, _build(audio, tmp_path / "a.zarr", client))
 
 
-def test_a_region_without_one_good_clip_is_done_too(tmp_path, client):
+def test_a_region_without_a_good_clip_is_finished(tmp_path, client):
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "bad.wav").write_text("no audio")
     store = _build(tmp_path / "audio", tmp_path / "a.zarr", client)
     assert (store.rows[0].state, store.rows[0].reason, store.rows[0].frames) == ("refused", "unreadable", 0)
 
 
-def test_what_goes_wrong_in_a_decoder_takes_one_recording_with_it(audio, tmp_path, client, monkeypatch):
+def test_an_error_in_a_decoder_rejects_one_recording(audio, tmp_path, client, monkeypatch):
     monkeypatch.setattr(recording, "decode", lambda path, *rest: 1 / 0 if path.name == "1.wav" else decode(path, *rest))
     rows = _build(audio, tmp_path / "a.zarr", client).rows
     assert [row.id for row in rows if row.state == "refused"] == ["1.wav"]
     assert (rows[1].reason, rows[1].detail) == ("crashed", "ZeroDivisionError: division by zero")
 
 
-def test_what_else_a_task_raises_stops_the_build(audio, tmp_path, client, monkeypatch):
+def test_another_error_of_a_task_stops_the_build(audio, tmp_path, client, monkeypatch):
     monkeypatch.setattr(MelStore, "write_region", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         _build(audio, tmp_path / "a.zarr", client)
 
 
-def test_other_settings_do_not_go_into_the_same_store(audio, tmp_path, client):
+def test_other_settings_for_an_existing_store_are_an_error(audio, tmp_path, client):
     store = _build(audio, tmp_path / "a.zarr", client)
     with pytest.raises(DigestMismatch, match="quantizer: store"):
         _build(audio, store.path, client, quantizer=Quantizer(-5, 5))
 
 
-def test_a_clip_that_is_done_stays_when_its_dataset_finds_it_in_another_file(audio, tmp_path, client):
+def test_a_stored_clip_stays_when_its_dataset_lists_another_file(audio, tmp_path, client):
     tracks = folder.tracks(audio).tracks
     before = _build(audio, tmp_path / "a.zarr", client, tracks[:2])
     swapped = [tracks[0], replace(tracks[1], path=tracks[2].path)]
     assert _build(audio, tmp_path / "a.zarr", client, swapped).rows == before.rows
 
 
-def test_a_clip_that_is_not_done_is_read_where_its_dataset_finds_it_now(audio, tmp_path, client, monkeypatch):
+def test_a_planned_clip_is_read_from_the_file_that_its_dataset_lists(audio, tmp_path, client, monkeypatch):
     tracks = folder.tracks(audio).tracks
     with monkeypatch.context() as patched:
         patched.setattr(region_task, "run", lambda task: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             _build(audio, tmp_path / "a.zarr", client, tracks[:2])
     swapped = [tracks[0], replace(tracks[1], path=tracks[2].path)]
-    _assert_holds_everything(audio, _build(audio, tmp_path / "a.zarr", client, swapped))
+    _assert_stores_all_clips(audio, _build(audio, tmp_path / "a.zarr", client, swapped))
 
 
-def test_new_labels_reach_clips_that_are_done_and_touch_no_mel(audio, tmp_path, client):
+def test_new_labels_reach_stored_clips_and_change_no_mel(audio, tmp_path, client):
     tracks = folder.tracks(audio).tracks
     before = _build(audio, tmp_path / "a.zarr", client, tracks)
-    told = [replace(track, labels={"mood": "calm"}, split="test", group="all") for track in tracks]
-    after = _build(audio, tmp_path / "a.zarr", client, told)
+    relabeled = [replace(track, labels={"mood": "calm"}, split="test", group="all") for track in tracks]
+    after = _build(audio, tmp_path / "a.zarr", client, relabeled)
     assert [row.labels for row in after.rows] == [{"mood": "calm"}] * len(tracks)
     assert {(row.split, row.group) for row in after.rows} == {("test", "all")}
     assert after.digest() == before.digest()
 
 
-def test_a_folder_that_moved_goes_on(tmp_path, client):
+def test_a_build_continues_after_its_folder_was_moved(tmp_path, client):
     synthetic_audio.write(tmp_path / "old" / "a.wav", synthetic_audio.chords(1.0))
     before = _build(tmp_path / "old", tmp_path / "a.zarr", client)
     (tmp_path / "old").rename(tmp_path / "new")
@@ -276,18 +280,18 @@ def test_a_folder_that_moved_goes_on(tmp_path, client):
     after = _build(tmp_path / "new", tmp_path / "a.zarr", client)
     assert after.attributes["root"] == MelStore.open(after.path).attributes["root"] == str(tmp_path / "new")
     assert after.rows[0] == before.rows[0]
-    _assert_holds_everything(tmp_path / "new", after)
+    _assert_stores_all_clips(tmp_path / "new", after)
 
 
-def test_another_folder_does_not_go_into_the_same_store(tmp_path, client):
-    for number, name in enumerate(("one", "two")):
+def test_another_folder_for_an_existing_store_is_an_error(tmp_path, client):
+    for number, name in enumerate(("first", "second")):
         synthetic_audio.write(tmp_path / name / "track-1.wav", synthetic_audio.chords(1.0, seed=number))
-    _build(tmp_path / "one", tmp_path / "a.zarr", client)
-    with pytest.raises(DigestMismatch, match=r"made from .*one; .*two does not hold the same track-1\.wav"):
-        _build(tmp_path / "two", tmp_path / "a.zarr", client)
+    _build(tmp_path / "first", tmp_path / "a.zarr", client)
+    with pytest.raises(DigestMismatch, match=r"made from .*first, and .*second does not hold the same track-1\.wav"):
+        _build(tmp_path / "second", tmp_path / "a.zarr", client)
 
 
-def test_clips_of_one_recording_are_cut_where_they_should_be_and_it_is_decoded_once(tmp_path, client, monkeypatch):
+def test_a_recording_is_decoded_once_and_its_clips_are_cut_correctly(tmp_path, client, monkeypatch):
     path = synthetic_audio.write(tmp_path / "audio" / "long.wav", synthetic_audio.chords(5.0))
     decoded = []
     monkeypatch.setattr(recording, "decode", lambda path, *rest: decoded.append(path) or decode(path, *rest))
@@ -321,7 +325,7 @@ def test_audio_in_containers_gives_the_same_mel_as_files(audio, tmp_path, client
 
 
 @pytest.mark.parametrize("keeps_silence", [False, True])
-def test_silence_is_refused_for_training_and_flagged_for_benchmarks(tmp_path, client, keeps_silence):
+def test_silence_is_rejected_for_training_and_flagged_for_benchmarks(tmp_path, client, keeps_silence):
     root = tmp_path / "audio"
     synthetic_audio.write(root / "hush.wav", np.full(16_000, 2.0**-15, np.float32), subtype="FLOAT")
     synthetic_audio.write(root / "quiet.wav", synthetic_audio.sine(440, amplitude=1e-3), subtype="FLOAT")
@@ -333,8 +337,8 @@ def test_silence_is_refused_for_training_and_flagged_for_benchmarks(tmp_path, cl
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_every_dtype_holds_the_mel_as_finely_as_it_promises(audio, tmp_path, client, dtype):
-    quantizer = Quantizer.of_dtype(dtype)
+def test_every_dtype_stores_the_mel_within_half_a_step(audio, tmp_path, client, dtype):
+    quantizer = Quantizer.from_dtype(dtype)
     store = _build(audio, tmp_path / "a.zarr", client, quantizer=quantizer)
     assert _mel(store).dtype == dtype
     for row in store.rows:
@@ -344,18 +348,18 @@ def test_every_dtype_holds_the_mel_as_finely_as_it_promises(audio, tmp_path, cli
             continue
         stored = store.clip(row.index)
         inside = stored > 0
-        apart = np.abs(np.log10(power[inside]) - np.log10(stored[inside]))
-        assert apart.max() <= 0.5001 * quantizer.step_decades + 1e-6
+        error = np.abs(np.log10(power[inside]) - np.log10(stored[inside]))
+        assert error.max() <= 0.5001 * quantizer.step_decades + 1e-6
 
 
-def test_two_tracks_of_one_id_are_refused(audio, tmp_path, client):
+def test_two_tracks_with_one_id_are_an_error(audio, tmp_path, client):
     track = folder.tracks(audio).tracks[0]
     with pytest.raises(InvalidInput, match="two tracks have the id"):
         _build(audio, tmp_path / "a.zarr", client, [track, track])
     assert not (tmp_path / "a.zarr").exists()
 
 
-def test_a_dataset_without_tracks_is_refused(audio, tmp_path, client):
+def test_a_dataset_without_tracks_is_an_error(audio, tmp_path, client):
     with pytest.raises(InvalidInput, match="no audio found"):
         _build(audio, tmp_path / "a.zarr", client, [])
 
@@ -366,10 +370,10 @@ def test_splits_and_labels_reach_the_store(audio, tmp_path, client):
     assert (row.id, row.group, row.split, row.labels) == ("x", "g", "train", {"genre": "chorale", "key": "F# minor"})
 
 
-def test_headers_are_read_in_batches_and_kept_in_order(audio, tmp_path, client, monkeypatch):
-    monkeypatch.setattr(module, "HEADERS_PER_TASK", 2)
-    building = Build("folder", audio, tmp_path / "a.zarr", grid=SMALL_GRID)
-    rows = building.planned_rows(folder.tracks(audio).tracks, client)
-    bounds = [plan.bound_frames(track, building.spec, building.limits) for track in folder.tracks(audio).tracks]
-    expected = plan.with_regions(plan.plan_rows(folder.tracks(audio).tracks, audio), bounds, SMALL_GRID)
+def test_headers_are_inspected_in_batches_and_stay_in_order(audio, tmp_path, client, monkeypatch):
+    monkeypatch.setattr(build_module, "HEADERS_PER_TASK", 2)
+    build = Build("folder", audio, tmp_path / "a.zarr", grid=SMALL_GRID)
+    rows = build.plan_manifest(folder.tracks(audio).tracks, client)
+    bounds = [plan.bound_frames(track, build.spec, build.limits) for track in folder.tracks(audio).tracks]
+    expected = plan.assign_new_regions(plan.plan_rows(folder.tracks(audio).tracks, audio), bounds, SMALL_GRID)
     assert rows == expected

@@ -1,4 +1,4 @@
-"""Memory of this process."""
+"""Tests of the memory measurements of ingestion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psutil
 from pipeline.ingestion.resources import available_bytes, peak_bytes
 
 
-def test_the_peak_stays_when_the_memory_is_given_back():
+def test_the_peak_stays_after_memory_is_freed():
     before = peak_bytes()
     block = np.ones(40_000_000)
     grown = peak_bytes()
@@ -17,5 +17,5 @@ def test_the_peak_stays_when_the_memory_is_given_back():
     assert peak_bytes() >= 0.99 * grown  # the kernel counts in batches
 
 
-def test_there_is_memory_but_not_more_than_the_machine_has():
+def test_the_available_memory_is_positive_and_at_most_that_of_the_machine():
     assert 0 < available_bytes() <= psutil.virtual_memory().total

@@ -1,4 +1,4 @@
-"""Planning: rows, bounds and regions, before anything is decoded."""
+"""Tests of the plan of an ingest: rows, bounds and regions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.track import Track
 from pipeline.ingestion import plan
-from pipeline.ingestion.plan import Limits, bound_frames, known_bound_frames, plan_rows, replan, with_regions
+from pipeline.ingestion.config import Limits
+from pipeline.ingestion.plan import assign_new_regions, bound_frames, plan_rows, replan, stated_bound_frames
 from stores import manifest
 from stores.chunk_grid import ChunkGrid
 from stores.errors import InvalidInput
@@ -38,25 +39,25 @@ def _rows(count):
     return plan_rows(_tracks(count), ROOT)
 
 
-def test_each_track_becomes_a_row_of_its_own_number():
+def test_each_track_becomes_a_row_with_the_next_index():
     rows = plan_rows(_tracks(3), ROOT, first_index=5)
     assert [row.index for row in rows] == [5, 6, 7]
     expected = ClipRow(5, "clip-0", "deep/0.wav", "g0", "train", {"key": "C"})
     assert rows[0] == expected
 
 
-def test_no_tracks_are_refused():
+def test_a_plan_without_tracks_is_an_error():
     with pytest.raises(InvalidInput, match="no audio found under /data"):
         plan_rows([], ROOT)
 
 
-def test_two_tracks_of_one_id_are_refused_and_both_files_named():
+def test_the_error_for_two_tracks_with_one_id_names_both_files():
     tracks = [*_tracks(2), replace(_tracks(1)[0], path=ROOT / "other.wav")]
     with pytest.raises(InvalidInput, match=r"two tracks have the id 'clip-0': /data/deep/0.wav and /data/other.wav"):
         plan_rows(tracks, ROOT)
 
 
-def test_names_that_no_manifest_can_hold_are_refused_rows_and_differ_from_each_other_and_from_all_others():
+def test_names_that_are_not_utf8_are_rejected_and_stay_distinct():
     names = [os.fsdecode(name) for name in (b"\xe9.wav", b"\xe8.wav", b"\\xe9.wav")]
     rows = plan_rows([Track(name, ROOT / name, name, labels={"mood": name}) for name in names], ROOT)
     assert [row.state for row in rows] == ["refused", "refused", "planned"]
@@ -70,14 +71,14 @@ def test_names_that_no_manifest_can_hold_are_refused_rows_and_differ_from_each_o
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mp3", ".m4a", ".opus"])
-def test_the_bound_of_an_honest_header_is_enough_and_not_much_more(tmp_path, suffix):
+def test_the_bound_of_a_correct_header_is_sufficient_and_close(tmp_path, suffix):
     path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.chords(4.0, 48_000), 48_000)
     needed = SPEC.frames_for(4 * 16_000)
     assert needed <= bound_frames(_track(path), SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
 
 
 @pytest.mark.parametrize("claim", [None, 1e9])
-def test_without_a_believable_header_the_bound_is_the_limit(monkeypatch, claim):
+def test_the_bound_of_a_missing_or_too_long_claim_is_the_limit(monkeypatch, claim):
     monkeypatch.setattr(plan, "claimed_seconds", lambda *_: claim)
     assert bound_frames(_track(ROOT), SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
 
@@ -88,16 +89,16 @@ def test_the_bound_is_always_positive(monkeypatch, claim):
     assert bound_frames(_track(ROOT), SPEC, Limits()) > 0
 
 
-def test_new_regions_come_after_all_that_are_there():
-    rows = with_regions(_rows(2), [40, 30], GRID)
-    more = with_regions([*rows, *plan_rows(_tracks(4)[2:], ROOT, 2)], [0, 0, 60, 10], GRID)
+def test_new_regions_follow_all_existing_regions():
+    rows = assign_new_regions(_rows(2), [40, 30], GRID)
+    more = assign_new_regions([*rows, *plan_rows(_tracks(4)[2:], ROOT, 2)], [0, 0, 60, 10], GRID)
     assert more[:2] == rows
     assert [(row.region_start, row.region_stop) for row in more] == [(0, 64), (64, 128), (128, 192), (192, 256)]
 
 
-@given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["written", "misfit"])), min_size=1, max_size=20))
-def test_planning_again_moves_only_clips_without_room(clips):
-    rows = with_regions(_rows(len(clips)), [1] * len(clips), GRID)
+@given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["written", "too_long"])), min_size=1, max_size=20))
+def test_planning_again_moves_only_clips_that_did_not_fit(clips):
+    rows = assign_new_regions(_rows(len(clips)), [1] * len(clips), GRID)
     done = [
         replace(row, state="written" if state == "written" else "planned", frames=frames)
         for row, (frames, state) in zip(rows, clips, strict=True)
@@ -112,22 +113,22 @@ def test_planning_again_moves_only_clips_without_room(clips):
             assert after.region_stop - after.region_start >= frames
 
 
-def test_planning_again_leaves_clips_alone_that_were_not_tried_yet():
-    rows = with_regions(_rows(3), [10, 10, 10], GRID)
+def test_planning_again_does_not_change_clips_that_were_not_decoded_yet():
+    rows = assign_new_regions(_rows(3), [10, 10, 10], GRID)
     assert replan(rows, GRID) == rows
 
 
-def test_clips_of_one_recording_are_planned_side_by_side():
+def test_clips_of_one_recording_share_a_region():
     tracks = [_track(ROOT / "a.wav", cut_start_seconds=30.0 * i, cut_seconds=30.0) for i in range(3)]
     rows = plan_rows([replace(track, id=str(i)) for i, track in enumerate(tracks)], ROOT)
-    planned = with_regions(rows, [40, 40, 40], GRID)
+    planned = assign_new_regions(rows, [40, 40, 40], GRID)
     assert {(row.region_start, row.region_stop) for row in planned} == {(0, 128)}
     assert [row.bound_frames for row in planned] == [40, 40, 40]
     assert [row.cut_start_seconds for row in planned] == [0, 30, 60]
 
 
 @pytest.mark.parametrize(
-    ("facts", "seconds"),
+    ("fields", "seconds"),
     [
         ({"cut_seconds": 30.0}, 30.0),
         ({"cut_seconds": 30.0, "bound_seconds": 99.0}, 30.0),
@@ -135,12 +136,12 @@ def test_clips_of_one_recording_are_planned_side_by_side():
         ({"bound_seconds": 10.0, "cut_start_seconds": 4.0}, 6.0),
     ],
 )
-def test_what_the_dataset_says_of_a_length_needs_no_header(facts, seconds):
-    assert known_bound_frames(_track(ROOT / "none.wav", **facts), SPEC) == SPEC.frames_for(int(seconds * 16_000))
+def test_a_length_that_the_dataset_states_needs_no_header(fields, seconds):
+    assert stated_bound_frames(_track(ROOT / "none.wav", **fields), SPEC) == SPEC.frames_for(int(seconds * 16_000))
 
 
-def test_without_a_word_of_the_dataset_the_header_must_be_read():
-    assert known_bound_frames(_track(ROOT / "none.wav"), SPEC) == 0
+def test_a_length_that_the_dataset_does_not_state_needs_the_header():
+    assert stated_bound_frames(_track(ROOT / "none.wav"), SPEC) == 0
 
 
 def test_the_header_of_a_member_is_read_in_its_container(tmp_path):
@@ -151,13 +152,13 @@ def test_the_header_of_a_member_is_read_in_its_container(tmp_path):
     assert bound_frames(member, SPEC, Limits()) == bound_frames(whole, SPEC, Limits())
 
 
-def test_a_member_that_is_not_there_gets_the_least_room():
+def test_a_member_that_does_not_exist_has_a_positive_bound():
     assert bound_frames(_track(ROOT / "none.tar", member="x"), SPEC, Limits()) >= 1
 
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan")])
-def test_limits_that_limit_nothing_are_refused(bad):
-    with pytest.raises(InvalidInput, match="positive and finite"):
+def test_limits_that_are_not_positive_and_finite_are_an_error(bad):
+    with pytest.raises(InvalidInput, match="--max-seconds must be (more than 0|a finite number)"):
         Limits(max_seconds=bad)
-    with pytest.raises(InvalidInput, match="positive and finite"):
+    with pytest.raises(InvalidInput, match="--decode-seconds must be (more than 0|a finite number)"):
         Limits(decode_seconds=bad)

@@ -1,4 +1,4 @@
-"""From mel store to shards: who may be trained on, each once, in one shuffle that a seed decides."""
+"""Tests of the shard writer: the selection of clips, the shuffle, and what happens to existing shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import shard
-from pipeline.sharding.shard_writer import ShardPlan, choose, plan_shards, write_shards
+from pipeline.sharding.shard_writer import ShardPlan, plan_shards, select_clips, write_shards
 from stores import locations
 from stores.errors import InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
@@ -21,7 +21,7 @@ from stores.shards import ShardSet, decode_record, write_shard
 
 LENGTHS = [100, 200, 95, 96, 0, 300, 120, 110]
 SPLITS = ["", "train", "train", "train", "", "test", "valid", ""]
-TRAINED_ON = [0, 1, 3, 7]
+TRAINING_CLIPS = [0, 1, 3, 7]
 SMALL = ShardPlan(record_frames=210, records_per_shard=1)
 
 
@@ -35,23 +35,23 @@ def _read(shards):
 
 
 def _clips(shards):
-    """Index to frame-major codes of every clip of a set."""
-    found = []
+    """Return the index and the frame-major codes of every clip of a set."""
+    clips = []
     for record in _read(shards):
         parts = np.split(record.codes, np.cumsum(record.frames)[:-1])
-        found += zip(record.indices.tolist(), parts, strict=True)
-    return found
+        clips += zip(record.indices.tolist(), parts, strict=True)
+    return clips
 
 
-def test_only_clips_of_train_or_no_split_reach_a_shard_and_the_rest_is_counted(make_store):
+def test_only_clips_of_train_or_no_split_are_written_and_the_others_counted(make_store):
     store = make_store(LENGTHS, splits=SPLITS)
     shards = write_shards(store, locations.shards(store.path), SMALL)
-    assert sorted(index for index, _ in _clips(shards)) == TRAINED_ON
+    assert sorted(index for index, _ in _clips(shards)) == TRAINING_CLIPS
     assert shards.left_out == {"shorter than 96 frames": 1, "refused": 1, "split test": 1, "split valid": 1}
     assert shards.clips + sum(shards.left_out.values()) == shards.store_clips == len(LENGTHS)
 
 
-def test_every_clip_is_there_once_with_its_own_codes(make_store):
+def test_every_clip_is_written_once_with_its_codes(make_store):
     store = make_store(list(range(96, 160)))
     shards = write_shards(store, locations.shards(store.path), ShardPlan(record_frames=1000, records_per_shard=2))
     clips = _clips(shards)
@@ -61,7 +61,7 @@ def test_every_clip_is_there_once_with_its_own_codes(make_store):
     assert len(shards.shards) > 3
 
 
-def test_the_clips_are_shuffled_over_all_shards(make_store):
+def test_clips_are_shuffled_over_all_shards(make_store):
     store = make_store([96] * 64)
     shards = write_shards(store, locations.shards(store.path), ShardPlan(record_frames=960, records_per_shard=1))
     order = [index for index, _ in _clips(shards)]
@@ -70,18 +70,18 @@ def test_the_clips_are_shuffled_over_all_shards(make_store):
     assert len(firsts) > 2
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(make_store):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(make_store):
     store = make_store([100] * 20)
     sets = [
-        write_shards(store, store.path.with_name(f"made-{name}") / "made", ShardPlan(seed, 500, 2))
+        write_shards(store, store.path.with_name(f"set-{name}") / "set", ShardPlan(seed, 500, 2))
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
-    hashes = [[shard.sha256 for shard in made.shards] for made in sets]
+    hashes = [[shard.sha256 for shard in shards.shards] for shards in sets]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=80), st.integers(0, 5), st.integers(1, 4))
-def test_plans_hold_each_clip_once_and_keep_to_their_sizes(lengths, seed, per_shard):
+def test_plans_contain_each_clip_once_and_respect_their_sizes(lengths, seed, per_shard):
     plan = ShardPlan(seed, record_frames=300, records_per_shard=per_shard)
     planned = plan_shards(_rows(lengths), plan)
     records = [record for part in planned for record in part]
@@ -92,24 +92,24 @@ def test_plans_hold_each_clip_once_and_keep_to_their_sizes(lengths, seed, per_sh
     assert planned == plan_shards(_rows(lengths), plan)
 
 
-def test_clips_without_an_outcome_are_left_out_by_their_state():
+def test_planned_and_rejected_clips_are_left_out_by_their_state():
     rows = [
         replace(row, state=state)
         for row, state in zip(_rows([200] * 3), ("planned", "refused", "written"), strict=True)
     ]
-    chosen, left_out = choose(rows)
-    assert [row.index for row in chosen] == [2]
+    clips, left_out = select_clips(rows)
+    assert [row.index for row in clips] == [2]
     assert left_out == {"planned": 1, "refused": 1}
 
 
-def test_a_store_without_one_clip_to_train_on_is_refused(make_store):
+def test_a_store_without_training_clips_is_an_error(make_store):
     store = make_store([50, 200], splits=["", "test"])
     with pytest.raises(InvalidInput, match=r"no clip of .* can be trained on: .*shorter than 96"):
         write_shards(store, locations.shards(store.path), ShardPlan())
     assert not locations.shards(store.path).exists()
 
 
-def test_shards_of_the_same_store_are_taken_as_they_are(make_store):
+def test_shards_of_the_same_store_are_kept(make_store):
     store = make_store([100] * 5)
     first = write_shards(store, locations.shards(store.path), ShardPlan())
     stamps = [path.stat().st_mtime_ns for path in first.paths]
@@ -117,7 +117,7 @@ def test_shards_of_the_same_store_are_taken_as_they_are(make_store):
     assert [path.stat().st_mtime_ns for path in first.paths] == stamps
 
 
-def test_shards_of_another_store_are_replaced_and_none_of_them_stays(make_store):
+def test_all_shards_of_another_store_are_replaced(make_store):
     old, new = make_store([200] * 9, "old.zarr"), make_store([200] * 3, "new.zarr", seed=1)
     folder = locations.shards(old.path)
     assert len(write_shards(old, folder, SMALL).shards) == 9
@@ -127,7 +127,7 @@ def test_shards_of_another_store_are_replaced_and_none_of_them_stays(make_store)
     assert ShardSet.open(folder) == shards
 
 
-def test_an_interruption_while_replacing_leaves_no_index_over_mixed_shards(make_store, monkeypatch):
+def test_an_interrupted_replacement_leaves_no_index_for_mixed_shards(make_store, monkeypatch):
     old, new = make_store([200] * 3, "old.zarr"), make_store([200] * 3, "new.zarr", seed=1)
     folder = locations.shards(old.path)
     write_shards(old, folder, SMALL)
@@ -140,12 +140,12 @@ def test_an_interruption_while_replacing_leaves_no_index_over_mixed_shards(make_
     monkeypatch.setattr("pipeline.sharding.shard_writer.write_shard", fail_late)
     with pytest.raises(KeyboardInterrupt):
         write_shards(new, folder, SMALL)
-    with pytest.raises(MissingArtifact):  # same lengths, same sizes: only the index could have told
+    with pytest.raises(MissingArtifact):  # lengths and sizes are equal, so only an index could tell them apart
         ShardSet.open(folder)
 
 
 @pytest.mark.parametrize("damage", ["unlink", "truncate", "index"])
-def test_damaged_shards_are_made_again(make_store, damage):
+def test_damaged_shards_are_written_again(make_store, damage):
     store = make_store([100] * 5)
     first = write_shards(store, locations.shards(store.path), ShardPlan())
     if damage == "unlink":
@@ -158,22 +158,22 @@ def test_damaged_shards_are_made_again(make_store, damage):
     assert ShardSet.open(first.folder) == first
 
 
-def test_the_command_writes_beside_the_store_and_tells_what_was_left_out(make_store, capsys):
+def test_the_command_writes_beside_the_store_and_prints_what_was_left_out(make_store, capsys):
     store = make_store(LENGTHS, splits=SPLITS)
     assert shard.main([str(store.path)]) == 0
-    assert ShardSet.open(store.path.with_suffix(".shards")).clips == len(TRAINED_ON)
+    assert ShardSet.open(store.path.with_suffix(".shards")).clips == len(TRAINING_CLIPS)
     printed = capsys.readouterr().out
     assert "4 clips in 1 shard" in printed
     assert "1 shorter than 96 frames" in printed
 
 
-def test_the_command_refuses_a_store_that_is_not_there(tmp_path, capsys):
+def test_the_command_reports_a_store_that_does_not_exist(tmp_path, capsys):
     assert shard.main([str(tmp_path / "none.zarr")]) == 2
     assert "no mel store at" in capsys.readouterr().err
 
 
-def test_a_store_opened_anew_gives_the_same_shards(make_store):
+def test_a_reopened_store_gives_the_same_shards(make_store):
     store = make_store([100] * 5)
-    made = write_shards(store, locations.shards(store.path), ShardPlan())
-    again = write_shards(MelStore.open(store.path), store.path.with_name("b") / "made", ShardPlan())
-    assert [shard.sha256 for shard in made.shards] == [shard.sha256 for shard in again.shards]
+    expected = write_shards(store, locations.shards(store.path), ShardPlan())
+    shards = write_shards(MelStore.open(store.path), store.path.with_name("b") / store.path.stem, ShardPlan())
+    assert [shard.sha256 for shard in expected.shards] == [shard.sha256 for shard in shards.shards]

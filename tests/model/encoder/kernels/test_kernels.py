@@ -124,7 +124,7 @@ def test_cells_are_gathered_dequantised_and_normalised_as_in_pytorch(shape, colu
     visible = torch.rand(windows, 48, generator=generator).topk(kept).indices.to(DEVICE)
     table = torch.logspace(-6, 4, 256, device=DEVICE)
     inputs = (codes, starts, visible, table, cells.PatchLayout(shape, columns), dtype)
-    ours, plain = cells.cells_fused(*inputs), cells.cells_plain(*inputs)
+    ours, plain = cells.normalized_cells_fused(*inputs), cells.normalized_cells_plain(*inputs)
     assert ours.dtype == plain.dtype == dtype
     torch.testing.assert_close(ours, plain, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
 
@@ -133,7 +133,7 @@ def test_silence_becomes_zeros():
     codes = torch.zeros(96, 128, dtype=torch.uint8, device=DEVICE)
     start, visible = torch.zeros(1, dtype=torch.int64, device=DEVICE), torch.arange(5, device=DEVICE)[None]
     table = torch.ones(256, device=DEVICE)
-    found = cells.cells_fused(codes, start, visible, table, cells.PatchLayout((16, 16), 6), torch.float32)
+    found = cells.normalized_cells_fused(codes, start, visible, table, cells.PatchLayout((16, 16), 6), torch.float32)
     assert not found.any()
 
 
@@ -141,8 +141,8 @@ def test_silence_becomes_zeros():
 def test_masks_of_the_kernel_are_those_of_pytorch(windows, patches, visible):
     key = torch.tensor(-(2**62) + 12345, device=DEVICE)
     numbers = torch.arange(windows, device=DEVICE) * 1_000_003
-    ours = mask.highest_fused(key, numbers, patches, visible)
-    assert torch.equal(ours, mask.highest_plain(key, numbers, patches, visible))
+    ours = mask.top_patches_fused(key, numbers, patches, visible)
+    assert torch.equal(ours, mask.top_patches_plain(key, numbers, patches, visible))
 
 
 def test_draws_are_splitmix64_of_a_counter():
@@ -152,7 +152,7 @@ def test_draws_are_splitmix64_of_a_counter():
         return state ^ (state >> 31)
 
     key, windows = -987654321987654321, [0, 3, 2**40]
-    found = mask.draws(torch.tensor(key), torch.tensor(windows), 7)
+    found = mask.random_numbers(torch.tensor(key), torch.tensor(windows), 7)
     wanted = [[splitmix((key + (w * 7 + p + 1) * 0x9E3779B97F4A7C15) % 2**64) >> 1 for p in range(7)] for w in windows]
     assert found.tolist() == wanted
 

@@ -1,4 +1,4 @@
-"""Compiled: the contract of engines for AOTInductor packages, and what is refused."""
+"""The compiled engine meets the contract of engines and rejects packages that it cannot run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TestCompiledInFp32(EngineContract):
     def engine(cls, encoder, tmp_path_factory):
         folder = tmp_path_factory.mktemp("compiled")
         registry.export(encoder, "compiled", ExportPlan("fp32"), folder)
-        return registry.opened(folder, encoder)
+        return registry.open_exported(folder, encoder)
 
 
 @pytest.mark.slow
@@ -43,15 +43,15 @@ class TestCompiledInBf16OfCodes(EngineContract):
     def engine(cls, encoder, tmp_path_factory):
         folder = tmp_path_factory.mktemp("compiled")
         registry.export(encoder, "compiled", ExportPlan("bf16", quantizer=Quantizer()), folder)
-        return registry.opened(folder, encoder)
+        return registry.open_exported(folder, encoder)
 
-    def test_its_batch_is_fixed(self, engine):
-        assert engine.shaped(3) is engine
-        assert engine.batch_windows == engine.largest == compiled.LARGEST["cpu"]
+    def test_the_batch_is_fixed(self, engine):
+        assert engine.with_batch_for(3) is engine
+        assert engine.batch_windows == engine.max_batch == compiled.MAX_BATCH["cpu"]
 
 
-def _sidecar(**changed):
-    facts = {
+def _metadata(**changed):
+    values = {
         "name": "compiled",
         "precision": "fp32",
         "encoder": tiny.encoder_config().to_dict(),
@@ -63,36 +63,36 @@ def _sidecar(**changed):
         "versions": compiled.versions(),
         "device": compiled.device(),
     }
-    return EngineMetadata(**{**facts, **changed})
+    return EngineMetadata(**{**values, **changed})
 
 
-def test_without_a_compiler_it_says_how_to_get_one(encoder, tmp_path, monkeypatch):
+def test_a_missing_compiler_is_an_error_that_says_how_to_install_one(encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(MissingArtifact, match=r"needs a C\+\+ compiler, and g\+\+ or clang\+\+ is not there: install"):
+    with pytest.raises(MissingArtifact, match=r"needs a C\+\+ compiler, but g\+\+ or clang\+\+ was not found; install"):
         compiled.build(encoder, ExportPlan(), tmp_path)
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(MissingArtifact, match="no-such-compiler is not there"):
+    with pytest.raises(MissingArtifact, match="no-such-compiler was not found"):
         compiled.require()
 
 
-def test_a_package_of_another_pytorch_or_processor_is_refused_and_both_are_named(tmp_path):
-    with pytest.raises(DigestMismatch, match=r"made for torch 1\.0 \(here .*\) and runs nowhere else.*export comp"):
-        compiled.Compiled(tmp_path / "none", _sidecar(versions={"torch": "1.0"}))
-    with pytest.raises(DigestMismatch, match=r"device cpu Z80 \(here cpu"):
-        compiled.Compiled(tmp_path / "none", _sidecar(device={"device": "cpu Z80"}))
+def test_a_package_of_another_pytorch_or_processor_is_rejected(tmp_path):
+    with pytest.raises(DigestMismatch, match=r"made for torch 1\.0 \(this machine: .*\) and cannot run on another.*export comp"):
+        compiled.Compiled(tmp_path / "none", _metadata(versions={"torch": "1.0"}))
+    with pytest.raises(DigestMismatch, match=r"device cpu Z80 \(this machine: cpu"):
+        compiled.Compiled(tmp_path / "none", _metadata(device={"device": "cpu Z80"}))
 
 
-def test_a_package_that_cannot_be_loaded_is_corruption(tmp_path):
+def test_a_package_that_cannot_be_loaded_is_corrupt(tmp_path):
     (tmp_path / compiled.FILE).write_bytes(b"no package")
     with pytest.raises(CorruptArtifact, match="cannot be loaded"):
-        compiled.Compiled(tmp_path / compiled.FILE, _sidecar())
+        compiled.Compiled(tmp_path / compiled.FILE, _metadata())
 
 
-def test_sidecars_and_packages_belong_together(tmp_path):
+def test_a_package_must_have_the_digest_in_its_metadata(tmp_path):
     (tmp_path / compiled.FILE).write_bytes(b"a package")
-    right = replace(_sidecar(), sha256=metadata.sha256(tmp_path / compiled.FILE))
-    assert right.require_file(tmp_path) == tmp_path / compiled.FILE
+    valid = replace(_metadata(), sha256=metadata.file_sha256(tmp_path / compiled.FILE))
+    assert valid.require_file(tmp_path) == tmp_path / compiled.FILE
     (tmp_path / compiled.FILE).write_bytes(b"another")
     with pytest.raises(CorruptArtifact, match="is not the file that"):
-        right.require_file(tmp_path)
+        valid.require_file(tmp_path)

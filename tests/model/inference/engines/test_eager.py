@@ -1,4 +1,4 @@
-"""Eager: the contract of engines, in both precisions, from power and from codes; and single layers."""
+"""The eager engine meets the contract of engines in both precisions, from power and from codes, and for layers."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def test_bf16_is_not_fp32(encoder):
     assert not np.array_equal(exact, rounded)
 
 
-def test_auto_is_the_fastest_precision_and_says_which(encoder):
-    assert Eager(encoder).facts.precision == fastest_precision()
+def test_auto_is_the_fastest_precision(encoder):
+    assert Eager(encoder).settings.precision == fastest_precision()
 
 
-def test_the_weights_that_were_given_are_not_rounded(encoder):
+def test_the_weights_of_the_encoder_are_not_changed(encoder):
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     Eager(encoder, "bf16")(POWER)
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
-def test_a_store_of_power_is_read_as_power(encoder):
+def test_power_of_a_store_is_the_input_itself(encoder):
     windows = POWER
     np.testing.assert_array_equal(
         Eager(encoder, "fp32", quantizer=Quantizer(bits=32))(windows), Eager(encoder, "fp32")(windows)
@@ -74,14 +74,14 @@ def test_a_store_of_power_is_read_as_power(encoder):
 
 
 def _after_block(encoder, windows, layer):
-    """Mean over tokens after a block, one kind of patch after the other, through the encoder's own modules."""
-    scaled, read = scale_input(torch.from_numpy(windows), encoder.config.input_scale), []
+    """Return the mean over tokens after a block, computed with the encoder's modules for each kind of patch."""
+    scaled, means = scale_input(torch.from_numpy(windows), encoder.config.input_scale), []
     for kind in encoder.config.patch_kinds:
         tokens = encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
         for block in encoder.transformer.layers[:layer]:
             tokens = block(tokens)
-        read.append(tokens.mean(dim=1))
-    return torch.cat(read, dim=1).detach().numpy()
+        means.append(tokens.mean(dim=1))
+    return torch.cat(means, dim=1).detach().numpy()
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -89,26 +89,26 @@ def test_a_layer_is_the_mean_over_the_tokens_after_that_block(encoder, layer):
     windows = POWER
     engine = Eager(encoder, "fp32", layer)
     np.testing.assert_allclose(engine(windows), _after_block(encoder, windows, layer), atol=1e-5, rtol=1e-4)
-    assert engine.facts.layer == layer
+    assert engine.settings.layer == layer
     assert not np.allclose(engine(windows), expected(encoder, windows), atol=1e-3)
 
 
 @pytest.mark.parametrize("layer", [0, 3, -1])
-def test_a_layer_that_is_not_there_is_refused(encoder, layer):
-    with pytest.raises(InvalidInput, match=f"layer {layer} is not there; the encoder has blocks 1 to 2"):
+def test_a_layer_that_does_not_exist_is_rejected(encoder, layer):
+    with pytest.raises(InvalidInput, match=rf"--layer must be a block of the encoder, 1 to 2 \(got {layer}\)"):
         Eager(encoder, layer=layer)
 
 
-def test_an_unknown_precision_is_refused(encoder):
+def test_an_unknown_precision_is_rejected(encoder):
     with pytest.raises(InvalidInput, match="precision 'fp16' is unknown"):
         Eager(encoder, "fp16")
 
 
 @pytest.mark.parametrize(("windows", "shape"), [(1, 1), (2, 2), (3, 4), (17, 32), (10_000, 32)])
-def test_a_batch_is_a_power_of_two_up_to_the_largest(encoder, windows, shape):
-    assert Eager(encoder).shaped(windows).batch_windows == shape
+def test_a_batch_is_a_power_of_two_up_to_the_maximum(encoder, windows, shape):
+    assert Eager(encoder).with_batch_for(windows).batch_windows == shape
 
 
-def test_a_batch_of_nothing_is_refused(encoder):
-    with pytest.raises(InvalidInput, match="batch of 0 windows"):
-        Eager(encoder).shaped(0)
+def test_an_empty_batch_is_rejected(encoder):
+    with pytest.raises(InvalidInput, match=r"at least 1 window \(got 0\)"):
+        Eager(encoder).with_batch_for(0)

@@ -1,4 +1,4 @@
-"""The sidecar of an exported engine: comes back as written, and everything foreign in it is refused."""
+"""Engine metadata is read back as written, and metadata that is not valid is rejected."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from stores.errors import CorruptArtifact, DigestMismatch, MissingArtifact
 from stores.quantize import Quantizer
 
 
-def _sidecar(**changed):
-    facts = {
+def _metadata(**changed):
+    values = {
         "name": "onnx",
         "precision": "fp32",
         "encoder": tiny.encoder_config().to_dict(),
@@ -27,20 +27,20 @@ def _sidecar(**changed):
         "device": {},
         "parity": {"least_cosine": 0.99999},
     }
-    return EngineMetadata(**{**facts, **changed})
+    return EngineMetadata(**{**values, **changed})
 
 
-def test_it_comes_back_as_it_was(tmp_path):
-    _sidecar().write(tmp_path)
-    found = metadata.read(tmp_path)
-    assert found == _sidecar()
-    assert found.config() == tiny.encoder_config()
-    assert found.codes() == Quantizer(bits=16)
-    _sidecar(quantizer=None).write(tmp_path)
-    assert metadata.read(tmp_path).codes() is None
+def test_metadata_is_read_back_as_written(tmp_path):
+    _metadata().write(tmp_path)
+    stored = metadata.read(tmp_path)
+    assert stored == _metadata()
+    assert stored.encoder_config() == tiny.encoder_config()
+    assert stored.code_quantizer() == Quantizer(bits=16)
+    _metadata(quantizer=None).write(tmp_path)
+    assert metadata.read(tmp_path).code_quantizer() is None
 
 
-def test_none_there_names_the_command(tmp_path):
+def test_missing_metadata_is_an_error_that_names_the_command(tmp_path):
     with pytest.raises(MissingArtifact, match=r"python -m model\.export"):
         metadata.read(tmp_path)
 
@@ -57,27 +57,27 @@ def test_none_there_names_the_command(tmp_path):
         lambda values: [values],
     ],
 )
-def test_a_sidecar_that_is_not_ours_is_corruption(tmp_path, damage):
-    _sidecar().write(tmp_path)
+def test_metadata_of_another_format_is_corrupt(tmp_path, damage):
+    _metadata().write(tmp_path)
     path = tmp_path / metadata.FILE
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(CorruptArtifact):
         metadata.read(tmp_path)
 
 
-def test_text_that_is_no_json_is_corruption(tmp_path):
+def test_text_that_is_not_json_is_corrupt(tmp_path):
     (tmp_path / metadata.FILE).write_text("{")
     with pytest.raises(CorruptArtifact, match="cannot be read"):
         metadata.read(tmp_path)
 
 
-def test_only_what_differs_is_named():
-    _sidecar().require_here({"a": "1"}, {})
-    with pytest.raises(DigestMismatch, match=r"made for a 1 \(here 2\) and"):
-        _sidecar(versions={"a": "1", "b": "1"}).require_here({"a": "2", "b": "1"}, {})
+def test_only_the_differences_of_the_environment_are_named():
+    _metadata().require_environment({"a": "1"}, {})
+    with pytest.raises(DigestMismatch, match=r"made for a 1 \(this machine: 2\) and"):
+        _metadata(versions={"a": "1", "b": "1"}).require_environment({"a": "2", "b": "1"}, {})
 
 
-def test_another_encoders_engine_is_refused(tmp_path):
-    _sidecar().require_weights("w", tmp_path)
-    with pytest.raises(DigestMismatch, match="weights w, the checkpoint has v"):
-        _sidecar().require_weights("v", tmp_path)
+def test_an_engine_of_another_encoder_is_rejected(tmp_path):
+    _metadata().require_weights("w", tmp_path)
+    with pytest.raises(DigestMismatch, match="weights w, but the checkpoint has v"):
+        _metadata().require_weights("v", tmp_path)

@@ -1,4 +1,4 @@
-"""ONNX: the contract of engines for graphs of power and of codes, run by ONNX Runtime."""
+"""The ONNX engine meets the contract of engines, for graphs of power and of codes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def exported(encoder, tmp_path_factory):
-    """A function that exports once for each quantiser."""
-    made = {}
+    """Return a function that exports once for each quantizer, and returns the folder."""
+    folders = {}
 
     def export(quantizer=None):
-        if quantizer not in made:
-            made[quantizer] = tmp_path_factory.mktemp("onnx")
-            registry.export(encoder, "onnx", ExportPlan(quantizer=quantizer), made[quantizer])
-        return made[quantizer]
+        if quantizer not in folders:
+            folders[quantizer] = tmp_path_factory.mktemp("onnx")
+            registry.export(encoder, "onnx", ExportPlan(quantizer=quantizer), folders[quantizer])
+        return folders[quantizer]
 
     return export
 
@@ -38,22 +38,22 @@ class TestOnnx(EngineContract):
     @pytest.fixture(scope="class")
     @classmethod
     def engine(cls, encoder, exported):
-        return registry.opened(exported(), encoder)
+        return registry.open_exported(exported(), encoder)
 
 
 class TestOnnxOfCodes(EngineContract):
     @pytest.fixture(scope="class")
     @classmethod
     def engine(cls, encoder, exported):
-        return registry.opened(exported(Quantizer()), encoder)
+        return registry.open_exported(exported(Quantizer()), encoder)
 
 
 def test_the_graph_is_one_valid_file_with_a_dynamic_batch(exported):
     graph = onnx_format.load(exported() / onnx.FILE)
     onnx_format.checker.check_model(graph)
-    (given,), (made,) = graph.graph.input, graph.graph.output
-    sizes = [[d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim] for one in (given, made)]
-    assert (given.name, made.name) == (onnx.INPUT, onnx.OUTPUT)
+    (windows,), (embeddings,) = graph.graph.input, graph.graph.output
+    sizes = [[d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim] for tensor in (windows, embeddings)]
+    assert (windows.name, embeddings.name) == (onnx.INPUT, onnx.OUTPUT)
     assert sizes[0][1:] == [128, 96]
     assert sizes[1][1:] == [64]
     assert isinstance(sizes[0][0], str)
@@ -61,20 +61,20 @@ def test_the_graph_is_one_valid_file_with_a_dynamic_batch(exported):
     assert sorted(path.name for path in exported().iterdir()) == ["encoder.onnx", "engine.json"]
 
 
-def test_a_file_that_is_no_graph_is_corruption(exported, tmp_path):
+def test_a_file_that_is_not_a_graph_is_corrupt(exported, tmp_path):
     (tmp_path / onnx.FILE).write_bytes(b"no graph")
     with pytest.raises(CorruptArtifact, match="cannot be run"):
         onnx.Onnx(tmp_path / onnx.FILE, metadata.read(exported()))
 
 
-def test_bf16_is_refused_before_anything_is_made():
-    with pytest.raises(InvalidInput, match="onnx computes in fp32 only"):
-        registry.precision_of("onnx", "bf16")
-    assert registry.precision_of("onnx", "auto") == "fp32"
+def test_bf16_is_rejected_before_the_export():
+    with pytest.raises(InvalidInput, match="--precision must be auto or fp32 for engine onnx"):
+        registry.resolve_precision("onnx", "bf16")
+    assert registry.resolve_precision("onnx", "auto") == "fp32"
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
-def test_a_package_that_is_not_installed_is_named(exported, encoder, tmp_path, monkeypatch, package):
+def test_a_missing_package_is_named(exported, encoder, tmp_path, monkeypatch, package):
     real = builtins.__import__
 
     def without(name, *rest):
@@ -84,4 +84,4 @@ def test_a_package_that_is_not_installed_is_named(exported, encoder, tmp_path, m
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingArtifact, match=rf"needs {package}, .*pip install 'myna\[onnx\]'"):
-        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.opened(exported(), encoder)
+        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.open_exported(exported(), encoder)

@@ -1,4 +1,4 @@
-"""TensorRT for RTX: a real TensorRT parses and builds every preset, without a GPU; types and shapes are as stated."""
+"""A real TensorRT for RTX parses and builds every preset without a GPU, with the types and shapes that are stated."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ pytest.importorskip(
 )
 
 
-def _require_as_stated(folder, encoder, plan):
-    """The parsed network has the inputs, outputs and types that were promised."""
+def _require_stated_types(folder, encoder, plan):
+    """Check that the parsed network has the stated inputs, outputs and types."""
     network, blocks = ParsedNetwork(folder / onnx.FILE), encoder.config.depth
-    given = "FLOAT" if plan.quantizer is None else "UINT8"
-    assert network.inputs == {onnx.INPUT: (given, (-1, 128, 96))}
+    input_type = "FLOAT" if plan.quantizer is None else "UINT8"
+    assert network.inputs == {onnx.INPUT: (input_type, (-1, 128, 96))}
     assert network.outputs == {onnx.OUTPUT: ("FLOAT", (-1, encoder.config.embedding_width))}
     products = "BF16" if plan.precision == "bf16" else "FLOAT"
     kinds = len(encoder.config.patch_kinds)
     layers = network.layers
-    # qkv, scores, values, out and two of the perceptron in each block, and one embedding for each kind of patch: both
-    # readings of a hybrid go through the blocks together
+    # each block has qkv, scores, values, the output and two of the MLP; each kind of patch has an embedding; and the
+    # tokens of both kinds of a hybrid go through the blocks together
     assert {key: count for key, count in layers.items() if key[0] == "MATRIX_MULTIPLY"} == {
         ("MATRIX_MULTIPLY", products): 6 * blocks + kinds
     }
@@ -38,18 +38,18 @@ def _require_as_stated(folder, encoder, plan):
     }
 
 
-def test_a_small_encoder_builds_for_every_generation_with_its_types_as_stated(tmp_path):
+def test_a_small_encoder_builds_for_every_generation_with_the_stated_types(tmp_path):
     encoder, plan = encoder_of(tiny.encoder_config("hybrid")), ExportPlan("bf16", quantizer=Quantizer())
-    made = registry.export(encoder, "tensorrt-rtx", plan, tmp_path)
-    assert made.device == {"sm": "80 86 89 120"}
-    assert made.largest == 1024
-    assert metadata.read(tmp_path) == made
-    assert made.require_file(tmp_path).stat().st_size > 10_000
-    _require_as_stated(tmp_path, encoder, plan)
-    with pytest.raises(MissingArtifact, match="built here, but needs an NVIDIA RTX GPU to run"):
-        registry.opened(tmp_path, encoder)
-    with pytest.raises(InvalidInput, match="not for SM 90"):  # a data centre's GPU: the tensorrt engine's
-        tensorrt_rtx.compiled(tmp_path / onnx.FILE, (128, 96), plan, ("80", "90"))
+    exported = registry.export(encoder, "tensorrt-rtx", plan, tmp_path)
+    assert exported.device == {"sm": "80 86 89 120"}
+    assert exported.largest == 1024
+    assert metadata.read(tmp_path) == exported
+    assert exported.require_file(tmp_path).stat().st_size > 10_000
+    _require_stated_types(tmp_path, encoder, plan)
+    with pytest.raises(MissingArtifact, match="can be built on this machine, but needs an NVIDIA RTX GPU to run"):
+        registry.open_exported(tmp_path, encoder)
+    with pytest.raises(InvalidInput, match="not for SM 90"):  # a GPU of data centers, which the tensorrt engine is for
+        tensorrt_rtx.build_from_graph(tmp_path / onnx.FILE, (128, 96), plan, ("80", "90"))
 
 
 @pytest.mark.slow
@@ -57,30 +57,30 @@ def test_a_small_encoder_builds_for_every_generation_with_its_types_as_stated(tm
 def test_every_preset_parses_completely_and_builds(tmp_path, name):
     encoder, plan = encoder_of(preset(name)), ExportPlan("bf16", quantizer=Quantizer())
     onnx.build(encoder, plan, tmp_path)
-    _require_as_stated(tmp_path, encoder, plan)
+    _require_stated_types(tmp_path, encoder, plan)
     weights_bytes = 2 * sum(parameter.numel() for parameter in encoder.parameters())
     for targets in ((TARGETS[0],), TARGETS):
-        engine = tensorrt_rtx.compiled(tmp_path / onnx.FILE, (128, 96), plan, targets)
+        engine = tensorrt_rtx.build_from_graph(tmp_path / onnx.FILE, (128, 96), plan, targets)
         assert len(engine) > weights_bytes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantizer", [None, Quantizer()])
-def test_fp32_builds_too_from_power_and_from_codes(tmp_path, quantizer):
+def test_fp32_builds_from_power_and_from_codes(tmp_path, quantizer):
     encoder, plan = encoder_of(preset("tiny")), ExportPlan("fp32", quantizer=quantizer)
     onnx.build(encoder, plan, tmp_path)
-    _require_as_stated(tmp_path, encoder, plan)
-    assert tensorrt_rtx.compiled(tmp_path / onnx.FILE, (128, 96), plan)
+    _require_stated_types(tmp_path, encoder, plan)
+    assert tensorrt_rtx.build_from_graph(tmp_path / onnx.FILE, (128, 96), plan)
 
 
-def test_a_file_that_is_no_graph_is_refused_in_tensorrts_words(tmp_path):
+def test_a_file_that_is_not_a_graph_is_rejected_with_the_message_of_tensorrt(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"no graph")
-    with pytest.raises(InvalidInput, match=r"TensorRT does not take .*x\.onnx: "):
+    with pytest.raises(InvalidInput, match=r"TensorRT rejects the graph .*x\.onnx: "):
         ParsedNetwork(tmp_path / "x.onnx")
 
 
-def test_a_gpu_of_another_generation_is_refused(monkeypatch):
+def test_a_gpu_of_another_generation_is_rejected(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
-    with pytest.raises(DigestMismatch, match="built for SM 80 86 89 120, this GPU is SM 90: use the tensorrt engine"):
+    with pytest.raises(DigestMismatch, match="built for SM 80 86 89 120, but this GPU is SM 90; use the tensorrt engine"):
         tensorrt_rtx.require_target({"sm": "80 86 89 120"})

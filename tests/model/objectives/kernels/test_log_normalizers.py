@@ -9,7 +9,7 @@ import torch
 import view_pairs
 
 from model.objectives.kernels.comparisons import Comparisons
-from model.objectives.kernels.log_normalizers import normalisers_fused, normalisers_plain
+from model.objectives.kernels.log_normalizers import log_normalizers_fused, log_normalizers_plain
 
 # On a GPU float32 is summed in another order; in the interpreter nearly so
 TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
@@ -19,7 +19,7 @@ TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
 @pytest.mark.parametrize("rank", [0, 1])
 def test_plain_equals_the_loop_over_keys(keys, rank):
     drawn = view_pairs.draw(rows=6, width=5, ranks=2, rank=rank, dtype=torch.float64)
-    logs, means = normalisers_plain(drawn.own, drawn.everyone, drawn.temperature, keys, drawn.first)
+    logs, means = log_normalizers_plain(drawn.own, drawn.everyone, drawn.temperature, keys, drawn.first)
     for i in range(6):
         t = float(drawn.temperature[i])
         similarities = [float(drawn.own[i] @ drawn.everyone[j]) for j in view_pairs.keys_of(i, drawn, keys)]
@@ -35,8 +35,8 @@ def test_the_kernel_equals_the_plain_form(keys, sizes, tiling):
     drawn = view_pairs.draw(*sizes)
     arguments = (drawn.own, drawn.everyone, drawn.temperature, keys, drawn.first)
     with view_pairs.poisoned():
-        found = normalisers_fused(*arguments, tiling)
-    for mine, plain in zip(found, normalisers_plain(*arguments), strict=True):
+        found = log_normalizers_fused(*arguments, tiling)
+    for mine, plain in zip(found, log_normalizers_plain(*arguments), strict=True):
         assert mine.dtype == torch.float32
         torch.testing.assert_close(mine, plain, **TOLERANCE)
 
@@ -45,8 +45,8 @@ def test_a_low_temperature_neither_overflows_nor_vanishes():
     drawn = view_pairs.draw(10, 8)
     temperature = torch.full_like(drawn.temperature, 0.004)  # exp(1 / 0.004) is no float32
     for features in (drawn.everyone, -drawn.everyone):
-        logs, _ = normalisers_fused(drawn.own, features, temperature, Comparisons.NEGATIVES, 0)
-        exact, _ = normalisers_plain(drawn.own, features, temperature, Comparisons.NEGATIVES, 0)
+        logs, _ = log_normalizers_fused(drawn.own, features, temperature, Comparisons.NEGATIVES, 0)
+        exact, _ = log_normalizers_plain(drawn.own, features, temperature, Comparisons.NEGATIVES, 0)
         torch.testing.assert_close(logs, exact, rtol=1e-5, atol=1e-4)
 
 
@@ -57,7 +57,7 @@ def test_in_bfloat16_the_kernel_equals_the_plain_form_on_the_same_rounded_featur
     drawn = view_pairs.draw(*sizes)
     own, everyone = drawn.own.bfloat16(), drawn.everyone.bfloat16()
     with view_pairs.poisoned():
-        found = normalisers_fused(own, everyone, drawn.temperature, keys, drawn.first)
-    plain = normalisers_plain(own.float(), everyone.float(), drawn.temperature, keys, drawn.first)
+        found = log_normalizers_fused(own, everyone, drawn.temperature, keys, drawn.first)
+    plain = log_normalizers_plain(own.float(), everyone.float(), drawn.temperature, keys, drawn.first)
     for mine, exact in zip(found, plain, strict=True):
         torch.testing.assert_close(mine, exact, rtol=1e-4, atol=1e-4)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.objectives.kernels.tiling import Tiling, serves, tiling_of
+from model.objectives.kernels.tiling import Tiling, supports, tiling_for
 
 TESTS = Path(__file__).parents[3]
 MULTIPROCESSOR_BYTES = 227 * 1024
@@ -28,7 +28,7 @@ def test_every_pair_of_views_is_in_one_tile(rows, columns, programs):
 
 
 def test_8192_views_make_enough_programs_for_a_large_gpu():
-    (stripes, parts), _ = tiling_of(torch.bfloat16).cut(8192, 8192)
+    (stripes, parts), _ = tiling_for(torch.bfloat16).cut(8192, 8192)
     assert stripes * parts >= 132
 
 
@@ -43,7 +43,7 @@ def test_8192_views_make_enough_programs_for_a_large_gpu():
     ],
 )
 def test_views_that_do_not_fit_are_left_to_plain_pytorch(dtype, width, served):
-    assert serves(torch.empty(2, width, dtype=dtype)) == served
+    assert supports(torch.empty(2, width, dtype=dtype)) == served
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.page.map import thumbnails
 from model.page.map.thumbnails import COLUMNS, HEIGHT, WIDTH, Thumbnails
-from pipeline import preview
+from pipeline.verification import preview
 
 
 def _brightest_row(sheet, place):

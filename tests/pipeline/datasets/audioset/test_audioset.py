@@ -1,4 +1,4 @@
-"""AudioSet from official lists and audio in every layout that people have."""
+"""Tests of AudioSet with official lists and audio in all usual layouts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from stores.labels import split_tags
 EVAL_IDS = {row[0] for row in SEGMENTS["eval"]}
 
 
-def _facts(listing):
+def _metadata(listing):
     return {track.id: (track.group, track.split, dict(track.labels), track.bound_seconds) for track in listing.tracks}
 
 
-def _told(listing):
-    return {what: number for what, number in listing.counts.items() if number}
+def _nonzero_counts(listing):
+    return {description: count for description, count in listing.counts.items() if count}
 
 
 @pytest.mark.parametrize("subset", audioset.SUBSETS)
@@ -39,7 +39,7 @@ def test_every_layout_gives_the_same_ids_splits_and_labels(tmp_path, layout, sub
     write_lists(tmp_path / "second" / "csv")
     LAYOUTS[layout](tmp_path / "second", list(ROWS))
     listing = audioset.tracks(tmp_path / "second", subset=subset)
-    assert _facts(listing) == _facts(audioset.tracks(tmp_path / "first", subset=subset))
+    assert _metadata(listing) == _metadata(audioset.tracks(tmp_path / "first", subset=subset))
     assert {track.id for track in listing.tracks} == (MUSIC_IDS if subset == "music" else set(ROWS))
     assert (
         listing.counts[selection.MISSING]
@@ -55,7 +55,7 @@ def root(tmp_path):
     return write_lists(tmp_path / "root")
 
 
-def test_tracks_say_what_the_lists_say(root):
+def test_tracks_have_the_metadata_of_the_lists(root):
     LAYOUTS["files"](root, list(ROWS))
     listing = audioset.tracks(root)
     by_id = {track.id: track for track in listing.tracks}
@@ -69,7 +69,7 @@ def test_tracks_say_what_the_lists_say(root):
     assert not listing.keeps_silence
 
 
-def test_clips_of_one_container_stand_side_by_side_in_file_order(root):
+def test_clips_of_a_container_are_adjacent_and_in_file_order(root):
     ids = [i for i in ROWS if i in MUSIC_IDS]
     write_tar(root / "b.tar", [f"{i}.flac" for i in (ids[3], ids[1])])
     write_parquet(root / "a.parquet", [ids[2], "abcdefghijk", ids[0]])
@@ -85,7 +85,7 @@ def test_clips_of_one_container_stand_side_by_side_in_file_order(root):
     ]
 
 
-def test_what_is_missing_left_over_and_left_out_is_counted(root):
+def test_missing_extra_and_excluded_clips_are_counted(root):
     write_file(root / "Yfirstisa_Y.wav", 10)
     write_file(root / "Music" / "Yfirstisa_Y_0.0-10.0.ogg", 20)
     write_file(root / "zyxwvutsrqp_60000.wav")
@@ -93,17 +93,17 @@ def test_what_is_missing_left_over_and_left_out_is_counted(root):
     write_file(root / "kjihgfedcba.wav")
     listing = audioset.tracks(root)
     assert [track.path.name for track in listing.tracks] == ["Yfirstisa_Y_0.0-10.0.ogg"]
-    assert _told(listing) == {
+    assert _nonzero_counts(listing) == {
         selection.MISSING: len(MUSIC_IDS) - 1,
         selection.EXTRA: 1,
-        selection.LEFT_OUT: 1,
+        selection.EXCLUDED: 1,
         selection.OTHER_SEGMENT: 1,
         selection.DUPLICATE: 1,
     }
     assert listing.lines()[:2] == ["  test: 0 of 2 clips", "  train: 1 of 5 clips"]
 
 
-def test_damaged_containers_are_named_and_the_rest_is_listed(root):
+def test_damaged_containers_are_named_and_their_intact_clips_are_listed(root):
     LAYOUTS["files"](root, list(ROWS)[:3])
     path = write_tar(root / "data" / "bal00.tar", [f"{i}.flac" for i in list(ROWS)[3:]])
     path.write_bytes(path.read_bytes()[:1700])
@@ -111,21 +111,21 @@ def test_damaged_containers_are_named_and_the_rest_is_listed(root):
     listing = audioset.tracks(root)
     assert [track.id for track in listing.tracks] == ["YYtwo_ys_30", "Yfirstisa_Y", "-minus_id_x", "_______0123"]
     assert listing.counts[DAMAGED] == 2
-    named = [what for what in listing.counts if what.startswith("damaged: ")]
+    named = [description for description in listing.counts if description.startswith("damaged: ")]
     assert named[0].startswith("damaged: data/bad.parquet (")
     assert named[1].startswith("damaged: data/bal00.tar (unexpected end of data, after 2 members")
 
 
-def test_of_many_damaged_containers_some_are_named(root):
+def test_only_some_of_many_damaged_containers_are_named(root):
     LAYOUTS["files"](root, list(ROWS))
-    for number in range(audioset.DAMAGED_TOLD + 5):
+    for number in range(audioset.MAX_DAMAGED_SHOWN + 5):
         write_file(root / f"{number}.tar")
     counts = audioset.tracks(root).counts
-    assert counts[DAMAGED] == audioset.DAMAGED_TOLD + 5
-    assert sum(what.startswith("damaged: ") for what in counts) == audioset.DAMAGED_TOLD
+    assert counts[DAMAGED] == audioset.MAX_DAMAGED_SHOWN + 5
+    assert sum(description.startswith("damaged: ") for description in counts) == audioset.MAX_DAMAGED_SHOWN
 
 
-def test_a_list_that_is_not_there_is_told_and_nothing_more(root):
+def test_a_missing_list_is_counted_and_is_no_error(root):
     LAYOUTS["files"](root, list(ROWS))
     (root / "unbalanced_train_segments.csv").unlink()
     listing = audioset.tracks(root)
@@ -133,15 +133,17 @@ def test_a_list_that_is_not_there_is_told_and_nothing_more(root):
     assert listing.counts[selection.EXTRA] == 4
 
 
-def test_lists_may_lie_elsewhere(root, tmp_path):
+def test_lists_may_be_in_another_folder(root, tmp_path):
     LAYOUTS["PANNs"](tmp_path / "audio", list(ROWS))
-    given = audioset.tracks(tmp_path / "audio", segments=root, ontology=root / "ontology.json")
-    assert {track.id for track in given.tracks} == MUSIC_IDS
-    part = audioset.tracks(tmp_path / "audio", segments=root / "eval_segments.csv", ontology=root / "ontology.json")
-    assert {track.id for track in part.tracks} == MUSIC_IDS & EVAL_IDS
+    complete = audioset.tracks(tmp_path / "audio", segments=root, ontology=root / "ontology.json")
+    assert {track.id for track in complete.tracks} == MUSIC_IDS
+    eval_only = audioset.tracks(
+        tmp_path / "audio", segments=root / "eval_segments.csv", ontology=root / "ontology.json"
+    )
+    assert {track.id for track in eval_only.tracks} == MUSIC_IDS & EVAL_IDS
 
 
-def test_without_audio_of_the_subset_the_message_says_what_was_found_and_where_to_get_it(root):
+def test_the_error_for_no_audio_of_the_subset_has_the_counts_and_where_to_get_audio(root):
     write_file(root / "abcdefghijk.wav")
     with pytest.raises(
         MissingArtifact, match=r"no audio of AudioSet's subset 'music' .*agkphysics.*outside the subset: 1"
@@ -150,11 +152,11 @@ def test_without_audio_of_the_subset_the_message_says_what_was_found_and_where_t
     assert len(audioset.tracks(root, subset="all").tracks) == 1
 
 
-def test_without_anything_the_message_says_everything(tmp_path):
+def test_the_error_for_an_empty_root_names_everything(tmp_path):
     with pytest.raises(MissingArtifact, match=r"(?s)no AudioSet segments.*no AudioSet ontology.*no AudioSet audio"):
         audioset.tracks(tmp_path)
 
 
-def test_another_subset_is_refused(root):
-    with pytest.raises(InvalidInput, match=r"subset is 'speech'; use one of \('music', 'all'\)"):
+def test_another_subset_is_an_error(root):
+    with pytest.raises(InvalidInput, match=r"subset must be one of \('music', 'all'\) \(got 'speech'\)"):
         audioset.tracks(root, subset="speech")

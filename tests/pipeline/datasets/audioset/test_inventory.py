@@ -1,4 +1,4 @@
-"""What lies below a folder."""
+"""Tests of the inventory of the files below a folder."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ def _below(root, paths):
     return [os.path.relpath(path, root) for path in paths]
 
 
-def test_files_are_sorted_by_what_their_names_promise(tmp_path):
+def test_files_are_listed_by_kind_and_sorted(tmp_path):
     names = {
         "audio": ["a/x.WAV", "b.flac", "c.tar/d.opus"],
         "tars": ["a/b/c.tar", "d.TAR"],
         "parquets": ["data/eval/00.parquet"],
-        "packed": ["a.tar.gz", "b.tgz", "c.zip"],
+        "compressed": ["a.tar.gz", "b.tgz", "c.zip"],
         "segments": ["csv/eval_segments.csv", "eval_segments.csv"],
         "ontologies": ["metadata/ontology.json"],
     }
     for name in (*chain(*names.values()), "x.json", "wav", "class_labels_indices.csv", ".hidden/y.wav", "._b.flac"):
         write_file(tmp_path / name)
-    found = inventory.take(tmp_path)
-    assert {kind: _below(tmp_path, getattr(found, kind)) for kind in names} == names
-    assert found.closed == []
+    contents = inventory.scan(tmp_path)
+    assert {kind: _below(tmp_path, getattr(contents, kind)) for kind in names} == names
+    assert contents.unreadable == []
 
 
-def test_links_are_followed_but_not_in_circles_nor_upwards(tmp_path):
+def test_links_are_followed_but_not_in_cycles_or_to_parent_folders(tmp_path):
     root = tmp_path / "root"
     write_file(tmp_path / "elsewhere" / "far.wav")
     write_file(tmp_path / "beside.wav")
@@ -44,17 +44,17 @@ def test_links_are_followed_but_not_in_circles_nor_upwards(tmp_path):
     (root / "linked.wav").symlink_to(tmp_path / "beside.wav")
     (root / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     (root / "circle.wav").symlink_to("circle.wav")
-    assert _below(root, inventory.take(root).audio) == ["b/far.wav", "linked.wav", "z/near.wav"]
+    assert _below(root, inventory.scan(root).audio) == ["b/far.wav", "linked.wav", "z/near.wav"]
 
 
-def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_opened_is_reported(tmp_path, monkeypatch):
     write_file(tmp_path / "shut" / "x.wav")
     scandir = os.scandir
 
-    def refusing(path):
+    def denying_scandir(path):
         if str(path).endswith("shut"):
             raise PermissionError(path)
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
-    assert _below(tmp_path, inventory.take(tmp_path).closed) == ["shut"]
+    monkeypatch.setattr(os, "scandir", denying_scandir)
+    assert _below(tmp_path, inventory.scan(tmp_path).unreadable) == ["shut"]

@@ -1,4 +1,4 @@
-"""AudioSet's CSVs, which come from the network and are checked row by row."""
+"""Tests of AudioSet's CSVs, which come from the network and are checked row by row."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ def _rows(folder, *lines):
     return _write(folder, "balanced_train", segments_text([]) + "".join(f"{line}\n" for line in lines))
 
 
-def test_the_official_format_is_read_as_it_is(tmp_path):
-    read = segments.read([_write(tmp_path, name, segments_text(rows)) for name, rows in SEGMENTS.items()], NAMES)
-    assert len(read.wanted) == 10
-    assert (read.left_out, read.repeated) == (set(), 0)
-    assert read.wanted["--PJHxphWEs"] == Segment(30.0, 40.0, "train", "Speech|Gush")
-    assert read.wanted["_______0123"] == Segment(0.0, 5.12, "train", "Music|Rock, and roll")
-    assert read.wanted["eval_clip-1"] == Segment(30.0, 40.0, "test", "Speech|Guitar")
+def test_the_official_format_is_read(tmp_path):
+    listed = segments.read([_write(tmp_path, name, segments_text(rows)) for name, rows in SEGMENTS.items()], NAMES)
+    assert len(listed.selected) == 10
+    assert (listed.excluded_ids, listed.repeated_rows) == (set(), 0)
+    assert listed.selected["--PJHxphWEs"] == Segment(30.0, 40.0, "train", "Speech|Gush")
+    assert listed.selected["_______0123"] == Segment(0.0, 5.12, "train", "Music|Rock, and roll")
+    assert listed.selected["eval_clip-1"] == Segment(30.0, 40.0, "test", "Speech|Guitar")
 
 
-def test_outside_the_subset_only_ids_are_kept(tmp_path):
-    read = segments.read([_write(tmp_path, "eval", segments_text(SEGMENTS["eval"]))], NAMES, {MUSIC, GUITAR})
-    assert set(read.wanted) == {"0123456789_", "eval_clip-1"}
-    assert read.left_out == {"eval_clip-2"}
+def test_only_ids_are_kept_outside_the_subset(tmp_path):
+    listed = segments.read([_write(tmp_path, "eval", segments_text(SEGMENTS["eval"]))], NAMES, {MUSIC, GUITAR})
+    assert set(listed.selected) == {"0123456789_", "eval_clip-1"}
+    assert listed.excluded_ids == {"eval_clip-2"}
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_what_is_in_eval_never_trains(tmp_path, swapped):
+@pytest.mark.parametrize("reverse", [False, True])
+def test_evaluation_clips_are_never_used_for_training(tmp_path, reverse):
     row = ("abcdefghijk", 30.0, 40.0)
     paths = [
         _write(tmp_path, "balanced_train", segments_text([(*row, (MUSIC,))])),
         _write(tmp_path, "eval", segments_text([(*row, (SPEECH,))])),
     ]
-    paths = paths[::-1] if swapped else paths
-    read = segments.read(paths, NAMES)
-    assert read.wanted == {"abcdefghijk": Segment(30.0, 40.0, "test", "Speech")}
-    assert read.repeated == 1
-    assert segments.read(paths, NAMES, {MUSIC}).wanted == {}
+    paths = paths[::-1] if reverse else paths
+    listed = segments.read(paths, NAMES)
+    assert listed.selected == {"abcdefghijk": Segment(30.0, 40.0, "test", "Speech")}
+    assert listed.repeated_rows == 1
+    assert segments.read(paths, NAMES, {MUSIC}).selected == {}
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_what_is_in_eval_never_trains(tmp_path, swapped):
         '# a fourth comment\n\nabcdefghijk, 30.000, 40.000, "/m/04rlf,/m/0342h"',
     ],
 )
-def test_spaces_line_ends_and_more_comments_make_no_difference(tmp_path, line):
-    assert segments.read([_rows(tmp_path, line)], NAMES).wanted == {
+def test_spaces_line_ends_and_further_comments_are_accepted(tmp_path, line):
+    assert segments.read([_rows(tmp_path, line)], NAMES).selected == {
         "abcdefghijk": Segment(30.0, 40.0, "train", "Music|Guitar")
     }
 
 
-def test_a_single_label_needs_no_quotes_and_a_byte_order_mark_no_care(tmp_path):
+def test_unquoted_single_labels_and_a_byte_order_mark_are_accepted(tmp_path):
     path = _write(tmp_path, "eval", b"\xef\xbb\xbf# x\nabcdefghijk,30.0,40.0,/m/04rlf\n")
-    assert segments.read([path], NAMES).wanted["abcdefghijk"].tags == "Music"
+    assert segments.read([path], NAMES).selected["abcdefghijk"].tags == "Music"
 
 
 @pytest.mark.parametrize(
-    ("line", "wrong"),
+    ("line", "problem"),
     [
         ("<html>", "is not a segment; expected YouTube id"),
         ('short, 30.000, 40.000, "/m/04rlf"', "is not a segment"),
@@ -90,19 +90,19 @@ def test_a_single_label_needs_no_quotes_and_a_byte_order_mark_no_care(tmp_path):
         ("abcdefghijk\x00\x00, \x07", "is not a segment"),
     ],
 )
-def test_a_wrong_row_is_named_by_file_and_line(tmp_path, line, wrong):
+def test_the_error_for_an_invalid_row_names_file_and_line(tmp_path, line, problem):
     path = _rows(tmp_path, 'zyxwvutsrqp, 0.000, 10.000, "/m/04rlf"', line)
-    with pytest.raises(InvalidInput, match=rf"balanced_train_segments.csv, line 5: .*{wrong}"):
+    with pytest.raises(InvalidInput, match=rf"balanced_train_segments.csv, line 5: .*{problem}"):
         segments.read([path], NAMES)
 
 
-def test_bytes_that_are_no_text_are_a_wrong_row(tmp_path):
+def test_bytes_that_are_not_utf8_make_a_row_invalid(tmp_path):
     path = _write(tmp_path, "eval", b'# x\nabcdefghij\xff, 30.000, 40.000, "/m/04rlf"\n')
     with pytest.raises(InvalidInput, match=r"line 2: .*is not a segment"):
         segments.read([path], NAMES)
 
 
-def test_files_without_rows_are_told(tmp_path):
+def test_files_without_rows_are_an_error(tmp_path):
     with pytest.raises(InvalidInput, match=r"no segments in .*_segments.csv; expected rows such as --PJHxphWEs"):
         segments.read([_rows(tmp_path)], NAMES)
 
@@ -116,5 +116,5 @@ def test_files_without_rows_are_told(tmp_path):
         ("medieval_music.csv", "train"),
     ],
 )
-def test_the_name_of_the_file_tells_the_split(name, split):
+def test_the_file_name_determines_the_split(name, split):
     assert segments.split_of(Path("eval") / name) == split

@@ -1,0 +1,81 @@
+"""Settings of the workflows. None of this imports Dask or torch, so that `--help` is fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from annotated_types import Ge
+from tyro.conf import Positional
+
+from stores.command_line import CommandSettings, shown
+
+BenchmarkName = Literal["magnatagatune", "gtzan", "giantsteps", "emomusic"]
+"""Benchmark sets of the paper, in its order."""
+BENCHMARKS: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
+GridName = Literal["quick", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowSettings(CommandSettings):
+    """The settings that every workflow has."""
+
+    draw: bool = False
+    """Print the graph of the workflow as a Mermaid flow chart and exit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings(WorkflowSettings):
+    """Score an encoder on the benchmark sets: ingest, extract, and probe each set, then compare and make a page."""
+
+    datasets: Positional[tuple[BenchmarkName, ...]] = BENCHMARKS
+    """Benchmark sets."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    """Checkpoint or run."""
+    grid: GridName = "full"
+    """Probes to try: the 216 of the paper, or 6 of them."""
+    splits: Annotated[Path | None, shown("FOLDER", "downloaded and checked by digest")] = None
+    """Folder with the split files of JukeMIR."""
+    root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA, or data if MYNA_DATA is not set")] = None
+    """Folder that holds the audio of each set in a folder of its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings(WorkflowSettings):
+    """Run everything on the demo corpus: render music, train a tiny encoder, probe it, and make a page of scores."""
+
+    clips: Annotated[int, Ge(1)] = 1200
+    """Size of the corpus, in clips of 10 s."""
+    train_steps: Annotated[int, Ge(1)] = 300
+    """Training steps."""
+    batch: Annotated[int, Ge(2)] = 512
+    """Clips in a training step."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of the training run."""
+    name: Annotated[str, shown("NAME")] = ""
+    """Name of the run. If it is empty, demo-tiny-SEED. Other settings need another name."""
+    grid: GridName = "quick"
+    """Probes to try: 6 of the paper's grid, or all 216."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings(WorkflowSettings):
+    """Train an encoder on a collection of recordings: ingest, shard, train."""
+
+    dataset: Annotated[Positional[str], shown("DATASET")] = "audioset"
+    """Collection that pipeline.ingest reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings(WorkflowSettings):
+    """Train and probe runs that differ in one setting. Every run sees the same number of clips."""
+
+    store: Annotated[str, shown("STORE")]
+    """Mel store to train on, as a path or as a name under stores/."""
+    over: Annotated[tuple[str, ...], shown("FLAG VALUE")]
+    """Flag of model.train, followed by its values, for example: --over masking-ratio 0.5 0.75 0.9."""
+    probe: Annotated[tuple[str, ...] | None, shown("DATASET", "the dataset of the store")] = None
+    """Datasets to probe."""
+    name: Annotated[str | None, shown("NAME", "STORE-FLAG")] = None
+    """Name of the sweep. Its runs are called NAME-VALUE."""

@@ -1,0 +1,1 @@
+"""The workflows: each is a list of steps, and the work of one command of `dags`."""

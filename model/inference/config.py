@@ -1,0 +1,119 @@
+"""Settings of the commands `model.extract` and `model.export`. Nothing here imports torch, so that `--help` is fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from tyro.conf import Positional
+
+from model.encoder.config import InputScale
+from stores.command_line import CheckedSettings, CommandSettings, shown
+
+EngineName = Literal["eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx"]
+EnginePrecision = Literal["auto", "fp32", "bf16"]
+Tail = Literal["right", "drop"]
+Pool = Literal["mean", "none"]
+PatchChoice = Literal["auto", "square", "vertical", "hybrid"]
+TableKind = Literal["parquet", "npz"]
+EngineInput = Literal["power", "codes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSettings(CheckedSettings):
+    """Windows of 96 frames (3.07 s). A clip that is shorter than a window is padded with silence and marked."""
+
+    hop: Annotated[int, Ge(1)] = 96
+    """Distance between the starts of two windows, in frames of 32 ms."""
+    tail: Tail = "right"
+    """Frames after the last whole hop: right adds a window that ends with the clip, drop leaves them out."""
+    pool: Pool = "mean"
+    """Rows of features: mean writes one row for each clip, none writes one row for each window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineChoice(CheckedSettings):
+    """Inference engine, which computes the embeddings.
+
+    model.export makes all engines except eager. tensorrt and tensorrt-rtx have not been executed yet.
+    """
+
+    engine: EngineName | Literal["auto"] = "eager"
+    """Name of the engine. auto takes the fastest that can run here, except tensorrt and tensorrt-rtx."""
+    precision: EnginePrecision = "auto"
+    """Precision of matrix products: auto is bf16 where that is faster, otherwise fp32."""
+    layer: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the embedding after the last block")] = None
+    """Block after which the tokens are averaged, counted from 1. Only for the engine eager."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings(CheckedSettings):
+    """Where the work runs."""
+
+    scheduler: Annotated[str | None, shown("processes|threads|tcp://HOST:PORT", "no cluster, only this process")] = None
+    """Dask cluster: processes of this machine, a thread of this process, or the address of a running scheduler."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
+    """Processes to start on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSettings(CheckedSettings):
+    """Settings that a published .pth file does not contain."""
+
+    patches: PatchChoice = "auto"
+    """Kind of patches; auto reads it from the checkpoint or its file name. For a hybrid, one kind can be selected."""
+    input_scale: Annotated[InputScale | None, shown("{power,log1p,log}", "power")] = None
+    """Function that was applied to the mel power in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractSettings(CommandSettings):
+    """Embed the clips of a mel store with an encoder, and write the embeddings to a feature store.
+
+    A command that was interrupted continues where it stopped.
+    """
+
+    dataset: Annotated[Positional[str], shown("DATASET")]
+    """Mel store: its name under stores/, for example demo or gtzan, or its path."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    """Checkpoint or run: the path of a file or a folder, or the name of a run."""
+    out: Annotated[Path | None, shown("STORE", "stores/DATASET.RUN.features.zarr")] = None
+    """Feature store to write."""
+    to: Annotated[TableKind | None, shown("{parquet,npz}", "no file")] = None
+    """Format of a single file that is written beside the feature store with the same content."""
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    engine: EngineChoice = field(default_factory=EngineChoice)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(CommandSettings):
+    """Convert an encoder to the files of an inference engine, or to a folder for the Hugging Face hub.
+
+    An engine is compared with the engine eager in a new process, and is published only if it is as accurate. The
+    engines tensorrt and tensorrt-rtx have not been executed yet. The last line that is printed is JSON.
+    """
+
+    what: Positional[Literal["compiled", "onnx", "tensorrt", "tensorrt-rtx", "hub", "check"]]
+    """Engine to make; or hub, for a folder in the hub's layout; or check, to compare an existing engine with eager."""
+    checkpoint: Annotated[
+        str | None,
+        shown("CHECKPOINT", "the encoder of the run that finished last; for check, the checkpoint beside --out"),
+    ] = None
+    """Checkpoint or run: the path of a file or a folder, or the name of a run."""
+    out: Annotated[Path | None, shown("FOLDER", "CHECKPOINT.engines/WHAT-PRECISION; required for hub and check")] = None
+    """Folder to write, or for check the folder of the engine."""
+    store: Annotated[str | None, shown("STORE", "synthesized music")] = None
+    """Mel store with the music of the comparison, as a path or as a name under stores/."""
+    precision: EnginePrecision = "auto"
+    """Precision of matrix products: auto is bf16 where that is faster, otherwise fp32."""
+    input: Annotated[EngineInput | None, shown("{power,codes}", "codes for tensorrt, otherwise power")] = None
+    """Input of the engine: mel power, or the stored codes of --store."""
+    largest: Annotated[int, Ge(1)] = 1024
+    """Maximum batch of the engine, in windows."""
+    usual: Annotated[int, Ge(1)] = 64
+    """Batch for which kernels are chosen, in windows. It is more than 1 and less than --largest."""
+    published: PublishedSettings = field(default_factory=PublishedSettings)

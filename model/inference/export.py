@@ -1,0 +1,138 @@
+"""The work of `python -m model.export`: convert an encoder to an inference engine, or to a folder for the hub.
+
+An engine is made beside its checkpoint, opened in a new process, compared with eager there, and published only if it is
+as accurate.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from model.encoder import hub
+from model.encoder.device import fastest_device
+from model.encoder.hub import PretrainedFolder
+from model.inference import checkpoints
+from model.inference.checkpoints import LoadedCheckpoint
+from model.inference.config import ExportSettings
+from model.inference.engines import export_validation, registry
+from model.inference.engines.export import ExportPlan
+from model.inference.engines.tensorrt_rtx import ParsedNetwork
+from stores import locations
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
+from stores.mel_store import MelStore
+from stores.quantize import Quantizer
+
+MAX_ERROR_CHARACTERS = 2000
+"""Characters of a failed process's output that an error message repeats."""
+
+
+def export(settings: ExportSettings) -> None:
+    """Make an engine, compare an existing engine with eager, or write a folder for the hub.
+
+    Raises:
+        MynaError: the checkpoint cannot be read, the engine cannot be made on this machine, or it is not accurate.
+    """
+    if settings.what == "check":
+        validate(settings)
+    elif settings.what == "hub":
+        _write_hub_folder(settings)
+    else:
+        _export_engine(settings, settings.what)
+
+
+def validate(settings: ExportSettings) -> None:
+    """Compare the engine in the folder `out` with eager, and print the result as JSON.
+
+    Raises:
+        InvalidInput: no folder is named, or the engine is not accurate.
+        MissingArtifact, CorruptArtifact, DigestMismatch: the engine cannot be used on this machine.
+    """
+    if settings.out is None:
+        raise InvalidInput("--out is required for check; name the folder that holds engine.json")
+    checkpoint = settings.checkpoint or registry.checkpoint_beside(settings.out)
+    encoder = _load(settings, checkpoints.resolve(checkpoint)).encoder.to(fastest_device())
+    engine = registry.open_exported(settings.out, encoder)
+    store = MelStore.open(locations.store_path(settings.store)) if settings.store else None
+    validation = export_validation.compare(engine, encoder, store)
+    machine = {"device": engine.settings.device, "versions": engine.settings.versions}
+    print(json.dumps({"ran": True, **machine, **asdict(validation)}))
+    validation.require()
+
+
+def _export_engine(settings: ExportSettings, name: str) -> None:
+    loaded = _load(settings, checkpoints.resolve(settings.checkpoint))
+    precision = registry.resolve_precision(name, settings.precision)
+    plan = ExportPlan(precision, settings.largest, settings.usual, _input_quantizer(settings))
+    target = settings.out or registry.engine_folder(loaded.path, name, precision)
+    registry.require(name)
+    building = target.with_name(f".{target.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    print(f"exporting {loaded.path} to {target} as {name} in {precision}", flush=True)
+    try:
+        exported = registry.export(loaded.encoder.to(fastest_device()), name, plan, building)
+    except MynaError:
+        shutil.rmtree(building)
+        raise
+    validation = _validate_in_new_process(settings, building)
+    registry.record_validation(exported, validation, building)
+    shutil.rmtree(target, ignore_errors=True)
+    building.rename(target)
+    print(json.dumps({"engine": name, "precision": precision, "folder": str(target), **validation}))
+
+
+def _write_hub_folder(settings: ExportSettings) -> None:
+    if settings.out is None:
+        raise InvalidInput("--out is required for hub; upload the folder with `hf upload OWNER/NAME FOLDER`")
+    loaded = _load(settings, checkpoints.resolve(settings.checkpoint))
+    hub.write(settings.out, PretrainedFolder(loaded.encoder, loaded.mel, loaded.origin))
+    files = sorted(path.name for path in settings.out.iterdir())
+    print(json.dumps({"folder": str(settings.out), "files": files}))
+
+
+def _validate_in_new_process(settings: ExportSettings, folder: Path) -> dict[str, Any]:
+    """Return the result of the comparison with eager, computed in a process that did not make the engine."""
+    if settings.what == "tensorrt-rtx" and fastest_device().type == "cpu":
+        return {"ran": False, "why": "built, not run: no GPU here", **_describe_network(folder)}
+    process = subprocess.run(_validation_command(settings, folder), capture_output=True, text=True, check=False)
+    if process.returncode:
+        output = (process.stderr or process.stdout).strip()[-MAX_ERROR_CHARACTERS:]
+        raise CorruptArtifact(f"the engine in {folder} failed its validation in a new process, and is kept: {output}")
+    validation: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return validation
+
+
+def _validation_command(settings: ExportSettings, folder: Path) -> list[str]:
+    words = [f"--out={folder}", f"--checkpoint={checkpoints.resolve(settings.checkpoint)}"]
+    words += [f"--patches={settings.published.patches}"]
+    words += [f"--store={locations.store_path(settings.store)}"] if settings.store else []
+    words += [f"--input-scale={settings.published.input_scale}"] if settings.published.input_scale else []
+    return [sys.executable, "-m", "model.export", "check", *words]
+
+
+def _describe_network(folder: Path) -> dict[str, Any]:
+    """Return the inputs, the outputs and the number of layers of the network that TensorRT has built."""
+    network = ParsedNetwork(folder / "encoder.onnx")
+    return {"inputs": network.inputs, "outputs": network.outputs, "layers": sum(network.layers.values())}
+
+
+def _load(settings: ExportSettings, checkpoint: Path) -> LoadedCheckpoint:
+    return checkpoints.load(checkpoint, settings.published.patches, settings.published.input_scale)
+
+
+def _input_quantizer(settings: ExportSettings) -> Quantizer | None:
+    """Return the quantizer whose codes are the engine's input; None for power."""
+    if (settings.input or ("codes" if settings.what == "tensorrt" else "power")) == "power":
+        return None
+    if settings.store is None:
+        return Quantizer()
+    quantizer = MelStore.open(locations.store_path(settings.store)).quantizer
+    if quantizer.bits == 32:
+        raise MissingArtifact(f"{settings.store} holds power and no codes; use --input power")
+    return quantizer

@@ -1,0 +1,55 @@
+"""The work of `python -m model.extract`: embed a mel store with an encoder, and write a feature store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.inference import checkpoints, representations
+from model.inference.config import ExtractSettings, TableKind
+from model.inference.extraction import ExtractionConfig
+from model.inference.windows import Windowing
+from stores import feature_tables, locations
+from stores.features import FeatureStore
+from stores.labels import count_noun
+from stores.mel_store import MelStore
+
+
+def extract(settings: ExtractSettings) -> None:
+    """Compute the features of a mel store, unless they are there already, and print what was written.
+
+    Raises:
+        MynaError: the store, the encoder or the engine cannot be used, or the features are there with other options.
+    """
+    store = MelStore.open(locations.store_path(settings.dataset))
+    checkpoint = checkpoints.resolve(settings.checkpoint)
+    print(f"encoder: {checkpoint}")
+    representation = representations.of_checkpoint(checkpoint, _extraction_config(settings), settings.cluster)
+    provenance = representation.provenance(store)
+    print(f"engine: {provenance['engine']['name']} in {provenance['precision']} on {provenance['engine']['device']}")
+    path = settings.out or representation.path(store.path.stem)
+    features = representation.extract(store, path, replaces=False)
+    print(f"{path}: {_summary(features)}")
+    if settings.to:
+        _write_table(path, features, settings.to)
+
+
+def _extraction_config(settings: ExtractSettings) -> ExtractionConfig:
+    windows, engine, published = settings.windows, settings.engine, settings.published
+    windowing = Windowing(windows.hop, windows.tail, windows.pool)
+    return ExtractionConfig(
+        engine.engine, engine.precision, engine.layer, windowing, published.patches, published.input_scale
+    )
+
+
+def _summary(features: FeatureStore) -> str:
+    rows, width = features.embeddings.shape
+    padded = features.spans.padded.sum()
+    return f"{count_noun(rows, 'embedding')} of width {width}" + (
+        f", {padded} of clips shorter than a window" if padded else ""
+    )
+
+
+def _write_table(path: Path, features: FeatureStore, kind: TableKind) -> None:
+    table = path.with_name(path.name.removesuffix(".zarr").removesuffix(".features") + f".{kind}")
+    feature_tables.write(table, features, kind)
+    print(f"{table}: {count_noun(len(features.embeddings), 'row')}")

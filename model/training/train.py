@@ -1,0 +1,233 @@
+"""The work of `python -m model.train`: shards and settings become a run in `runs/NAME/`, with a finished encoder.
+
+With `torchrun` it runs in every rank. The main process writes and prints, the others wait for it where they must.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.encoder.config import EncoderConfig, preset
+from model.encoder.device import fastest_device, fastest_precision
+from model.objectives.config import ObjectiveConfig
+from model.objectives.config import preset as preset_objective
+from model.training import checkpoint, initialization, ranks
+from model.training.config import (
+    EncoderSettings,
+    ObjectiveSettings,
+    TrainConfig,
+    TrainSettings,
+    ValidationSettings,
+    is_run_config,
+)
+from model.training.data_location import open_clips, require_device
+from model.training.knn_validation import KnnValidation
+from model.training.learner import MaskedAutoencoder
+from model.training.loop import Run, require_same_settings
+from model.training.malloc_tuning import keep_freed_memory
+from model.training.prefetch import Prefetch
+from model.training.reconstructions import draw_reconstructions
+from model.training.sources import TrainingShards
+from model.training.stream import WindowStream
+from stores import locations
+from stores.command_line import MAX_CONFIG_BYTES
+from stores.commit import write_json
+from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
+from stores.json_codec import read_json
+from stores.labels import count_noun
+from stores.mel_store import MelStore
+from stores.shards import ShardSet
+
+HELD_KEYS = ("store", "shards", "samples", "mel", "init")
+"""What a run's config.json holds besides settings."""
+
+
+def train(settings: TrainSettings) -> None:
+    """Train an encoder, or continue its run, and print where it lies.
+
+    Raises:
+        InvalidInput, DigestMismatch: a setting cannot be used, or the run was started with different ones.
+        MissingArtifact, CorruptArtifact: a store, its shards, or a checkpoint cannot be read.
+    """
+    device = fastest_device()
+    keep_freed_memory()
+    with ranks.process_group(device):
+        _train(settings, device)
+
+
+def resolve(settings: TrainSettings, sources: TrainingShards) -> TrainConfig:
+    """Return what the run is: presets resolved, and digests of the data and of the initialization added.
+
+    Raises:
+        InvalidInput: a preset is unknown, or a value is out of range.
+    """
+    init = _init_checkpoint(settings.encoder)
+    precision = settings.encoder.precision
+    return TrainConfig(
+        encoder=_encoder(settings.encoder),
+        shards=sources.digest,
+        mel=sources.mel_settings,
+        samples=sources.samples,
+        objective=_objective(settings, sources),
+        masking=settings.encoder.masking,
+        precision=fastest_precision() if precision == "auto" else precision,
+        init=initialization.checkpoint_digest(init) if init else "",
+        **vars(settings.optimization),
+    )
+
+
+def _train(settings: TrainSettings, device: torch.device) -> None:
+    _require_used(settings.objective)
+    sources = TrainingShards(tuple(_shards(locations.store_path(store)) for store in settings.store))
+    config = resolve(settings, sources)
+    _require_same_data(settings.config, config, sources)
+    folder = locations.run(settings.name or f"{sources.name}-{settings.encoder.preset}")
+    if (folder / locations.ENCODER_FILE).is_file():
+        require_same_settings(checkpoint.load(folder / locations.ENCODER_FILE).config, config, folder)
+        _print(f"{folder}: already finished")
+        return
+    ranks.local_slice(config.batch)  # rejects a batch that the ranks cannot share before a folder is created
+    require_device(settings.loading.resident, device)
+    validation = _validation(settings.validation, config)
+    run = _open_run(folder, config, sources, device, _init_checkpoint(settings.encoder))
+    stream = _stream(settings, config, sources, device)
+    length, epoch = count_noun(config.steps, "step"), count_noun(stream.sampler.steps_per_epoch, "step")
+    _print(f"{folder}: {length} of {config.batch} clips, {epoch} per epoch")
+    _print_start(run, validation)
+    with contextlib.closing(_prefetch(settings, config, stream, device)) as batches:
+        encoder = run.train(batches, settings.logging, validation)
+        if isinstance(run.model, MaskedAutoencoder) and ranks.is_main_process():
+            path = folder / "reconstructions.png"
+            draw_reconstructions(path, run.model, config, sources.quantizer, batches.batch(0))
+    _print(f"{encoder}: finished after {count_noun(run.step, 'step')}")
+
+
+def _prefetch(settings: TrainSettings, config: TrainConfig, stream: WindowStream, device: torch.device) -> Prefetch:
+    return Prefetch(stream, device, config.encoder.window_frames, settings.loading.workers, config.steps)
+
+
+def _stream(
+    settings: TrainSettings, config: TrainConfig, sources: TrainingShards, device: torch.device
+) -> WindowStream:
+    for shards in sources.sets:
+        omitted = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
+        _print(f"{shards.folder}: {count_noun(shards.clips, 'clip')}; left out: {omitted}")
+    clips = open_clips(sources, settings.loading.resident, device)
+    return WindowStream(clips, config.batch, config.encoder.window_frames, config.seed, config.max_frame_distance)
+
+
+def _validation(settings: ValidationSettings, config: TrainConfig) -> KnnValidation | None:
+    if (settings.check_store is None) != (settings.check_task is None):
+        raise InvalidInput("k-NN validation needs both --check-store and --check-task; state the other, or neither")
+    if settings.check_store is None or settings.check_task is None:
+        return None
+    store = MelStore.open(locations.store_path(settings.check_store))
+    return KnnValidation.from_store(store, settings.check_task, config.encoder.window_frames, config.mel)
+
+
+def _print_start(run: Run, validation: KnnValidation | None) -> None:
+    if run.initialization_message:
+        _print(run.initialization_message)
+    if validation is not None and run.step == 0 and ranks.is_main_process():
+        accuracy = validation.accuracy(run.model.encoder, run.config.precision)
+        baseline = f"{validation.majority:.3f} for the most frequent class"
+        _print(f"k-NN validation: {validation.name}: {accuracy:.3f} before the first step, {baseline}")
+
+
+def _print(line: str) -> None:
+    if ranks.is_main_process():
+        print(line)
+
+
+def _shards(store: Path) -> ShardSet:
+    """Return the shards of `store` as it is. The main process makes them if need be, while the other ranks wait."""
+    if ranks.is_main_process():
+        _make_shards(store)
+    ranks.barrier()
+    return ShardSet.open(locations.shards(store))
+
+
+def _make_shards(store: Path) -> None:
+    """Make the shards of `store` in a process of their own, unless they are there."""
+    digest, folder = MelStore.open(store).digest(), locations.shards(store)
+    try:
+        if ShardSet.open(folder).store_digest == digest:
+            return
+        print(f"{folder}: {store} has changed since these shards were made; making them again", flush=True)
+    except (MissingArtifact, CorruptArtifact) as error:
+        print(f"{error}; doing so", flush=True)
+    finished = subprocess.run([sys.executable, "-m", "pipeline.shard", "--", str(store)], check=False)
+    if finished.returncode:
+        raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {finished.returncode}")
+
+
+def _encoder(settings: EncoderSettings) -> EncoderConfig:
+    """Return the preset. With another input scale its name says so, since its features differ."""
+    chosen, scale = preset(settings.preset), settings.input_scale
+    if scale in (None, chosen.input_scale):
+        return chosen
+    return replace(chosen, name=f"{chosen.name}-{scale}", input_scale=scale)
+
+
+def _objective(settings: TrainSettings, sources: TrainingShards) -> ObjectiveConfig:
+    """Return the preset with the stated numbers. The cosine of gamma takes half of the run, as FastCLIP advises."""
+    chosen, optimization = preset_objective(settings.objective.objective), settings.optimization
+    if chosen.gamma_schedule == "cosine":
+        epochs = optimization.steps // max(1, sources.clips // optimization.batch)
+        chosen = replace(chosen, gamma_decay_epochs=max(1, epochs // 2))
+    return replace(chosen, **settings.objective.stated_numbers())
+
+
+def _require_used(settings: ObjectiveSettings) -> None:
+    """Reject numbers that the objective does not use: they would change nothing, and would still be recorded."""
+    used = preset_objective(settings.objective).options
+    if unused := [name for name in settings.stated_numbers() if name not in used]:
+        accepted = ", ".join(map(_flag, used)) or "none of these"
+        raise InvalidInput(
+            f"{', '.join(map(_flag, unused))} {'is' if len(unused) == 1 else 'are'} not used by objective "
+            f"{settings.objective} (it accepts {accepted}); leave out what is not used, or choose another --objective"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _init_checkpoint(settings: EncoderSettings) -> Path | None:
+    return locations.checkpoint_path(settings.init) if settings.init else None
+
+
+def _require_same_data(path: Path | None, config: TrainConfig, sources: TrainingShards) -> None:
+    """Check what a run's config.json holds besides settings: its stores, their mel, and its initialization.
+
+    Raises:
+        DigestMismatch: naming each that differs.
+    """
+    values = read_json(path, MAX_CONFIG_BYTES) if path else {}
+    if not is_run_config(values):
+        return
+    actual: Mapping[str, Any] = {**config.to_dict(), "store": sources.name}
+    held = [key for key in HELD_KEYS if key in values and values[key] != actual[key]]
+    if held:
+        differing = "\n".join(f"  {key}: {values[key] or 'none'} there, {actual[key] or 'none'} here" for key in held)
+        raise DigestMismatch(
+            f"{path} belongs to a run on other data or with another initialization; state the same --store and --init, "
+            f"or leave --config out:\n{differing}"
+        )
+
+
+def _open_run(
+    folder: Path, config: TrainConfig, sources: TrainingShards, device: torch.device, init: Path | None
+) -> Run:
+    run = Run(folder, config, sources.quantizer, device, init)  # creates no folder, so a rejected run leaves none
+    if ranks.is_main_process():
+        write_json(folder / "config.json", {**config.to_dict(), "store": sources.name})
+    return run

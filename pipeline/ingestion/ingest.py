@@ -1,0 +1,148 @@
+"""The work of `python -m pipeline.ingest`: list a dataset's recordings, plan, state the resources, decode, report.
+
+An ingest that was interrupted goes on where it stopped. New files of a folder are added to its store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.cluster import connect, count_threads, is_local
+from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
+from pipeline.datasets.listing import Listing
+from pipeline.ingestion import summary
+from pipeline.ingestion.build import Build
+from pipeline.ingestion.config import DatasetName, IngestSettings
+from pipeline.ingestion.log import log_to_file
+from pipeline.ingestion.plan import count_clips_at_limit
+from pipeline.ingestion.progress import IngestProgress
+from pipeline.ingestion.resources import (
+    IDLE_WORKER_BYTES,
+    ResourceEstimate,
+    available_bytes,
+    estimate_resources,
+    peak_bytes,
+)
+from stores import locations
+from stores.commit import remove_temporary_files
+from stores.labels import count_noun
+from stores.lock import write_lock
+from stores.mel_store import MelStore
+from stores.quantize import Quantizer
+
+LOG = logging.getLogger("pipeline.ingest")
+
+
+def ingest(settings: IngestSettings) -> None:
+    """Decode the recordings of a dataset to a mel store and print a summary.
+
+    Raises:
+        MynaError: the dataset is not there, the store has other settings, or the work does not fit into memory.
+    """
+    path = settings.store or locations.mel_store(settings.dataset)
+    start, progress = time.perf_counter(), IngestProgress()
+    root = (settings.root or locations.data_root(settings.dataset)).resolve()
+    with contextlib.ExitStack() as stack:
+        if not settings.dry_run:
+            stack.enter_context(write_lock(path))
+            remove_temporary_files(path)
+            stack.enter_context(log_to_file(_log_path(path)))
+        listing = _LISTINGS[settings.dataset](root, settings)
+        found = f"  found: {count_noun(len(listing.tracks), 'clip')}"
+        _report([f"{settings.dataset} below {root}:", found, *listing.lines()])
+        store = _build_store(_build(settings, root, path, listing), listing, settings, progress)
+        if store is not None:
+            _report_results(store, listing, progress, time.perf_counter() - start)
+
+
+def _log_path(store: Path) -> Path:
+    return store.with_suffix(".ingest.log")
+
+
+def _build(settings: IngestSettings, root: Path, path: Path, listing: Listing) -> Build:
+    return Build(
+        settings.dataset,
+        root,
+        path,
+        quantizer=Quantizer.from_dtype(settings.dtype),
+        limits=settings.limits,
+        keeps_silence=listing.keeps_silence,
+    )
+
+
+def _build_store(build: Build, listing: Listing, settings: IngestSettings, progress: IngestProgress) -> MelStore | None:
+    """Return the finished store, or None after a dry run."""
+    with connect(settings.workers.scheduler, settings.workers.workers) as client:
+        rows = build.plan_manifest(listing.tracks[: settings.limit], client, settings.retry_refused)
+        estimate, workers = estimate_resources(rows, build.spec, build.quantizer), count_threads(client)
+        # the workers of a workflow import what the workflow imports, above all PyTorch
+        excess = max(0, max(client.run(peak_bytes).values(), default=0) - IDLE_WORKER_BYTES)
+        estimate = replace(estimate, worker_bytes=estimate.worker_bytes + excess)
+        longest = count_clips_at_limit(rows, build.spec, build.limits)
+        _report([f"{build.path}:", *_estimate_lines(estimate, workers, longest, build.limits.max_seconds)])
+        if is_local(settings.workers.scheduler):  # the memory of other machines is unknown here
+            estimate.require_memory(available_bytes(), workers)
+        if settings.dry_run:
+            return None
+        store = build.create_or_update(rows)
+        try:
+            build.run(store, client, progress)
+        except KeyboardInterrupt:
+            finished = sum(row.state != "planned" for row in store.merged_rows())
+            _report([f"{build.path}:", f"  finished so far: {finished} of {len(rows)} clips"])
+            raise
+        return store
+
+
+def _estimate_lines(estimate: ResourceEstimate, workers: int, longest: int, max_seconds: float) -> list[str]:
+    if not estimate.clips:
+        return ["  nothing to do: every clip is in the store already"]
+    unknown = f"  of unknown or too great a length: {longest} of them, counted as {max_seconds:g} s (--max-seconds)"
+    return [
+        f"  to do: {count_noun(estimate.clips, 'clip')}, at most {estimate.audio_seconds / 3600:.2f} h of audio, "
+        f"in {count_noun(estimate.regions, 'task')} on {count_noun(workers, 'worker')}",
+        *([unknown] if longest else []),
+        f"  needs: about {estimate.store_bytes / 1e6:.1f} MB on disk, "
+        f"at most {estimate.worker_bytes / 1e6:.0f} MB a worker",
+    ]
+
+
+def _report_results(store: MelStore, listing: Listing, progress: IngestProgress, seconds: float) -> None:
+    results = summary.summarize(store, listing.counts, seconds, progress.peak_bytes)
+    if progress.peak_bytes or not (store.path / summary.REPORT).exists():  # without work there are no news
+        results.write(store.path)
+    rejections = summary.rejection_lines(store.rows)
+    for line in rejections:
+        LOG.warning(line)
+    _report([f"{store.path}:", *results.lines()])
+    for line in rejections[: summary.MAX_SHOWN_REJECTIONS]:
+        print(f"  {line}")
+    if len(rejections) > summary.MAX_SHOWN_REJECTIONS:
+        print(f"  ... and {len(rejections) - summary.MAX_SHOWN_REJECTIONS} more, all in {_log_path(store.path)}")
+
+
+def _report(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+        LOG.info(line)
+
+
+_LISTINGS: dict[DatasetName, Callable[[Path, IngestSettings], Listing]] = {
+    "audioset": lambda root, settings: audioset.tracks(
+        root,
+        segments=settings.audioset.segments,
+        ontology=settings.audioset.ontology,
+        subset=settings.audioset.subset,
+    ),
+    "gtzan": lambda root, settings: gtzan.tracks(root, settings.benchmark.splits),
+    "magnatagatune": lambda root, settings: magnatagatune.tracks(root, settings.benchmark.splits),
+    "giantsteps": lambda root, settings: giantsteps.tracks(root, settings.benchmark.splits),
+    "emomusic": lambda root, settings: emomusic.tracks(root, settings.benchmark.splits),
+    "folder": lambda root, settings: folder.tracks(root, settings.folder.labels),
+    "demo": lambda root, settings: demo.tracks(root, settings.demo.clips, settings.demo.seed, settings.demo.programs),
+}

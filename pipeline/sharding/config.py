@@ -1,0 +1,21 @@
+"""Settings of sharding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+from tyro.conf import Positional
+
+from stores.command_line import CommandSettings, shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSettings(CommandSettings):
+    """Convert a mel store to WebDataset shards in STORE.shards, for training."""
+
+    store: Annotated[Positional[str], shown("STORE")]
+    """Path of a mel store, or its name under stores/, for example stores/demo.zarr or demo."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of the shuffle of all clips."""

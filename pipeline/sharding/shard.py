@@ -1,0 +1,33 @@
+"""The work of `python -m pipeline.shard`."""
+
+from __future__ import annotations
+
+from pipeline.sharding.config import ShardSettings
+from pipeline.sharding.shard_writer import ShardPlan, write_shards
+from stores import locations
+from stores.commit import remove_temporary_files
+from stores.labels import count_noun
+from stores.lock import write_lock
+from stores.mel_store import MelStore
+from stores.shards import ShardSet
+
+
+def shard(settings: ShardSettings) -> None:
+    """Write the shards of a mel store, unless they are there, and print what they hold.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: the store cannot be read.
+    """
+    path = locations.store_path(settings.store)
+    store, folder = MelStore.open(path), locations.shards(path)
+    with write_lock(folder):
+        remove_temporary_files(folder)
+        shards = write_shards(store, folder, ShardPlan(seed=settings.seed))
+    print(_summary(shards))
+
+
+def _summary(shards: ShardSet) -> str:
+    omitted = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
+    megabytes = sum(shard.size_bytes for shard in shards.shards) / 1e6
+    counts = f"{count_noun(shards.clips, 'clip')} in {count_noun(len(shards.shards), 'shard')}"
+    return f"{shards.folder}: {counts}, {megabytes:.1f} MB; left out: {omitted}"

@@ -1,0 +1,110 @@
+"""The work of `python -m pipeline.verify`: check stores and shard sets, print the findings, and repair."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from distributed import Client
+from tqdm import tqdm
+
+from pipeline.cluster import connect
+from pipeline.verification import mel_store, shards
+from pipeline.verification import repair as store_repair
+from pipeline.verification.config import VerifySettings
+from pipeline.verification.mel_store import Finding, RegionCheck
+from stores.commit import remove_temporary_files
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.labels import count_noun
+from stores.lock import write_lock
+from stores.mel_store import MelStore
+
+MAX_SHOWN_FINDINGS = 20
+KINDS = ("missing", "corrupt", "stale")
+
+
+def verify(settings: VerifySettings) -> int:
+    """Check each path, repair it if the settings say so, and return the number of findings that remain.
+
+    Raises:
+        InvalidInput: a path is neither a mel store nor a shard set.
+        MissingArtifact: a path does not exist, or the audio that a repair needs.
+    """
+    return sum(_verify_path(path.absolute(), settings) for path in settings.paths)
+
+
+def _verify_path(path: Path, settings: VerifySettings) -> int:
+    if not path.is_dir():
+        raise MissingArtifact(f"{path} does not exist; state a folder NAME.zarr or NAME.shards")
+    with write_lock(path) if settings.repair else contextlib.nullcontext():
+        if path.suffix == ".shards":
+            return _verify_shards(path, settings.repair)
+        if path.suffix == ".zarr":
+            return _verify_store(path, settings)
+    raise InvalidInput(f"{path} is neither NAME.zarr nor NAME.shards")
+
+
+def _verify_store(path: Path, settings: VerifySettings) -> int:
+    try:
+        store = MelStore.open(path, complete=False)
+    except (CorruptArtifact, MissingArtifact) as error:
+        kind = "corrupt" if isinstance(error, CorruptArtifact) else "missing"
+        detail = f"{error}; the manifest cannot be restored: remove {path} and ingest again"
+        return _report(path, [Finding(kind, path.name, detail)])
+    if settings.repair:
+        remove_temporary_files(path)
+        store = store_repair.merge_pending(store)
+    else:
+        store.rows = store.merged_rows()
+    with connect(settings.workers.scheduler, settings.workers.workers) as client:
+        findings = _check_store(store, client, settings.read_audio)
+        if not findings or not settings.repair:
+            return len(findings)
+        store_repair.repair(store, findings, client, settings.limits)
+        print(f"{path}: repaired; checking again")
+        return len(_check_store(MelStore.open(path, complete=False), client, settings.read_audio))
+
+
+def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Finding]:
+    checks = list[RegionCheck]()
+    written = sum(row.state == "written" for row in store.rows)
+    with tqdm(total=written, unit="clip", desc="verify") as bar:
+        for region in mel_store.check(store, client, read_audio):
+            checks.append(region)
+            bar.update(region.clips)
+    findings = [finding for region in checks for finding in region.findings]
+    _report(store.path, sorted(findings, key=lambda finding: finding.clip), count_noun(written, "clip"))
+    if without_audio := sum(region.clips_without_audio for region in checks):
+        print(f"  clips whose audio is gone, so that they could not be restored: {without_audio}")
+    return findings
+
+
+def _verify_shards(path: Path, repair: bool) -> int:
+    findings = shards.check(path)
+    _report(path, findings)
+    if not findings or not repair:
+        return len(findings)
+    remove_temporary_files(path)
+    shards.repair(path)
+    print(f"{path}: repaired; checking again")
+    return _report(path, shards.check(path))
+
+
+def _report(path: Path, findings: Sequence[Finding], extent: str = "") -> int:
+    """Print the findings about one path, and return their number.
+
+    Args:
+        path: the store or shard set.
+        findings: what is wrong with it.
+        extent: the amount of data that was checked.
+    """
+    counts = Counter(finding.kind for finding in findings)
+    result = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]) or "sound"
+    print(f"{path}: {f'{extent}: ' if extent else ''}{result}")
+    for finding in findings[:MAX_SHOWN_FINDINGS]:
+        print(f"  {finding.line()}")
+    if len(findings) > MAX_SHOWN_FINDINGS:
+        print(f"  ... and {len(findings) - MAX_SHOWN_FINDINGS} more")
+    return len(findings)

@@ -1,0 +1,66 @@
+"""Dataclasses as JSON: types are strict, unknown and missing keys are named, and damaged files are errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge
+
+from stores.errors import CorruptArtifact, InvalidInput
+from stores.json_codec import from_json, parse_json, read_json, to_json
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: Annotated[int, Ge(1)] = 2
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    kind: Literal["x", "y"] = "x"
+    inner: Inner = field(default_factory=Inner)
+    sizes: tuple[int, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def test_a_dataclass_comes_back_from_its_json():
+    settings = Outer("a", "y", Inner(3, 0.5), (1, 2), {"z": [1]})
+    assert from_json(Outer, json.loads(json.dumps(to_json(settings)))) == settings
+    assert from_json(Outer, {"name": "a"}) == Outer("a")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "missing key 'name'"),
+        ({"name": "a", "nam": 1}, "unknown key 'nam'"),
+        ({"name": 1}, "name: Input should be a valid string"),
+        ({"name": "a", "kind": "z"}, "kind: Input should be 'x' or 'y'"),
+        ({"name": "a", "inner": {"size": 0}}, "inner.size: Input should be greater than or equal to 1"),
+        ({"name": "a", "inner": {"size": True}}, "inner.size: Input should be a valid integer"),
+        ({"name": "a", "inner": {"size": 1.0}}, "inner.size: Input should be a valid integer"),
+        ({"name": "a", "inner": {"rope": 1}}, "unknown key 'inner.rope'"),
+        ({"name": "a", "more": {"x": object()}}, "not JSON serializable"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(InvalidInput, match=message):
+        from_json(Outer, values)
+
+
+def test_a_text_that_is_nested_too_deeply_is_a_value_error():
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json("[" * 100_000)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[1]", b'"x"', b"[" * 100_000, b"{" + b" " * 99 + b"}"])
+def test_a_file_that_is_damaged_or_too_large_is_corrupt(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=r"x\.json"):
+        read_json(tmp_path / "x.json", max_bytes=99 if content[-1:] == b"}" else 1 << 20)
