@@ -1,6 +1,6 @@
-"""A workflow: commands and what each waits for, as a Dask graph that can be run and drawn.
+"""A workflow: commands and their dependencies, as a Dask graph that can be run and drawn.
 
-Every command is restartable by itself, so a workflow that was killed is started again and goes on.
+Every command continues where it stopped, so a workflow that was interrupted is simply started again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dask.delayed import Delayed
 from stores.errors import MynaError, StepStopped
 
 INTERRUPTED = 130
-"""Exit status of a command that Ctrl-C stopped."""
+"""Exit status of a command that was stopped by Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -24,31 +24,31 @@ class Step:
     """One command of a workflow."""
 
     name: str
-    """Unique in the workflow."""
+    """Name, unique in the workflow."""
     main: Callable[[Sequence[str]], int]
-    """The command's `main`: arguments in, exit status out."""
+    """The `main` of the command, which takes arguments and returns an exit status."""
     arguments: tuple[str, ...]
-    """Its arguments."""
+    """Arguments of the command."""
     after: tuple[str, ...] = ()
-    """Steps that must have succeeded before."""
+    """Names of the steps that must succeed before this one starts."""
 
 
 class StepFailed(MynaError):
-    """A command of a workflow ended with an error, which it has told."""
+    """A command of a workflow ended with an error, which it has printed."""
 
 
 def graph(steps: Sequence[Step]) -> Delayed:
-    """All of `steps` as a Dask graph, each under its name; steps stand after those they wait for.
+    """Return the steps as a Dask graph, each under its name. A step must come after those that it waits for.
 
     Raises:
-        KeyError: a step waits for one that does not stand before it.
+        KeyError: a step waits for one that does not come before it.
     """
-    made: dict[str, Delayed] = {}
+    nodes: dict[str, Delayed] = {}
     for step in steps:
-        waits = [made[name] for name in step.after]
-        made[step.name] = dask.delayed(_run, pure=False)(step, waits, dask_key_name=step.name)
+        waits = [nodes[name] for name in step.after]
+        nodes[step.name] = dask.delayed(_run, pure=False)(step, waits, dask_key_name=step.name)
     waited_for = {name for step in steps for name in step.after}
-    last = [made[step.name] for step in steps if step.name not in waited_for]
+    last = [nodes[step.name] for step in steps if step.name not in waited_for]
     return dask.delayed(list, pure=False)(last, dask_key_name="workflow")
 
 
@@ -56,14 +56,14 @@ def run(steps: Sequence[Step]) -> None:
     """Run the graph of `steps`, one step at a time.
 
     Raises:
-        StepFailed: naming the step; what was finished is kept.
-        StepStopped: if Ctrl-C stopped a step.
+        StepFailed: a step ended with an error. What was finished is kept.
+        StepStopped: a step was stopped by Ctrl-C.
     """
     graph(steps).compute(scheduler="synchronous")
 
 
 def mermaid(steps: Sequence[Step]) -> str:
-    """The graph of `steps` as a Mermaid flow chart, read off the Dask graph itself."""
+    """Return the graph of `steps` as a Mermaid flow chart, from the dependencies of the Dask graph."""
     arrows = graph(steps).__dask_graph__().get_all_dependencies()
     order = [step.name for step in steps]
     lines = [f"    {before} --> {after}" for after in order for before in order if before in arrows[after]]
@@ -77,6 +77,8 @@ def _run(step: Step, _waits: Sequence[Any]) -> str:
     if status == INTERRUPTED:
         raise StepStopped
     if status:
-        raise StepFailed(f"step {step.name!r} ended with status {status}; mend it and start again")
+        raise StepFailed(
+            f"step {step.name!r} ended with status {status}; fix what the error above says and start the same command again"
+        )
     print(f"   {step.name}: {time.perf_counter() - start:.1f} s", flush=True)
     return step.name

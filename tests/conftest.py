@@ -40,13 +40,13 @@ def make_store(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def found(tmp_path_factory):
-    """The findings of a run with everything; see `synthetic_report`."""
+def results(tmp_path_factory):
+    """Return the results of a run with everything that a page can show; see `synthetic_report`."""
     import synthetic_report  # after the hook above, which must see `model` first
 
     from model.page import run_results
 
-    folder = tmp_path_factory.mktemp("found")
+    folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         synthetic_report.everything(store_maker(folder))

@@ -1,127 +1,124 @@
-"""`python -m dags.embed DIR --checkpoint C --out X.parquet`: a folder of audio becomes one file of embeddings.
+"""The workflow of `python -m dags.embed`: a folder of audio becomes one file of embeddings.
 
-Between the two lie a mel store and a feature store in `.X.parquet.work`, so that a workflow that was killed goes on;
-they are removed at the end.
+A mel store and a feature store lie in `.OUT.work` beside the file, so that an interrupted workflow goes on. They are
+removed at the end.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import model.extract
 import pipeline.ingest
+from dags.config import EmbedSettings
 from dags.workflow import Step, StepFailed, mermaid, run
 from model.inference import checkpoints
-from model.inference.engines.engine import ENGINES
 from model.inference.extraction import ExtractionConfig
-from model.inference.windows import POOLS, Windowing
+from model.inference.windows import Windowing
 from stores import feature_tables, locations
-from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, exit_status
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
 
-def steps(folder: Path, encoder: Path, out: Path, ingest_options: Sequence[str], options: Sequence[str]) -> list[Step]:
-    """The chain, in order.
+def embed(settings: EmbedSettings) -> None:
+    """Run the workflow and print how many files were embedded, or print its graph.
+
+    Raises:
+        MissingArtifact: there is no such folder, or no checkpoint.
+        InvalidInput: --out has another suffix, or the engine cannot do what is asked.
+        StepFailed: a step ended with an error.
+    """
+    _require_paths(settings)
+    encoder = _encoder(settings)
+    chain = steps(settings, encoder)
+    if settings.draw:
+        print(mermaid(chain))
+        return
+    _require_possible(encoder, settings)
+    _run(chain, work_folder(settings.out))
+    _finish(settings.out)
+
+
+def steps(settings: EmbedSettings, encoder: Path) -> list[Step]:
+    """Return the steps in order.
 
     Args:
-        folder: of the audio.
+        settings: of the workflow.
         encoder: a checkpoint.
-        out: the file to write; its suffix says which kind.
-        ingest_options: more words for `pipeline.ingest`.
-        options: more words for `model.extract`.
     """
-    mel, features = work(out) / "mel.zarr", work(out) / "embeddings.features.zarr"
-    # one word for an option and its path, and paths after --: a path may begin with a dash
-    reading = ("folder", f"--root={folder}", f"--store={mel}", *ingest_options)
-    written = (f"--checkpoint={encoder}", f"--out={features}", "--to", out.suffix[1:])
-    embedding = (*written, *options, "--", str(mel))
+    work = work_folder(settings.out)
+    mel, features = work / "mel.zarr", work / "embeddings.features.zarr"
+    # one word for an option and its path, and paths after --, since a path may begin with a dash
+    workers = () if settings.workers is None else ("--workers", str(settings.workers))
+    ingest = ("folder", f"--root={settings.folder}", f"--store={mel}", "--dtype", settings.dtype, *workers)
+    outputs = (f"--checkpoint={encoder}", f"--out={features}", "--to", settings.out.suffix[1:])
     return [
-        Step("ingest", pipeline.ingest.main, reading),
-        Step("extract", model.extract.main, embedding, ("ingest",)),
+        Step("ingest", pipeline.ingest.main, ingest),
+        Step("extract", model.extract.main, (*outputs, *_extract_words(settings), "--", str(mel)), ("ingest",)),
     ]
 
 
-def work(out: Path) -> Path:
-    """Where what lies in between is kept."""
+def work_folder(out: Path) -> Path:
+    """Return the folder of what lies between the audio and the file `out`."""
     return out.with_name(f".{out.name}.work")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dags.embed", description="A folder of audio becomes one file of embeddings."
-    )
-    parser.add_argument("folder", type=Path, help="folder of audio files")
-    parser.add_argument(
-        "--checkpoint",
-        type=locations.checkpoint_path,
-        help="encoder or run (default: that of the run that finished last)",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="file to write: NAME.parquet or NAME.npz")
-    parser.add_argument("--pool", default="mean", choices=POOLS, help="mean: a row per file; none: per window (mean)")
-    parser.add_argument("--hop", type=int, default=96, help="frames of 32 ms between two windows (96)")
-    parser.add_argument("--engine", default="eager", choices=(*ENGINES, "auto"), help="what computes (eager)")
-    parser.add_argument(
-        "--dtype",
-        default="float32",
-        help="of the mel in between: float32, exact, 57.6 MB per hour before compression; uint16; uint8 (float32)",
-    )
-    parser.add_argument("--workers", type=int, help="processes that decode (default: one a core)")
-    parser.add_argument("--draw", action="store_true", help="print the graph as a Mermaid flow chart, run nothing")
-    options = parser.parse_args(arguments)
-    return exit_status(lambda: _embed(options))
+def _extract_words(settings: EmbedSettings) -> Sequence[str]:
+    windows, engine = settings.windows, settings.engine
+    layer = () if engine.layer is None else ("--layer", str(engine.layer))
+    words = ("--pool", windows.pool, "--hop", str(windows.hop), "--tail", windows.tail)
+    return (*words, "--engine", engine.engine, "--precision", engine.precision, *layer)
 
 
-def _embed(options: argparse.Namespace) -> None:
-    if options.out.suffix[1:] not in feature_tables.KINDS:
-        raise InvalidInput(f"--out is {options.out}; it must end in .{' or .'.join(feature_tables.KINDS)}")
-    if not options.folder.is_dir():
-        raise MissingArtifact(f"{options.folder} is not a folder; give the one that holds the audio")
-    encoder = options.checkpoint or locations.latest_finished_encoder()
-    ingest = ["--dtype", options.dtype, *([] if options.workers is None else ["--workers", str(options.workers)])]
-    extract = ["--pool", options.pool, "--hop", str(options.hop), "--engine", options.engine]
-    chain = steps(options.folder, encoder, options.out, ingest, extract)
-    if options.draw:
-        print(mermaid(chain))
-        return
-    _require_possible(encoder, options)
-    between = work(options.out)
+def _encoder(settings: EmbedSettings) -> Path:
+    if settings.checkpoint:
+        return locations.checkpoint_path(settings.checkpoint)
+    return locations.latest_finished_encoder()
+
+
+def _require_paths(settings: EmbedSettings) -> None:
+    if settings.out.suffix[1:] not in feature_tables.KINDS:
+        raise InvalidInput(f"--out must end in .{' or .'.join(feature_tables.KINDS)} (got {settings.out})")
+    if not settings.folder.is_dir():
+        raise MissingArtifact(f"{settings.folder} is not a folder; name the folder that holds the audio")
+
+
+def _require_possible(encoder: Path, settings: EmbedSettings) -> None:
+    """Reject before hours of decoding what the last step would reject."""
+    quantizer = Quantizer.from_dtype(settings.dtype)
+    windows, engine = settings.windows, settings.engine
+    windowing = Windowing(windows.hop, windows.tail, windows.pool)
+    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing)
+    opened, _ = config.open_engine(checkpoints.load(encoder), quantizer)
+    opened.accepts_codes(quantizer)
+
+
+def _run(chain: Sequence[Step], work: Path) -> None:
     try:
         run(chain)
     except StepFailed:
-        if not _has_mel(between / "mel.zarr"):
-            shutil.rmtree(between, ignore_errors=True)
+        if not _has_mel(work / "mel.zarr"):
+            shutil.rmtree(work, ignore_errors=True)
         raise
-    rows = MelStore.open(between / "mel.zarr").rows
-    refused = sum(row.state == "refused" for row in rows)
-    (between / f"embeddings{options.out.suffix}").replace(options.out)
-    shutil.rmtree(between)
-    print(f"{options.out}: {count_noun(len(rows) - refused, 'file')}; {refused} refused")
 
 
 def _has_mel(store: Path) -> bool:
-    """Whether a workflow that failed has something to go on with."""
+    """Return whether a workflow that failed left something to continue with."""
     try:
         return any(row.state == "written" for row in MelStore.open(store, complete=False).merged_rows())
     except (MissingArtifact, CorruptArtifact):
         return False
 
 
-def _require_possible(encoder: Path, options: argparse.Namespace) -> None:
-    """Refuse what the last step would refuse before hours of decoding."""
-    if options.workers is not None and options.workers < 1:
-        raise InvalidInput(f"--workers is {options.workers}; at least one is needed")
-    quantizer = Quantizer.from_dtype(options.dtype)
-    asked = ExtractionConfig(options.engine, windowing=Windowing(options.hop, pool=options.pool))
-    engine, _ = asked.open_engine(checkpoints.load(encoder), quantizer)
-    engine.accepts_codes(quantizer)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _finish(out: Path) -> None:
+    """Move the file to its place, remove the work folder, and print how many files were embedded."""
+    work = work_folder(out)
+    rows = MelStore.open(work / "mel.zarr").rows
+    rejected = sum(row.state == "refused" for row in rows)
+    (work / f"embeddings{out.suffix}").replace(out)
+    shutil.rmtree(work)
+    print(f"{out}: {count_noun(len(rows) - rejected, 'file')}; {rejected} rejected")

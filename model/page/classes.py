@@ -172,12 +172,10 @@ def _tags_text(tags: Sequence[Mapping[str, Any]]) -> str:
     scored = sum(tag["ROC-AUC"] is not None for tag in tags)
     text = f"ROC-AUC and average precision of {scored} tags, sorted by ROC-AUC."
     unscored = len(tags) - scored
-    verb = "has" if unscored == 1 else "have"
-    return (
-        f"{text} {unscored} more {verb} no score, because no test clip or every test clip has them."
-        if unscored
-        else text
-    )
+    if not unscored:
+        return text
+    subject, pronoun = ("tag has", "it") if unscored == 1 else ("tags have", "them")
+    return f"{text} {unscored} more {subject} no score, because no test clip or every test clip has {pronoun}."
 
 
 def _tags_table(tags: Sequence[Mapping[str, Any]]) -> PageTable:

@@ -129,7 +129,7 @@ def _protocol(scores: Scores) -> str:
     kinds = {"tags": "tags", "numbers": "numbers"}.get(scores.kind, "classes")
     clips = ", ".join(f"{count:,} {split}" for split, count in scores.clips.items())
     grid = scores.grid
-    search = f"{grid} grid, {scores.probes} probes, chosen on validation" if grid in GRIDS else grid
+    search = f"{grid} grid of {scores.probes} probes, chosen on validation" if grid in GRIDS else grid
     sentences = [
         f"{len(scores.classes)} {kinds}.",
         f"Clips: {clips}, with {scores.test_groups:,} pieces or songs in test.",

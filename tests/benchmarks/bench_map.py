@@ -46,7 +46,7 @@ def made_map() -> EmbeddingMap:
     features = FeatureStore(rng.normal(size=(CLIPS, 64)).astype(np.float32), rows, {"digest": "d"})
     store: Any = SimpleNamespace(rows=rows, attributes={"root": "/nowhere"}, path=Path("made.zarr"), spec=MelSpec())
     store.clip = lambda index: np.random.default_rng(index).gamma(0.5, 10, (128, 96)).astype(np.float32)
-    return EmbeddingMap.of(features, store)
+    return EmbeddingMap.build(features, store)
 
 
 def run(page: Page, action: str) -> None:

@@ -1,4 +1,4 @@
-"""The graph of `dags.benchmark`: which sets, with what their commands are told."""
+"""The graph of `dags.benchmark`: the sets, and the arguments of their commands."""
 
 from __future__ import annotations
 
@@ -9,56 +9,57 @@ import tiny
 
 from dags import benchmark
 from model import compare, extract, probe, report
-from pipeline import ingest
+from pipeline.ingestion import ingest
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """What `pipeline.ingest` was told, a line per set; every command is stopped after it has read its words."""
+def ingested(tmp_path, monkeypatch):
+    """The settings of every ingest. All other commands are stopped before they parse their arguments."""
     monkeypatch.chdir(tmp_path)
     tiny.write_run(tmp_path / "runs" / "first")
-    lines = []
-    monkeypatch.setattr(
-        ingest, "_ingest", lambda options: lines.append((options.dataset, options.splits, options.root))
-    )
+    settings = []
+    monkeypatch.setattr(ingest, "ingest", settings.append)
     for module in (extract, probe, compare, report):
-        monkeypatch.setattr(module, "exit_status", lambda _: 0)
-    return lines
+        monkeypatch.setattr(module, "run_command", lambda *_: 0)
+    return settings
 
 
-def test_splits_and_audio_that_lie_here_are_passed_on_to_ingest(told):
+def test_local_splits_and_audio_are_passed_on_to_ingest(ingested):
     assert benchmark.main(["gtzan", "emomusic", "--splits=-files", "--root=-audio"]) == 0
-    assert told == [(name, Path("-files"), Path("-audio") / name) for name in ("gtzan", "emomusic")]
+    assert [(one.dataset, one.benchmark.splits, one.root) for one in ingested] == [
+        (name, Path("-files"), Path("-audio") / name) for name in ("gtzan", "emomusic")
+    ]
 
 
-def test_without_them_ingest_looks_where_it_does(told):
+def test_without_a_root_ingest_uses_its_default(ingested):
     assert benchmark.main(["gtzan"]) == 0
-    assert told == [("gtzan", None, None)]
+    assert [(one.dataset, one.benchmark.splits, one.root) for one in ingested] == [("gtzan", None, None)]
 
 
 @pytest.mark.parametrize("more", [[], ["--draw"]])
-def test_what_is_no_benchmark_set_is_answered_with_those_there_are(told, capsys, more):
-    assert benchmark.main(["nothing", "gtzan", *more]) == 2
-    assert capsys.readouterr().err == (
-        "error: nothing: no benchmark set; there are magnatagatune, gtzan, giantsteps, emomusic\n"
-    )
-    assert not told
+def test_an_unknown_set_is_an_error_that_lists_the_known_ones(ingested, capsys, more):
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["nothing", "gtzan", *more])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert all(name in message for name in ("nothing", "magnatagatune", "gtzan", "giantsteps", "emomusic"))
+    assert not ingested
 
 
-def test_a_set_that_is_named_twice_is_done_once(told):
+def test_a_set_that_is_named_twice_is_ingested_once(ingested):
     assert benchmark.main(["gtzan", "gtzan"]) == 0
-    assert len(told) == 1
+    assert len(ingested) == 1
 
 
-def test_an_encoder_that_cannot_be_read_is_refused_before_anything_is_decoded(told, capsys):
+def test_an_encoder_that_cannot_be_read_is_rejected_before_anything_is_decoded(ingested, capsys):
     assert benchmark.main(["gtzan", "--checkpoint", "none.safetensors"]) == 2
     assert "no checkpoint at none.safetensors" in capsys.readouterr().err
-    assert not told
+    assert not ingested
 
 
-def test_a_checkpoint_may_begin_with_a_dash(told, monkeypatch):
+def test_a_checkpoint_may_begin_with_a_dash(ingested, monkeypatch):
     Path("runs/first").rename("-first")
-    monkeypatch.setattr(extract, "exit_status", lambda command: command() or 0)
-    monkeypatch.setattr(extract, "_extract", lambda options: told.append(options.checkpoint))
+    words = []
+    monkeypatch.setattr(extract, "main", lambda arguments: words.append(arguments) or 0)
     assert benchmark.main(["gtzan", "--checkpoint=-first/encoder.safetensors"]) == 0
-    assert told[-1] == Path("-first/encoder.safetensors")
+    assert words == [("gtzan", "--checkpoint=-first/encoder.safetensors")]

@@ -1,13 +1,17 @@
-"""The graph of `dags.demo`: which commands, in which order, with what they are told."""
+"""The graph of `dags.demo`: the commands, their order, and their arguments."""
 
 from __future__ import annotations
 
-from dags import demo
+from dags import demo as command
+from dags.config import DemoSettings
+from dags.workflows import demo
 from model import extract, probe, report, train
 from pipeline import ingest, shard
+from pipeline.ingestion import ingest as ingestion
+from stores.command_line import parse
 from stores.errors import InvalidInput
 
-CHAIN = demo.steps(clips=600, train_steps=20, seed=3, batch=128)
+CHAIN = demo.steps(DemoSettings(clips=600, train_steps=20, seed=3, batch=128))
 
 
 def test_the_chain_is_the_commands_in_order():
@@ -23,32 +27,32 @@ def test_every_step_waits_for_one_before_it():
         assert set(step.after) <= set(names[:place])
 
 
-def test_every_step_is_told_what_its_command_understands(monkeypatch):
+def test_every_command_accepts_its_arguments(monkeypatch):
     """Each command parses its arguments, and is stopped before it does anything."""
     for module in (ingest, shard, train, extract, probe, report):
-        monkeypatch.setattr(module, "exit_status", lambda _: 0)
+        monkeypatch.setattr(module, "run_command", lambda kind, words, name, *_: parse(kind, words, name) and 0)
     assert [step.main(step.arguments) for step in CHAIN] == [0] * 6
 
 
 def test_clips_steps_batch_and_seed_reach_the_commands():
-    told = {step.name: " ".join(step.arguments) for step in CHAIN}
-    assert told["ingest"] == "demo --clips 600"
-    assert "--steps 20 --seed 3" in told["train"]
-    assert "--batch 128 " in told["train"]
-    assert "--name demo-tiny-3" in told["train"]
-    assert told["extract"] == "demo --checkpoint runs/demo-tiny-3/encoder.safetensors"
-    assert told["probe"] == f"{told['extract']} --grid quick"
-    assert told["report"] == "demo --run demo-tiny-3"
+    words = {step.name: " ".join(step.arguments) for step in CHAIN}
+    assert words["ingest"] == "demo --clips 600"
+    assert "--steps 20 --seed 3" in words["train"]
+    assert "--batch 128 " in words["train"]
+    assert "--name demo-tiny-3" in words["train"]
+    assert words["extract"] == "demo --checkpoint runs/demo-tiny-3/encoder.safetensors"
+    assert words["probe"] == f"{words['extract']} --grid quick"
+    assert words["report"] == "demo --run demo-tiny-3"
 
 
-def test_one_flag_asks_for_the_papers_grid():
-    chain = {step.name: step.arguments for step in demo.steps(clips=600, train_steps=20, seed=3, grid="full")}
+def test_one_flag_selects_the_grid_of_the_paper():
+    chain = {step.name: step.arguments for step in demo.steps(DemoSettings(grid="full"))}
     assert chain["probe"][-2:] == ("--grid", "full")
 
 
 def test_drawing_prints_the_graph_and_runs_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert demo.main(["--draw"]) == 0
+    assert command.main(["--draw"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "flowchart LR"
     arrows = {line.strip() for line in lines[1:]}
@@ -58,11 +62,11 @@ def test_drawing_prints_the_graph_and_runs_nothing(tmp_path, monkeypatch, capsys
 
 
 def test_a_step_that_fails_ends_the_command_with_its_error(monkeypatch, capsys):
-    def refuse():
+    def fail(settings):
         raise InvalidInput("made to fail")
 
-    monkeypatch.setattr(ingest, "_ingest", lambda _: refuse())
-    assert demo.main([]) == 2
-    told = capsys.readouterr().err
-    assert "error: made to fail" in told
-    assert "error: step 'ingest' ended with status 2" in told
+    monkeypatch.setattr(ingestion, "ingest", fail)
+    assert command.main([]) == 2
+    message = capsys.readouterr().err
+    assert "error: made to fail" in message
+    assert "error: step 'ingest' ended with status 2" in message

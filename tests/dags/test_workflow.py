@@ -45,7 +45,7 @@ def test_arguments_reach_the_command_as_they_are_even_if_they_are_names_of_steps
 
 @pytest.mark.parametrize("status", [1, 2])
 def test_a_failure_names_its_step_and_stops_the_rest(diary, status):
-    with pytest.raises(StepFailed, match=rf"step 'b' ended with status {status}; mend it and start again"):
+    with pytest.raises(StepFailed, match=rf"step 'b' ended with status {status}; fix the error above"):
         run([diary.step("a"), diary.step("b", "a", status=status), diary.step("c", "b")])
     assert diary.names == ["a", "b"]
 

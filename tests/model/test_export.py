@@ -1,4 +1,4 @@
-"""The command `model.export`: engines are checked in a fresh process before they are published; the hub's layout."""
+"""The command `model.export` validates engines in a new process before it publishes them, and writes hub folders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tiny
 
 import model
 from model import export, extract
+from model.inference import export as export_work
+from model.inference.config import ExportSettings
 from model.inference.engines import export_validation, metadata
 from stores.features import FeatureStore
 from stores.quantize import Quantizer
@@ -23,19 +25,19 @@ def workplace(tmp_path, monkeypatch, make_store):
     return tmp_path
 
 
-def _said(capsys):
+def _last_json(capsys):
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_an_engine_is_made_checked_elsewhere_published_and_used(workplace, capsys):
+def test_an_engine_is_exported_validated_published_and_used(workplace, capsys):
     assert export.main(["onnx", "--store", "stores/made.zarr", "--input", "codes"]) == 0
-    said = _said(capsys)
-    assert said["ran"]
-    assert said["of"] == "stores/made.zarr"
-    assert said["least_cosine"] > 0.9999
+    result = _last_json(capsys)
+    assert result["ran"]
+    assert result["of"] == "stores/made.zarr"
+    assert result["least_cosine"] > 0.9999
     folder = workplace / "runs" / "first" / "encoder.engines" / "onnx-fp32"
     assert metadata.read(folder).parity["finite"]
-    assert metadata.read(folder).codes() == Quantizer()
+    assert metadata.read(folder).code_quantizer() == Quantizer()
     assert [path.name for path in folder.parent.iterdir()] == ["onnx-fp32"]
     assert extract.main(["made", "--engine", "onnx"]) == 0
     features = FeatureStore.read(workplace / "stores" / "made.first.features.zarr")
@@ -43,73 +45,73 @@ def test_an_engine_is_made_checked_elsewhere_published_and_used(workplace, capsy
     assert features.provenance["engine"]["export"] == metadata.read(folder).sha256
 
 
-def test_a_check_takes_the_checkpoint_that_the_engine_lies_beside(workplace, capsys):
+def test_check_uses_the_checkpoint_beside_the_engine(workplace, capsys):
     assert export.main(["onnx"]) == 0
     tiny.write_run(workplace / "runs" / "second", tiny.train_config(seed=8))  # finished last
     assert export.main(["check", "--out", "runs/first/encoder.engines/onnx-fp32"]) == 0
-    assert _said(capsys)["ran"]
+    assert _last_json(capsys)["ran"]
     (workplace / "runs" / "first" / "encoder.engines" / "onnx-fp32").rename("elsewhere")
     assert export.main(["check", "--out", "elsewhere"]) == 2
-    assert "name the checkpoint that it was made of" in capsys.readouterr().err
+    assert "name the checkpoint that it was exported from" in capsys.readouterr().err
     assert export.main(["check", "--out", "elsewhere", "--checkpoint", "runs/first/encoder.safetensors"]) == 0
 
 
-def test_what_cannot_be_made_here_is_refused_before_it_is_announced(workplace, capsys):
+def test_missing_requirements_are_an_error_before_anything_is_printed(workplace, capsys):
     assert export.main(["tensorrt"]) == 2
-    told = capsys.readouterr()
-    assert not told.out
-    assert "needs an NVIDIA GPU" in told.err
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert "needs an NVIDIA GPU" in printed.err
     assert not (workplace / "runs" / "first" / "encoder.engines").exists()
 
 
-def test_an_engine_that_is_not_as_good_is_not_published(workplace, capsys, monkeypatch):
-    def bad(*_):
+def test_an_engine_that_is_not_accurate_is_not_published(workplace, capsys, monkeypatch):
+    def inaccurate(*_):
         return export_validation.ExportValidation(1, "made up", True, 0.99, 0.5, 1e-4, 1.0)
 
-    monkeypatch.setattr(export_validation, "compare", bad)
+    monkeypatch.setattr(export_validation, "compare", inaccurate)
     folder = workplace / "engine"
     monkeypatch.setattr(
-        export,
-        "_checked_elsewhere",
-        lambda options, building: export._check(export._parser().parse_args(["check", "--out", str(building)])),
+        export_work,
+        "_validate_in_new_process",
+        lambda _, folder: export_work.validate(ExportSettings(what="check", out=folder)),
     )
     assert export.main(["onnx", "--out", str(folder)]) == 2
-    assert "not as good as eager, so it is not published" in capsys.readouterr().err
+    assert "the engine is not published, because" in capsys.readouterr().err
     assert not folder.exists()
 
 
-def test_the_hubs_folder_is_written_and_read(workplace, capsys):
+def test_a_hub_folder_is_written_and_read(workplace, capsys):
     assert export.main(["hub", "--out", "published"]) == 0
-    assert _said(capsys)["files"] == ["README.md", "config.json", "model.safetensors"]
+    assert _last_json(capsys)["files"] == ["README.md", "config.json", "model.safetensors"]
     assert model.load_encoder("published").config == tiny.encoder_config()
     assert extract.main(["made", "--checkpoint", "published"]) == 0
     assert (workplace / "stores" / "made.published.features.zarr").is_dir()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["tensorrt"], "needs an NVIDIA GPU"),
-        (["onnx", "--precision", "bf16"], "computes in fp32 only"),
-        (["onnx", "--usual", "1"], "needs 1 < usual < largest"),
-        (["check"], "say which engine with --out"),
+        (["onnx", "--precision", "bf16"], "--precision must be auto or fp32 for engine onnx"),
+        (["onnx", "--usual", "1"], "--usual must be more than 1 and less than --largest (got --usual 1"),
+        (["check"], "--out is required for check"),
         (["check", "--out", "nowhere"], "no exported engine in nowhere"),
-        (["hub"], "say where with --out"),
+        (["hub"], "--out is required for hub"),
         (["onnx", "--checkpoint", "none.safetensors"], "no checkpoint at none.safetensors"),
     ],
 )
-def test_what_cannot_be_done_is_an_error_of_one_line(workplace, capsys, arguments, told):
+def test_what_cannot_be_exported_is_an_error_with_status_2(workplace, capsys, arguments, message):
     assert export.main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not list(workplace.rglob(".*.building"))
 
 
-def test_tensorrt_for_rtx_is_built_and_says_that_it_was_not_run(workplace, capsys):
+def test_tensorrt_for_rtx_is_built_and_states_that_it_was_not_run(workplace, capsys):
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
     assert export.main(["tensorrt-rtx", "--precision", "bf16"]) == 0
-    said = _said(capsys)
-    assert not said["ran"]
-    assert said["why"] == "built, not run: no GPU here"
-    assert said["inputs"] == {"windows": ["FLOAT", [-1, 128, 96]]}
+    result = _last_json(capsys)
+    assert not result["ran"]
+    assert result["why"] == "built, not run: no GPU here"
+    assert result["inputs"] == {"windows": ["FLOAT", [-1, 128, 96]]}
     assert extract.main(["made", "--engine", "tensorrt-rtx", "--precision", "bf16"]) == 2
     assert "needs an NVIDIA RTX GPU to run" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command `model.extract`: a store and an encoder become a feature store beside the others."""
+"""The command `model.extract` embeds a mel store with an encoder and writes a feature store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def workplace(tmp_path, monkeypatch, make_store):
     return tmp_path
 
 
-def test_the_features_lie_where_dataset_and_run_say(workplace, capsys):
+def test_the_feature_store_is_named_after_dataset_and_run(workplace, capsys):
     assert extract.main(["made"]) == 0
     features = FeatureStore.read(workplace / "stores" / "made.first.features.zarr")
     assert features.embeddings.shape == (2, 32)
@@ -41,9 +41,9 @@ def test_a_checkpoint_can_be_named(workplace):
     assert not (workplace / "stores" / "made.second.features.zarr").exists()
 
 
-def test_features_that_are_there_are_not_made_again(workplace, monkeypatch):
+def test_finished_features_are_not_computed_again(workplace, monkeypatch):
     assert extract.main(["made"]) == 0
-    monkeypatch.setattr("model.inference.extraction.Extraction.parts", lambda *_: 1 / 0)
+    monkeypatch.setattr("model.inference.extraction.Extraction.compute_parts", lambda *_: 1 / 0)
     assert extract.main(["made"]) == 0
 
 
@@ -51,7 +51,7 @@ def _features(workplace, name):
     return FeatureStore.read(workplace / "stores" / f"{name}.features.zarr")
 
 
-def test_without_pooling_there_is_a_row_per_window_under_a_name_of_its_own(workplace, capsys):
+def test_without_pooling_there_is_a_row_for_each_window_under_another_name(workplace, capsys):
     assert extract.main(["made", "--pool", "none", "--tail", "drop"]) == 0
     features = _features(workplace, "made.first-no-tail-windows")
     assert [row.id for row in features.rows] == ["clip-0", "clip-1", "clip-1", "clip-1"]
@@ -59,7 +59,7 @@ def test_without_pooling_there_is_a_row_per_window_under_a_name_of_its_own(workp
     assert "4 embeddings of width 32" in capsys.readouterr().out
 
 
-def test_a_shorter_hop_and_a_layer_have_names_of_their_own_too(workplace):
+def test_features_with_another_hop_or_layer_have_other_names(workplace):
     assert extract.main(["made", "--hop", "48", "--precision", "fp32"]) == 0
     assert extract.main(["made", "--layer", "1", "--precision", "fp32"]) == 0
     hop, layer = (_features(workplace, f"made.first-{name}") for name in ("hop48", "layer1"))
@@ -68,30 +68,30 @@ def test_a_shorter_hop_and_a_layer_have_names_of_their_own_too(workplace):
     assert not np.allclose(hop.embeddings, layer.embeddings, atol=1e-3)
 
 
-def test_a_clip_shorter_than_a_window_is_flagged_and_told(workplace, make_store, capsys):
+def test_clips_shorter_than_a_window_are_flagged_and_counted(workplace, make_store, capsys):
     make_store([40, 100], "stores/short.zarr")
     assert extract.main(["stores/short.zarr"]) == 0
     assert _features(workplace, "short.first").spans.padded.tolist() == [True, False]
     assert "2 embeddings of width 32, 1 of clips shorter than a window" in capsys.readouterr().out
 
 
-def test_what_computes_and_in_which_precision_is_told(workplace, capsys):
+def test_engine_and_precision_are_printed(workplace, capsys):
     assert extract.main(["made"]) == 0
     assert f"engine: eager in {fastest_precision()} on cpu" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["parquet", "npz"])
-def test_one_file_for_others_lies_beside_the_store(workplace, kind):
+def test_a_single_file_is_written_beside_the_feature_store(workplace, kind):
     assert extract.main(["made", "--to", kind]) == 0
     assert (workplace / "stores" / f"made.first.{kind}").is_file()
 
 
-def test_auto_says_what_it_chose_and_why(workplace, capsys):
+def test_automatic_selection_prints_its_choice_once(workplace, capsys):
     assert extract.main(["made", "--engine", "auto"]) == 0
-    told = capsys.readouterr().out
-    assert "engine auto: not " in told
-    assert f"engine auto: eager, {fastest_precision()}: " in told
-    assert told.count("engine auto: eager") == 1
+    printed = capsys.readouterr().out
+    assert "engine auto: not " in printed
+    assert f"engine auto: eager in {fastest_precision()}, because " in printed
+    assert printed.count("engine auto: eager") == 1
 
 
 class Killed(Exception):
@@ -99,20 +99,20 @@ class Killed(Exception):
 
 
 def _kill_after(monkeypatch, parts):
-    """Extractions end, as if killed, once so many parts are written."""
-    real, written = FeatureParts.write, []
+    """Make extractions raise `Killed` after so many parts are written."""
+    write_part, written = FeatureParts.write, []
 
     def write(self, part, embeddings):
         if len(written) == parts:
             raise Killed
         written.append(part)
-        real(self, part, embeddings)
+        write_part(self, part, embeddings)
 
     monkeypatch.setattr(FeatureParts, "write", write)
     return written
 
 
-def test_killed_at_any_part_it_goes_on_to_the_same_bytes(workplace, make_store, monkeypatch):
+def test_an_extraction_that_was_killed_at_any_part_continues_to_the_same_bytes(workplace, make_store, monkeypatch):
     monkeypatch.setattr(encoder_representation, "PART_WINDOWS", 4)
     make_store([100, 300, 96, 500, 97, 130], "stores/parts.zarr")
     assert extract.main(["parts", "--out", "stores/whole.features.zarr"]) == 0
@@ -129,87 +129,90 @@ def test_killed_at_any_part_it_goes_on_to_the_same_bytes(workplace, make_store, 
         shutil.rmtree(workplace / "stores" / "parts.first.features.zarr")
 
 
-def test_going_on_with_another_engine_is_refused_and_named(workplace, monkeypatch, capsys):
+def test_continuing_with_other_settings_is_an_error_that_names_them(workplace, monkeypatch, capsys):
     with monkeypatch.context() as patched:
         _kill_after(patched, 0)
         with pytest.raises(Killed):
             extract.main(["made", "--precision", "fp32"])
     assert extract.main(["made", "--precision", "bf16"]) == 2
-    told = capsys.readouterr().err
-    assert "was begun otherwise, and one feature store never mixes two" in told
-    assert "precision: begun with fp32, now bf16" in told
+    error = capsys.readouterr().err
+    assert "was started with different settings (" in error
+    assert "precision: started with fp32, now bf16" in error
     assert extract.main(["made", "--precision", "fp32"]) == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
-        (["--precision", "bf16"], "precision: fp32 there, bf16 asked for"),
-        (["--precision", "fp32", "--hop", "48"], "hop: 96 there, 48 asked for"),
+        (["--precision", "bf16"], "precision: fp32 stored, bf16 requested"),
+        (["--precision", "fp32", "--hop", "48"], "hop: 96 stored, 48 requested"),
         (
             ["--precision", "fp32", "--layer", "1", "--pool", "none"],
-            "layer: None there, 1 asked for; pool: mean there,",
+            "layer: None stored, 1 requested; pool: mean stored,",
         ),
     ],
 )
-def test_finished_features_are_not_replaced_by_those_that_were_asked_for_in_another_way(workplace, capsys, words, told):
+def test_finished_features_are_not_replaced_by_features_with_other_options(workplace, capsys, arguments, message):
     out = ["--out", "stores/x.features.zarr"]
     assert extract.main(["made", "--precision", "fp32", *out]) == 0
     before = _features(workplace, "x")
-    assert extract.main(["made", *words, *out]) == 2
+    assert extract.main(["made", *arguments, *out]) == 2
     error = capsys.readouterr().err
-    assert told in error
-    assert "name another place with --out, or remove the folder stores/x.features.zarr" in error
+    assert message in error
+    assert "choose another path with --out, or remove the folder stores/x.features.zarr" in error
     np.testing.assert_array_equal(_features(workplace, "x").embeddings, before.embeddings)
     shutil.rmtree(workplace / "stores" / "x.features.zarr")
-    assert extract.main(["made", *words, *out]) == 0
+    assert extract.main(["made", *arguments, *out]) == 0
 
 
-def test_features_of_weights_or_mel_that_have_changed_are_made_again(workplace, make_store, capsys):
+def test_features_of_changed_weights_or_mel_are_computed_again(workplace, make_store, capsys):
     assert extract.main(["made", "--precision", "fp32"]) == 0
     tiny.write_run(workplace / "runs" / "first", tiny.train_config(seed=8))
     assert extract.main(["made", "--precision", "bf16"]) == 0
-    assert "note: stores/made.first.features.zarr is made again: " in capsys.readouterr().err
+    assert (
+        "note: stores/made.first.features.zarr is computed again because of changes in encoder"
+        in capsys.readouterr().err
+    )
     shutil.rmtree(workplace / "stores" / "made.zarr")
     make_store([100, 300, 0], "stores/made.zarr", seed=1)
     assert extract.main(["made", "--precision", "fp32"]) == 0
-    assert "is made again" in capsys.readouterr().err
+    assert "is computed again" in capsys.readouterr().err
 
 
-def test_an_engine_that_was_not_exported_names_the_command(workplace, capsys):
+def test_an_engine_that_was_not_exported_is_an_error_that_names_the_command(workplace, capsys):
     assert extract.main(["made", "--engine", "onnx"]) == 2
     assert "python -m model.export onnx --checkpoint runs/first/encoder.safetensors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scheduler", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
-def test_on_a_cluster_the_bytes_are_the_same(workplace, make_store, monkeypatch, scheduler):
+def test_a_cluster_computes_the_same_bytes(workplace, make_store, monkeypatch, scheduler):
     monkeypatch.setattr(encoder_representation, "PART_WINDOWS", 4)
     make_store([100, 300, 96, 500, 97, 130], "stores/parts.zarr")
-    assert extract.main(["parts", "--out", "stores/here.features.zarr"]) == 0
+    assert extract.main(["parts", "--out", "stores/single.features.zarr"]) == 0
     assert extract.main(["parts", "--scheduler", scheduler, "--workers", "2"]) == 0
-    spread, here = _features(workplace, "parts.first"), _features(workplace, "here")
-    np.testing.assert_array_equal(spread.embeddings, here.embeddings)
-    assert spread.provenance == here.provenance
+    on_cluster, single = _features(workplace, "parts.first"), _features(workplace, "single")
+    np.testing.assert_array_equal(on_cluster.embeddings, single.embeddings)
+    assert on_cluster.provenance == single.provenance
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none"], "no mel store at stores/none.zarr"),
         (["made", "--checkpoint", "runs/none.safetensors"], "no checkpoint at runs/none.safetensors"),
         (["a.b"], "no mel store at a.b"),
-        (["made", "--layer", "2"], "layer 2 is not there"),
-        (["made", "--layer", "1", "--engine", "onnx"], "--layer works with the eager engine only"),
-        (["made", "--hop", "0"], "must be positive"),
+        (["made", "--layer", "2"], "--layer must be a block of the encoder, 1 to 1 (got 2)"),
+        (["made", "--layer", "1", "--engine", "onnx"], "--layer is not supported by engine onnx; use --engine eager"),
+        (["made", "--hop", "0"], "--hop must be at least 1 (got 0)"),
         (["made", "--scheduler", "nowhere"], "scheduler 'nowhere' is unknown"),
     ],
 )
-def test_what_is_not_there_is_an_error_of_one_line(workplace, capsys, arguments, told):
+def test_what_cannot_be_extracted_is_an_error_with_status_2(workplace, capsys, arguments, message):
     assert extract.main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_without_a_finished_run_the_command_for_one_is_named(workplace, capsys):
+def test_without_a_finished_run_the_error_names_the_command_that_trains(workplace, capsys):
     (workplace / "runs" / "first" / "encoder.safetensors").unlink()
     assert extract.main(["made"]) == 2
     assert "train one with `python -m model.train --store STORE`" in capsys.readouterr().err

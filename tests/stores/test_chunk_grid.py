@@ -77,7 +77,7 @@ def test_clips_of_one_recording_share_a_region():
 
 
 @pytest.mark.parametrize(("clips", "regions"), [(1, 1), (13, 1), (100, 8), (360, 17), (1_200, 16), (10_400, 100)])
-def test_a_small_collection_has_regions_shorter_than_a_zarr_shard(clips, regions):
+def test_a_small_collection_is_spread_over_several_regions(clips, regions):
     planned = plan_regions([((clip,), 313) for clip in range(clips)], ChunkGrid())
     assert len(planned) == regions
     assert [clip for region in planned for clip in region.clips] == list(range(clips))

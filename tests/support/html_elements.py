@@ -1,4 +1,4 @@
-"""An HTML page as its tags and texts, for tests of pages."""
+"""An HTML page as its tags and texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 
 class Elements(HTMLParser):
-    """Tags with their attributes, the text outside of scripts and styles, and what stands in each of those."""
+    """Tags with attributes, the text outside of scripts and styles, and the content of each script and style."""
 
     def __init__(self, text):
         super().__init__()
@@ -23,11 +23,17 @@ class Elements(HTMLParser):
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
-    def counts(self, tag):
-        return sum(one == tag for one, _ in self.tags)
-
     def handle_data(self, data):
         if self.open and self.open[-1] in ("script", "style"):
             self.raw[-1][2] += data
         else:
             self.text += data
+
+    def count(self, tag):
+        """Return the number of elements with a tag."""
+        return sum(name == tag for name, _ in self.tags)
+
+
+def section_text(section):
+    """Return the text of a section, with each run of white space as one space."""
+    return " ".join(Elements(section.body).text.split())

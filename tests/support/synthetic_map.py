@@ -1,4 +1,4 @@
-"""A mel store, features and audio for maps, made out of nothing: three groups of clips that lie apart."""
+"""A mel store, features and audio for maps: three groups of clips that lie apart, with hostile names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SPLITS = ("train", "valid", "test")
 
 
 @dataclass
-class MadeStore:
-    """What a map reads of a mel store."""
+class SyntheticStore:
+    """The parts of a mel store that a map reads."""
 
     rows: list[ClipRow]
     attributes: dict[str, str]
@@ -29,14 +29,14 @@ class MadeStore:
     spec: MelSpec = MelSpec()  # noqa: RUF009 -- frozen
 
     def clip(self, index):
-        """A mel `[128, 60]` whose loudest row tells the clip."""
+        """Return a mel `[128, 60]` whose loudest row depends on the clip."""
         mel = np.full((128, 60), 1e-4, np.float32)
         mel[index % 128] = 1e4
         return mel
 
 
 def rows(clips):
-    """Clips of pieces of three, in turn of every genre; every fourth has no key."""
+    """Return clips in pieces of three, with the genres in turn. Every fourth clip has no key."""
     return [
         ClipRow(
             index=i,
@@ -57,18 +57,18 @@ def rows(clips):
 
 
 def embeddings(clips, width=8, seed=0):
-    """`[clips, width]`, alike within a genre and more so within a piece."""
+    """Return embeddings `[clips, width]` that are similar within a genre, and more similar within a piece."""
     rng = np.random.default_rng(seed)
     pieces = rng.normal(size=(clips, width))[np.arange(clips) // 3]
     genres = 4 * np.eye(3, width)[(np.arange(clips) // 3) % 3]
     return (genres + pieces + 0.5 * rng.normal(size=(clips, width))).astype(np.float32)
 
 
-def made(clips, root=None, heard=()):
-    """Features and store of so many clips; those `heard` have audio below `root`."""
-    made_rows = rows(clips)
-    for i in heard:
+def features_and_store(clips, root=None, with_audio=()):
+    """Return features and a store of `clips` clips. Those `with_audio` have a file below `root`."""
+    clip_rows = rows(clips)
+    for i in with_audio:
         file = synthetic_audio.write(root / f"{i}.wav", synthetic_audio.sine(220 + 10 * i, 7.0))
-        made_rows[i] = replace(made_rows[i], source_digest=file_digest(file))
-    features = FeatureStore(embeddings(clips), made_rows, {"digest": "d"})
-    return features, MadeStore(made_rows, {"root": str(root)})
+        clip_rows[i] = replace(clip_rows[i], source_digest=file_digest(file))
+    features = FeatureStore(embeddings(clips), clip_rows, {"digest": "d"})
+    return features, SyntheticStore(clip_rows, {"root": str(root)})

@@ -2,19 +2,24 @@
 
 The nearest clips mostly belong to the same piece: transpositions, excerpts, other renderings. The listed neighbors are
 clips of other pieces, which shows what else the encoder considers similar. How many of the nearest clips of all belong
-to the same piece is counted beside the list. The cosines take 4 bytes per pair of clips, 36 MB for 3,000 clips.
+to the same piece is counted beside the list. Cosines are computed for 512 clips at a time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from model.probes.nearest_neighbors import NearestNeighbors, nearest
 
 COUNT = 5
 """Neighbors of each clip."""
+_BLOCK_CLIPS = 512  # clips for which the cosines to all clips are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -37,25 +42,25 @@ class Neighbors:
             groups: piece, song or artist of each clip. A clip with an empty group is in a group of its own.
             count: neighbors of each clip.
         """
-        group_indices = _group_indices(groups)
-        cosines = embeddings @ embeddings.T
-        nearest = [
-            _nearest(clip, cosines[clip], group_indices == group_indices[clip], count) for clip in range(len(groups))
-        ]
-        clips = tuple(tuple(int(other) for other in others) for others, _ in nearest)
-        of_neighbors = tuple(
-            tuple(float(cosines[clip, other]) for other in others) for clip, others in enumerate(clips)
-        )
-        return cls(clips, of_neighbors, tuple(same for _, same in nearest))
+        group_indices, all_clips = torch.from_numpy(_group_indices(groups)), torch.arange(len(groups))
+        vectors = torch.from_numpy(embeddings)
+        others: list[list[tuple[int, float]]] = []
+        same_group: list[int] = []
+        for block in all_clips.split(_BLOCK_CLIPS):
+            same = group_indices[block, None] == group_indices
+            itself = block[:, None] == all_clips
+            # stable: ties keep their order, so that the page is reproducible
+            others += _pairs(nearest(vectors[block], vectors, count, excluded=same, stable=True))
+            closest = nearest(vectors[block], vectors, count, excluded=itself, stable=True)
+            same_group += (same.gather(1, closest.indices) & closest.cosines.isfinite()).sum(1).tolist()
+        clips = tuple(tuple(other for other, _ in pairs) for pairs in others)
+        return cls(clips, tuple(tuple(cosine for _, cosine in pairs) for pairs in others), tuple(same_group))
 
 
-def _nearest(
-    clip: int, cosines: NDArray[np.float32], same_group: NDArray[np.bool_], count: int
-) -> tuple[NDArray[np.int64], int]:
-    """Return the nearest clips of other groups, and how many of the nearest clips of all are in the same group."""
-    order = np.argsort(-cosines, kind="stable")  # ties keep their order, so that the page is reproducible
-    order = order[order != clip]
-    return order[~same_group[order]][:count], int(same_group[order[:count]].sum())
+def _pairs(neighbors: NearestNeighbors) -> list[list[tuple[int, float]]]:
+    """Return the index and the cosine of each neighbor of each clip, without excluded clips."""
+    rows = zip(neighbors.indices.tolist(), neighbors.cosines.tolist(), strict=True)
+    return [[pair for pair in zip(*row, strict=True) if math.isfinite(pair[1])] for row in rows]
 
 
 def _group_indices(groups: Sequence[str]) -> NDArray[np.int64]:

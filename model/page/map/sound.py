@@ -24,8 +24,6 @@ from stores.errors import DecodeError
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
-CLIPS = 200
-"""Clips with sound by default."""
 SECONDS = 5.0
 """Length of the sound of a clip."""
 MAX_RECORDING_SECONDS, DECODE_SECONDS = 24 * 3600.0, 300.0

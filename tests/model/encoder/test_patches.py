@@ -100,7 +100,7 @@ def test_a_patch_number_outside_the_window_never_reads_another_clip(shape, numbe
     assert torch.equal(patches, torch.arange(3)[:, None, None].expand(3, 1, math.prod(shape)))
 
 
-@pytest.mark.parametrize("number", [-100, 4_800])
+@pytest.mark.parametrize("number", [-4_800, 4_800])
 def test_a_patch_number_far_outside_the_window_raises_an_error(mel, number):
     with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
         gather_patches_frame_major(mel.transpose(1, 2), torch.full((3, 1), number), (16, 16))

@@ -1,4 +1,4 @@
-"""Published checkpoints: plain state dicts become encoders that give what the published architecture gives."""
+"""Published checkpoints: plain state dicts become encoders with the outputs of the published architecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEL = torch.from_numpy(POWER)
 
 
 def _vit(kind, seed=0):
-    """vit-pytorch's SimpleViT as the public code builds it, weights moved off their defaults."""
+    """Return vit-pytorch's SimpleViT as the public code builds it, with weights that differ from their defaults."""
     torch.manual_seed(seed)
     vit = simple_vit_module().SimpleViT(
         image_size=(128, 96),
@@ -37,7 +37,7 @@ def _vit(kind, seed=0):
 
 
 def _embedded(vit, mel):
-    """SimpleViT's output with its head taken off."""
+    """Return the output of SimpleViT without its head."""
     vit.linear_head = torch.nn.Identity()
     with torch.inference_mode():
         return vit(mel[:, None])
@@ -55,7 +55,7 @@ def test_a_file_of_the_published_format_gives_the_outputs_of_its_architecture(tm
         torch.testing.assert_close(encoder(MEL), _embedded(vit, MEL), atol=1e-5, rtol=1e-5)
 
 
-def test_a_hybrid_is_its_square_reading_and_then_its_vertical_one(tmp_path):
+def test_a_hybrid_concatenates_its_square_and_its_vertical_embedding(tmp_path):
     square, vertical = _vit("square"), _vit("vertical", seed=1)
     vertical.transformer.load_state_dict(square.transformer.state_dict())
     state = dict(square.state_dict())
@@ -67,8 +67,8 @@ def test_a_hybrid_is_its_square_reading_and_then_its_vertical_one(tmp_path):
     with torch.inference_mode():
         torch.testing.assert_close(encoder(MEL), both, atol=1e-5, rtol=1e-5)
         for i, kind in enumerate(("square", "vertical")):
-            one = model.load_encoder(tmp_path / "myna-hybrid.pth", patches=kind)
-            torch.testing.assert_close(one(MEL), both.chunk(2, dim=1)[i], atol=1e-5, rtol=1e-5)
+            single = model.load_encoder(tmp_path / "myna-hybrid.pth", patches=kind)
+            torch.testing.assert_close(single(MEL), both.chunk(2, dim=1)[i], atol=1e-5, rtol=1e-5)
 
 
 def _state(patches="square"):
@@ -80,15 +80,15 @@ def _write(path, state):
     return path
 
 
-def test_the_input_scale_is_what_the_caller_says(tmp_path):
+def test_the_caller_states_the_input_scale(tmp_path):
     path = _write(tmp_path / "myna-base.pth", _state())
     assert model.load_encoder(path, input_scale="log1p").config.input_scale == "log1p"
     assert model.load_encoder(path).config.input_scale == "power"
 
 
-def test_a_file_that_does_not_say_its_patches_needs_to_be_told(tmp_path):
+def test_the_caller_must_state_the_patches_if_the_file_does_not(tmp_path):
     path = _write(tmp_path / "mine.pth", _state())
-    with pytest.raises(InvalidInput, match=r"square or vertical alike.*give patches='square' or patches='vertical'"):
+    with pytest.raises(InvalidInput, match=r"which can be square or vertical.*pass patches='square' or patches='vertical'"):
         model.load_encoder(path)
     for patches in ("square", "vertical"):
         assert model.load_encoder(path, patches=patches).config.patches == patches
@@ -96,35 +96,35 @@ def test_a_file_that_does_not_say_its_patches_needs_to_be_told(tmp_path):
         model.load_encoder(path, patches="round")
 
 
-def test_keys_that_are_missing_or_left_over_are_named(tmp_path):
+def test_the_error_lists_missing_and_unexpected_tensors(tmp_path):
     state = _state()
     del state["transformer.norm.bias"]
     state["cls_token"] = torch.zeros(1)
-    with pytest.raises(CorruptArtifact, match=r"missing keys: transformer\.norm\.bias; unexpected keys: cls_token"):
+    with pytest.raises(CorruptArtifact, match=r"missing tensors: transformer\.norm\.bias; unexpected tensors: cls_token"):
         model.load_encoder(_write(tmp_path / "myna-base.pth", state))
 
 
-def test_tensors_of_other_shapes_are_named(tmp_path):
+def test_the_error_lists_tensors_of_other_shapes(tmp_path):
     state = {**_state(), "transformer.norm.bias": torch.zeros(3)}
-    with pytest.raises(CorruptArtifact, match=r"transformer\.norm\.bias \[3\], needed \[64\]"):
+    with pytest.raises(CorruptArtifact, match=r"transformer\.norm\.bias \[3\], expected \[64\]"):
         model.load_encoder(_write(tmp_path / "myna-base.pth", state))
 
 
-class Evil:
+class Malicious:
     def __reduce__(self):
-        return (pytest.fail, ("something in the file was executed",))
+        return (pytest.fail, ("code in the file was executed",))
 
 
 @pytest.mark.parametrize(
-    "content", [{"x": Evil()}, Evil(), ["no", "dict"], {"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}]
+    "content", [{"x": Malicious()}, Malicious(), ["no", "dict"], {"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}]
 )
-def test_nothing_but_tensors_is_read_and_nothing_is_executed(tmp_path, content):
+def test_only_tensors_are_read_and_nothing_is_executed(tmp_path, content):
     with pytest.raises(CorruptArtifact, match="is not a"):
         model.load_encoder(_write(tmp_path / "myna-base.pth", content))
 
 
-def test_files_that_are_no_checkpoints_are_told_so(tmp_path):
-    (tmp_path / "myna-base.pth").write_bytes(b"no checkpoint")
+def test_files_that_are_not_checkpoints_raise_an_error(tmp_path):
+    (tmp_path / "myna-base.pth").write_bytes(b"not a checkpoint")
     with pytest.raises(CorruptArtifact, match="is not a state dict of tensors"):
         model.load_encoder(tmp_path / "myna-base.pth")
     with pytest.raises(CorruptArtifact, match="is not a published checkpoint of Myna"):
@@ -133,7 +133,7 @@ def test_files_that_are_no_checkpoints_are_told_so(tmp_path):
         model.load_encoder(tmp_path / "none.pth")
 
 
-def test_our_own_checkpoints_know_what_they_are(tmp_path):
+def test_checkpoints_of_runs_state_their_own_settings(tmp_path):
     path = tiny.write_run(tmp_path / "run", tiny.train_config("hybrid"))
     assert model.load_encoder(path).config == tiny.encoder_config("hybrid")
     assert model.load_encoder(path, patches="vertical").config == tiny.encoder_config("vertical")

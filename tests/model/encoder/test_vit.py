@@ -1,4 +1,4 @@
-"""The encoder against the published architecture, and its two ways in against each other."""
+"""The encoder compared with the published architecture, and whole windows compared with visible patches."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 from beartype import beartype
 from jaxtyping import jaxtyped
 from published_vit import simple_vit_module
+from visible_patches import embed_patches, embed_visible, gather_patches
 
 from model.encoder.config import PATCH_SHAPES, PRESETS, EncoderConfig, preset
 from model.encoder.input_scale import scale_input
-from model.encoder.patches import gather_patches, patchify
-from model.encoder.vit import Encoder
+from model.encoder.patches import patchify
+from model.encoder.vit import Encoder, PatchEmbedding
 from stores.errors import InvalidInput
 
 SMALL = {
@@ -29,7 +30,7 @@ MODES = pytest.mark.parametrize("patches", SMALL)
 def _encoder(config, seed=0):
     torch.manual_seed(seed)
     encoder = Encoder(config)
-    # defaults are ones and zeros for every LayerNorm: move them, so that no test passes by their accident
+    # the defaults of every LayerNorm are ones and zeros; with other values, no test can pass by accident
     for parameter in encoder.parameters():
         parameter.data.add_(0.02 * torch.randn_like(parameter))
     return encoder
@@ -46,7 +47,7 @@ def _visible(batch=3, patches=48, count=5):
 
 @pytest.fixture
 def simple_vit():
-    """A builder of the published architecture with our weights and no head."""
+    """Return a function that builds the published architecture with the weights of an encoder, without the head."""
     published = simple_vit_module().SimpleViT
 
     def build(encoder, kind):
@@ -79,10 +80,10 @@ def test_embeddings_equal_the_published_architecture(simple_vit, kind, config):
 
 
 @KINDS
-def test_masked_embeddings_and_gradients_equal_embedding_everything_and_dropping(simple_vit, kind):
+def test_masked_embeddings_and_gradients_equal_embedding_all_patches_and_dropping(simple_vit, kind):
     encoder = _encoder(SMALL[kind])
     vit, mel, visible = simple_vit(encoder, kind), _mel(), _visible()
-    ours = encoder.embed_visible(gather_patches(mel, visible, PATCH_SHAPES[kind]), visible, kind)
+    ours = embed_visible(encoder, gather_patches(mel, visible, PATCH_SHAPES[kind]), visible, kind)
     tokens = vit.to_patch_embedding(mel[:, None]) + vit.pos_embedding
     theirs = vit.transformer(tokens[torch.arange(3)[:, None], visible]).mean(dim=1)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
@@ -97,21 +98,21 @@ def test_masked_embeddings_and_gradients_equal_embedding_everything_and_dropping
 def test_gathering_before_embedding_equals_embedding_before_gathering(kind):
     embedding = _encoder(SMALL[kind]).embedding(kind)
     mel, visible = _mel(), _visible()
-    gathered_first = embedding.embed(gather_patches(mel, visible, PATCH_SHAPES[kind]), visible)
+    gathered_first = embed_patches(embedding, gather_patches(mel, visible, PATCH_SHAPES[kind]), visible)
     embedded_first = embedding.embed(patchify(mel, PATCH_SHAPES[kind]))[torch.arange(3)[:, None], visible]
     torch.testing.assert_close(gathered_first, embedded_first, atol=1e-6, rtol=1e-6)
 
 
 @KINDS
 @pytest.mark.parametrize("scale", ["power", "log1p", "log"])
-def test_a_whole_window_equals_all_its_patches_visible_in_any_order(kind, scale):
+def test_embedding_a_whole_window_equals_embedding_all_its_patches_in_any_order(kind, scale):
     encoder = _encoder(replace(SMALL[kind], input_scale=scale))
     visible = _visible(count=48)
     patches = gather_patches(scale_input(_mel(), scale), visible, PATCH_SHAPES[kind])
-    torch.testing.assert_close(encoder.embed_visible(patches, visible, kind), encoder(_mel()), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(embed_visible(encoder, patches, visible, kind), encoder(_mel()), atol=1e-5, rtol=1e-5)
 
 
-def test_hybrid_reads_square_then_vertical_with_one_trunk():
+def test_a_hybrid_embeds_square_then_vertical_patches_with_one_trunk():
     hybrid = _encoder(SMALL["hybrid"])
     weights = hybrid.state_dict()
     square, vertical = (Encoder(SMALL[kind]) for kind in ("square", "vertical"))
@@ -122,19 +123,6 @@ def test_hybrid_reads_square_then_vertical_with_one_trunk():
     embedding = hybrid(_mel())
     assert embedding.shape == (3, 128)
     torch.testing.assert_close(embedding, torch.cat((square(_mel()), vertical(_mel())), dim=1), atol=1e-6, rtol=1e-5)
-
-
-def test_both_kinds_in_one_pass_equal_one_pass_each():
-    hybrid, mel = _encoder(SMALL["hybrid"]), _mel()
-    views = {}
-    for seed, kind in enumerate(PATCH_SHAPES):
-        visible = _visible().roll(seed, 0)
-        views[kind] = (gather_patches(mel, visible, PATCH_SHAPES[kind]), visible)
-    together = hybrid.embed_visible_kinds(views)
-    assert list(together) == ["square", "vertical"]
-    for kind, (patches, visible) in views.items():
-        alone = hybrid.embed_visible(patches, visible, kind)
-        torch.testing.assert_close(together[kind], alone, atol=1e-6, rtol=1e-5)
 
 
 def _expected_names(config):
@@ -165,7 +153,7 @@ def test_parameter_counts(name, millions):
 
 
 @MODES
-def test_building_is_repeatable_and_every_weight_gets_a_gradient(patches):
+def test_building_is_deterministic_and_every_weight_gets_a_gradient(patches):
     first, second = (_encoder(SMALL[patches], seed=3).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     encoder = _encoder(SMALL[patches])
@@ -173,26 +161,26 @@ def test_building_is_repeatable_and_every_weight_gets_a_gradient(patches):
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in encoder.parameters())
 
 
-def test_an_embedding_does_not_depend_on_its_batch_mates():
+def test_an_embedding_does_not_depend_on_the_rest_of_its_batch():
     encoder = _encoder(SMALL["hybrid"]).eval()
     with torch.inference_mode():
         torch.testing.assert_close(encoder(_mel())[1:2], encoder(_mel()[1:2]), atol=1e-6, rtol=1e-5)
 
 
-def test_one_export_serves_every_batch_size():
+def test_one_export_works_for_every_batch_size():
     encoder = _encoder(SMALL["hybrid"]).eval()
     program = torch.export.export(encoder, (_mel(4),), dynamic_shapes=({0: torch.export.Dim("B", max=256)},))
     for batch in (1, 2, 7):
         torch.testing.assert_close(program.module()(_mel(batch)), encoder(_mel(batch)), atol=1e-5, rtol=1e-5)
 
 
-def test_silence_and_thunder_stay_finite():
+def test_embeddings_of_silence_and_of_very_loud_audio_are_finite():
     encoder = _encoder(SMALL["hybrid"])
     mel = torch.stack((torch.zeros(128, 96), torch.full((128, 96), 1e6)))
     assert encoder(mel).isfinite().all()
 
 
-def test_half_precision_autocast_stays_close():
+def test_embeddings_under_bfloat16_autocast_are_close():
     encoder = _encoder(PRESETS["tiny"]).eval()
     with torch.inference_mode():
         exact = encoder(_mel())
@@ -201,16 +189,16 @@ def test_half_precision_autocast_stays_close():
     assert torch.cosine_similarity(exact, half.float()).min() > 0.999
 
 
-def test_windows_of_another_size_are_refused_with_a_hint():
+def test_windows_of_another_size_and_other_patch_kinds_raise_an_error():
     encoder = Encoder(SMALL["square"])
-    with pytest.raises(InvalidInput, match=r"shape \[2, 96, 128\]; encoder 'small' needs \[B, 128, 96\].*transpose"):
+    with pytest.raises(InvalidInput, match=r"shape \[2, 96, 128\], but encoder 'small' needs \[B, 128, 96\].*transpose"):
         encoder(torch.zeros(2, 96, 128))
-    with pytest.raises(InvalidInput, match="patches are 'vertical', but encoder 'small' embeds square"):
-        encoder.embed_visible(torch.zeros(1, 5, 256), torch.zeros(1, 5, dtype=torch.int64), "vertical")
+    with pytest.raises(InvalidInput, match="encoder 'small' embeds square patches, not 'vertical'"):
+        encoder.embedding("vertical")
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
-def test_presets_survive_json_and_count_48_patches(config):
+def test_presets_survive_json_and_have_48_patches(config):
     assert EncoderConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert set(config.patch_counts.values()) == {48}
     assert config.embedding_width == config.width * (2 if config.patches == "hybrid" else 1)
@@ -220,35 +208,35 @@ def test_presets_survive_json_and_count_48_patches(config):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 62}, "width is 62; .*multiple of 4, at least 8: try 64"),
-        ({"width": 4}, "try 8"),
-        ({"depth": 0}, "depth is 0; .*positive integer"),
-        ({"heads": True}, "heads is True"),
-        ({"mlp_width": 1.5}, "mlp_width is 1.5"),
-        ({"patches": "round"}, "patches is 'round'; it must be one of square, vertical, hybrid"),
-        ({"input_scale": "db"}, "input_scale is 'db'; it must be one of power, log1p, log"),
-        ({"window_frames": 97}, "128 mels by 97 frames does not divide into square patches of 16 by 16"),
-        ({"n_mels": 80}, "80 mels by 96 frames does not divide into vertical patches of 128 by 2"),
+        ({"width": 62}, r"width must be a multiple of 4 and at least 8.*\(got 62\); use 64"),
+        ({"width": 4}, r"\(got 4\); use 8"),
+        ({"depth": 0}, r"depth must be a positive integer \(got 0\)"),
+        ({"heads": True}, r"heads must be a positive integer \(got True\)"),
+        ({"mlp_width": 1.5}, r"mlp_width must be .*\(got 1\.5\)"),
+        ({"patches": "round"}, r"patches must be one of square, vertical, hybrid \(got 'round'\)"),
+        ({"input_scale": "db"}, r"input_scale must be one of power, log1p, log \(got 'db'\)"),
+        ({"window_frames": 97}, "128 mel bins by 97 frames does not divide into square patches of 16 by 16"),
+        ({"n_mels": 80}, "80 mel bins by 96 frames does not divide into vertical patches of 128 by 2"),
     ],
 )
-def test_configurations_that_cannot_be_are_refused(change, message):
+def test_impossible_configurations_raise_an_error(change, message):
     with pytest.raises(InvalidInput, match=message):
         replace(SMALL["hybrid"], **change)
 
 
-def test_unknown_missing_and_misspelt_names_are_named():
+def test_errors_list_unknown_and_missing_names():
     values = SMALL["square"].to_dict()
-    with pytest.raises(InvalidInput, match="unknown keys: dropout, pool;"):
+    with pytest.raises(InvalidInput, match="unknown names: dropout, pool;"):
         EncoderConfig.from_dict({**values, "pool": "cls", "dropout": 0.1})
     del values["depth"]
-    with pytest.raises(InvalidInput, match="missing keys: depth;"):
+    with pytest.raises(InvalidInput, match="missing names: depth;"):
         EncoderConfig.from_dict(values)
-    with pytest.raises(InvalidInput, match="preset is 'myna-large'; it must be one of myna-base,"):
+    with pytest.raises(InvalidInput, match=r"preset must be one of myna-base, .*\(got 'myna-large'\)"):
         preset("myna-large")
 
 
-def test_shapes_and_types_are_what_the_annotations_promise():
+def test_shapes_and_types_match_the_annotations():
     encoder, visible = _encoder(SMALL["square"]), _visible()
     jaxtyped(Encoder.forward, typechecker=beartype)(encoder, _mel())
-    patches = gather_patches(_mel(), visible, (16, 16))
-    jaxtyped(Encoder.embed_visible, typechecker=beartype)(encoder, patches, visible, "square")
+    cells, embedding = gather_patches(_mel(), visible, (16, 16)), encoder.embedding("square")
+    jaxtyped(PatchEmbedding.embed_cells, typechecker=beartype)(embedding, cells, visible)

@@ -40,7 +40,9 @@ def _engine(encoder, batch=32, precision="fp32", quantizer=Quantizer()):  # noqa
 
 def _features(encoder, store, parts=None, windowing=None, **engine):
     parts = parts or [_rows(store)]
-    return np.concatenate(list(Extraction(_engine(encoder, **engine), windowing or Windowing()).compute_parts(store, parts)))
+    return np.concatenate(
+        list(Extraction(_engine(encoder, **engine), windowing or Windowing()).compute_parts(store, parts))
+    )
 
 
 def _embed_one_by_one(encoder, mel, starts):
@@ -117,7 +119,7 @@ def test_an_embedding_that_is_not_finite_is_an_error_that_names_the_clip(store, 
 
 def test_an_engine_for_other_codes_is_rejected(store, encoder):
     engine = Eager(encoder, quantizer=Quantizer(low_decades=-7.0))
-    with pytest.raises(DigestMismatch, match="expects codes of .*but the store has"):
+    with pytest.raises(DigestMismatch, match=r"expects codes of .*but the store has"):
         list(Extraction(engine, Windowing()).compute_parts(store, [_rows(store)]))
 
 

@@ -1,4 +1,4 @@
-"""The document: one file, whatever stands in titles and data; nothing on it leads or reaches outside, nothing evals."""
+"""The document: foreign text stays text, nothing is fetched from outside, and nothing is evaluated as code."""
 
 from __future__ import annotations
 
@@ -8,33 +8,40 @@ import json
 
 import pytest
 from html_elements import Elements
-from synthetic_report import EVIL
+from synthetic_report import HOSTILE
 
-from model.page import document, markup
+from model.page import document
 from model.page.document import Section
+from model.page.elements import PageChart, PageRow, PageTable
 
-CHART = {"mark": "point", "data": {"values": [{"name": EVIL}]}}
+CHART = {"mark": "point", "data": {"values": [{"name": HOSTILE}]}}
+EMPTY = {"tiles": (), "sentences": ()}
+
+
+def _empty(title, **changed):
+    return Section(title, "overview", EMPTY, **changed)
 
 
 @pytest.fixture(scope="module")
 def elements():
-    body = markup.paragraph(EVIL) + markup.chart("one", EVIL, markup.table((EVIL,), [markup.Line((EVIL,))], EVIL))
-    sections = [Section(EVIL, body, {"one": CHART}, {"more": [EVIL, "\u2028"]}), Section("Two", "", {}, {})]
-    return Elements(document.page(EVIL, EVIL, sections))
+    table = PageTable((HOSTILE,), [PageRow((HOSTILE,))], HOSTILE)
+    content = {"tasks": [{"name": HOSTILE, "chart": PageChart("one", HOSTILE, table)}]}
+    hostile = Section(HOSTILE, "label_efficiency", content, {"one": CHART}, {"more": [HOSTILE, "\u2028"]})
+    return Elements(document.page(HOSTILE, HOSTILE, [hostile, _empty("Two")]))
 
 
-def test_what_looks_like_markup_is_shown_and_not_run(elements):
+def test_text_that_looks_like_markup_is_shown_as_text(elements):
     assert not [tag for tag, _ in elements.tags if tag in ("iframe", "object", "embed", "link", "base", "form")]
-    assert elements.text.count(EVIL) == 9  # title twice, lead, link, heading, paragraph, caption, head, cell
-    assert ("div", {"class": "chart", "id": "one", "role": "img", "aria-label": EVIL}) in elements.tags
+    assert elements.text.count(HOSTILE) == 9  # title twice, lead, link, two headings, caption, head, cell
+    assert ("div", {"class": "chart", "id": "one", "role": "img", "aria-label": HOSTILE}) in elements.tags
     assert elements.open == []
 
 
-def test_data_and_charts_come_back_as_they_were_given(elements):
-    found = {attributes["id"]: text for tag, attributes, text in elements.raw if "id" in attributes}
-    assert json.loads(found["one-spec"]) == CHART
-    assert json.loads(found["more"]) == [EVIL, "\u2028"]
-    assert set(found) == {"theme-light", "theme-dark", "one-spec", "more"}
+def test_data_and_charts_are_unchanged_in_the_page(elements):
+    content = {attributes["id"]: text for tag, attributes, text in elements.raw if "id" in attributes}
+    assert json.loads(content["one-spec"]) == CHART
+    assert json.loads(content["more"]) == [HOSTILE, "\u2028"]
+    assert set(content) == {"theme-light", "theme-dark", "one-spec", "more"}
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--<script>", "]]>", "&amp;", "\u2028\u2029", "Dvořák"])
@@ -44,22 +51,22 @@ def test_json_in_the_page_cannot_end_its_element(text):
     assert json.loads(written) == {text: text}
 
 
-def test_numbers_that_are_none_are_refused():
+def test_numbers_that_are_not_finite_are_rejected():
     with pytest.raises(ValueError, match="JSON"):
         document.safe_json([float("nan")])
 
 
-def test_the_policy_allows_only_what_stands_there(elements):
+def test_the_policy_allows_only_the_scripts_and_styles_of_the_page(elements):
     policy = next(attributes for tag, attributes in elements.tags if "http-equiv" in attributes)["content"]
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; ")
     for tag, attributes, text in elements.raw:
-        known = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert (known in policy) == ("type" not in attributes), tag
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert (digest in policy) == ("type" not in attributes), tag
     assert policy.count("sha256-") == sum("type" not in attributes for _, attributes, _ in elements.raw)
 
 
-def test_nothing_on_the_page_is_fetched_or_linked_from_outside(elements):
+def test_nothing_is_fetched_or_linked_from_outside(elements):
     for _, attributes in elements.tags:
         for name, value in attributes.items():
             assert not name.startswith("on")
@@ -71,45 +78,44 @@ def test_nothing_on_the_page_is_fetched_or_linked_from_outside(elements):
     assert "url(" not in styles
 
 
-def test_links_lead_to_sections_that_are_there(elements):
+def test_links_lead_to_existing_sections(elements):
     ids = {attributes["id"] for _, attributes in elements.tags if "id" in attributes}
-    leads = {attributes["href"][1:] for tag, attributes in elements.tags if tag == "a"}
-    assert leads == {"content", "script-alert-1-script", "two"} <= ids
-    named = {attributes["aria-labelledby"] for tag, attributes in elements.tags if tag == "section"}
-    assert named == {"script-alert-1-script-title", "two-title"} <= ids
+    targets = {attributes["href"][1:] for tag, attributes in elements.tags if tag == "a"}
+    assert targets == {"content", "script-alert-1-script", "two"} <= ids
+    labels = {attributes["aria-labelledby"] for tag, attributes in elements.tags if tag == "section"}
+    assert labels == {"script-alert-1-script-title", "two-title"} <= ids
 
 
-def test_sections_are_linked_to_by_their_titles_and_by_number_where_these_are_taken():
-    chart = Section("Fewer labels", "", {"two": CHART}, {})
+def test_anchors_are_titles_or_numbers_if_the_title_is_taken():
     titles = ("Two", "Three", "three", "Content", "Ü?", "Three")
-    parts = [chart, *(Section(one, "", {}, {}) for one in titles)]
-    tags = Elements(document.page("t", "l", parts)).tags
+    sections = [_empty("Label efficiency", charts={"two": CHART}), *map(_empty, titles)]
+    tags = Elements(document.page("t", "l", sections)).tags
     names = [attributes["id"] for tag, attributes in tags if tag == "section"]
-    assert names == ["fewer-labels", "section-1", "three", "section-3", "section-4", "section-5", "section-6"]
+    assert names == ["label-efficiency", "section-1", "three", "section-3", "section-4", "section-5", "section-6"]
 
 
-def test_two_elements_of_one_name_are_refused():
-    one = Section("One", "", {"same": CHART}, {})
-    with pytest.raises(ValueError, match="two elements of the page are called same-spec"):
-        document.page("t", "l", [one, one])
+def test_two_elements_with_the_same_id_are_rejected():
+    section = _empty("One", charts={"same": CHART})
+    with pytest.raises(ValueError, match="two elements of the page have the id same-spec"):
+        document.page("t", "l", [section, section])
 
 
-def test_assets_that_sections_name_are_there_once_before_the_pages_own():
-    sections = [Section("Map", "", {}, {}, ("map.js",), ("map.css",))] * 2
+def test_assets_of_sections_are_included_once_before_those_of_the_page():
+    sections = [_empty("Map", scripts=("map.js",), styles=("map.css",))] * 2
     raw = Elements(document.page("t", "l", sections)).raw
     scripts = [text for tag, attributes, text in raw if tag == "script" and "type" not in attributes]
     assert scripts == [document.bundle(), document.asset("map.js"), document.asset("page.js")]
     assert document.asset("map.css") in [text for tag, _, text in raw if tag == "style"]
 
 
-def test_the_page_says_its_encoding_first_and_is_the_same_each_time():
+def test_the_page_states_its_encoding_first_and_is_reproducible():
     text = document.page("t", "l", [])
     assert text.startswith('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
     assert document.page("t", "l", []) == text
 
 
 @pytest.mark.parametrize("name", ["page.js", "map.js"])
-def test_scripts_make_no_markup_from_strings(name):
+def test_scripts_do_not_build_markup_from_strings(name):
     text = document.asset(name)
-    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
-        assert way not in text
+    for function in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
+        assert function not in text

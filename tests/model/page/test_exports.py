@@ -1,4 +1,4 @@
-"""Exports: every chart as a picture that fetches nothing, every number once, the same bytes each time."""
+"""Exports: every chart as a picture that fetches nothing, every number once, and the same bytes each time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ QUOTES = [Quote("Jukebox", "gtzan/genre/accuracy", 0.797, "A paper, 2021")]
 
 
 @pytest.fixture(scope="module")
-def pictures(found):
-    return exports.picture(confidence_intervals.chart(found.scores[1], "accuracy"))
+def pictures(results):
+    return exports.picture(confidence_intervals.chart(results.scores[1], "accuracy"))
 
 
-def test_a_chart_is_a_picture_with_its_names_as_text(pictures):
+def test_a_picture_has_names_as_text(pictures):
     root = ElementTree.fromstring(pictures[0])
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "<script>alert(1)</script>…" in {element.text for element in root.iter()}  # names of this length are cut
@@ -37,15 +37,16 @@ def test_a_picture_runs_and_fetches_nothing(pictures):
             assert name.split("}")[-1] not in ("href", "src") or value.startswith("#")
 
 
-def test_the_csv_has_every_score_of_every_representation_and_the_quoted_ones(found):
-    lines = list(csv.DictReader(io.StringIO(exports.long_form(found, QUOTES))))
+def test_the_csv_has_every_score_and_the_quoted_ones(results):
+    lines = list(csv.DictReader(io.StringIO(exports.long_form(results, QUOTES))))
     measured = [line for line in lines if not line["source"]]
-    assert len(measured) == sum(len(one.rows) * len(one.rows[0].metrics) for one in found.scores)
-    for one in found.scores:
-        for row in one.rows:
+    assert len(measured) == sum(len(scores.rows) * len(scores.rows[0].metrics) for scores in results.scores)
+    for scores in results.scores:
+        subject = {"dataset": scores.dataset, "task": scores.task}
+        for row in scores.rows:
             for name, metric in row.metrics.items():
-                who = {"dataset": one.dataset, "task": one.task, "representation": row.representation, "metric": name}
-                (line,) = [line for line in measured if who.items() <= line.items()]
+                wanted = {**subject, "representation": row.representation, "metric": name}
+                (line,) = [line for line in measured if wanted.items() <= line.items()]
                 assert [float(line[key]) for key in ("value", "low", "high", "neighbours")] == [
                     *(metric.value, metric.interval.low, metric.interval.high, metric.neighbours)
                 ]
@@ -53,22 +54,39 @@ def test_the_csv_has_every_score_of_every_representation_and_the_quoted_ones(fou
     assert lines[-1] | {"value": "0.797", "source": "A paper, 2021", "low": ""} == lines[-1]
 
 
-def test_the_json_holds_what_the_page_tells(found):
-    content = json.loads(json.dumps(exports.content(found, QUOTES)))
+def test_the_json_has_what_the_page_shows(results):
+    content = json.loads(json.dumps(exports.content(results, QUOTES)))
     assert content["scores"][0]["rows"][0]["metrics"]["ROC-AUC"]["value"] == 0.8
-    assert [one["name"] for one in content["sweeps"]] == [one.name for one in found.sweeps]
+    assert [sweep["name"] for sweep in content["sweeps"]] == [sweep.name for sweep in results.sweeps]
     assert content["quoted"][0]["row"] == "Jukebox"
 
 
-def test_files_lie_beside_the_page_and_are_the_same_when_they_are_made_again(found, tmp_path):
-    specs = {"loss": charts.curve(found.metrics, "loss", "loss"), "old": charts.curve(found.metrics, "loss", "old")}
-    paths = exports.write(tmp_path / "page.html", found, QUOTES, specs)
+def test_sweeps_in_the_json_keep_their_keys(results):
+    (sweep,) = [sweep for sweep in exports.content(results, [])["sweeps"] if sweep["over"] == "batch"]
+    assert list(sweep) == ["name", "command", "store", "over", "fair", "clips_seen", "points"]
+    score = {"dataset": "made", "task": "genre", "metric": "accuracy", "value": 0.5, "low": 0.4, "high": 0.6}
+    assert sweep["points"][0] == {
+        "value": 64.0,
+        "run": "made-batch-0",
+        "batch": 64,
+        "steps": 100,
+        "seconds_per_step": 0.1,
+        "loss": 2.0,
+        "scores": [score],
+        "untrained": [{**score, "value": 0.3}],
+    }
+
+
+def test_files_beside_the_page_are_reproducible(results, tmp_path):
+    loss, former = (charts.curve(results.metrics, "loss", title) for title in ("loss", "former"))
+    specs = {"loss": loss, "former": former}
+    paths = exports.write(tmp_path / "page.html", results, QUOTES, specs)
     assert {path.relative_to(tmp_path).as_posix() for path in paths} == {
-        *("page.figures/loss.svg", "page.figures/loss.png", "page.figures/old.svg", "page.figures/old.png"),
+        *("page.figures/loss.svg", "page.figures/loss.png", "page.figures/former.svg", "page.figures/former.png"),
         *("page.json", "page.csv"),
     }
-    before = {path: path.read_bytes() for path in paths if "old" not in path.name}
+    before = {path: path.read_bytes() for path in paths if "former" not in path.name}
     (tmp_path / "page.figures" / "mine.txt").write_text("kept")
-    assert set(exports.write(tmp_path / "page.html", found, QUOTES, {"loss": specs["loss"]})) == set(before)
+    assert set(exports.write(tmp_path / "page.html", results, QUOTES, {"loss": loss})) == set(before)
     assert {path: path.read_bytes() for path in before} == before
     assert sorted(path.name for path in (tmp_path / "page.figures").iterdir()) == ["loss.png", "loss.svg", "mine.txt"]

@@ -1,11 +1,10 @@
-"""Scores by labels: means and intervals as they were measured; older scores, which have no intervals, as well."""
+"""Label efficiency: means and intervals as they were measured, also for older scores without intervals."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import synthetic_report
-from html_elements import Elements
 
 from model.page import label_efficiency
 
@@ -27,32 +26,32 @@ def _marks(spec):
 def test_the_chart_has_every_mean_and_its_interval():
     (rows,) = label_efficiency.chart(SCORES)["datasets"].values()
     assert len(rows) == 4 * 3
-    whole = next(row for row in rows if row["representation"] == "trained" and row["clips"] == 120)
-    assert (whole["score"], whole["low"], whole["high"]) == (0.8, 0.8 - 0.1, 0.8 + 0.1)
+    full = next(row for row in rows if row["representation"] == "trained" and row["clips"] == 120)
+    assert (full["score"], full["low"], full["high"]) == (0.8, 0.8 - 0.1, 0.8 + 0.1)
     assert _marks(label_efficiency.chart(SCORES)) == ["rule", "line", "point"]
 
 
-def test_intervals_of_one_share_stand_side_by_side_near_their_clips():
+def test_intervals_of_the_same_share_are_side_by_side():
     (rows,) = label_efficiency.chart(SCORES)["datasets"].values()
-    places = [row["at"] for row in rows if row["clips"] == 30]
-    assert places == sorted(set(places))
-    assert all(abs(place / 30 - 1) < 0.1 for place in places)
+    positions = [row["at"] for row in rows if row["clips"] == 30]
+    assert positions == sorted(set(positions))
+    assert all(abs(position / 30 - 1) < 0.1 for position in positions)
 
 
-def test_scores_of_before_have_no_intervals():
+def test_older_scores_have_no_intervals():
     assert _marks(label_efficiency.chart(_without_intervals(SCORES))) == ["line", "point"]
-    text = Elements(label_efficiency.table(_without_intervals(SCORES))).text
-    assert "0.800" in text
-    assert "to" not in text.split("100%")[1].replace("untrained", "")
+    rows = label_efficiency.table(_without_intervals(SCORES)).rows
+    assert rows[0].cells[-1] == "0.800"
+    assert not any(" to " in cell for row in rows for cell in row.cells)
 
 
-def test_the_table_says_how_many_clips_a_share_is():
-    text = Elements(label_efficiency.table(SCORES)).text
-    assert "12 clips (10%)" in text
-    assert "0.800 (0.700 to 0.900)" in text
+def test_the_table_states_the_clips_of_each_share():
+    table = label_efficiency.table(SCORES)
+    assert table.head[1] == "12 clips (10%)"
+    assert table.rows[0].cells[-1] == "0.800 (0.700 to 0.900)"
 
 
-def test_scores_without_shares_make_no_section():
-    bare = replace(SCORES, rows=tuple(replace(row, efficiency=()) for row in SCORES.rows))
-    assert label_efficiency.section([bare]) is None
-    assert list(label_efficiency.section([bare, SCORES]).charts) == ["efficiency-made-genre"]
+def test_scores_without_shares_give_no_section():
+    without = replace(SCORES, rows=tuple(replace(row, efficiency=()) for row in SCORES.rows))
+    assert label_efficiency.section([without]) is None
+    assert list(label_efficiency.section([without, SCORES]).charts) == ["efficiency-made-genre"]

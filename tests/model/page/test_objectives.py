@@ -1,49 +1,47 @@
-"""Objectives side by side: only where there are several, and never without what else differs."""
+"""Runs by objective: shown only if objectives differ, and always with what else differs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from html_elements import Elements
+from html_elements import section_text
 
 from model.page import objectives
+from model.page.run_results import ProbedRun
 
 RUNS = (("first", "infonce"), ("b", "infonce"), ("a", "sogclr"), ("c", "sogclr"))
 
 
-def _text(section):
-    return Elements(section.body).text
-
-
-def test_objectives_are_compared_where_there_are_two_and_what_else_differs_is_said(found):
-    text = _text(objectives.section(found))
+def test_two_objectives_are_compared_with_what_else_differs(results):
+    text = section_text(objectives.section(results))
     assert "firstinfonce" in text
     assert "othersogclr" in text
-    assert "Besides their objective they differ in seed." in text
+    assert "Besides the objective, they differ in seed." in text
 
 
-def test_runs_stand_by_objective_this_one_first_and_settings_are_words(found):
-    (_, config, scores) = found.others[0]
-    same = replace(found.config, learning_rate=0.5, warmup_steps=1)
-    others = (("a", config, scores), ("b", same, scores), ("c", config, scores))
-    text = _text(objectives.section(replace(found, others=others)))
-    assert [text.index(f"{run}{objective}") for run, objective in RUNS] == sorted(
-        text.index(f"{run}{objective}") for run, objective in RUNS
-    )
+def test_this_run_is_first_and_the_others_follow_by_objective(results):
+    (_, config, scores) = results.others[0]
+    same_objective = replace(results.config, learning_rate=0.5, warmup_steps=1)
+    configs = {"a": config, "b": same_objective, "c": config}
+    others = tuple(ProbedRun(name, run_config, scores) for name, run_config in configs.items())
+    text = section_text(objectives.section(replace(results, others=others)))
+    positions = [text.index(f"{run}{objective}") for run, objective in RUNS]
+    assert positions == sorted(positions)
     assert "All 4 runs" in text
     assert "differ in learning rate, seed, warmup steps." in text
 
 
-def test_runs_that_could_not_be_read_are_named(found):
-    assert "Runs that could not be read: broken." in _text(objectives.section(replace(found, unread=("broken",))))
+def test_runs_that_could_not_be_read_are_named(results):
+    section = objectives.section(replace(results, unread=("broken",)))
+    assert "Runs that could not be read: broken." in section_text(section)
 
 
-def test_runs_of_one_objective_make_no_table(found):
-    assert objectives.section(replace(found, others=())) is None
+def test_runs_with_one_objective_give_no_section(results):
+    assert objectives.section(replace(results, others=())) is None
 
 
-def test_a_run_that_is_equal_but_for_its_objective_is_said_to_be(found):
-    name, _, scores = found.others[0]
-    config = replace(found.config, objective=replace(found.config.objective, name="other"))
-    text = _text(objectives.section(replace(found, others=((name, config, scores),))))
+def test_the_page_says_if_only_the_objective_differs(results):
+    name, _, scores = results.others[0]
+    config = replace(results.config, objective=replace(results.config.objective, name="other"))
+    text = section_text(objectives.section(replace(results, others=(ProbedRun(name, config, scores),))))
     assert "All other settings are equal." in text

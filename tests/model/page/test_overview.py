@@ -1,4 +1,4 @@
-"""The overview: the best number of each task, and a sentence that says no more than the intervals do."""
+"""The overview: the main score of each task, and a sentence that claims no more than the intervals do."""
 
 from __future__ import annotations
 
@@ -6,68 +6,67 @@ from dataclasses import replace
 
 import pytest
 import synthetic_report
-from html_elements import Elements
+from html_elements import section_text
 
 from model.page import overview
 from model.probes.evaluation.bootstrap import Interval
 
 
-def _text(section):
-    return Elements(section.body).text
-
-
-def test_the_overview_has_the_numbers_that_the_average_takes_and_a_sentence_each(found):
-    text = _text(overview.section(found))
+def test_the_overview_has_a_tile_and_a_sentence_for_each_averaged_metric(results):
+    text = section_text(overview.section(results))
     assert "R² valence, " in text
-    for one in found.scores:
-        for metric in overview.averaged(one):
-            value = one.rows[0].metrics[metric].value
-            assert f"{one.dataset} / {one.task}{value:.3f}{metric}, " in text
-            assert overview.sentence(one, metric) in text
-    assert {one.kind: len(overview.averaged(one)) for one in found.scores} == {
+    for scores in results.scores:
+        for metric in overview.averaged_metrics(scores):
+            value = scores.rows[0].metrics[metric].value
+            assert f"{scores.dataset} / {scores.task}{value:.3f}{metric}, " in text
+            assert overview.sentence(scores, metric) in text
+    assert {scores.kind: len(overview.averaged_metrics(scores)) for scores in results.scores} == {
         **{"tags": 2, "classes": 1, "key": 1, "numbers": 2},
     }
 
 
-def _with_leads(*leads):
-    """Scores with a row for each lead of the trained one over it."""
-    made = synthetic_report.scores()
-    rows = [replace(made.rows[1], representation=f"r{place}") for place in range(len(leads))]
-    measured = [replace(row.main, lead=Interval(*lead)) for row, lead in zip(rows, leads, strict=True)]
-    others = (replace(row, metrics={"accuracy": one}) for row, one in zip(rows, measured, strict=True))
-    return replace(made, rows=(made.rows[0], *others))
+def _with_differences(*differences):
+    """Return scores with another representation for each paired difference."""
+    scores = synthetic_report.scores()
+    rows = [replace(scores.rows[1], representation=f"r{index}") for index in range(len(differences))]
+    metrics = [replace(row.main, lead=Interval(*ends)) for row, ends in zip(rows, differences, strict=True)]
+    others = (replace(row, metrics={"accuracy": metric}) for row, metric in zip(rows, metrics, strict=True))
+    return replace(scores, rows=(scores.rows[0], *others))
 
 
-UP, DOWN, UNSURE = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)
+BETTER, WORSE, UNCLEAR = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("leads", "told"),
+    ("differences", "clauses"),
     [
         ([], "."),
-        ([UP, UP], "; surely ahead of all 2 other representations."),
-        ([DOWN, DOWN], "; surely behind all 2 other representations."),
-        ([UNSURE, UNSURE], "; not told apart from any of the 2 other representations."),
-        ([UNSURE], "; not told apart from the other representation."),
-        ([UP], "; surely ahead of the other representation."),
-        ([UP, DOWN], "; surely ahead of r0; surely behind r1."),
-        ([UP, UNSURE, DOWN], "; surely ahead of r0; surely behind r2; not told apart from the others."),
+        ([BETTER, BETTER], "; significantly better than all 2 other representations."),
+        ([WORSE, WORSE], "; significantly worse than all 2 other representations."),
+        ([UNCLEAR, UNCLEAR], "; no significant difference to any of the 2 other representations."),
+        ([UNCLEAR], "; no significant difference to the other representation."),
+        ([BETTER], "; significantly better than the other representation."),
+        ([BETTER, WORSE], "; significantly better than r0; significantly worse than r1."),
+        (
+            [BETTER, UNCLEAR, WORSE],
+            "; significantly better than r0; significantly worse than r2; no significant difference to the others.",
+        ),
     ],
 )
-def test_a_sentence_says_ahead_behind_or_neither(leads, told):
-    found = overview.sentence(_with_leads(*leads), "accuracy")
-    assert found == f"made / genre: 0.800 accuracy, surely above chance, which is 0.250{told}"
+def test_a_sentence_says_better_worse_or_neither(differences, clauses):
+    sentence = overview.sentence(_with_differences(*differences), "accuracy")
+    assert sentence == f"made / genre: 0.800 accuracy, significantly above chance (0.250){clauses}"
 
 
 @pytest.mark.parametrize(
-    ("chance", "told"),
+    ("chance", "clause"),
     [
-        (0.6, "surely above chance, which is 0.600"),
-        (0.75, "not surely above chance, which is 0.750"),
-        (0.8, "not above chance, which is 0.800"),
-        (-0.2, "surely above chance, which is \N{MINUS SIGN}0.200"),
+        (0.6, "0.800 accuracy, significantly above chance (0.600)"),
+        (0.75, "not significantly above chance (0.750)"),
+        (0.8, "not above chance (0.800)"),
+        (-0.2, "0.800 accuracy, significantly above chance (\N{MINUS SIGN}0.200)"),
     ],
 )
-def test_above_chance_is_surely_so_only_where_the_interval_says_it(chance, told):
-    made = replace(_with_leads(), chance={"accuracy": chance})  # 0.8, 0.7 to 0.85
-    assert told in overview.sentence(made, "accuracy")
+def test_a_score_is_significantly_above_chance_only_if_its_interval_is(chance, clause):
+    scores = replace(_with_differences(), chance={"accuracy": chance})  # the score is 0.8, the interval 0.7 to 0.85
+    assert clause in overview.sentence(scores, "accuracy")

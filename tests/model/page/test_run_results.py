@@ -1,4 +1,4 @@
-"""What a run found: all of it, in the paper's order, and nothing that is not of this run."""
+"""The results of a run: all of them in the paper's order, and nothing of other runs."""
 
 from __future__ import annotations
 
@@ -14,88 +14,88 @@ from stores.errors import CorruptArtifact, DigestMismatch, MissingArtifact
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, make_store):
+def one_task(tmp_path, monkeypatch, make_store):
     monkeypatch.chdir(tmp_path)
     synthetic_report.one_task(make_store)
     return tmp_path
 
 
 @pytest.fixture
-def whole(tmp_path, monkeypatch, make_store):
+def everything(tmp_path, monkeypatch, make_store):
     monkeypatch.chdir(tmp_path)
     synthetic_report.everything(make_store)
     return tmp_path
 
 
-def test_data_sets_come_in_the_papers_order_then_the_others(whole):
+def test_the_papers_datasets_come_first(everything):
     assert run_results.gather("first").datasets == ("magnatagatune", "gtzan", "giantsteps", "emomusic", "made")
 
 
-def test_those_that_are_asked_for_are_taken(whole):
+def test_requested_datasets_are_selected(everything):
     assert run_results.gather("first", ["made", "gtzan"]).datasets == ("gtzan", "made")
 
 
-def test_sweeps_and_other_runs_are_found_and_nothing_else(whole):
+def test_only_sweeps_and_runs_on_the_same_datasets_are_included(everything):
     synthetic_report.sweep("elsewhere", "batch", (1, 2))
     path = locations.sweep("elsewhere")
     path.write_text(path.read_text().replace('"store": "made"', '"store": "another"'))
     (locations.RUNS / "broken" / "scores").mkdir(parents=True)
     (locations.RUNS / "broken" / "scores" / "made.genre.json").write_text("{")
     (locations.RUNS / "broken" / "config.json").write_text("{")
-    found = run_results.gather("first")
-    assert [one.name for one in found.sweeps] == ["made-batch", "made-masking_ratio", "made-schedule"]
-    assert [name for name, _, _ in found.others] == ["other"]
-    assert found.unread == ("broken",)
-    assert found.reconstruction == synthetic_report.PIXEL
+    results = run_results.gather("first")
+    assert [sweep.name for sweep in results.sweeps] == ["made-batch", "made-masking_ratio", "made-schedule"]
+    assert [run.name for run in results.others] == ["other"]
+    assert results.unread == ("broken",)
+    assert results.reconstruction == synthetic_report.PIXEL
 
 
-def test_values_that_are_not_finite_are_left_out(place):
+def test_values_that_are_not_finite_are_left_out(one_task):
     path = locations.run("first") / "metrics.jsonl"
     path.write_text('{"step": 0, "loss": NaN}\n{"step": 1, "loss": 2.5, "alignment": Infinity}\n')
     assert run_results.gather("first").metrics == [{"step": 0}, {"step": 1, "loss": 2.5}]
 
 
-def test_scores_of_other_features_than_those_there_now_are_refused(place):
+def test_scores_of_other_features_than_the_current_ones_are_rejected(one_task):
     synthetic_report.features(lambda i: {}, digest="later").write(locations.feature_store("made", "first"))
-    told = "the scores on genre are of other features than those there now; run `python -m model.probe made` again"
-    with pytest.raises(DigestMismatch, match=told):
+    message = "the scores on genre belong to other features than the current ones; run `python -m model.probe made`"
+    with pytest.raises(DigestMismatch, match=message):
         run_results.gather("first")
 
 
 @pytest.mark.parametrize(
-    ("run", "datasets", "told"),
+    ("run", "datasets", "message"),
     [
         ("none", [], "no run at runs/none; train one with `python -m model.train --store STORE --name none`"),
         ("first", ["other"], "no scores of 'other' for run 'first'; make them with `python -m model.probe other`"),
         ("first", ["made", "other"], "no scores of 'other'"),
-        ("first", ["first"], "no scores of 'first' for run 'first'; `--run first` tells of that run"),
+        ("first", ["first"], "no scores of 'first' for run 'first'; 'first' is a run, whose page `--run first` makes"),
     ],
 )
-def test_what_is_not_there_is_missing(place, run, datasets, told):
-    with pytest.raises(MissingArtifact, match=told):
+def test_a_missing_run_or_dataset_is_an_error(one_task, run, datasets, message):
+    with pytest.raises(MissingArtifact, match=message):
         run_results.gather(run, datasets)
 
 
-def test_a_run_without_scores_has_no_findings(place):
+def test_a_run_without_scores_has_no_results(one_task):
     locations.scores("first", "made", "genre").unlink()
     with pytest.raises(MissingArtifact, match=r"no scores for run 'first'; make them with `python -m model\.probe"):
         run_results.gather("first")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"encoder": 3}', '{"encoder": {}}'])
-def test_settings_that_are_none_are_refused(place, text):
+def test_invalid_settings_are_rejected(one_task, text):
     (locations.run("first") / "config.json").write_text(text)
-    with pytest.raises(CorruptArtifact, match="holds no settings of a run of this version"):
+    with pytest.raises(CorruptArtifact, match="does not hold the settings of a run of this version"):
         run_results.gather("first")
 
 
-def test_a_picture_that_is_none_is_refused(place):
+def test_a_picture_that_is_not_a_png_is_rejected(one_task):
     (locations.run("first") / "reconstructions.png").write_text("<svg onload=alert(1)>")
-    with pytest.raises(CorruptArtifact, match="is no PNG"):
+    with pytest.raises(CorruptArtifact, match="is not a PNG"):
         run_results.gather("first")
 
 
-def test_the_store_is_what_the_run_noted(place):
+def test_a_run_may_lack_the_name_of_its_store(one_task):
     path = locations.run("first") / "config.json"
     content = json.loads(path.read_text())
     content.pop("store")
@@ -103,15 +103,15 @@ def test_the_store_is_what_the_run_noted(place):
     assert run_results.gather("first").store == ""
 
 
-def test_a_line_of_metrics_whose_step_is_no_number_is_refused(place):
+def test_a_line_of_metrics_whose_step_is_not_an_integer_is_rejected(one_task):
     (locations.run("first") / "metrics.jsonl").write_text('{"step": "0", "loss": 1}\n')
-    with pytest.raises(CorruptArtifact, match="holds a line whose step is no integer"):
+    with pytest.raises(CorruptArtifact, match="holds a line whose step is not an integer"):
         run_results.gather("first")
 
 
-def test_clips_of_the_shards_are_counted_only_where_they_are_those_of_the_run(place, monkeypatch):
-    seen = {"clips": 57, "store_digest": run_results.gather("first").config.shards}
-    monkeypatch.setattr(run_results.ShardSet, "open", lambda *_, **__: SimpleNamespace(**seen))
+def test_clips_of_the_shards_count_only_if_the_run_was_trained_on_them(one_task, monkeypatch):
+    shards = {"clips": 57, "store_digest": run_results.gather("first").config.shards}
+    monkeypatch.setattr(run_results.ShardSet, "open", lambda *_, **__: SimpleNamespace(**shards))
     assert run_results.gather("first").trained_clips == 57
-    seen["store_digest"] = "other"
+    shards["store_digest"] = "other"
     assert run_results.gather("first").trained_clips is None

@@ -1,4 +1,4 @@
-"""--init: weights of another run are taken whole, and what does not fit is refused by its name."""
+"""--init: the encoder of another run is loaded as a whole, and an encoder that does not fit is an error."""
 
 from __future__ import annotations
 
@@ -22,112 +22,122 @@ def _mel(**changed):
 
 @pytest.fixture
 def start(tmp_path):
-    """The encoder of a run with another seed."""
+    """The encoder file of a run with another seed."""
     return tiny.write_run(tmp_path / "other", tiny.train_config(seed=99, mel=_mel()))
 
 
-def _continuing(start, **changed):
+def _config_and_model(start, **changed):
+    """Return the settings of a run that is initialized from `start`, and its model before the initialization."""
     config = tiny.train_config(init=initialization.checkpoint_digest(start), **changed)
     return config, build_model(config)
 
 
-def _same(module, tensors, prefix):
-    return all(torch.equal(one, tensors[f"{prefix}.{name}"]) for name, one in module.state_dict().items())
+def _is_loaded(module, tensors, prefix):
+    return all(torch.equal(weight, tensors[f"{prefix}.{name}"]) for name, weight in module.state_dict().items())
 
 
-def test_encoder_and_head_are_taken(start):
-    config, learner = _continuing(start)
-    told = initialization.initialize_from(start, learner, config)
+def _copied_weights(module):
+    return {name: weight.clone() for name, weight in module.state_dict().items()}
+
+
+def test_encoder_and_head_are_loaded(start):
+    config, model = _config_and_model(start)
+    message = initialization.initialize_from(start, model, config)
     tensors = checkpoint.load(start).tensors
-    assert _same(learner.encoder, tensors, "encoder")
-    assert _same(learner.linear_head, tensors, "linear_head")
-    assert told == f"began with {start} after 8 steps: encoder taken, linear_head taken, moments start at 0"
+    assert _is_loaded(model.encoder, tensors, "encoder")
+    assert _is_loaded(model.linear_head, tensors, "linear_head")
+    outcomes = "encoder loaded, linear_head loaded, optimizer moments start at 0"
+    assert message == f"initialized from {start} after 8 steps: {outcomes}"
 
 
-def test_a_head_of_another_width_starts_as_drawn(start):
-    config, learner = _continuing(start, projection_width=9)
-    drawn = {name: one.clone() for name, one in learner.linear_head.state_dict().items()}
-    assert "linear_head drawn (the checkpoint has none that fits)" in initialization.initialize_from(
-        start, learner, config
-    )
-    assert _same(learner.encoder, checkpoint.load(start).tensors, "encoder")
-    assert all(torch.equal(one, drawn[name]) for name, one in learner.linear_head.state_dict().items())
+def test_a_head_of_another_width_is_initialized_randomly(start):
+    config, model = _config_and_model(start, projection_width=9)
+    random_weights = _copied_weights(model.linear_head)
+    message = initialization.initialize_from(start, model, config)
+    assert "linear_head initialized randomly (the checkpoint has none that fits)" in message
+    assert _is_loaded(model.encoder, checkpoint.load(start).tensors, "encoder")
+    assert all(torch.equal(weight, random_weights[name]) for name, weight in model.linear_head.state_dict().items())
 
 
-def test_an_autoencoder_can_begin_with_a_contrastive_encoder_and_the_other_way(tmp_path, start):
-    config, autoencoder = _continuing(start, objective=tiny.objective_config("mae"))
-    assert "encoder taken, decoder drawn" in initialization.initialize_from(start, autoencoder, config)
+def test_encoders_of_contrastive_models_and_autoencoders_are_interchangeable(tmp_path, start):
+    config, autoencoder = _config_and_model(start, objective=tiny.objective_config("mae"))
+    message = initialization.initialize_from(start, autoencoder, config)
+    assert "encoder loaded, decoder initialized randomly" in message
     path = tmp_path / "mae.safetensors"
     checkpoint.save(path, autoencoder, None, config, 3)
-    config, learner = _continuing(path)
-    assert "encoder taken, linear_head drawn" in initialization.initialize_from(path, learner, config)
-    config, again = _continuing(path, objective=tiny.objective_config("mae"), seed=4)
-    assert "encoder taken, decoder taken" in initialization.initialize_from(path, again, config)
-    assert _same(again.decoder, checkpoint.load(path).tensors, "decoder")
+    config, contrastive = _config_and_model(path)
+    message = initialization.initialize_from(path, contrastive, config)
+    assert "encoder loaded, linear_head initialized randomly" in message
+    config, second = _config_and_model(path, objective=tiny.objective_config("mae"), seed=4)
+    assert "encoder loaded, decoder loaded" in initialization.initialize_from(path, second, config)
+    assert _is_loaded(second.decoder, checkpoint.load(path).tensors, "decoder")
 
 
 @pytest.mark.parametrize(
-    ("encoder", "named"),
+    ("encoder", "differences"),
     [
-        (tiny.encoder_config(width=64), "width: 32 there, 64 here"),
-        (tiny.encoder_config("hybrid"), "patches: 'vertical' there, 'hybrid' here"),
-        (tiny.encoder_config(input_scale="log"), "input_scale: 'log1p' there, 'log' here"),
-        (tiny.encoder_config(heads=4, head_width=8), "heads: 2 there, 4 here\nhead_width: 16 there, 8 here"),
+        (tiny.encoder_config(width=64), "width: 32 in the checkpoint, 64 in this run"),
+        (tiny.encoder_config("hybrid"), "patches: 'vertical' in the checkpoint, 'hybrid' in this run"),
+        (tiny.encoder_config(input_scale="log"), "input_scale: 'log1p' in the checkpoint, 'log' in this run"),
+        (
+            tiny.encoder_config(heads=4, head_width=8),
+            "heads: 2 in the checkpoint, 4 in this run\nhead_width: 16 in the checkpoint, 8 in this run",
+        ),
     ],
 )
-def test_an_encoder_that_does_not_fit_is_refused_with_what_differs(start, encoder, named):
-    config, learner = _continuing(start, encoder=encoder)
-    before = {name: one.clone() for name, one in learner.state_dict().items()}
-    with pytest.raises(InvalidInput, match=f"does not fit; choose the --preset(?s:.*){named}"):
-        initialization.initialize_from(start, learner, config)
-    assert all(torch.equal(one, before[name]) for name, one in learner.state_dict().items())
+def test_an_encoder_that_does_not_fit_is_an_error_that_lists_differences(start, encoder, differences):
+    config, model = _config_and_model(start, encoder=encoder)
+    before = _copied_weights(model)
+    with pytest.raises(InvalidInput, match=f"does not fit; choose the --preset(?s:.*){differences}"):
+        initialization.initialize_from(start, model, config)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
-def test_names_and_lengths_of_windows_may_differ(start):
-    config, learner = _continuing(start, encoder=tiny.encoder_config(name="mine", window_frames=98))
-    assert "encoder taken" in initialization.initialize_from(start, learner, config)
+def test_names_and_window_lengths_of_encoders_may_differ(start):
+    config, model = _config_and_model(start, encoder=tiny.encoder_config(name="mine", window_frames=98))
+    assert "encoder loaded" in initialization.initialize_from(start, model, config)
 
 
-def test_a_mel_of_another_definition_is_refused(start):
-    config, learner = _continuing(start, mel=_mel(hop_samples=256))
+def test_a_checkpoint_of_another_mel_definition_is_an_error(start):
+    config, model = _config_and_model(start, mel=_mel(hop_samples=256))
     with pytest.raises(DigestMismatch, match="made with mel"):
-        initialization.initialize_from(start, learner, config)
+        initialization.initialize_from(start, model, config)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MissingArtifact, match=r"no checkpoint at .*none\.safetensors to begin with"):
+def test_a_missing_checkpoint_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(MissingArtifact, match=r"no checkpoint at .*none\.safetensors; give --init"):
         initialization.checkpoint_digest(tmp_path / "none.safetensors")
 
 
-def test_the_digest_is_of_the_bytes(start):
+def test_the_digest_covers_the_bytes_of_the_file(start):
     before = initialization.checkpoint_digest(start)
     assert len(before) == 16
     start.write_bytes(start.read_bytes()[:-1])
     assert initialization.checkpoint_digest(start) != before
 
 
-def test_another_file_than_the_settings_name_is_refused(tmp_path, start):
-    config, learner = _continuing(start)
+def test_a_file_that_the_settings_do_not_name_is_an_error(tmp_path, start):
+    config, model = _config_and_model(start)
     other = tiny.write_run(tmp_path / "third", tiny.train_config(seed=5))
     for path in (other, None):
-        with pytest.raises(InvalidInput, match=f"begins with the checkpoint of digest {config.init}, not"):
-            initialization.initialize_from(path, learner, config)
+        with pytest.raises(InvalidInput, match=rf"the digest {config.init} \(got {path}\)"):
+            initialization.initialize_from(path, model, config)
 
 
-def test_a_run_begins_with_it_once_and_goes_on_from_its_own_checkpoint(tmp_path, start):
+def test_a_resumed_run_does_not_need_the_initial_checkpoint(tmp_path, start):
     config = tiny.train_config(init=initialization.checkpoint_digest(start), steps=2)
     (tmp_path / "run").mkdir()
     run = Run(tmp_path / "run", config, Quantizer(), torch.device("cpu"), start)
-    assert run.taken.startswith(f"began with {start}")
-    assert _same(run.learner.encoder, checkpoint.load(start).tensors, "encoder")
-    checkpoint.save(checkpoint.path_of(run.folder, 0), run.learner, _progress(run), config, 0)
-    start.unlink()  # not needed any more
-    again = Run(tmp_path / "run", config, Quantizer(), torch.device("cpu"), start)
-    assert again.taken == ""
+    assert run.initialization_message.startswith(f"initialized from {start}")
+    assert _is_loaded(run.model.encoder, checkpoint.load(start).tensors, "encoder")
+    checkpoint.save(checkpoint.path_of(run.folder, 0), run.model, _state_after_a_step(run), config, 0)
+    start.unlink()
+    resumed = Run(tmp_path / "run", config, Quantizer(), torch.device("cpu"), start)
+    assert resumed.initialization_message == ""
 
 
-def _progress(run):
-    for weight in run.learner.parameters():
+def _state_after_a_step(run):
+    for weight in run.model.parameters():
         weight.grad = torch.zeros_like(weight)
     run.optimizer.step()
     return checkpoint.TrainingState(run.optimizer, run.objective)

@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the work in hand, once; the second time it does not."""
+"""Deferred interruption: the first Ctrl-C waits for the current work, and the second one does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_first_ctrl_c_is_told_and_breaks_nothing():
+def test_the_first_ctrl_c_is_reported_and_interrupts_nothing():
     with defer_interruption() as interrupted:
         assert not interrupted()
         _press_ctrl_c()
@@ -23,7 +23,7 @@ def test_the_first_ctrl_c_is_told_and_breaks_nothing():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_the_second_ctrl_c_breaks_in():
+def test_the_second_ctrl_c_interrupts():
     with defer_interruption() as interrupted:
         _press_ctrl_c()
         with pytest.raises(KeyboardInterrupt):
@@ -32,15 +32,15 @@ def test_the_second_ctrl_c_breaks_in():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_pythons_own_handler_is_back_after_an_error():
+def test_the_default_handler_is_restored_after_an_error():
     with pytest.raises(ZeroDivisionError), defer_interruption():
         raise ZeroDivisionError
     with pytest.raises(KeyboardInterrupt):
         _press_ctrl_c()
 
 
-def test_a_handler_that_somebody_else_set_is_left_alone():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what nohup does
+def test_a_handler_that_is_not_the_default_stays_in_place():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
     try:
         with defer_interruption() as interrupted:
             _press_ctrl_c()
@@ -50,14 +50,14 @@ def test_a_handler_that_somebody_else_set_is_left_alone():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_another_thread_has_nothing_to_hold_back():
-    told = []
+def test_it_has_no_effect_in_another_thread():
+    results = []
 
     def work():
         with defer_interruption() as interrupted:
-            told.append(interrupted())
+            results.append(interrupted())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert told == [False]
+    assert results == [False]

@@ -1,4 +1,4 @@
-"""What is trained: its seed alone decides it, and it projects what the encoder gives."""
+"""The trained models: their weights depend on the seed alone, and they project what the encoder embeds."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ from model.encoder.vit import Encoder
 from model.training.learner import ModelWithHead
 
 
-def _views(kinds, windows=6, seen=5):
+def _views(kinds, windows=6, visible=5):
     generator = torch.Generator().manual_seed(0)
     return {
         kind: (
-            torch.nn.functional.layer_norm(torch.rand(windows, seen, 256, generator=generator), (256,)),
-            torch.rand(windows, 48, generator=generator).topk(seen).indices,
+            torch.nn.functional.layer_norm(torch.rand(windows, visible, 256, generator=generator), (256,)),
+            torch.rand(windows, 48, generator=generator).topk(visible).indices,
         )
         for kind in kinds
     }
 
 
 @pytest.mark.parametrize("patches", ["square", "hybrid"])
-def test_the_seed_alone_decides_the_weights(patches):
+def test_weights_depend_on_the_seed_alone(patches):
     first = ModelWithHead(tiny.train_config(patches))
     torch.rand(100)
-    again, other = ModelWithHead(tiny.train_config(patches)), ModelWithHead(tiny.train_config(patches, seed=4))
-    for (name, one), same in zip(first.named_parameters(), again.parameters(), strict=True):
-        assert torch.equal(one, same), name
+    same, other = ModelWithHead(tiny.train_config(patches)), ModelWithHead(tiny.train_config(patches, seed=4))
+    for (name, weight), expected in zip(first.named_parameters(), same.parameters(), strict=True):
+        assert torch.equal(weight, expected), name
     assert not torch.equal(first.linear_head.weight, other.linear_head.weight)
 
 
-def test_the_global_generator_is_left_as_it_was():
+def test_the_global_generator_is_left_unchanged():
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
     ModelWithHead(tiny.train_config())
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_settings_that_are_not_the_encoders_do_not_change_where_it_starts():
-    one, other = (ModelWithHead(tiny.train_config(**changed)) for changed in ({}, {"projection_width": 64, "batch": 7}))
-    for (name, ours), theirs in zip(one.encoder.named_parameters(), other.encoder.parameters(), strict=True):
-        assert torch.equal(ours, theirs), name
+def test_other_settings_do_not_change_the_initial_encoder():
+    first, second = (
+        ModelWithHead(tiny.train_config(**changed)) for changed in ({}, {"projection_width": 64, "batch": 7})
+    )
+    for (name, weight), other in zip(first.encoder.named_parameters(), second.encoder.parameters(), strict=True):
+        assert torch.equal(weight, other), name
 
 
-def test_the_encoder_is_the_one_that_its_seed_would_build_alone():
+def test_the_encoder_equals_one_that_is_built_alone_with_the_seed():
     config = tiny.train_config("hybrid")
     torch.manual_seed(config.seed)
     alone = Encoder(config.encoder).state_dict()
@@ -53,14 +55,14 @@ def test_the_encoder_is_the_one_that_its_seed_would_build_alone():
 
 
 @pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
-def test_every_kind_of_patch_is_projected_as_by_itself(patches):
+def test_every_patch_kind_is_projected_independently(patches):
     config = tiny.train_config(patches)
-    learner = ModelWithHead(config)
+    model = ModelWithHead(config)
     views = _views(config.encoder.patch_kinds)
-    found = learner(views)
-    assert list(found) == list(config.encoder.patch_kinds)
+    projections = model(views)
+    assert list(projections) == list(config.encoder.patch_kinds)
     for kind, (cells, visible) in views.items():
-        # its own norm changes nothing of cells that are normalised, but for its epsilon
-        alone = learner.linear_head(embed_visible(learner.encoder, cells, visible, kind))
-        assert found[kind].shape == (6, config.projection_width)
-        torch.testing.assert_close(found[kind], alone, atol=1e-4, rtol=1e-4)
+        # the encoder normalizes cells again, which changes normalized cells only by its epsilon
+        expected = model.linear_head(embed_visible(model.encoder, cells, visible, kind))
+        assert projections[kind].shape == (6, config.projection_width)
+        torch.testing.assert_close(projections[kind], expected, atol=1e-4, rtol=1e-4)

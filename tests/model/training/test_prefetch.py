@@ -1,4 +1,4 @@
-"""Batches made ahead: the same as those made when asked for, errors come through, and nothing is left running."""
+"""Background prefetch: batches equal those of the stream, errors are passed on, and no thread is left running."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from model.training import checkpoint
+from model.training.config import LoggingConfig
 from model.training.data_location import open_clips
-from model.training.loop import LoggingConfig, Run
+from model.training.loop import Run
 from model.training.prefetch import BATCHES_PER_THREAD, Prefetch, pack
 from model.training.sources import TrainingShards
 from model.training.stream import TrainingBatch, WindowStream
@@ -27,81 +28,82 @@ CPU = torch.device("cpu")
 STEPS = 30
 
 
-class Made:
-    """A source of batches that remembers who made which, and fails or waits where it is told to."""
+class RecordingSource:
+    """A source of batches that records each request with its thread, and can fail or wait."""
 
-    def __init__(self, fails=(), waits=None):
+    def __init__(self, failing_steps=(), release=None):
         self.stream = tiny.stream(tiny.train_config())
-        self.fails, self.waits, self.made = fails, waits, []
+        self.failing_steps, self.release, self.requests = failing_steps, release, []
 
     def batch(self, step):
-        self.made.append((step, threading.current_thread().name))
-        if self.waits is not None:
-            self.waits.wait(20)
-        if step in self.fails:
+        self.requests.append((step, threading.current_thread().name))
+        if self.release is not None:
+            self.release.wait(20)
+        if step in self.failing_steps:
             raise InvalidInput(f"no batch {step}")
         return self.stream.batch(step)
 
 
 @pytest.fixture
 def prefetch():
-    """A function that makes one; what it made is closed."""
-    made = []
+    """A function that creates a prefetch, which is closed after the test."""
+    created = []
 
-    def make(batches, workers, steps=STEPS):
-        made.append(Prefetch(batches, CPU, 96, workers, steps))
-        return made[-1]
+    def create(batches, workers, steps=STEPS):
+        created.append(Prefetch(batches, CPU, 96, workers, steps))
+        return created[-1]
 
-    yield make
-    for one in made:
-        one.close()
+    yield create
+    for each in created:
+        each.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
-def _assert_same(ours, theirs):
-    assert torch.equal(ours.windows(96), theirs.windows(96))
-    assert torch.equal(ours.indices, theirs.indices)
-    assert ours.epoch == theirs.epoch
+def _assert_same(batch, expected):
+    assert torch.equal(batch.windows(96), expected.windows(96))
+    assert torch.equal(batch.indices, expected.indices)
+    assert batch.epoch == expected.epoch
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])
 @pytest.mark.parametrize("first", [0, 7])
-def test_batches_are_the_same_with_any_number_of_threads_from_any_step_on(prefetch, workers, first):
-    source = Made()
+def test_batches_do_not_depend_on_the_number_of_threads(prefetch, workers, first):
+    source = RecordingSource()
     batches = prefetch(source, workers)
     for step in range(first, STEPS):
         _assert_same(batches.batch(step), source.stream.batch(step))
-    assert sorted(step for step, _ in source.made) == list(range(first, STEPS))  # none before, none twice, none beyond
+    requested = sorted(step for step, _ in source.requests)
+    assert requested == list(range(first, STEPS))  # no earlier step, no step twice, no step after the last
 
 
-def test_batches_are_made_ahead_by_other_threads_and_without_any_in_this_one(prefetch):
-    ahead, plain = Made(), Made()
-    prefetch(ahead, 2).batch(4)
-    assert {name for _, name in ahead.made} <= {"batches_0", "batches_1"}
+def test_threads_prepare_batches_and_without_threads_the_caller_does(prefetch):
+    threaded, plain = RecordingSource(), RecordingSource()
+    prefetch(threaded, 2).batch(4)
+    assert {name for _, name in threaded.requests} <= {"batches_0", "batches_1"}
     prefetch(plain, 0).batch(4)
-    assert plain.made == [(4, threading.current_thread().name)]
+    assert plain.requests == [(4, threading.current_thread().name)]
 
 
-def test_no_more_than_a_few_batches_wait(prefetch):
-    source = Made()
+def test_a_limited_number_of_batches_is_prepared_in_advance(prefetch):
+    source = RecordingSource()
     batches = prefetch(source, 2)
     batches.batch(0)
-    while len(source.made) < 1 + 2 * BATCHES_PER_THREAD:
+    while len(source.requests) < 1 + 2 * BATCHES_PER_THREAD:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert sorted(step for step, _ in source.made) == list(range(1 + 2 * BATCHES_PER_THREAD))
+    assert sorted(step for step, _ in source.requests) == list(range(1 + 2 * BATCHES_PER_THREAD))
 
 
-def test_steps_may_be_asked_for_in_any_order(prefetch):
-    source = Made()
+def test_steps_may_be_requested_in_any_order(prefetch):
+    source = RecordingSource()
     batches = prefetch(source, 2)
     for step in (5, 6, 20, 3, 4, 29, 0):
         _assert_same(batches.batch(step), source.stream.batch(step))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_error_is_raised_where_its_batch_is_asked_for(prefetch, workers):
-    source = Made(fails={3})
+def test_an_error_is_raised_when_its_batch_is_requested(prefetch, workers):
+    source = RecordingSource(failing_steps={3})
     batches = prefetch(source, workers)
     for step in range(3):
         _assert_same(batches.batch(step), source.stream.batch(step))
@@ -109,42 +111,42 @@ def test_an_error_is_raised_where_its_batch_is_asked_for(prefetch, workers):
         batches.batch(3)
 
 
-def test_closing_drops_what_nobody_will_ask_for():
-    source = Made(waits=threading.Event())
+def test_closing_cancels_batches_that_have_not_started():
+    source = RecordingSource(release=threading.Event())
     batches = Prefetch(source, CPU, 96, 1, STEPS)
-    waiting = threading.Thread(target=batches.batch, args=[0])
-    waiting.start()
-    while not source.made:
+    caller = threading.Thread(target=batches.batch, args=[0])
+    caller.start()
+    while not source.requests:
         time.sleep(0.01)
-    threading.Timer(0.1, source.waits.set).start()
+    threading.Timer(0.1, source.release.set).start()
     batches.close()
-    waiting.join()
-    assert len(source.made) < 1 + BATCHES_PER_THREAD
+    caller.join()
+    assert len(source.requests) < 1 + BATCHES_PER_THREAD
 
 
-def test_ctrl_c_breaks_in_while_a_batch_is_waited_for():
-    source = Made(waits=threading.Event())
+def test_ctrl_c_interrupts_the_wait_for_a_batch():
+    source = RecordingSource(release=threading.Event())
     batches = Prefetch(source, CPU, 96, 2, STEPS)
     threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             batches.batch(0)
     finally:
-        source.waits.set()
+        source.release.set()
         batches.close()
 
 
-def test_fewer_than_no_threads_are_refused():
-    with pytest.raises(InvalidInput, match="-1 workers; give --workers 0 or more"):
-        Prefetch(Made(), CPU, 96, -1, STEPS)
+def test_a_negative_number_of_threads_is_an_error():
+    with pytest.raises(InvalidInput, match=r"--workers must be at least 0 \(got -1\)"):
+        Prefetch(RecordingSource(), CPU, 96, -1, STEPS)
 
 
-def test_a_packed_batch_has_the_same_windows_in_no_more_codes_than_it_needs():
-    batch = Made().stream.batch(5)
-    alone = pack(batch, 96, pinned=False)
-    assert alone.codes.shape == (8 * 96, 128)
-    _assert_same(alone, batch)
-    assert pack(alone, 96, pinned=False) is alone
+def test_a_packed_batch_has_the_same_windows_and_no_other_codes():
+    batch = RecordingSource().stream.batch(5)
+    packed = pack(batch, 96, pinned=False)
+    assert packed.codes.shape == (8 * 96, 128)
+    _assert_same(packed, batch)
+    assert pack(packed, 96, pinned=False) is packed
 
 
 def _run(folder, config, batches):
@@ -153,7 +155,9 @@ def _run(folder, config, batches):
     run.train(batches, LoggingConfig(log_every=1, checkpoint_every=100))
 
 
-class _UntilStep:
+class InterruptedStream:
+    """A stream in which Ctrl-C is pressed before one step."""
+
     def __init__(self, batches, step):
         self.batches, self.step = batches, step
 
@@ -170,20 +174,23 @@ def sources(make_store):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("resident", ["ram", "none"])
+@pytest.mark.parametrize("location", ["ram", "none"])
 @pytest.mark.parametrize("steps_done", [3, 4, 5])  # three steps are an epoch
-def test_a_run_stopped_anywhere_goes_on_bit_for_bit(tmp_path, sources, prefetch, workers, resident, steps_done):
+def test_a_run_that_is_stopped_and_resumed_equals_an_uninterrupted_run(
+    tmp_path, sources, prefetch, workers, location, steps_done
+):
     config = tiny.train_config(max_frame_distance=20)
 
-    def batches(kind, threads):
-        stream = WindowStream(open_clips(sources, kind, CPU), config.batch, 96, config.seed, config.max_frame_distance)
+    def batches(location, threads):
+        clips = open_clips(sources, location, CPU)
+        stream = WindowStream(clips, config.batch, 96, config.seed, config.max_frame_distance)
         return prefetch(stream, threads, config.steps)
 
     _run(tmp_path / "whole", config, batches("ram", 0))
     with pytest.raises(KeyboardInterrupt):
-        _run(tmp_path / "parts", config, _UntilStep(batches(resident, workers), steps_done - 1))
+        _run(tmp_path / "parts", config, InterruptedStream(batches(location, workers), steps_done - 1))
     assert checkpoint.newest(tmp_path / "parts") == checkpoint.path_of(tmp_path / "parts", steps_done)
-    _run(tmp_path / "parts", config, batches(resident, workers))
+    _run(tmp_path / "parts", config, batches(location, workers))
     whole, parts = (load_file(tmp_path / name / "checkpoint-00000008.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -191,16 +198,16 @@ def test_a_run_stopped_anywhere_goes_on_bit_for_bit(tmp_path, sources, prefetch,
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("resident", ["gpu", "ram", "none"])
-def test_batches_on_the_gpu_are_those_on_the_cpu(sources, resident, workers):
+@pytest.mark.parametrize("location", ["gpu", "ram", "none"])
+def test_batches_on_the_gpu_equal_those_on_the_cpu(sources, location, workers):
     gpu = torch.device("cuda", torch.cuda.current_device())
     plain = WindowStream(open_clips(sources, "ram", CPU), 4, 96, 0)
-    ahead = Prefetch(WindowStream(open_clips(sources, resident, gpu), 4, 96, 0), gpu, 96, workers, STEPS)
+    batches = Prefetch(WindowStream(open_clips(sources, location, gpu), 4, 96, 0), gpu, 96, workers, STEPS)
     try:
         for step in range(STEPS):
-            batch = ahead.batch(step)
+            batch = batches.batch(step)
             assert batch.codes.device == batch.starts.device == gpu
             moved = TrainingBatch(batch.codes.cpu(), batch.starts.cpu(), batch.indices, batch.epoch)
             _assert_same(moved, plain.batch(step))
     finally:
-        ahead.close()
+        batches.close()

@@ -1,4 +1,4 @@
-"""Pictures of what a masked autoencoder paints."""
+"""Pictures of the reconstructions of a masked autoencoder."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from stores.quantize import Quantizer
 
 
 @pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
-def test_visible_patches_stay_and_hidden_ones_are_the_decoders(patches):
+def test_visible_patches_stay_and_hidden_ones_are_predicted(patches):
     config = tiny.encoder_config(patches)
-    learner = MaskedAutoencoder(tiny.train_config(patches))
+    model = MaskedAutoencoder(tiny.train_config(patches))
     kind = config.patch_kinds[0]
     power, visible = torch.rand(2, 128, 96), torch.tensor([[0, 47], [5, 6]])
-    painted = reconstruct(learner, power, visible, config)
-    there, cells = (patchify(one, PATCH_SHAPES[kind]) for one in (power.log1p(), painted))
-    seen = torch.stack([there[i, visible[i]] for i in range(2)])
-    normal = torch.nn.functional.layer_norm(seen, (256,))
-    expected = learner({kind: (normal, visible)})[kind].detach()
+    reconstructed = reconstruct(model, power, visible, config)
+    original, cells = (patchify(windows, PATCH_SHAPES[kind]) for windows in (power.log1p(), reconstructed))
+    visible_cells = torch.stack([original[i, visible[i]] for i in range(2)])
+    normalized = torch.nn.functional.layer_norm(visible_cells, (256,))
+    predicted = model({kind: (normalized, visible)})[kind].detach()
     for window in range(2):
         for patch in range(48):
-            source = there if patch in visible[window] else expected
-            torch.testing.assert_close(cells[window, patch], source[window, patch], atol=1e-5, rtol=1e-4)
+            expected = original if patch in visible[window] else predicted
+            torch.testing.assert_close(cells[window, patch], expected[window, patch], atol=1e-5, rtol=1e-4)
 
 
 def test_a_picture_is_written(tmp_path):

@@ -1,4 +1,4 @@
-"""The training step against the obvious one: everything cut, everything embedded, then what is masked thrown away."""
+"""The training step against a plain one, which embeds every patch of every window and then drops the hidden ones."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PATCHES = pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The masks that steps draw, one by one, as they draw them."""
-    masks = []
+def masks(monkeypatch):
+    """The visible patches of each mask that a step uses, in the order of their use."""
+    recorded = []
 
     def spy(codes, starts, visible, *rest):
-        masks.append(visible.clone())
+        recorded.append(visible.clone())
         return normalized_cells(codes, starts, visible, *rest)
 
     monkeypatch.setattr(step_module, "normalized_cells", spy)
-    return masks
+    return recorded
 
 
-def _plain_losses(learner, config, batch, masks):
-    """Decode, scale, cut, embed every patch, keep the visible tokens, trunk, head, InfoNCE, kind by kind."""
+def _plain_losses(model, config, batch, masks):
+    """Return the InfoNCE loss of each patch kind, computed from the tokens of all patches."""
     power = torch.tensor(Quantizer().decode(batch.windows(96).numpy())).transpose(1, 2)
     scaled = scale_input(power, config.encoder.input_scale)
     losses = []
     for kind, visible in zip(config.encoder.patch_kinds, masks, strict=True):
-        tokens = learner.encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
-        kept = torch.stack([tokens[i, visible[i]] for i in range(len(tokens))])
-        projected = learner.linear_head(learner.encoder.transformer(kept).mean(dim=1))
+        tokens = model.encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
+        visible_tokens = torch.stack([tokens[i, visible[i]] for i in range(len(tokens))])
+        projected = model.linear_head(model.encoder.transformer(visible_tokens).mean(dim=1))
         half = len(projected) // 2
         losses.append(infonce(projected[:half], projected[half:], config.objective.temperature))
     return losses
@@ -52,106 +52,106 @@ def _plain_losses(learner, config, batch, masks):
 
 @PATCHES
 @pytest.mark.parametrize("scale", ["power", "log1p", "log"])
-def test_loss_and_gradients_are_those_of_the_plain_step(patches, scale, drawn):
+def test_loss_and_gradients_equal_those_of_the_plain_step(patches, scale, masks):
     config = tiny.train_config(encoder=tiny.encoder_config(patches, input_scale=scale))
-    learner, batch = ModelWithHead(config), tiny.batch()
-    plain = copy.deepcopy(learner)
-    result = tiny.training_step(config, learner).backward(batch, 5)
-    loss = torch.stack(_plain_losses(plain, config, batch, drawn)).mean()
+    model, batch = ModelWithHead(config), tiny.batch()
+    plain = copy.deepcopy(model)
+    result = tiny.training_step(config, model).backward(batch, 5)
+    loss = torch.stack(_plain_losses(plain, config, batch, masks)).mean()
     loss.backward()
     assert result.loss.item() == pytest.approx(loss.item(), abs=1e-5)
-    for (name, ours), theirs in zip(learner.named_parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+    for (name, weight), expected in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, expected.grad, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
 @PATCHES
-def test_bfloat16_is_close_and_keeps_weights_and_gradients_in_float32(patches):
+def test_bfloat16_is_close_and_leaves_float32_weights_and_gradients(patches):
     full, half = tiny.train_config(patches), tiny.train_config(patches, precision="bf16")
     exact, rounded, batch = ModelWithHead(full), ModelWithHead(half), tiny.batch(16)
     loss = tiny.training_step(full, exact).backward(batch, 0).loss
     result = tiny.training_step(half, rounded).backward(batch, 0)
     assert result.loss.dtype == torch.float32
     assert result.loss.item() == pytest.approx(loss.item(), rel=0.02)
-    ours, theirs = (torch.cat([p.grad.flatten() for p in one.parameters()]) for one in (rounded, exact))
-    assert ours.dtype == torch.float32
-    assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.99
+    gradient, expected = (torch.cat([p.grad.flatten() for p in model.parameters()]) for model in (rounded, exact))
+    assert gradient.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(gradient, expected, dim=0) > 0.99
 
 
 @PATCHES
-def test_masks_are_a_function_of_seed_and_step(patches, drawn):
+def test_masks_are_a_function_of_seed_and_step(patches, masks):
     config, batch = tiny.train_config(patches), tiny.batch()
 
-    def masks(seed, step):
-        drawn.clear()
+    def masks_of(seed, step):
+        masks.clear()
         changed = tiny.train_config(patches, seed=seed)
         tiny.training_step(changed, ModelWithHead(config)).backward(batch, step)
-        return torch.cat(drawn)
+        return torch.cat(masks)
 
-    first = masks(3, 7)
-    torch.rand(5)  # the global generator has no say
-    assert torch.equal(masks(3, 7), first)
-    assert not torch.equal(masks(3, 8), first)
-    assert not torch.equal(masks(4, 7), first)
+    first = masks_of(3, 7)
+    torch.rand(5)  # the global generator has no influence
+    assert torch.equal(masks_of(3, 7), first)
+    assert not torch.equal(masks_of(3, 8), first)
+    assert not torch.equal(masks_of(4, 7), first)
     assert first.shape == (8 * len(config.encoder.patch_kinds), 5)
 
 
-def test_the_two_views_and_the_two_kinds_are_masked_differently(drawn):
+def test_views_and_patch_kinds_are_masked_differently(masks):
     config = tiny.train_config("hybrid")
     tiny.training_step(config).backward(tiny.batch(32), 0)
-    square, vertical = drawn
+    square, vertical = masks
     assert not torch.equal(square, vertical)
     assert not torch.equal(square[:32], square[32:])
 
 
-def test_hybrid_takes_the_mean_of_the_losses_of_its_kinds(drawn):
+def test_the_loss_of_a_hybrid_is_the_mean_over_patch_kinds(masks):
     config, batch = tiny.train_config("hybrid"), tiny.batch()
-    learner = ModelWithHead(config)
-    loss = tiny.training_step(config, learner).backward(batch, 0).loss
-    square, vertical = (one.item() for one in _plain_losses(learner, config, batch, drawn))
+    model = ModelWithHead(config)
+    loss = tiny.training_step(config, model).backward(batch, 0).loss
+    square, vertical = (loss.item() for loss in _plain_losses(model, config, batch, masks))
     assert square != pytest.approx(vertical, abs=1e-4)
     assert loss.item() == pytest.approx((square + vertical) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_gradients_are_those_of_the_last_batch_alone(precision):
+def test_gradients_are_those_of_the_last_batch_only(precision):
     config, batch = tiny.train_config(precision=precision), tiny.batch()
-    learner = ModelWithHead(config)
-    step = tiny.training_step(config, learner)
+    model = ModelWithHead(config)
+    step = tiny.training_step(config, model)
     step.backward(batch, 0)
-    once = [parameter.grad.clone() for parameter in learner.parameters()]
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
     step.backward(tiny.batch(), 1)
     step.backward(batch, 0)
-    for parameter, grad in zip(learner.parameters(), once, strict=True):
-        assert torch.equal(parameter.grad, grad)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
 
 
-def test_windows_may_lie_anywhere_in_the_codes(drawn):
+def test_windows_may_lie_anywhere_in_the_codes(masks):
     config, batch = tiny.train_config("hybrid"), tiny.batch()
     noise = torch.randint(0, 256, (37, 128), dtype=torch.uint8)
     order = torch.randperm(8)
     windows = batch.windows(96)
     codes = torch.cat([noise, windows[order].flatten(0, 1), noise])
-    elsewhere = TrainingBatch(codes, 37 + 96 * order.argsort(), batch.indices)
-    losses = [tiny.training_step(config).backward(one, 3).loss for one in (batch, elsewhere)]
+    shuffled = TrainingBatch(codes, 37 + 96 * order.argsort(), batch.indices)
+    losses = [tiny.training_step(config).backward(each, 3).loss for each in (batch, shuffled)]
     assert torch.equal(*losses)
 
 
-def test_the_masking_ratio_decides_how_many_patches_are_seen(drawn):
-    for ratio, kept in ((0.9, 5), (0.75, 12), (0.0, 48)):
-        drawn.clear()
+def test_the_masking_ratio_sets_the_number_of_visible_patches(masks):
+    for ratio, count in ((0.9, 5), (0.75, 12), (0.0, 48)):
+        masks.clear()
         config = tiny.train_config(masking_ratio=ratio)
         tiny.training_step(config).backward(tiny.batch(), 0)
-        assert drawn[0].shape == (8, kept)
+        assert masks[0].shape == (8, count)
 
 
-def test_projections_of_the_views_come_back_without_gradient():
+def test_projections_of_the_views_are_returned_without_gradient():
     config = tiny.train_config("hybrid")
     result = tiny.training_step(config).backward(tiny.batch(), 0)
-    assert [one.shape for one in result.pair] == 2 * [(4, config.projection_width)]
-    assert not any(one.requires_grad for one in (result.loss, *result.pair))
+    assert [view.shape for view in result.projections] == 2 * [(4, config.projection_width)]
+    assert not any(tensor.requires_grad for tensor in (result.loss, *result.projections))
 
 
-def test_hybrid_remembers_each_kind_of_patch_by_itself(drawn):
+def test_a_hybrid_has_a_separate_memory_for_each_patch_kind(masks):
     config = tiny.train_config("hybrid", objective=tiny.objective_config("sogclr"))
     step, batch = tiny.training_step(config), tiny.batch()
     step.backward(batch, 0)
@@ -161,30 +161,30 @@ def test_hybrid_remembers_each_kind_of_patch_by_itself(drawn):
     assert not torch.allclose(square, vertical)
 
 
-def test_a_clip_that_cannot_be_remembered_is_refused_before_anything_is_computed(monkeypatch):
+def test_a_clip_outside_the_memory_is_an_error_before_any_computation(monkeypatch):
     config = tiny.train_config("hybrid", objective=tiny.objective_config("sogclr"))
     step, batch = tiny.training_step(config), tiny.batch()
-    monkeypatch.setattr(step, "_compute", lambda *_: pytest.fail("a captured step cannot look"))
+    monkeypatch.setattr(step, "_compute", lambda *_: pytest.fail("a captured step cannot check indices"))
     with pytest.raises(InvalidInput, match="clips 0 to 999 are in the batch, but sogclr remembers clips 0 to"):
         step.backward(replace(batch, indices=torch.tensor([0, 1, 999, 2])), 0)
 
 
 @PATCHES
-def test_mae_is_the_error_of_painting_hidden_patches_and_reaches_all_weights(patches, drawn):
+def test_the_mae_loss_is_the_error_on_hidden_patches_and_reaches_all_weights(patches, masks):
     config = tiny.train_config(patches, objective=tiny.objective_config("mae"), masking_ratio=0.75)
-    learner, batch = MaskedAutoencoder(config), tiny.batch()
-    result = tiny.training_step(config, learner).backward(batch, 0)
+    model, batch = MaskedAutoencoder(config), tiny.batch()
+    result = tiny.training_step(config, model).backward(batch, 0)
     power = torch.tensor(Quantizer().decode(batch.windows(96).numpy())).transpose(1, 2)
     errors = []
-    for kind, visible in zip(config.encoder.patch_kinds, drawn[: len(config.encoder.patch_kinds)], strict=True):
+    for kind, visible in zip(config.encoder.patch_kinds, masks[: len(config.encoder.patch_kinds)], strict=True):
         cells = patchify(power, PATCH_SHAPES[kind])
         scaled = patchify(scale_input(power, config.encoder.input_scale), PATCH_SHAPES[kind])
-        seen = torch.stack([scaled[i, visible[i]] for i in range(len(scaled))])
-        normal = torch.nn.functional.layer_norm(seen, (256,))
-        painted = learner({kind: (normal, visible)})[kind]
+        visible_cells = torch.stack([scaled[i, visible[i]] for i in range(len(scaled))])
+        normalized = torch.nn.functional.layer_norm(visible_cells, (256,))
+        predicted = model({kind: (normalized, visible)})[kind]
         hidden = [sorted(set(range(48)) - set(row.tolist())) for row in visible]
-        there = torch.stack([cells[i, hidden[i]] for i in range(len(cells))]).log1p()
-        errors.append((torch.stack([painted[i, hidden[i]] for i in range(len(cells))]) - there).square().mean())
+        targets = torch.stack([cells[i, hidden[i]] for i in range(len(cells))]).log1p()
+        errors.append((torch.stack([predicted[i, hidden[i]] for i in range(len(cells))]) - targets).square().mean())
     assert result.loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
-    assert result.pair is None
-    assert all(weight.grad is not None and weight.grad.any() for weight in learner.parameters())
+    assert result.projections is None
+    assert all(weight.grad is not None and weight.grad.any() for weight in model.parameters())

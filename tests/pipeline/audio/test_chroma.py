@@ -1,4 +1,4 @@
-"""The chroma: pitch classes of tones that one knows."""
+"""The chroma of tones with known pitch classes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_loudness_does_not_matter():
     np.testing.assert_allclose(mean_chroma(samples, 16_000), mean_chroma(samples * 1e-2, 16_000), atol=1e-4)
 
 
-def test_transposing_by_an_octave_changes_nothing_of_a_tone():
+def test_transposing_a_tone_by_an_octave_keeps_its_pitch_class():
     low, high = (mean_chroma(synthetic_audio.sine(hz, 1.0), 16_000) for hz in (440, 880))
     assert low.argmax() == high.argmax()
 

@@ -1,4 +1,4 @@
-"""Clips cut out of recordings."""
+"""Cuts of clips from recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_cut_is_the_samples_between_its_ends(start, seconds, expected):
     np.testing.assert_array_equal(cut(samples, 16_000, start, seconds), samples[expected])
 
 
-def test_neighbouring_cuts_share_no_sample_and_miss_none():
+def test_neighboring_cuts_share_no_sample_and_miss_none():
     samples = synthetic_audio.noise(3.0, 22_050)
     parts = [cut(samples, 22_050, 0.7 * i, 0.7) for i in range(5)]
     np.testing.assert_array_equal(np.concatenate(parts), samples)

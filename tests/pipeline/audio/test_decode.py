@@ -1,4 +1,4 @@
-"""Decoding: whatever the file is, either the right samples or a refusal with a reason; never a hang, never a crash."""
+"""Decoding: every file gives the right samples or a rejection reason, without a hang or a crash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PNG = bytes.fromhex(
 AU_HEADER = struct.pack(">4s5I", b".snd", 24, 0xFFFFFFFF, 6, RATE, 1)
 
 
-def _refusal(path, **limits):
+def _rejection(path, **limits):
     with pytest.raises(DecodeError) as caught:
         decode(path, RATE, **limits)
     assert caught.value.reason in REJECTION_REASONS
@@ -38,30 +38,30 @@ def _refusal(path, **limits):
 def _reason_or_samples(path, **limits):
     try:
         return "", len(decode(path, RATE, **limits).samples)
-    except DecodeError as refused:
-        return refused.reason, 0
+    except DecodeError as rejection:
+        return rejection.reason, 0
 
 
-def _by(monkeypatch, *decoders):
-    """Only these decoders, and ffmpeg after them."""
+def _use_decoders(monkeypatch, *decoders):
+    """Let only these decoders support files, with ffmpeg after them."""
     for decoder in (libav, sndfile):
-        monkeypatch.setattr(decoder, "serves", lambda head, served=decoder in decoders: served)
+        monkeypatch.setattr(decoder, "supports", lambda head, supported=decoder in decoders: supported)
 
 
 @pytest.fixture
 def fake_ffmpeg(tmp_path, monkeypatch):
-    """A function that puts a Python script in ffmpeg's place; the script's process id is in the file it returns."""
+    """Return a function that replaces ffmpeg by a Python script and returns the file with the process id of the script."""
 
-    def make(body):
+    def replace_ffmpeg(body):
         script, pid = tmp_path / "ffmpeg", tmp_path / "pid"
         lines = [f"#!{sys.executable} -S", "import os, sys, time", f"open({str(pid)!r}, 'w').write(str(os.getpid()))"]
         script.write_text("\n".join([*lines, f"header = {AU_HEADER!r}", body]))
         script.chmod(0o755)
         monkeypatch.setattr(ffmpeg, "executable", lambda: str(script))
-        _by(monkeypatch)
+        _use_decoders(monkeypatch)
         return pid
 
-    return make
+    return replace_ffmpeg
 
 
 def _is_running(pid_file):
@@ -80,7 +80,7 @@ def test_a_tone_keeps_its_frequency_and_length_in_every_format(tmp_path, suffix)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 96_000, 192_000])
-def test_a_tone_keeps_its_frequency_and_loudness_whatever_the_rate(tmp_path, rate_hz):
+def test_a_tone_keeps_its_frequency_and_loudness_at_every_rate(tmp_path, rate_hz):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(1000, 2.0, rate_hz), rate_hz)
     audio = decode(path, RATE)
     assert audio.source_rate_hz == rate_hz
@@ -89,23 +89,23 @@ def test_a_tone_keeps_its_frequency_and_loudness_whatever_the_rate(tmp_path, rat
     assert np.sqrt(np.mean(audio.samples[4000:-4000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=1e-3)
 
 
-def test_what_lies_above_half_the_rate_is_gone_not_folded_down(tmp_path):
+def test_frequencies_above_half_the_rate_are_removed_without_aliasing(tmp_path):
     path = synthetic_audio.write(tmp_path / "high.wav", synthetic_audio.sine(11_000, 1.0, 48_000), 48_000)
     assert np.abs(decode(path, RATE).samples[800:-800]).max() < 1e-4
 
 
-def test_samples_at_the_right_rate_come_through_untouched(tmp_path):
+def test_samples_at_the_right_rate_are_unchanged(tmp_path):
     samples = synthetic_audio.noise(3.0)
     path = synthetic_audio.write(tmp_path / "noise.wav", samples, subtype="FLOAT")
     np.testing.assert_array_equal(decode(path, RATE).samples, samples)
 
 
-def test_resampling_in_blocks_is_resampling_at_once(tmp_path, monkeypatch):
+def test_resampling_in_blocks_equals_resampling_at_once(tmp_path, monkeypatch):
     path = synthetic_audio.write(tmp_path / "chirp.wav", synthetic_audio.chirp(50, 6000, 4.0, 44_100), 44_100)
     whole = decode(path, RATE).samples
     monkeypatch.setattr(sndfile, "BLOCK_SAMPLES", 10_007)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
-    _by(monkeypatch)
+    _use_decoders(monkeypatch)
     monkeypatch.setattr(ffmpeg, "BLOCK_BYTES", 10_007)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
 
@@ -137,7 +137,7 @@ def test_eight_channels_become_their_mean(tmp_path, rate_hz):
     np.testing.assert_allclose(audio.samples[500:-500], expected[500:-500], atol=2e-4)
 
 
-def test_the_content_decides_the_format_not_the_name(tmp_path):
+def test_the_content_and_not_the_name_determines_the_format(tmp_path):
     path = synthetic_audio.write(tmp_path / "tone.opus", synthetic_audio.sine(440, 1.0, 48_000), 48_000).rename(
         tmp_path / "tone.m4a"
     )
@@ -158,73 +158,73 @@ def test_the_content_decides_the_format_not_the_name(tmp_path):
         "back\\slash.wav",
     ],
 )
-def test_any_file_name_is_only_a_name(tmp_path, monkeypatch, name):
+def test_every_file_name_is_taken_literally(tmp_path, monkeypatch, name):
     plain = synthetic_audio.write(tmp_path / "plain.wav", synthetic_audio.sine(440))
     plain.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert len(decode(Path(name), RATE).samples) == RATE
 
 
-def test_a_name_that_ffmpeg_cannot_be_given_is_refused_and_told(tmp_path, monkeypatch):
+def test_a_name_that_is_not_utf8_is_rejected_by_ffmpeg(tmp_path, monkeypatch):
     path = synthetic_audio.write(tmp_path / "plain.wav", synthetic_audio.sine(440)).rename(
         tmp_path / os.fsdecode(b"latin\xe9.wav")
     )
-    assert len(decode(path, RATE).samples) == RATE  # libsndfile takes an open file, so no name at all
-    _by(monkeypatch)
-    refused = _refusal(path)
-    assert refused.reason == "unreadable"
-    assert "rename" in refused.detail
-    refused.detail.encode()
+    assert len(decode(path, RATE).samples) == RATE  # libsndfile gets an open file and no name
+    _use_decoders(monkeypatch)
+    rejection = _rejection(path)
+    assert rejection.reason == "unreadable"
+    assert "rename" in rejection.detail
+    rejection.detail.encode()
 
 
 @pytest.mark.parametrize("content", [PNG, b"", b"no audio here\n" * 100, b"RIFF\x00\x00\x00\x00WAVE", bytes(10_000)])
-def test_what_is_no_audio_is_refused(tmp_path, content):
+def test_a_file_that_is_not_audio_is_rejected(tmp_path, content):
     path = tmp_path / "not.wav"
     path.write_bytes(content)
-    refused = _refusal(path)
-    assert refused.reason in ("unreadable", "no_audio")
-    assert refused.detail
+    rejection = _rejection(path)
+    assert rejection.reason in ("unreadable", "no_audio")
+    assert rejection.detail
 
 
-def test_a_film_without_sound_holds_no_audio(tmp_path):
+def test_a_film_without_sound_has_no_audio(tmp_path):
     command = [ffmpeg.executable(), "-v", "error", "-f", "lavfi", "-i", "testsrc=d=0.2:s=64x64", "-c:v", "mpeg4"]
     subprocess.run([*command, tmp_path / "x.mp4"], check=True)
-    refused = _refusal(tmp_path / "x.mp4")
-    assert (refused.reason, refused.detail) == ("no_audio", f"{ffmpeg.version()}: no audio stream")
+    rejection = _rejection(tmp_path / "x.mp4")
+    assert (rejection.reason, rejection.detail) == ("no_audio", f"{ffmpeg.version()}: no audio stream")
 
 
-def test_an_empty_file_is_called_so(tmp_path):
+def test_an_empty_file_is_reported_as_empty(tmp_path):
     (tmp_path / "x.mp3").touch()
-    assert _refusal(tmp_path / "x.mp3").detail == "the file is empty"
+    assert _rejection(tmp_path / "x.mp3").detail == "the file is empty"
 
 
-def test_a_file_without_samples_holds_no_audio(tmp_path):
+def test_a_file_without_samples_has_no_audio(tmp_path):
     path = synthetic_audio.write(tmp_path / "empty.wav", np.zeros(0, np.float32))
-    assert _refusal(path).reason == "no_audio"
+    assert _rejection(path).reason == "no_audio"
 
 
 @pytest.mark.parametrize("suffix", [".m4a", ".flac", ".ogg", ".mp3", ".wav"])
-def test_a_truncated_file_is_refused_or_gives_what_there_is(tmp_path, suffix):
+def test_a_truncated_file_is_rejected_or_gives_its_remaining_samples(tmp_path, suffix):
     path = synthetic_audio.write(tmp_path / f"long{suffix}", synthetic_audio.chords(6.0, 48_000), 48_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     reason, samples = _reason_or_samples(path)
     assert reason == "unreadable" or 0 < samples < 5 * RATE
 
 
-def test_what_is_not_a_regular_file_is_missing(tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_missing(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     for name in ("none.wav", "", "pipe.wav"):
-        assert _refusal(tmp_path / name).reason == "missing"
+        assert _rejection(tmp_path / name).reason == "missing"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_are_refused(tmp_path, bad):
+def test_samples_that_are_not_finite_are_rejected(tmp_path, bad):
     samples = synthetic_audio.sine(440)
     samples[777] = bad
     path = synthetic_audio.write(tmp_path / "bad.wav", samples, subtype="FLOAT")
-    refused = _refusal(path)
-    assert refused.reason == "not_finite"
-    assert refused.detail.startswith("1 samples")
+    rejection = _rejection(path)
+    assert rejection.reason == "not_finite"
+    assert rejection.detail.startswith("1 samples")
 
 
 @pytest.mark.parametrize(
@@ -237,23 +237,23 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path, bad):
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash"></MPD>',
     ],
 )
-def test_a_playlist_that_names_other_files_is_refused(tmp_path, playlist):
+def test_a_playlist_that_names_other_files_is_rejected(tmp_path, playlist):
     synthetic_audio.write(tmp_path / "secret.flac", synthetic_audio.sine(440))
     path = tmp_path / "harmless.wav"
     path.write_text(playlist)
-    assert _refusal(path).reason == "unreadable"
+    assert _rejection(path).reason == "unreadable"
 
 
-def test_audio_past_the_limit_is_refused_and_at_the_limit_accepted(tmp_path):
+def test_audio_over_the_limit_is_rejected_and_at_the_limit_accepted(tmp_path):
     path = synthetic_audio.write(tmp_path / "two.wav", synthetic_audio.sine(440, 2.0))
     assert len(decode(path, RATE, max_seconds=2.0).samples) == 2 * RATE
-    refused = _refusal(path, max_seconds=1.9)
-    assert refused.reason == "too_long"
-    assert "raise --max-seconds" in refused.detail
+    rejection = _rejection(path, max_seconds=1.9)
+    assert rejection.reason == "too_long"
+    assert "raise --max-seconds" in rejection.detail
 
 
 @pytest.mark.parametrize("rate_hz", [1, 7, 4_294_967_295, 2_147_483_647, 3_000_000])
-def test_a_header_with_an_absurd_rate_costs_neither_the_run_nor_its_memory(tmp_path, rate_hz):
+def test_a_header_with_an_absurd_rate_takes_little_time_and_memory(tmp_path, rate_hz):
     path = synthetic_audio.write(tmp_path / "absurd.wav", synthetic_audio.noise(2.0))
     content = bytearray(path.read_bytes())
     content[24:28] = struct.pack("<I", rate_hz)
@@ -265,28 +265,28 @@ def test_a_header_with_an_absurd_rate_costs_neither_the_run_nor_its_memory(tmp_p
     assert time.perf_counter() - start < 5
 
 
-def test_a_decoder_that_complains_at_length_does_not_hang(tmp_path, fake_ffmpeg):
+def test_a_decoder_with_long_messages_does_not_hang(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     fake_ffmpeg("sys.stderr.write('x' * 262144 + 'last words'); sys.exit(1)")
-    refused = _refusal(path, limit_seconds=20)
-    assert refused.reason == "unreadable"
-    assert refused.detail.endswith("last words")
-    assert len(refused.detail) <= 2048 + len("ffmpeg 12.34.56: ")
+    rejection = _rejection(path, timeout_seconds=20)
+    assert rejection.reason == "unreadable"
+    assert rejection.detail.endswith("last words")
+    assert len(rejection.detail) <= 2048 + len("ffmpeg 12.34.56: ")
 
 
-def test_a_decoder_that_says_nothing_is_told_by_its_status(tmp_path, fake_ffmpeg):
+def test_a_decoder_without_messages_is_reported_by_its_status(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     fake_ffmpeg("sys.exit(3)")
-    assert _refusal(path).detail == f"{ffmpeg.version()}: ended with status 3"
+    assert _rejection(path).detail == f"{ffmpeg.version()}: ended with status 3"
 
 
-def test_the_order_in_which_the_threads_of_a_decoder_complain_leaves_no_trace(tmp_path, fake_ffmpeg):
+def test_the_order_of_messages_from_threads_does_not_matter(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
-    said = ["[dec @ 0x7f3a] no frame", "[mux @ 0x55] nothing written", "    Last message repeated 2 times"]
+    messages = ["[dec @ 0x7f3a] no frame", "[mux @ 0x55] nothing written", "    Last message repeated 2 times"]
     details = set()
-    for lines in (said, said[::-1], [said[1], *said]):
+    for lines in (messages, messages[::-1], [messages[1], *messages]):
         fake_ffmpeg(f"sys.stderr.write({chr(10).join(lines)!r}); sys.exit(1)")
-        details.add(_refusal(path).detail)
+        details.add(_rejection(path).detail)
     assert details == {f"{ffmpeg.version()}: [dec] no frame\n[mux] nothing written"}
 
 
@@ -298,43 +298,43 @@ def test_a_decoder_that_sleeps_is_killed_in_time(tmp_path, fake_ffmpeg, before):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     pid = fake_ffmpeg(f"{before}\ntime.sleep(60)")
     start = time.perf_counter()
-    refused = _refusal(path, limit_seconds=0.7)
-    assert refused.reason == "timeout"
-    assert "over 0.7 s" in refused.detail
+    rejection = _rejection(path, timeout_seconds=0.7)
+    assert rejection.reason == "timeout"
+    assert "over 0.7 s" in rejection.detail
     assert time.perf_counter() - start < 10
     assert not _is_running(pid)
 
 
-def test_children_of_the_decoder_are_killed_with_it(tmp_path, fake_ffmpeg):
+def test_children_of_a_decoder_are_killed_with_it(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     child = tmp_path / "child"
     fake_ffmpeg(f"if os.fork() == 0: open({str(child)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
-    assert _refusal(path, limit_seconds=0.7).reason == "timeout"
+    assert _rejection(path, timeout_seconds=0.7).reason == "timeout"
     time.sleep(0.1)
     assert not _is_running(child)
 
 
-def test_a_refusal_half_way_ends_the_decoder_at_once(tmp_path, fake_ffmpeg):
+def test_a_rejection_half_way_ends_the_decoder_at_once(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     pid = fake_ffmpeg("os.write(1, header)\nwhile True: os.write(1, bytes(1 << 16))")
-    with pytest.raises(DecodeError, match="too_long") as held:
-        decode(path, RATE, max_seconds=1.0, limit_seconds=30)
-    assert held.value.reason == "too_long"
+    with pytest.raises(DecodeError, match="too_long") as raised:
+        decode(path, RATE, max_seconds=1.0, timeout_seconds=30)
+    assert raised.value.reason == "too_long"
     assert not _is_running(pid)
 
 
 @pytest.mark.parametrize("output", ["b'.snd'", "header[:23]", "b'RIFF' + bytes(100)", "header[:16] + bytes(100)"])
-def test_output_that_is_no_audio_stream_is_refused(tmp_path, fake_ffmpeg, output):
+def test_output_that_is_not_an_audio_stream_is_rejected(tmp_path, fake_ffmpeg, output):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     fake_ffmpeg(f"os.write(1, {output})")
-    assert "no float AU stream" in _refusal(path).detail
+    assert "is not a float AU stream" in _rejection(path).detail
 
 
-def test_a_complaint_of_a_decoder_that_went_on_is_kept(tmp_path, fake_ffmpeg):
+def test_a_warning_of_a_decoder_that_continued_is_kept(tmp_path, fake_ffmpeg):
     path = synthetic_audio.write(tmp_path / "tone.wav", synthetic_audio.sine(440))
     fake_ffmpeg("os.write(1, header + bytes(8000)); sys.stderr.write('bad packet')")
     audio = decode(path, RATE)
-    assert (audio.complaints, len(audio.samples)) == ("bad packet", 2000)
+    assert (audio.decoder_warnings, len(audio.samples)) == ("bad packet", 2000)
 
 
 def test_decoding_needs_no_ffmpeg_on_the_path(tmp_path):
@@ -355,7 +355,7 @@ def test_decoding_needs_no_ffmpeg_on_the_path(tmp_path):
     assert int(done.stdout) == pytest.approx(RATE, abs=2048)
 
 
-def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
+def test_the_digest_of_a_file_depends_on_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"same")
     (tmp_path / "b").write_bytes(b"same")
     (tmp_path / "c").write_bytes(b"other")
@@ -365,13 +365,13 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
         file_digest(tmp_path / "none")
 
 
-def test_the_fingerprint_names_decoder_downmix_and_resampler():
-    found = preprocessing()
-    assert set(found) == {"decoders", "downmix", "resampler", "revision"}
-    for version, name in zip(found["decoders"], ("libavcodec ", "libsndfile ", "ffmpeg "), strict=True):
+def test_preprocessing_names_decoders_downmix_and_resampler():
+    settings = preprocessing()
+    assert set(settings) == {"decoders", "downmix", "resampler", "revision"}
+    for version, name in zip(settings["decoders"], ("libavcodec ", "libsndfile ", "ffmpeg "), strict=True):
         assert version.startswith(name)
         assert version[len(name)].isdigit()
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(settings)) == settings
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, better, t
     stereo = np.stack([synthetic_audio.chords(3.0, rate_hz), synthetic_audio.noise(3.0, rate_hz)], axis=1)
     path = synthetic_audio.write(tmp_path / f"x{suffix}", stereo, rate_hz)
     ours = decode(path, RATE)
-    _by(monkeypatch)
+    _use_decoders(monkeypatch)
     other = decode(path, RATE)
     assert (ours.decoder, other.decoder) == (better.version(), ffmpeg.version())
     assert (ours.source_rate_hz, ours.source_channels) == (other.source_rate_hz, other.source_channels) == (rate_hz, 2)
@@ -394,14 +394,14 @@ def test_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, better, t
 def test_both_decoders_of_vorbis_agree_on_every_sample(tmp_path, monkeypatch):
     path = synthetic_audio.write(tmp_path / "x.ogg", synthetic_audio.chords(3.0, 44_100), 44_100)
     ours = decode(path, RATE)
-    _by(monkeypatch, sndfile)
+    _use_decoders(monkeypatch, sndfile)
     other = decode(path, RATE)
     assert (ours.decoder, other.decoder) == (libav.version(), sndfile.version())
     np.testing.assert_allclose(ours.samples, other.samples, atol=2e-6)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 1_000])
-def test_vorbis_in_blocks_of_any_size_is_the_same(tmp_path, monkeypatch, frames):
+def test_vorbis_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, frames):
     path = synthetic_audio.write(tmp_path / "x.ogg", synthetic_audio.chords(3.0, 44_100), 44_100)
     whole = decode(path, RATE).samples
     monkeypatch.setattr(libav, "BLOCK_FRAMES", frames)
@@ -410,8 +410,8 @@ def test_vorbis_in_blocks_of_any_size_is_the_same(tmp_path, monkeypatch, frames)
 
 @pytest.mark.parametrize("options", [("-b:a", "24k"), ("-q:a", "7"), ("-b:a", "128k")])
 @pytest.mark.parametrize("block_samples", [1 << 14, 1 << 18])
-def test_an_mp3_in_blocks_is_what_it_is_as_a_whole(tmp_path, monkeypatch, options, block_samples):
-    """Frames of low bit rates borrow bits from those before, also across a block's end."""
+def test_an_mp3_is_the_same_in_blocks_and_as_a_whole(tmp_path, monkeypatch, options, block_samples):
+    """At low bit rates, frames borrow bits from earlier frames, even from those of the previous block."""
     loud = synthetic_audio.chords(30.0, 22_050) + synthetic_audio.noise(30.0, 22_050, amplitude=0.1)
     source = synthetic_audio.write(tmp_path / "x.wav", loud, 22_050)
     command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-i", source, "-c:a", "libmp3lame", *options]
@@ -421,34 +421,34 @@ def test_an_mp3_in_blocks_is_what_it_is_as_a_whole(tmp_path, monkeypatch, option
     whole, _ = soundfile.read(tmp_path / "x.mp3", dtype="float32")
     np.testing.assert_allclose(ours.samples, whole, atol=2e-7)
     assert ours.decoder == sndfile.version()
-    _by(monkeypatch)
+    _use_decoders(monkeypatch)
     np.testing.assert_allclose(ours.samples, decode(tmp_path / "x.mp3", 22_050).samples, atol=2e-6)
 
 
 @pytest.mark.parametrize("suffix", [".m4a", ".webm", ".mka", ".wma"])
-def test_ffmpeg_decodes_what_the_others_do_not_serve(tmp_path, suffix):
+def test_ffmpeg_decodes_formats_that_no_other_decoder_supports(tmp_path, suffix):
     path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.sine(440, 1.0, 48_000), 48_000)
     assert decode(path, RATE).decoder == ffmpeg.version()
 
 
-def test_what_one_decoder_refuses_the_other_reads_and_the_refusal_is_kept(tmp_path, monkeypatch):
+def test_a_file_that_a_decoder_rejects_is_read_by_the_next_with_a_warning(tmp_path, monkeypatch):
     path = synthetic_audio.write(tmp_path / "x.webm", synthetic_audio.sine(440, 1.0, 48_000), 48_000)
-    _by(monkeypatch, sndfile)
+    _use_decoders(monkeypatch, sndfile)
     audio = decode(path, RATE)
     assert audio.decoder == ffmpeg.version()
-    assert audio.complaints.startswith(sndfile.version())
+    assert audio.decoder_warnings.startswith(sndfile.version())
 
 
-def test_a_file_that_nobody_reads_is_refused_with_the_words_of_both(tmp_path):
+def test_a_file_that_no_decoder_reads_is_rejected_with_all_messages(tmp_path):
     path = tmp_path / "x.flac"
     path.write_bytes(b"fLaC" + bytes(2_000))
-    refused = _refusal(path)
-    assert refused.reason in ("unreadable", "no_audio")
-    assert sndfile.version() in refused.detail
-    assert ffmpeg.version() in refused.detail
+    rejection = _rejection(path)
+    assert rejection.reason in ("unreadable", "no_audio")
+    assert sndfile.version() in rejection.detail
+    assert ffmpeg.version() in rejection.detail
 
 
-def test_only_the_start_that_is_asked_for_is_kept_and_the_rest_is_counted(tmp_path):
+def test_only_the_requested_start_is_kept_and_the_rest_is_counted(tmp_path):
     samples = synthetic_audio.noise(5.0)
     path = synthetic_audio.write(tmp_path / "x.wav", samples, subtype="FLOAT")
     audio = decode(path, RATE, keep_seconds=2.0)
@@ -457,6 +457,6 @@ def test_only_the_start_that_is_asked_for_is_kept_and_the_rest_is_counted(tmp_pa
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".ogg"])
-def test_decoding_in_this_process_is_given_up_when_it_takes_too_long(tmp_path, suffix):
+def test_decoding_in_this_process_stops_at_the_timeout(tmp_path, suffix):
     path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.noise(5.0))
-    assert _refusal(path, limit_seconds=1e-9).reason == "timeout"
+    assert _rejection(path, timeout_seconds=1e-9).reason == "timeout"

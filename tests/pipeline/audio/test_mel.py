@@ -1,4 +1,4 @@
-"""The mel: nnAudio's, an independent one in float64, and what one can check by eye."""
+"""The mel compared with nnAudio and with an independent implementation in float64, and its basic properties."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _nnaudio(samples, spec):
 
 
 def _slaney_hz(mels):
-    """Hz of Slaney's mel scale: linear to 1 kHz, then 27 mels a factor of 6.4."""
+    """Return Hz of Slaney's mel scale: linear to 1 kHz, then 27 mels per factor of 6.4."""
     return np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
 
 
@@ -50,7 +50,7 @@ def _slaney_mel(hz):
 
 
 def _filters64(spec):
-    """Triangles between neighbours on the mel scale, each divided by half its width in Hz."""
+    """Return triangles between neighbors on the mel scale, each divided by half its width in Hz."""
     edges = _slaney_hz(np.linspace(_slaney_mel(spec.fmin_hz), _slaney_mel(spec.fmax_hz), spec.n_mels + 2))
     bins = np.arange(spec.n_fft // 2 + 1) * spec.sample_rate_hz / spec.n_fft
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -66,25 +66,25 @@ def _mel64(samples, spec):
     return _filters64(spec) @ power
 
 
-def _assert_close(found, expected):
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= 1e-4 * expected.max()
-    assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
+def _assert_close(mel, expected):
+    assert mel.shape == expected.shape
+    assert np.abs(mel - expected).max() <= 1e-4 * expected.max()
+    assert np.linalg.norm(mel - expected) <= 1e-4 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_it_is_the_mel_of_nnaudio(sound):
+def test_it_equals_the_mel_of_nnaudio(sound):
     _assert_close(mel_power(SOUNDS[sound], SPEC), _nnaudio(SOUNDS[sound], SPEC))
 
 
 @pytest.mark.parametrize("spec", SPECS[1:])
-def test_it_is_the_mel_of_nnaudio_with_other_settings_too(spec):
+def test_it_equals_the_mel_of_nnaudio_with_other_settings(spec):
     _assert_close(mel_power(SOUNDS["chords"], spec), _nnaudio(SOUNDS["chords"], spec))
 
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("sound", ["chords", "chirp", "quiet"])
-def test_it_is_an_independent_mel_in_float64(sound, spec):
+def test_it_equals_an_independent_mel_in_float64(sound, spec):
     _assert_close(mel_power(SOUNDS[sound], spec), _mel64(SOUNDS[sound], spec))
 
 
@@ -101,13 +101,13 @@ def test_twice_the_amplitude_is_four_times_the_power():
     np.testing.assert_allclose(loud, 4 * quiet, rtol=1e-5)
 
 
-def test_silence_is_exactly_nothing():
+def test_silence_has_exactly_zero_power():
     assert not mel_power(np.zeros(16_000, np.float32), SPEC).any()
 
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("extra", [0, 1, 511, 512, 513, 10_000])
-def test_there_are_as_many_frames_as_the_spec_says(spec, extra):
+def test_the_number_of_frames_is_that_of_the_specification(spec, extra):
     samples = synthetic_audio.noise(2.0)[: spec.min_samples + extra]
     mel = mel_power(samples, spec)
     assert mel.shape == (spec.n_mels, spec.frames_for(len(samples)))
@@ -116,12 +116,12 @@ def test_there_are_as_many_frames_as_the_spec_says(spec, extra):
 
 
 @pytest.mark.parametrize("samples", [0, 1, 1024])
-def test_what_is_shorter_than_half_a_window_is_too_short(samples):
+def test_audio_shorter_than_half_a_window_is_too_short(samples):
     with pytest.raises(DecodeError, match=f"too_short: {samples} samples; a mel needs at least 1025"):
         mel_power(np.zeros(samples, np.float32), SPEC)
 
 
-def test_blocks_do_not_show(monkeypatch):
+def test_the_block_size_does_not_change_the_mel(monkeypatch):
     samples = synthetic_audio.noise(20.0)
     blocks = mel_power(samples, SPEC)
     assert blocks.shape[1] > module.BLOCK_FRAMES
@@ -136,14 +136,16 @@ def test_a_frame_depends_only_on_the_samples_around_it():
     np.testing.assert_allclose(cut[:, :38], whole[:, :38], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")  # nnAudio's; ours is an error
-def test_filters_that_would_be_empty_are_refused():
+@pytest.mark.filterwarnings(
+    "ignore:Empty filters detected:UserWarning"
+)  # a warning of nnAudio, where Myna raises an error
+def test_empty_filters_are_an_error():
     with pytest.raises(InvalidInput, match="of 128 mel filters are empty; raise n_fft"):
         mel_power(synthetic_audio.noise(1.0), MelSpec(n_fft=256))
 
 
 @pytest.mark.parametrize("loud", [1e20, 1e25, 3e38])
-def test_samples_too_loud_for_a_float_are_refused(loud):
+def test_samples_whose_power_overflows_are_rejected(loud):
     samples = synthetic_audio.noise(1.0)
     samples[8000] = loud
     with pytest.raises(DecodeError, match="not_finite"):

@@ -1,4 +1,4 @@
-"""MP3: what comes out of a decoder is what went in, and no name of a file stands in the command."""
+"""MP3 encoding: the decoded sound is the encoded one, and the command contains no file name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.audio.decode import decode
 from stores.errors import MissingArtifact
 
 
-def test_a_tone_comes_back_at_its_pitch_and_length(tmp_path):
+def test_a_tone_keeps_its_pitch_and_length(tmp_path):
     path = tmp_path / "tone.mp3"
     path.write_bytes(mp3.encode(synthetic_audio.sine(440, 2.0), synthetic_audio.RATE_HZ))
     audio = decode(path, synthetic_audio.RATE_HZ)
@@ -26,7 +26,7 @@ def test_the_same_samples_give_the_same_bytes():
     assert mp3.encode(samples, synthetic_audio.RATE_HZ) == mp3.encode(samples, synthetic_audio.RATE_HZ)
 
 
-def test_samples_beyond_full_scale_are_clipped_not_wrapped(tmp_path):
+def test_samples_beyond_full_scale_are_clipped(tmp_path):
     path = tmp_path / "loud.mp3"
     path.write_bytes(mp3.encode(4 * synthetic_audio.sine(440, 1.0), synthetic_audio.RATE_HZ))
     assert synthetic_audio.loudest_hz(decode(path, synthetic_audio.RATE_HZ).samples) == pytest.approx(440, abs=1)
@@ -39,7 +39,7 @@ def test_the_command_reads_and_writes_pipes_only():
     assert command[-1] == "pipe:1"
 
 
-def test_a_rate_that_mp3_does_not_know_keeps_the_pitch(tmp_path):
+def test_a_rate_that_mp3_does_not_support_keeps_the_pitch(tmp_path):
     path = tmp_path / "odd.mp3"
     path.write_bytes(mp3.encode(synthetic_audio.sine(440, 2.0, rate_hz=11_111), 11_111))
     assert synthetic_audio.loudest_hz(decode(path, synthetic_audio.RATE_HZ).samples) == pytest.approx(440, abs=2)

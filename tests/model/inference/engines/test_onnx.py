@@ -52,7 +52,9 @@ def test_the_graph_is_one_valid_file_with_a_dynamic_batch(exported):
     graph = onnx_format.load(exported() / onnx.FILE)
     onnx_format.checker.check_model(graph)
     (windows,), (embeddings,) = graph.graph.input, graph.graph.output
-    sizes = [[d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim] for tensor in (windows, embeddings)]
+    sizes = [
+        [d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim] for tensor in (windows, embeddings)
+    ]
     assert (windows.name, embeddings.name) == (onnx.INPUT, onnx.OUTPUT)
     assert sizes[0][1:] == [128, 96]
     assert sizes[1][1:] == [64]
@@ -84,4 +86,6 @@ def test_a_missing_package_is_named(exported, encoder, tmp_path, monkeypatch, pa
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingArtifact, match=rf"needs {package}, .*pip install 'myna\[onnx\]'"):
-        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.open_exported(exported(), encoder)
+        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.open_exported(
+            exported(), encoder
+        )

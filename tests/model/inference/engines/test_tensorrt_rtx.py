@@ -82,5 +82,5 @@ def test_a_file_that_is_not_a_graph_is_rejected_with_the_message_of_tensorrt(tmp
 def test_a_gpu_of_another_generation_is_rejected(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
-    with pytest.raises(DigestMismatch, match="built for SM 80 86 89 120, but this GPU is SM 90; use the tensorrt engine"):
+    with pytest.raises(DigestMismatch, match="built for SM 80 86 89 120, but this GPU is SM 90; use the tensor"):
         tensorrt_rtx.require_target({"sm": "80 86 89 120"})

@@ -1,0 +1,113 @@
+"""The work of `python -m model.report`: a run and its scores become `reports/NAME.html` and the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from model.page import (
+    classes,
+    confidence_intervals,
+    document,
+    exports,
+    label_efficiency,
+    objectives,
+    overview,
+    paper_table,
+    provenance,
+    quoted,
+    run_results,
+    sweeps,
+    training,
+)
+from model.page.config import ReportSettings
+from model.page.document import Section
+from model.page.map.section import EmbeddingMap
+from model.page.quoted import Quote
+from model.page.run_results import RunResults
+from stores import locations
+from stores.commit import write_bytes
+from stores.errors import InvalidInput
+from stores.mel_store import MelStore
+
+MAX_MAIL_BYTES = 20_000_000
+"""Size above which many mail servers reject a page."""
+
+
+def report(settings: ReportSettings) -> None:
+    """Write the page and the files beside it, and print its path and size.
+
+    Raises:
+        InvalidInput: a setting cannot be used, or a quoted column cannot exist.
+        MissingArtifact: the run, its scores or a requested mel store do not exist.
+        CorruptArtifact, DigestMismatch: something of the run cannot be read, or does not belong together.
+    """
+    run = settings.run or locations.latest_finished_encoder().parent.name
+    locations.report(settings.name or run)  # an invalid name is rejected before the work
+    user_quotes = quoted.read(settings.quoted) if settings.quoted else ()
+    results = run_results.gather(run, settings.datasets)
+    not_shown = paper_table.not_shown(user_quotes, results.scores, str(settings.quoted))
+    quotes = _merge_quotes(quoted.packaged(), user_quotes)
+    path = locations.report(settings.name or (run if len(results.datasets) > 1 else f"{results.datasets[0]}-{run}"))
+    embedding_map = _map(results, settings.map, settings.audio)
+    sections = _sections(results, quotes, embedding_map)
+    page = document.page(f"Myna: {run}", overview.lead(results), sections).encode()
+    write_bytes(path, page)
+    exports.write(path, results, quotes, _charts(sections, embedding_map))
+    _print_summary(path, len(page), settings.quoted, not_shown)
+
+
+def _merge_quotes(packaged: Sequence[Quote], user_quotes: Sequence[Quote]) -> list[Quote]:
+    """Return all quotes. A quote of the user replaces one of the package."""
+    return list({(quote.row, quote.column): quote for quote in (*packaged, *user_quotes)}.values())
+
+
+def _map(results: RunResults, dataset: str | None, audio_clips: int) -> EmbeddingMap | None:
+    """Return the map of a dataset. If it was not requested and the mel store is missing, say so and return None."""
+    name = dataset or results.datasets[0]
+    if name not in results.features:
+        raise InvalidInput(f"--map must be a dataset of the page: {', '.join(results.datasets)} (got {name!r})")
+    path = locations.mel_store(name)
+    if not path.exists() and not (dataset or audio_clips):
+        print(f"  no map: there is no mel store at {path}")
+        return None
+    # One thread: several would wait for each other on a busy machine, and their number would change the layout.
+    with threadpool_limits(1):
+        return EmbeddingMap.build(results.features[name], MelStore.open(path), audio_clips)
+
+
+def _charts(sections: Sequence[Section], embedding_map: EmbeddingMap | None) -> dict[str, Mapping[str, Any]]:
+    """Return all charts of the sections by id, and the figures of the map."""
+    charts = {name: spec for section in sections for name, spec in section.charts.items()}
+    figures = embedding_map.figures().values() if embedding_map else ()
+    return charts | {f"map-{index}": spec for index, spec in enumerate(figures)}
+
+
+def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: EmbeddingMap | None) -> list[Section]:
+    """Return the sections in the order of the page, without those that have nothing to show."""
+    sections = [
+        overview.section(results),
+        paper_table.section(results.run, results.scores, quotes),
+        confidence_intervals.section(results.scores),
+        embedding_map.section("Map") if embedding_map else None,
+        training.section(results),
+        sweeps.section(results.sweeps, results.run) if results.sweeps else None,
+        objectives.section(results),
+        classes.section(results.scores),
+        label_efficiency.section(results.scores),
+        provenance.section(results),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _print_summary(path: Path, size: int, quoted_path: Path | None, not_shown: Sequence[Quote]) -> None:
+    print(f"report: {path} ({size / 1e6:.1f} MB)")
+    if not_shown:
+        columns = ", ".join(f"{quote.column} (line {quote.line})" for quote in not_shown)
+        print(f"  quoted in {quoted_path}, but not on this page: {columns}")
+    if size > MAX_MAIL_BYTES:
+        limit = f"{MAX_MAIL_BYTES / 1e6:.0f} MB"
+        print(f"  larger than {limit}, which many mail servers reject; give fewer clips to --audio, or none")
