@@ -51,7 +51,7 @@ def connect(scheduler: str, workers: int | None = None, *, single_thread: bool =
         single_thread: start only one thread with the scheduler `threads`, for tasks that start threads of their own.
 
     Raises:
-        InvalidInput: `scheduler` is none of these, does not answer, or `workers` is less than one.
+        InvalidInput: `scheduler` is unknown or does not answer, or `workers` is less than one.
     """
     if workers is not None and workers < 1:
         raise InvalidInput(f"--workers must be at least 1 (got {workers})")

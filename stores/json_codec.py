@@ -1,7 +1,8 @@
 """The one way from a frozen dataclass to JSON and back, and the one reader of JSON files.
 
-    values = to_json(settings)                    # nested dataclasses become objects, tuples become arrays
-    settings = from_json(Settings, values)        # types are strict, unknown keys are errors
+    class MelSpec(JsonSettings): ...              # a frozen dataclass
+    values = spec.to_dict()
+    spec = MelSpec.from_dict(values)              # types are strict, unknown and missing keys are errors
     values = read_json(path, max_bytes=1 << 20)   # the size is bounded before the file is read
 
 Types, choices and ranges are those of the dataclass's annotations. Whatever else a class requires stands in its
@@ -15,32 +16,46 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact, InvalidInput
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 MAX_REPORTED_ERRORS = 5
-Settings = TypeVar("Settings", bound="DataclassInstance")
+Settings = TypeVar("Settings")
 
 
-def to_json(settings: DataclassInstance) -> dict[str, Any]:
-    """Return the fields of a dataclass as JSON values. `from_json` is the inverse."""
-    return asdict(settings)
+class JsonSettings:
+    """Base of dataclasses that are stored as JSON objects."""
+
+    _MAY_BE_MISSING: ClassVar[frozenset[str]] = frozenset()
+    """Fields that older files do not have. Their defaults are what was done before they were added."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values. Nested dataclasses become objects, and tuples become arrays."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], what: str = "") -> Self:
+        """Build the settings from what `to_dict` returned. Error messages call them `what` (default: the class).
+
+        Raises:
+            InvalidInput: a key is unknown or missing, or a value has another type or is out of range. Each is named.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidInput(f"{what or cls.__name__} is {values!r}, and an object is needed")
+        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        if missing := sorted(names - cls._MAY_BE_MISSING - set(values)):
+            raise InvalidInput(f"{what or cls.__name__} has missing keys: {', '.join(missing)}")
+        return from_json(cls, values, what)
 
 
 def from_json(kind: type[Settings], values: Mapping[str, Any], what: str = "") -> Settings:
-    """Build the dataclass `kind` from what `to_json` returned.
+    """Build the dataclass `kind` from its fields as JSON values. Fields with a default may be missing.
 
-    Args:
-        kind: a dataclass whose fields have JSON types, or are such dataclasses.
-        values: its fields by name. Fields with a default may be missing.
-        what: a name of the values for error messages (default: the name of the class).
+    Error messages call the values `what` (default: the name of the class).
 
     Raises:
         InvalidInput: a key is unknown or missing, or a value has another type or is out of range. Each is named.
@@ -50,7 +65,7 @@ def from_json(kind: type[Settings], values: Mapping[str, Any], what: str = "") -
         return settings
     except ValidationError as error:
         raise InvalidInput(f"{what or kind.__name__}: {_problems(kind, error)}") from error
-    except (TypeError, ValueError) as error:  # a value that JSON cannot hold
+    except (TypeError, ValueError) as error:  # not a mapping, or a value that JSON cannot hold
         raise InvalidInput(f"{what or kind.__name__}: {error}") from error
 
 
@@ -83,11 +98,11 @@ def read_json(path: Path, max_bytes: int) -> dict[str, Any]:
 
 
 @cache
-def _adapter(kind: type[Settings]) -> TypeAdapter[Settings]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _problems(kind: type[DataclassInstance], error: ValidationError) -> str:
+def _problems(kind: type[Any], error: ValidationError) -> str:
     found = [_problem(one["loc"], one["type"], one["msg"]) for one in error.errors()]
     more = f" and {len(found) - MAX_REPORTED_ERRORS} more" if len(found) > MAX_REPORTED_ERRORS else ""
     known = ", ".join(field.name for field in fields(kind))

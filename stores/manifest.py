@@ -58,7 +58,7 @@ class ClipRow:
     start_frame: int = 0
     """First frame of the clip in the array `mel`."""
     frames: int = 0
-    """Number of frames that were written, or that a planned clip needs which did not fit into its region."""
+    """Number of frames that were written. If a planned clip did not fit into its region, the number that it needs."""
     bound_frames: int = 0
     """Number of frames that its region reserves for the clip, an upper bound from before it was decoded."""
     member: str = ""
@@ -74,7 +74,7 @@ class ClipRow:
     source_bytes: int = 0
     """Size of `source` in bytes when it was read."""
     source_mtime_ns: int = 0
-    """Time of the last change of `source`, in nanoseconds since 1970. If it and the size are equal, so is the file."""
+    """Time of the last change of `source`, in nanoseconds since 1970. It is compared before the digest."""
 
 
 SCHEMA = pa.schema(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput
+from stores.json_codec import JsonSettings
 
 
 @dataclass(frozen=True)
-class MelSpec:
+class MelSpec(JsonSettings):
     """A power mel spectrogram as `nnAudio.features.MelSpectrogram` defines it. The defaults are those of the paper.
 
     Frames are centered with reflected edges, the Hann window is periodic, the mel scale is Slaney's, and each filter is
@@ -52,26 +53,17 @@ class MelSpec:
         """Return the duration of `frames` frames in seconds."""
         return frames * self.hop_samples / self.sample_rate_hz
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> MelSpec:
-        """Build the specification from the result of `to_dict`.
+    def from_dict(cls, values: Mapping[str, Any], what: str = "mel settings") -> Self:
+        """Build the specification from what `to_dict` returned.
 
         Raises:
-            CorruptArtifact: the keys are not exactly the fields, or a value is not a number.
+            CorruptArtifact: the keys are not exactly the fields, or a value is not accepted.
         """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(settings, Mapping) or set(settings) != names:
-            raise CorruptArtifact(
-                f"mel settings {settings!r} cannot be used; this version needs exactly {sorted(names)}"
-            )
         try:
-            return cls(**settings)
-        except TypeError as error:
-            raise CorruptArtifact(f"mel settings {dict(settings)!r} cannot be used: {error}") from error
+            return super().from_dict(values, what)
+        except InvalidInput as error:
+            raise CorruptArtifact(str(error)) from error
 
     def digest(self) -> str:
         """Return the digest of the settings."""

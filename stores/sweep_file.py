@@ -13,7 +13,7 @@ from pydantic import FiniteFloat
 
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, InvalidInput
-from stores.json_codec import from_json, read_json, to_json
+from stores.json_codec import JsonSettings, from_json, read_json
 
 FORMAT_VERSION = 1
 MAX_BYTES = 16_000_000
@@ -69,7 +69,7 @@ class SweepPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(JsonSettings):
     """Runs that differ in one setting."""
 
     format_version: int = FORMAT_VERSION
@@ -92,7 +92,7 @@ class Sweep:
 
 def write(path: Path, sweep: Sweep) -> None:
     """Write a sweep atomically."""
-    write_json(path, to_json(sweep))
+    write_json(path, sweep.to_dict())
 
 
 def read(path: Path) -> Sweep:

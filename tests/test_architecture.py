@@ -341,8 +341,8 @@ def test_every_command_is_in_the_list():
 
 
 PUBLIC_NAMES = {
-    "stores.chunk_grid": "ChunkGrid MIN_REGIONS MIN_REGION_FRAMES MAX_REGIONS Region packs plan_regions",
-    "stores.commit": "committed read_bounded sweep synced write_bytes write_json",
+    "stores.chunk_grid": "ChunkGrid MIN_REGIONS MIN_REGION_FRAMES MAX_REGIONS Region pack_in_order plan_regions",
+    "stores.commit": "atomic_write read_bounded remove_temporary_files sync_to_disk write_bytes write_json",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
         "StepStopped exit_status"
@@ -350,25 +350,29 @@ PUBLIC_NAMES = {
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
-    "stores.digest": "codes_digest digest other_settings",
+    "stores.digest": "codes_digest diff_settings digest",
     "stores.labels": "SEPARATOR count_noun join_tags split_tags",
     "stores.locations": (
-        "REPORTS RUNS STORES checked_name data_root feature_store given_store mel_store report run scores shards sweep"
+        "ENCODER_FILE REPORTS RUNS STORES checkpoint_path data_root encoder_of_run feature_store "
+        "latest_finished_encoder mel_store report run scores shards store_path sweep validate_name"
     ),
-    "stores.lock": "lock_file locked",
+    "stores.lock": "lock_file write_lock",
     "stores.manifest": (
-        "ClipRow SCHEMA STATES assign_regions counts from_table in_memory merge read recordings regions to_table "
-        "total_frames unread write"
+        "ClipRow SCHEMA STATES assign_regions count_states from_table group_by_recording merge planned_regions read "
+        "read_buffer reset_to_planned to_table total_frames write"
     ),
-    "stores.mel_store_integrity": "ARRAY_METADATA Damage damages metadata_damage restore restore_metadata written_regions",
+    "stores.mel_store_integrity": (
+        "ARRAY_METADATA Damage find_damage find_metadata_damage restore_metadata restore_region written_regions"
+    ),
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "FORMAT_VERSION MelStore create_array",
     "stores.npy": "VERSION read_header",
     "stores.quantize": "Codes Quantizer",
-    "stores.shard_integrity": "damage forget record recorded",
+    "stores.shard_integrity": "find_damage find_recorded_shards record_shard remove_records",
     "stores.shard_tar": "ShardTar",
     "stores.shards": (
-        "FORMAT_VERSION INDEX_BYTES Record ShardFacts ShardSet decode_record remove_shards require_sound write_shard"
+        "FORMAT_VERSION MAX_INDEX_BYTES Record ShardSet ShardSummary decode_record remove_shards require_consistent "
+        "write_shard"
     ),
 }
 

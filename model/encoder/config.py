@@ -8,11 +8,11 @@ the encoder. This module does not import torch, so that settings can be read wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
 
 from stores.errors import InvalidInput
+from stores.json_codec import JsonSettings
 
 PatchKind = Literal["square", "vertical"]
 PatchMode = Literal["square", "vertical", "hybrid"]
@@ -30,13 +30,15 @@ PATCH_KINDS: dict[PatchMode, tuple[PatchKind, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
+class EncoderConfig(JsonSettings):
     """The settings that define an encoder.
 
     Raises:
         InvalidInput: a size is not a positive integer, a choice is unknown, the width does not suit the position
             vectors, or a window does not divide into whole patches.
     """
+
+    _MAY_BE_MISSING: ClassVar[frozenset[str]] = frozenset({"head_width", "n_mels", "window_frames", "input_scale"})
 
     name: str
     """Name of the preset, used as a label only."""
@@ -84,24 +86,6 @@ class EncoderConfig:
         """Size of the embedding of a window: the width times the number of patch kinds."""
         return self.width * len(self.patch_kinds)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as a JSON value; `from_dict` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderConfig:
-        """Return the configuration with these values, as `to_dict` returns them.
-
-        Raises:
-            InvalidInput: a name is unknown, a field without a default is missing, or a value is not accepted. The
-                message lists the unknown or missing names.
-        """
-        accepted = {field.name for field in fields(cls)}
-        required = {field.name for field in fields(cls) if field.default is MISSING}
-        _require_none("unknown", set(values) - accepted, accepted)
-        _require_none("missing", required - set(values), accepted)
-        return cls(**values)
-
 
 _SIZES = ("width", "depth", "heads", "head_width", "mlp_width", "n_mels", "window_frames")
 
@@ -142,14 +126,6 @@ def _require_whole_patches(kind: PatchKind, n_mels: int, window_frames: int) -> 
         raise InvalidInput(
             f"a window of {n_mels} mel bins by {window_frames} frames does not divide into {kind} patches of {mels} by "
             f"{frames}; n_mels must be a multiple of {mels} and window_frames a multiple of {frames}"
-        )
-
-
-def _require_none(problem: str, names: set[str], accepted: set[str]) -> None:
-    if names:
-        raise InvalidInput(
-            f"encoder configuration has {problem} names: {', '.join(sorted(names))}; accepted names are "
-            f"{', '.join(sorted(accepted))}; read it with the version of Myna that wrote it, or correct the names"
         )
 
 

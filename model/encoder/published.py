@@ -1,9 +1,9 @@
 """Reading the published checkpoints (`myna-base.pth`, `myna-vertical.pth`, `myna-hybrid.pth`) as encoders.
 
-They are plain state dicts of the public code. The tensors have the names used here, and the `linear_head` is dropped.
-The shapes of the tensors give the sizes. Two settings are not in the file. One is the input scale, which is `power`
-unless the caller states another. The other is the patch kind of a file with one kind, because square and vertical
-patches both have 256 cells. The name of the file gives it, or the caller does.
+They are plain state dicts of the public code. The names of the tensors are those of `model.encoder.vit`, and the
+`linear_head` is dropped. The shapes of the tensors give the sizes. Two settings are not in the file. The first is the
+input scale, which is `power` unless the caller states another. The second is the patch kind of a file with only one
+kind, because square and vertical patches both have 256 cells. The name of the file or the caller states it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class EngineChoice(CheckedSettings):
     """
 
     engine: EngineName | Literal["auto"] = "eager"
-    """Name of the engine. auto takes the fastest that can run here, except tensorrt and tensorrt-rtx."""
+    """Name of the engine. auto selects compiled, onnx or eager, whichever suits the machine and was exported."""
     precision: EnginePrecision = "auto"
     """Precision of matrix products: auto is bf16 where that is faster, otherwise fp32."""
     layer: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the embedding after the last block")] = None

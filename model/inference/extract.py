@@ -15,10 +15,10 @@ from stores.mel_store import MelStore
 
 
 def extract(settings: ExtractSettings) -> None:
-    """Compute the features of a mel store, unless they are there already, and print what was written.
+    """Compute the features of a mel store, unless they are stored already, and print a summary.
 
     Raises:
-        MynaError: the store, the encoder or the engine cannot be used, or the features are there with other options.
+        MynaError: the store, the encoder or the engine cannot be used, or features with other options are stored.
     """
     store = MelStore.open(locations.store_path(settings.dataset))
     checkpoint = checkpoints.resolve(settings.checkpoint)

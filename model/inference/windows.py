@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from model.inference.config import Pool, Tail
 from stores.chunk_grid import pack_in_order
 from stores.errors import InvalidInput
 from stores.features import Spans
+from stores.json_codec import JsonSettings
 
 TAILS, POOLS = get_args(Tail), get_args(Pool)
 
 
 @dataclass(frozen=True)
-class Windowing:
+class Windowing(JsonSettings):
     """Settings of windows and pooling, each of which changes the result."""
 
     hop_frames: int = 96
@@ -77,10 +78,6 @@ class Windowing:
         clip = np.repeat(np.arange(len(starts)), counts)
         seconds = np.concatenate([np.array(clip_starts, np.float64) for clip_starts in starts]) * frame_seconds
         return Spans(clip, seconds, np.ones(len(clip), np.int64), padded[clip])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return asdict(self)
 
 
 def window_starts(clip_frames: int, window_frames: int, hop_frames: int, tail: str = "right") -> list[int]:

@@ -8,11 +8,11 @@ whether the loss is multiplied by the temperature.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from stores.errors import InvalidInput
+from stores.json_codec import JsonSettings
 
 Family = Literal["infonce", "mbcl", "global", "mae"]
 Schedule = Literal["constant", "cosine"]
@@ -20,7 +20,7 @@ TemperatureRule = Literal["constant", "shared", "individual"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig:
+class ObjectiveConfig(JsonSettings):
     """An objective and its numbers; numbers that its family does not use have no effect.
 
     Raises:
@@ -114,24 +114,6 @@ class ObjectiveConfig:
         if self.gamma_schedule == "constant" or epoch >= self.gamma_decay_epochs:
             return self.gamma
         return self.gamma + (1 - self.gamma) * 0.5 * (1 + math.cos(math.pi * epoch / self.gamma_decay_epochs))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as a JSON value; `from_dict` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ObjectiveConfig:
-        """Return the configuration with these values, as `to_dict` returns them.
-
-        Raises:
-            InvalidInput: names are unknown or missing, which the message lists, or a value is not accepted.
-        """
-        names = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - names):
-            raise InvalidInput(f"settings of the objective have unknown names: {', '.join(unknown)}")
-        if missing := sorted(names - set(values)):
-            raise InvalidInput(f"settings of the objective lack these names: {', '.join(missing)}")
-        return cls(**values)
 
 
 def preset(name: str) -> ObjectiveConfig:

@@ -6,8 +6,8 @@ gradients. It applies to every loss here, because each is a mean over anchors i 
     d loss_i / d s_ij = c_i q_ij,   q_ij = exp(s_ij / t_i - log Z_i),   and - c_i for the partner
 
 where s is the similarity, t the temperature, c the weight and log Z the log-normalizer of the anchor. A view k of this
-rank is an anchor once, and it is one of the compared views of every anchor j that it is compared with. Because s is
-symmetric, both gradients come from one row of s:
+rank is an anchor itself, and it is a compared view for each anchor j. Because s is symmetric, both gradients come from
+one row of s:
 
     d loss / d z_k = mean over views of sum over j of (c_k q_kj + c_j q_jk) z_j - (c_k + c_partner) z_partner
 

@@ -21,7 +21,7 @@ from stores.errors import InvalidInput
 def alignment(first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
     """Return the mean squared distance between the normalized views of a clip, from 0 to 4.
 
-    It is 0 for equal views and 2 for unrelated ones. Row i of both arguments belongs to the same clip.
+    It is 0 for equal views and 2 for unrelated views. Row i of both arguments belongs to the same clip.
     """
     with torch.no_grad():
         return (_on_sphere(first) - _on_sphere(second)).square().sum(dim=1).mean()

@@ -6,12 +6,13 @@ of it for everyday use. Scores of the quick grid are marked, because they do not
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from stores.digest import digest
 from stores.errors import InvalidInput
+from stores.json_codec import JsonSettings
 
 EVALUATE_EVERY_STEPS = 8
 """Steps between two evaluations on the validation clips."""
@@ -21,7 +22,7 @@ _DROPOUT_LEVELS = 256  # dropout compares random bytes with a threshold
 
 
 @dataclass(frozen=True)
-class ProbeConfig:
+class ProbeConfig(JsonSettings):
     """Settings of one probe. Together with the clips of the task they determine its result."""
 
     standardised: bool
@@ -54,10 +55,6 @@ class ProbeConfig:
     def dropout_threshold(self) -> int:
         """Random bytes below this number, 0 to 255, drop the value that they belong to."""
         return int(self.dropout * _DROPOUT_LEVELS)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as a JSON value."""
-        return asdict(self)
 
     def digest(self) -> str:
         """Return the digest of the settings."""

@@ -7,8 +7,8 @@ in the run's config.json and in its checkpoints, and its digest tells runs apart
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated, Any, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Lt
 from tyro.conf import UseAppendAction
@@ -20,7 +20,7 @@ from model.objectives.config import ObjectiveConfig, preset
 from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.digest import digest
 from stores.errors import InvalidInput
-from stores.json_codec import from_json
+from stores.json_codec import JsonSettings
 
 Optimizer = Literal["adam", "adamw", "lamb", "lion", "sgd"]
 Schedule = Literal["constant", "cosine"]
@@ -63,12 +63,14 @@ class OptimizationSettings(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(OptimizationSettings):
+class TrainConfig(OptimizationSettings, JsonSettings):
     """Every setting that can change the result of a run, resolved. The defaults are those of the paper.
 
     Raises:
         InvalidInput: a number is out of its range or not finite, or a choice is unknown.
     """
+
+    _MAY_BE_MISSING: ClassVar[frozenset[str]] = ADDED
 
     encoder: EncoderConfig
     """Encoder that is trained."""
@@ -97,24 +99,6 @@ class TrainConfig(OptimizationSettings):
                 raise InvalidInput(
                     f"--{name} must be one of {', '.join(get_args(choices))} (got {getattr(self, name)!r})"
                 )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
-        """Build the settings from what `to_dict` returned.
-
-        Raises:
-            InvalidInput: a key is unknown or missing, or a value is out of range. Each is named.
-        """
-        names = {one.name for one in fields(cls)}
-        if not names - ADDED <= set(values) <= names:
-            raise InvalidInput(
-                f"training settings differ from this version's in {sorted((names ^ set(values)) - ADDED)}"
-            )
-        return from_json(cls, values, "training settings")
 
     def digest(self) -> str:
         """Return the digest of the settings. Those of `ADDED` count only if they differ from their defaults."""

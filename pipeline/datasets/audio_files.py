@@ -33,7 +33,7 @@ class AudioFiles:
 
 
 def find(root: Path, *, follow_links: bool = False) -> AudioFiles:
-    """Return every file below `root` whose suffix is that of an audio format.
+    """Return every file below `root` that has the suffix of an audio format.
 
     Hidden files and folders are ignored. Files and folders that cannot be opened are counted. Each folder is listed
     once, and the status of each audio file is read once.
@@ -41,8 +41,8 @@ def find(root: Path, *, follow_links: bool = False) -> AudioFiles:
     Args:
         root: folder to search. If it is not a folder, the result has no files.
         follow_links: also search folders that are links. Each folder is searched once, even if several links lead to
-            it. A file in a linked folder may have a different name on another machine, so only datasets whose ids are
-            not file names should use this. Links to files are always followed.
+            it. A file in a linked folder may have a different name on another machine, so only datasets
+            with ids other than file names should use this. Links to files are always followed.
     """
     if not root.is_dir():
         return AudioFiles(root, [], {})

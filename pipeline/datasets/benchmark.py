@@ -47,7 +47,7 @@ class BenchmarkSet:
     suffixes: Sequence[str]
     """Suffixes of the published audio. Of several copies of a recording, these are preferred, in this order."""
     damaged_ids: frozenset[str] = frozenset()
-    """Ids of clips whose audio is damaged in some copies."""
+    """Ids of clips with damaged audio in some copies."""
 
     def files(self, root: Path) -> AudioFiles:
         """Return the audio files below `root`. Linked folders are searched too, each folder once.

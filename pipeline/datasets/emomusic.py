@@ -19,7 +19,7 @@ from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.jukemir import SplitEntry
 from pipeline.datasets.listing import Listing
 
-# The package also contains the full songs under the same numbers. The clips are in a folder whose name contains this.
+# The package also contains the full songs under the same numbers. This is part of the name of the folder of the clips.
 _CLIPS_FOLDER = "clips_45sec"
 _NUMBER = re.compile(r"0*([1-9][0-9]{0,3})")
 _EMOMUSIC = BenchmarkSet(

@@ -122,8 +122,8 @@ def _start(notes: Sequence[Note], settings: RenderingSettings, piece: Piece) -> 
 def _key(parts: Sequence[ScorePart], start_ticks: int, piece_notes: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
     """Return the key that the parts state in the excerpt, if the notes of the whole piece confirm it.
 
-    The whole piece is analyzed, because an analysis of the excerpt alone would keep only excerpts whose key follows
-    from a histogram of pitch classes.
+    The whole piece is analyzed, because an analysis of the excerpt alone would keep only excerpts with a key that
+    follows from a histogram of pitch classes.
     """
     if piece.modal:
         return keys.KeyVerdict("", keys.MODAL)

@@ -80,7 +80,7 @@ def confirm_key(verdict: KeyVerdict, durations: Sequence[float]) -> KeyVerdict:
 
 
 def estimate_key(durations: Sequence[float]) -> str:
-    """Return the key whose profile correlates best with the durations of the twelve pitch classes, C first."""
+    """Return the key with the profile that correlates best with the durations of the twelve pitch classes, C first."""
     sounding = np.asarray(durations, dtype=np.float64)
     deviations = sounding - sounding.mean()
     # This is Pearson's correlation up to a factor that all 24 keys share.

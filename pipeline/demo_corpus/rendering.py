@@ -38,7 +38,7 @@ def render_corpus(
         folder: folder of the excerpts and the audio. It must be used for these settings only.
         settings: rendering settings.
         piece_count: number of pieces, each of which gives twelve clips.
-        soundfont: the SF2 file whose digest the settings contain.
+        soundfont: the SF2 file. The settings contain its digest.
         workers: number of processes. With 1, all work is done in the current process.
 
     Returns:

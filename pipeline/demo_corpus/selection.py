@@ -4,11 +4,11 @@ The genres take turns, and each contributes its next usable piece. A genre witho
 decision depends on earlier pieces only. A small corpus is therefore a prefix of a large one, and no piece ever changes
 its split.
 
-The same tune is in more than one book, and some chorale melodies have several harmonizations. A duplicate, whose notes
-are those of an earlier piece (transposed or not), is left out. A piece whose melody shares sixteen successive intervals
-with an earlier piece joins its group and its split. A piece that shares intervals with pieces of two splits is left
-out. Of all 4,765 pieces, 46 are duplicates, 35 share melodies with two splits, and one in six joins an earlier piece:
-283 of them are tunes of the other fiddle book, and 125 are chorales.
+The same tune is in more than one book, and some chorale melodies have several harmonizations. A duplicate, which has
+the notes of an earlier piece (transposed or not), is left out. If the melody of a piece shares sixteen successive
+intervals with an earlier piece, the piece joins the group and the split of that piece. If it shares intervals with
+pieces of two splits, it is left out. Of all 4,765 pieces, 46 are duplicates, 35 share melodies with two splits, and one
+in six joins an earlier piece: 283 of them are tunes of the other fiddle book, and 125 are chorales.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def select(queues: Mapping[str, Sequence[Candidate]], available: Mapping[str, in
     """Judge candidates, with one used piece of each genre in turn, until enough are used or a queue is too short.
 
     Args:
-        queues: for each genre, the candidates whose excerpts are cut, in the order of the corpus.
+        queues: for each genre, the candidates that are cut already, in the order of the corpus.
         available: for each genre, the total number of pieces.
         piece_count: number of pieces to use.
 

@@ -1,4 +1,4 @@
-"""`dags.sweep`: runs that differ in one setting, each seeing as many clips, none of them trained or probed twice."""
+"""`dags.sweep`: runs that differ in one setting see equally many clips, and no run is trained or probed twice."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 import tiny
 
+import model.probe
 import model.train
 from dags import sweep
-from dags.sweep import SweepPlan
+from dags.workflows.sweep import SweepPlan
 from model.encoder.config import PRESETS
 from model.inference import representations
 from model.training import checkpoint, metrics_log
+from model.training.config import TrainSettings
+from model.training.loop import Run
 from pipeline import shard
 from stores import locations
+from stores.command_line import parse
 from stores.errors import InvalidInput
 
 STORE = "stores/made.zarr"
@@ -30,8 +34,8 @@ RATIOS = ("--store", STORE, "--over", "masking-ratio", "0.5", "0.75")
 
 
 def _swept(flag, *values, words=WORDS, **changed):
-    given = {"store": Path(STORE), "flag": flag, "values": values, "datasets": ("made",), "name": "s"}
-    return SweepPlan(**{**given, "train_words": words, **changed})
+    settings = {"store": Path(STORE), "flag": flag, "values": values, "datasets": ("made",), "name": "s"}
+    return SweepPlan(**{**settings, "train_words": words, **changed})
 
 
 @pytest.fixture
@@ -54,26 +58,26 @@ def workplace(tmp_path, monkeypatch, make_store, mini):
 
 
 def _options(swept, value):
-    return model.train.parsed(swept.train_arguments(value))
+    return parse(TrainSettings, swept.train_arguments(value), "model.train")
 
 
 @pytest.mark.parametrize(
     ("batch", "steps", "warmup"), [("2", 12, 6), ("4", 6, 3), ("8", 3, 2), ("24", 1, 0), ("99", 1, 0)]
 )
 def test_at_another_batch_the_same_clips_are_seen_and_warm_up_keeps_its_share(mini, batch, steps, warmup):
-    options = _options(_swept("batch", "2", "4", "8", "24", "99"), batch)
+    options = _options(_swept("batch", "2", "4", "8", "24", "99"), batch).optimization
     assert (options.batch, options.steps, options.warmup_steps) == (int(batch), steps, warmup)
-    assert options.learning_rate == model.train.parsed(["--store", STORE]).learning_rate
+    assert options.learning_rate == TrainSettings(store=(STORE,)).optimization.learning_rate
 
 
 def test_at_another_masking_ratio_the_steps_are_the_same(mini):
     swept = _swept("masking-ratio", "0.5", "0.75")
-    assert [_options(swept, value).masking_ratio for value in swept.values] == [0.5, 0.75]
-    assert {_options(swept, value).steps for value in swept.values} == {6}
+    assert [_options(swept, value).optimization.masking_ratio for value in swept.values] == [0.5, 0.75]
+    assert {_options(swept, value).optimization.steps for value in swept.values} == {6}
     assert swept.clips_seen == 24
 
 
-def test_what_is_not_given_is_what_model_train_says(mini):
+def test_settings_that_are_not_stated_are_those_of_model_train(mini):
     assert _swept("masking-ratio", "0.5", words=()).clips_seen == 4096 * 100_000
 
 
@@ -84,20 +88,20 @@ def test_runs_are_named_for_the_sweep_and_their_value(mini):
 
 
 @pytest.mark.parametrize(
-    ("flag", "values", "words", "told"),
+    ("flag", "values", "words", "message"),
     [
         ("steps", ("1",), (), "--over steps cannot be swept; use one of batch, "),
         ("log-every", ("1",), (), "cannot be swept"),
         ("momentum", ("1",), (), "cannot be swept"),
-        ("batch", (), (), "give values that differ, at least one"),
-        ("batch", ("4", "4"), (), "give values that differ"),
-        ("batch", ("4",), ("--name", "x"), "--name after --train is what the sweep sets itself"),
-        ("batch", ("4",), ("--store=other",), "--store after --train is what the sweep sets itself"),
-        ("seed", ("4",), ("--seed", "8"), "--seed after --train is what the sweep sets itself"),
+        ("batch", (), (), "needs at least one value, all different"),
+        ("batch", ("4", "4"), (), "needs at least one value, all different"),
+        ("batch", ("4",), ("--name", "x"), "--name after --train is set by the sweep itself"),
+        ("batch", ("4",), ("--store=other",), "--store after --train is set by the sweep itself"),
+        ("seed", ("4",), ("--seed", "8"), "--seed after --train is set by the sweep itself"),
     ],
 )
-def test_what_cannot_be_swept_is_refused(flag, values, words, told):
-    with pytest.raises(InvalidInput, match=told):
+def test_what_cannot_be_swept_is_an_error(flag, values, words, message):
+    with pytest.raises(InvalidInput, match=message):
         _swept(flag, *values, words=words)
 
 
@@ -119,7 +123,7 @@ def _read():
     return json.loads(locations.sweep("made-masking-ratio").read_text())
 
 
-def test_a_sweep_leaves_what_a_report_needs_and_prints_a_table(workplace, capsys):
+def test_a_sweep_writes_its_file_and_prints_a_table(workplace, capsys):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     found = _read()
     assert {key: found[key] for key in ("name", "store", "over", "clips_seen")} == {
@@ -150,21 +154,22 @@ def test_a_sweep_leaves_what_a_report_needs_and_prints_a_table(workplace, capsys
     assert f"{trained['value']:.3f} ({trained['low']:.3f} to {trained['high']:.3f})" in table
 
 
-def test_what_is_finished_is_not_done_again_and_a_new_value_is_added(workplace, capsys, monkeypatch):
+@pytest.mark.slow
+def test_finished_values_are_not_run_again_and_a_new_value_is_added(workplace, capsys, monkeypatch):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     before = _read()["points"]
     trained, probed = [], []
-    real_train, real_probe = model.train.Run.train, model.probe.main
+    real_train, real_probe = Run.train, model.probe.main
 
     def train(run, *rest):
         trained.append(run.folder.name)
         return real_train(run, *rest)
 
-    monkeypatch.setattr(model.train.Run, "train", train)
+    monkeypatch.setattr(Run, "train", train)
     monkeypatch.setattr(model.probe, "main", lambda words: probed.append(words[-1]) or real_probe(words))
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     assert (trained, probed) == ([], [])
-    assert capsys.readouterr().out.count("done already") == 4
+    assert capsys.readouterr().out.count("already recorded") == 4
     assert sweep.main([*RATIOS, "0.25", "--train", *WORDS]) == 0
     assert trained == ["made-masking-ratio-0_25"]
     assert probed == ["runs/made-masking-ratio-0_25/encoder.safetensors"]
@@ -172,7 +177,8 @@ def test_what_is_finished_is_not_done_again_and_a_new_value_is_added(workplace, 
     assert _read()["points"][:2] == before
 
 
-def test_a_sweep_that_was_stopped_keeps_the_values_that_were_finished(workplace, capsys, monkeypatch):
+@pytest.mark.slow
+def test_an_interrupted_sweep_keeps_the_finished_values(workplace, capsys, monkeypatch):
     real, seen = model.probe.main, []
 
     def stopped(words):
@@ -187,7 +193,8 @@ def test_a_sweep_that_was_stopped_keeps_the_values_that_were_finished(workplace,
     assert [point["value"] for point in _read()["points"]] == [0.5, 0.75]
 
 
-def test_other_words_under_the_same_name_are_refused_not_mixed(workplace, capsys):
+@pytest.mark.slow
+def test_other_settings_under_the_same_name_are_rejected(workplace, capsys):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     before = _read()
     assert sweep.main([*RATIOS, "--train", *WORDS, "--seed", "5"]) == 2
@@ -195,7 +202,8 @@ def test_other_words_under_the_same_name_are_refused_not_mixed(workplace, capsys
     assert _read() == before
 
 
-def test_points_of_runs_that_are_gone_are_forgotten(workplace, monkeypatch):
+@pytest.mark.slow
+def test_points_of_runs_that_are_gone_are_removed(workplace, monkeypatch):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     for value in ("0_5", "0_75"):
         shutil.rmtree(locations.run(f"made-masking-ratio-{value}"))
@@ -205,18 +213,20 @@ def test_points_of_runs_that_are_gone_are_forgotten(workplace, monkeypatch):
     assert [point["value"] for point in _read()["points"]] == [0.5]
 
 
+@pytest.mark.slow
 def test_a_store_that_has_changed_is_probed_again(workplace, monkeypatch, make_store):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     swept = _swept("masking-ratio", "0.5", name="made-masking-ratio")
     assert sweep._is_recorded(swept, "0.5")
-    monkeypatch.setattr(sweep.sweep_points, "digests_of", lambda _: {"made": "other"})
+    monkeypatch.setattr(sweep.sweep_points, "store_digests", lambda _: {"made": "other"})
     assert not sweep._is_recorded(swept, "0.5")
 
 
-def test_a_file_that_is_no_sweep_is_refused_and_kept(workplace, capsys):
+def test_a_file_that_is_not_a_sweep_is_rejected_and_kept(workplace, capsys):
     path = locations.sweep("made-masking-ratio")
     path.parent.mkdir()
-    for content, told in (("{}", "is no sweep"), ("[", "is no sweep"), ('{"format_version": 9}', "has format 9")):
+    versions = (("{}", "has format version None"), ('{"format_version": 9}', "has format version 9"))
+    for content, told in (*versions, ("[", "is not JSON")):
         path.write_text(content)
         assert sweep.main([*RATIOS, "--train", *WORDS]) == 2
         assert told in capsys.readouterr().err

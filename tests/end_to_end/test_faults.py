@@ -79,7 +79,7 @@ def test_a_full_disk_is_told_leaves_a_store_that_can_be_opened_and_is_gone_on_fr
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
         assert done.returncode == 2
         assert "No space left on device" in done.stderr.splitlines()[-1]
-        assert "make room, then start the same command again" in done.stderr.splitlines()[-1]
+        assert "free some disk space, then start the same command again" in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
         states = {row.state for row in MelStore.open(store, complete=False).merged_rows()}
         assert "refused" not in states
@@ -250,7 +250,7 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_go_on(tmp_path, scheduler):
     print(f"{scheduler}: stopped {seconds:.1f} s after Ctrl-C")
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("stopped; ")
-    assert "the same command goes on from there" in said.splitlines()[-1]
+    assert "start the same command again to continue" in said.splitlines()[-1]
     assert re.search(r"  finished so far: \d+ of 40 clips\n", printed)
     assert "Traceback" not in said
     assert seconds < (20 if scheduler == "processes" else 60)  # a thread cannot be ended: it finishes its recording

@@ -29,12 +29,12 @@ SHARD = """
 import sys
 from pathlib import Path
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
-from stores.commit import sweep
-from stores.lock import locked
+from stores.commit import remove_temporary_files
+from stores.lock import write_lock
 from stores.mel_store import MelStore
 folder = Path(sys.argv[2])
-with locked(folder):
-    sweep(folder)
+with write_lock(folder):
+    remove_temporary_files(folder)
     write_shards(MelStore.open(sys.argv[1]), folder, ShardPlan(0, 512, 1))
 """
 

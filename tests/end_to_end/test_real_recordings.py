@@ -18,7 +18,7 @@ from pipeline.audio.decode import decode
 from stores.mel_store import MelStore
 
 RECORDINGS = os.environ.get("MYNA_TEST_RECORDINGS")
-# Half a step of the quantiser is 0.0207 decades. The rest: two Vorbis decoders differ by 3e-7, and FFT from conv1d.
+# Half a step of the quantizer is 0.0207 decades. The rest: two Vorbis decoders differ by 3e-7, and FFT from conv1d.
 TOLERANCE_DECADES = 0.0217
 
 

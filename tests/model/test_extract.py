@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ import tiny
 
 from model import extract
 from model.encoder.device import fastest_precision
+from model.encoder.published import PATCH_CHOICES
 from model.inference import encoder_representation
+from model.inference.config import EnginePrecision, PatchChoice, TableKind
+from model.inference.engines.forward import PRECISIONS
+from stores import feature_tables
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
 
@@ -216,3 +221,9 @@ def test_without_a_finished_run_the_error_names_the_command_that_trains(workplac
     (workplace / "runs" / "first" / "encoder.safetensors").unlink()
     assert extract.main(["made"]) == 2
     assert "train one with `python -m model.train --store STORE`" in capsys.readouterr().err
+
+
+def test_the_command_line_has_all_choices_of_the_code():
+    assert get_args(EnginePrecision) == ("auto", *PRECISIONS)
+    assert get_args(PatchChoice) == PATCH_CHOICES
+    assert get_args(TableKind) == feature_tables.KINDS

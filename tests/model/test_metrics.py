@@ -1,4 +1,4 @@
-"""The command `model.metrics`: what a run measured, as TensorBoard and as a table of values."""
+"""The command `model.metrics`: the metrics of runs as TensorBoard's event files and as a table of values."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def run(tmp_path, monkeypatch):
 
 
 def _scalars(folder):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="an extra")
-    found = accumulator.EventAccumulator(str(folder))
-    found.Reload()
+    module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="an extra")
+    events = module.EventAccumulator(str(folder))
+    events.Reload()
     return {
-        tag: [(event.step, event.value, event.wall_time) for event in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
+        tag: [(event.step, event.value, event.wall_time) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
     }
 
 
-def test_tensorboard_reads_every_number_at_its_step_and_time(run, capsys):
+def test_tensorboard_reads_every_number_with_its_step_and_time(run, capsys):
     assert command.main(["mine", "--to", "tensorboard"]) == 0
     assert capsys.readouterr().out == "runs/mine/tensorboard: 2 lines of metrics\n"
     assert _scalars(run / "tensorboard") == {
@@ -46,7 +46,7 @@ def test_tensorboard_reads_every_number_at_its_step_and_time(run, capsys):
     }
 
 
-def test_doing_it_again_replaces_what_was_there(run):
+def test_a_second_conversion_replaces_the_first(run):
     assert command.main(["mine", "--to", "tensorboard"]) == 0
     metrics_log.append(run, {"step": 19, "loss": 5.0})
     assert command.main(["mine", "--to", "tensorboard"]) == 0
@@ -54,31 +54,38 @@ def test_doing_it_again_replaces_what_was_there(run):
     assert [step for step, *_ in _scalars(run / "tensorboard")["loss"]] == [0, 9, 19]
 
 
-def test_without_tensorboard_the_error_says_how_to_get_it(run, monkeypatch, capsys):
+def test_the_error_without_tensorboard_says_how_to_install_it(run, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert command.main(["mine", "--to", "tensorboard"]) == 2
-    assert "pip install -c constraints.txt -e '.[tensorboard]'`, or convert `--to csv`" in capsys.readouterr().err
+    assert "pip install -c constraints.txt -e '.[tensorboard]'`, or use --to csv" in capsys.readouterr().err
     assert not (run / "tensorboard").exists()
 
 
-def test_a_table_has_a_column_for_each_value_and_gaps_where_there_was_none(run):
+def test_a_table_has_a_column_for_each_metric_with_gaps_for_missing_values(run):
     assert command.main(["mine", "--to", "csv"]) == 0
     with (run / "metrics.csv").open(newline="") as file:
-        found = list(csv.DictReader(file))
-    assert list(found[0]) == ["step", "loss", "windows_per_second", "unix_seconds", "neighbours", "neighbours_of"]
-    assert [row["loss"] for row in found] == ["7.5", "6.25"]
-    assert (found[0]["neighbours"], found[1]["windows_per_second"]) == ("", "")
-    assert found[1]["neighbours_of"] == "genre of demo"
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["step", "loss", "windows_per_second", "unix_seconds", "neighbours", "neighbours_of"]
+    assert [row["loss"] for row in rows] == ["7.5", "6.25"]
+    assert (rows[0]["neighbours"], rows[1]["windows_per_second"]) == ("", "")
+    assert rows[1]["neighbours_of"] == "genre of demo"
 
 
-def test_several_runs_are_converted_one_by_one(run, capsys):
+def test_several_runs_are_converted(run, capsys):
     (run.parent / "other").mkdir()
     metrics_log.append(run.parent / "other", {"step": 0, "loss": 1.0})
     assert command.main(["mine", "other", "--to", "csv"]) == 0
     assert capsys.readouterr().out.count("metrics.csv: ") == 2
 
 
-@pytest.mark.parametrize(("name", "told"), [("none", "no metrics at runs/none/"), ("a/b", "name 'a/b' cannot be used")])
-def test_a_run_that_is_not_there_is_an_error_of_one_line(run, capsys, name, told):
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "no metrics at runs/none/"), ("a/b", "name 'a/b' cannot be used")]
+)
+def test_a_missing_run_is_an_error(run, capsys, name, message):
     assert command.main([name, "--to", "csv"]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_at_least_one_run_is_needed(run, capsys):
+    assert command.main(["--to", "csv"]) == 2
+    assert "at least one run is needed" in capsys.readouterr().err

@@ -152,36 +152,37 @@ def test_the_presets_own_input_scale_keeps_the_presets_name(workplace, sharded_h
     assert _config_of().encoder == PRESETS["mini"]
 
 
-def test_a_run_can_begin_with_the_weights_of_another_and_says_what_it_took(workplace, sharded_here, capsys):
+def test_a_run_is_initialized_from_another_and_says_what_it_loaded(workplace, sharded_here, capsys):
     assert _train(name="first") == 0
     start = "runs/first/encoder.safetensors"
     assert _train("--init", start, "--projection-width", "9", name="second") == 0
-    told = f"began with {start} after 3 steps: encoder taken, linear_head drawn (the checkpoint has none that fits)"
-    assert told in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"initialized from {start} after 3 steps: encoder loaded, linear_head " in printed
+    assert "(the checkpoint has none that fits)" in printed
     assert _config_of("second").init == hashlib.sha256(Path(start).read_bytes()).hexdigest()[:16]
     assert json.loads((workplace / "runs" / "second" / "config.json").read_text())["init"] == _config_of("second").init
     assert _train("--projection-width", "9", name="second") == 2
     assert "init: " in capsys.readouterr().err
 
 
-def test_what_a_run_begins_with_must_be_there_and_fit(workplace, sharded_here, capsys):
+def test_the_checkpoint_of_init_must_exist_and_fit(workplace, sharded_here, capsys):
     assert _train("--init", "none.safetensors") == 2
-    assert "no checkpoint at none.safetensors to begin with" in capsys.readouterr().err
+    assert "no checkpoint at none.safetensors; give --init the path of a checkpoint or the name of a finished run" in capsys.readouterr().err
     assert _train(name="first") == 0
     assert _train("--init", "runs/first/encoder.safetensors", "--input-scale", "power") == 2
     assert "input_scale: 'log1p' there, 'power' here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("run", ["first", "runs/first"])
-def test_a_run_can_begin_with_another_by_its_name_or_folder(workplace, sharded_here, capsys, run):
+def test_init_accepts_the_name_or_the_folder_of_a_run(workplace, sharded_here, capsys, run):
     assert _train(name="first") == 0
     assert _train("--init", run, name="second") == 0
-    assert "began with runs/first/encoder.safetensors after 3 steps" in capsys.readouterr().out
+    assert "initialized from runs/first/encoder.safetensors after 3 steps" in capsys.readouterr().out
     encoders = model.load_encoder("runs/first"), model.load_encoder(Path("runs/first/encoder.safetensors"))
     assert all(torch.equal(*pair) for pair in zip(*(one.parameters() for one in encoders), strict=True))
 
 
-def test_a_beginning_that_does_not_fit_leaves_no_folder(workplace, sharded_here):
+def test_a_checkpoint_of_init_that_does_not_fit_leaves_no_folder(workplace, sharded_here):
     start = tiny.write_run(workplace / "runs" / "first", tiny.train_config("square"))
     assert _train("--init", str(start)) == 2
     assert [path.name for path in (workplace / "runs").iterdir()] == ["first"]
@@ -428,7 +429,7 @@ def test_a_store_that_is_not_there_is_refused_before_anything_is_made(workplace,
         (("--seed", "-1"), "--seed must be at least 0 and less than 9223372036854775808 (got -1)"),
         (("--max-frame-distance", "-1"), "--max-frame-distance must be at least 0 (got -1)"),
         (("--workers", "-1"), "--workers must be at least 0 (got -1)"),
-        (("--resident", "gpu"), "--resident gpu needs a GPU, and PyTorch finds none; use --resident ram, or none"),
+        (("--resident", "gpu"), "--resident gpu needs a GPU, but PyTorch finds none; use --resident ram or --resident none"),
         (("--name", "a/b"), "name 'a/b' cannot be used"),
     ],
 )
@@ -454,7 +455,7 @@ def test_ctrl_c_ends_the_command_with_130_and_the_same_command_goes_on(workplace
         patched.setattr(train.WindowStream, "batch", interrupted)
         assert _train("--workers", "0") == 130
     kept = "runs/run/checkpoint-00000002.safetensors"
-    told = f"stopped after step 2 of 3, which {kept} holds; what was finished is kept, the same command goes on from"
-    assert told in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"stopped after step 2 of 3, saved as {kept}; finished work is kept, start the same command" in message
     assert (workplace / "runs" / "run" / "checkpoint-00000002.safetensors").is_file()
     assert _train() == 0

@@ -269,3 +269,8 @@ def test_a_path_that_is_neither_store_nor_shard_set_is_an_error(tmp_path, capsys
     printed = capsys.readouterr().err
     assert "does not exist" in printed
     assert "is neither NAME.zarr nor NAME.shards" in printed
+
+
+def test_a_command_line_without_paths_is_an_error(capsys):
+    assert _verify() == 2
+    assert "state at least one folder NAME.zarr or NAME.shards" in capsys.readouterr().err

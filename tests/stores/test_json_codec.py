@@ -11,7 +11,7 @@ import pytest
 from annotated_types import Ge
 
 from stores.errors import CorruptArtifact, InvalidInput
-from stores.json_codec import from_json, parse_json, read_json, to_json
+from stores.json_codec import JsonSettings, from_json, parse_json, read_json
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class Outer:
+class Outer(JsonSettings):
+    _MAY_BE_MISSING = frozenset({"more"})
+
     name: str
     kind: Literal["x", "y"] = "x"
     inner: Inner = field(default_factory=Inner)
@@ -31,8 +33,17 @@ class Outer:
 
 def test_a_dataclass_comes_back_from_its_json():
     settings = Outer("a", "y", Inner(3, 0.5), (1, 2), {"z": [1]})
-    assert from_json(Outer, json.loads(json.dumps(to_json(settings)))) == settings
+    assert Outer.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     assert from_json(Outer, {"name": "a"}) == Outer("a")
+
+
+def test_a_key_may_be_missing_only_if_the_class_says_so():
+    values = Outer("a").to_dict()
+    del values["more"]
+    assert Outer.from_dict(values) == Outer("a")
+    del values["kind"], values["sizes"]
+    with pytest.raises(InvalidInput, match="Outer has missing keys: kind, sizes"):
+        Outer.from_dict(values)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_settings_can_be_converted_to_json_and_back():
 
 @pytest.mark.parametrize("settings", [{}, {"n_fft": 2048}, {**MelSpec().to_dict(), "log": True}, None, [1]])
 def test_other_keys_are_an_error(settings):
-    with pytest.raises(CorruptArtifact, match=r"mel settings .* cannot be used; this version needs exactly"):
+    with pytest.raises(CorruptArtifact, match=r"mel settings"):
         MelSpec.from_dict(settings)
 
 

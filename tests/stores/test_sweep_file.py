@@ -81,5 +81,5 @@ def test_a_file_that_is_not_a_sweep_is_rejected_with_a_remedy(path, change, mess
 @pytest.mark.parametrize("text", ["", "[]", "null", "{"])
 def test_a_file_that_is_not_a_json_object_is_rejected(path, text):
     path.write_text(text)
-    with pytest.raises(CorruptArtifact, match="made-batch.sweep.json"):
+    with pytest.raises(CorruptArtifact, match=r"made-batch\.sweep\.json"):
         sweep_file.read(path)

@@ -1,4 +1,4 @@
-"""Compile the encoder's kernels for compute capability 9.0, which needs no GPU; a line of JSON for each."""
+"""Compile the encoder's kernels for compute capability 9.0, without a GPU, and print a line of JSON for each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from triton.backends.compiler import GPUTarget
 
 from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
 
-# of each kernel: types of its tensors in order, then sizes that are not fixed, then what is fixed, as myna-base has it
+# for each kernel: the function, the types of its tensors in order, and its constants, with the sizes of myna-base
 HEADS = {"length": 5, "heads": 6, "width": 64, "block": 64, "rows": 64, "scale": 0.125, "precision": "ieee"}
 NORM = {"width": 384, "block": 512}
 GELU = {"width": 1536, "block_rows": linear_gelu._ROWS, "block": linear_gelu._COLUMNS}
 SQUARE = {"n_visible": 5, "columns": 6, "n_mels": 128, "mels": 16, "frames": 16, "epsilon": 1e-5, "patches": 8}
 MASK = {"patches": 48, "visible": 5, "rows": 32, "width": 64}
-WANTED = {
+KERNELS = {
     "attention": (attention._forward, ["bf16"] * 2, HEADS),
     "attention, backward": (attention._backward, ["bf16"] * 3, HEADS),
     "attention, fp32": (attention._forward, ["fp32"] * 2, HEADS),
@@ -37,20 +37,20 @@ WANTED = {
 
 
 def compiled(name, kernel, types, fixed):
-    """What the compiler says of one kernel, by its defaults of warps and stages."""
+    """Return what the compiler reports about a kernel, with the default warps and stages."""
     signature = {argument: "constexpr" if argument in fixed else "i32" for argument in kernel.arg_names}
     signature |= {argument: f"*{kind}" for argument, kind in zip(kernel.arg_names, types, strict=False)}
     aligned = {(place,): [["tt.divisibility", 16]] for place in range(len(types))}
-    made = triton.compiler.ASTSource(kernel, signature, fixed, aligned)
-    made = triton.compile(made, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
-    registers, stack_bytes = resources(made.asm["cubin"])
-    tensor_cores = "wgmma" in made.asm["ptx"] or "mma.sync" in made.asm["ptx"]
+    source = triton.compiler.ASTSource(kernel, signature, fixed, aligned)
+    binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    registers, stack_bytes = resources(binary.asm["cubin"])
+    tensor_cores = "wgmma" in binary.asm["ptx"] or "mma.sync" in binary.asm["ptx"]
     return {
         **{"kernel": name, "registers": registers, "stack_bytes": stack_bytes},
-        **{"shared_bytes": made.metadata.shared, "tensor_cores": tensor_cores},
+        **{"shared_bytes": binary.metadata.shared, "tensor_cores": tensor_cores},
     }
 
 
 if __name__ == "__main__":
-    for name, (kernel, types, fixed) in WANTED.items():
+    for name, (kernel, types, fixed) in KERNELS.items():
         print(json.dumps(compiled(name, kernel, types, fixed)), flush=True)

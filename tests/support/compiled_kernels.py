@@ -1,4 +1,4 @@
-"""Compile the kernels over pairs of views for compute capability 9.0, which needs no GPU; a line of JSON for each."""
+"""Compile the kernels over pairs of views for compute capability 9.0, without a GPU, and print a line of JSON each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ POINTERS = {
     log_normalizers._log_normalizers: ("temperature", "logs", "means"),
     repulsion._repulsion: ("slope", "shift", "out"),
 }
-WANTED = [(torch.bfloat16, 128), (torch.bfloat16, 256), (torch.float32, 128)]
+CASES = [(torch.bfloat16, 128), (torch.bfloat16, 256), (torch.float32, 128)]
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
 def compiled(kernel, dtype, width):
-    """What the compiler says of one kernel."""
+    """Return what the compiler reports about a kernel."""
     tiling = tiling_for(dtype)
     fixed = {
         **{"comparisons": int(Comparisons.NEGATIVES), "width": width, "block_width": max(16, power_of_two(width))},
@@ -35,16 +35,16 @@ def compiled(kernel, dtype, width):
     types = dict.fromkeys(("own", "all_views"), "*" + TYPES[dtype]) | dict.fromkeys(POINTERS[kernel], "*fp32")
     signature = {name: types.get(name, "constexpr" if name in fixed else "i32") for name in kernel.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(kernel.arg_names) if name in types}
-    made = triton.compile(
+    binary = triton.compile(
         triton.compiler.ASTSource(kernel, signature, fixed, aligned),
         target=GPUTarget("cuda", 90, 32),
         options={"num_warps": tiling.warps, "num_stages": tiling.stages},
     )
-    registers, stack_bytes = resources(made.asm["cubin"])
+    registers, stack_bytes = resources(binary.asm["cubin"])
     return {
         **{"kernel": kernel.__name__, "type": str(dtype).removeprefix("torch."), "width": width},
-        **{"registers": registers, "stack_bytes": stack_bytes, "shared_bytes": made.metadata.shared},
-        **{"tensor_cores": "wgmma" in made.asm["ptx"]},
+        **{"registers": registers, "stack_bytes": stack_bytes, "shared_bytes": binary.metadata.shared},
+        **{"tensor_cores": "wgmma" in binary.asm["ptx"]},
     }
 
 
@@ -58,6 +58,6 @@ def resources(cubin):
 
 
 if __name__ == "__main__":
-    for dtype, width in WANTED:
+    for dtype, width in CASES:
         for kernel in POINTERS:
             print(json.dumps(compiled(kernel, dtype, width)))

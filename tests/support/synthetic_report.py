@@ -44,7 +44,7 @@ PIXEL = (
 def scores(
     dataset="made", task="genre", kind="classes", classes=("one", "two", "three"), run="first", seed=0, **changed
 ):
-    """Return scores as `model.probe` writes them: the trained representation and three others, one with a hostile name."""
+    """Return scores of the trained representation and three others, one of them with a hostile name."""
     rng = np.random.default_rng(seed)
     names = (TRAINED, "untrained", "mean-log-mel", HOSTILE)
     rows = tuple(_row(name, kind, classes, 0.8 - 0.15 * index, rng) for index, name in enumerate(names))
@@ -168,7 +168,10 @@ def _genre(index):
 def sweep(name, over, values):
     """Write a sweep file as `dags.sweep` does. The last of its runs is `first`."""
     runs = [*(f"{name}-{index}" for index in range(len(values) - 1)), "first"]
-    points = [_point(value, run_name, 0.5 + index / 10) for index, (value, run_name) in enumerate(zip(values, runs, strict=True))]
+    points = [
+        _point(value, run_name, 0.5 + index / 10)
+        for index, (value, run_name) in enumerate(zip(values, runs, strict=True))
+    ]
     written = Sweep(
         name=name,
         command=f"python -m dags.sweep --over {over} {HOSTILE}",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.encoder.kernels.jit import jit, power_of_two, tl, triton, uses_kernels
 
-# Constants of SplitMix64 as signed 64-bit integers, because tensors have no unsigned ones. Products wrap around.
+# Constants of SplitMix64 as signed 64-bit integers, which is the type of the tensors. Products wrap around.
 _WEYL = 0x9E3779B97F4A7C15 - (1 << 64)
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
 _SECOND = 0x94D049BB133111EB - (1 << 64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model.encoder.config import EncoderConfig
 from model.inference.config import EngineName
 from stores.errors import DigestMismatch, InvalidInput
+from stores.json_codec import JsonSettings
 from stores.quantize import Quantizer
 
 ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -26,7 +27,7 @@ A distance of 0.02 is a cosine of 0.9998."""
 
 
 @dataclass(frozen=True)
-class EngineSettings:
+class EngineSettings(JsonSettings):
     """The settings, software and hardware of an engine, which can change a value and are part of the provenance."""
 
     name: str
@@ -41,10 +42,6 @@ class EngineSettings:
     """SHA-256 of the exported file; empty for eager."""
     layer: int | None = None
     """Block after which the tokens are averaged, from 1; None for the encoder's embedding."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON values."""
-        return asdict(self)
 
 
 class Engine(ABC):

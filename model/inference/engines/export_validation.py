@@ -43,7 +43,7 @@ class ExportValidation:
     tolerance: float
     """Largest accepted value of this distance."""
     milliseconds_per_window: float
-    """Wall-clock time of the engine at its maximum batch, in one run after a warm-up."""
+    """Wall-clock time of the engine at its maximum batch, in the run after the warm-up."""
 
     def require(self) -> None:
         """Check that the engine may be published.

@@ -1,6 +1,6 @@
 """The rule for which views an anchor is compared with, as a Boolean matrix and as a function inside kernels.
 
-The rule is symmetric: if an anchor is compared with a view, this view as an anchor is compared with the first one.
+The rule is symmetric: if view i as an anchor is compared with view j, then j as an anchor is compared with i.
 
 Axes: A own view (2B: first views, then second views), E view of all ranks (rank by rank, A of each).
 """

@@ -50,7 +50,7 @@ class RepresentationResult:
     knn: dict[str, float]
     """Every metric of the k-NN prediction on test."""
     label_efficiency: list[dict[str, Any]]
-    """For each share of the training clips `share`, `clips`, `draws`, mean `metrics` over the draws, and `intervals`."""
+    """For each share of the training clips `share`, `clips`, `draws`, the mean `metrics`, and their `intervals`."""
     per_class_results: dict[str, Any]
     """Per-class results on test."""
 

@@ -51,7 +51,7 @@ def _stratified_groups(label_counts: NDArray[np.float64], share: float, rng: np.
     """Return the groups of a stratified subset.
 
     Args:
-        label_counts: clips of each group with each label, `[groups, labels]`. The last label is one that all clips have.
+        label_counts: clips of each group with each label, `[groups, labels]`. All clips have the last label.
         share: share of the clips.
         rng: source of the order in which groups are considered.
     """

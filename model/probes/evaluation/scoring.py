@@ -110,7 +110,7 @@ def metric_values(task: Task, outputs: ScoredOutputs) -> dict[str, float]:
     values = dict(zip(metric_names(task), map(float, _values(task, outputs, equal_weights)[0]), strict=True))
     if undefined := [name for name, value in values.items() if not np.isfinite(value)]:
         raise InvalidInput(
-            f"{' and '.join(undefined)} of task {task.name!r} is not defined, because the labels of the "
+            f"task {task.name!r}: {' and '.join(undefined)} cannot be computed, because the labels of the "
             f"{len(outputs.targets)} clips do not differ"
         )
     return values

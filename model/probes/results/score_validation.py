@@ -53,7 +53,7 @@ def _require_metrics(scores: Scores) -> None:
 def _require_per_class_results(results: Mapping[str, Any], classes: int) -> None:
     confusions = results.get("confusions")
     if confusions is not None and ([len(row) for row in confusions] != [classes] * classes):
-        raise ValueError(f"the confusions are not {classes} × {classes}")
+        raise ValueError(f"the confusions are not {classes} by {classes}")
     for row in confusions or ():
         _require_numbers(*row)
     _require_numbers(*results.get("relations", {}).values())

@@ -46,7 +46,7 @@ class ClipCopy:
     member: str = ""
     """Name in the tar or row number in the Parquet file. Empty for an audio file."""
     known_bytes: int | None = None
-    """Size, if the container states it. None for audio files, whose size is read only if a clip has several copies."""
+    """Size, if the container states it. None for audio files. Their size is read only if a clip has several copies."""
 
     def size_bytes(self) -> int:
         """Return the size, or 0 if the file no longer exists."""

@@ -21,7 +21,7 @@ ONTOLOGY_ADVICE = (
 )
 AUDIO_ADVICE = (
     "expected audio files named by YouTube id (such as ID.flac, YID.wav, ID_30.0-40.0.ogg or ID_30000.mp3), .tar files "
-    "whose members have such names, or .parquet files with columns video_id and audio. Get audio from the Hugging Face "
+    "of members with such names, or .parquet files with columns video_id and audio. Get audio from the Hugging Face "
     "datasets agkphysics/AudioSet or confit/audioset-16khz-wds, or with the PyPI package audioset-download, and use "
     "--root with its folder"
 )

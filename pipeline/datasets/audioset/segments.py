@@ -69,7 +69,7 @@ class _LabelCache:
 
 
 def split_of(path: Path) -> str:
-    """Return `test` for a CSV whose name has a word that starts with `eval`, and `train` for any other."""
+    """Return `test` for a CSV with a word in its name that starts with `eval`, and `train` for any other."""
     return "test" if _EVAL.search(path.name) else "train"
 
 

@@ -15,7 +15,7 @@ EXTRA = "extra: on disk, listed in no CSV"
 EXCLUDED = "on disk, outside the subset"
 OTHER_SEGMENT = "another segment of a listed video"
 DUPLICATE = "duplicates: further copies of a clip, the largest is read"
-REPEATED = "repeated: rows of the CSVs whose id is in an earlier row, evaluation first"
+REPEATED = "repeated: rows of the CSVs with the id of an earlier row, evaluation first"
 ALWAYS_REPORTED = (MISSING, EXTRA, EXCLUDED, OTHER_SEGMENT, DUPLICATE)
 
 

@@ -121,9 +121,7 @@ def test_input_scales_have_the_documented_values():
     assert scale_input(power, "log").tolist() == pytest.approx([-6, -6, 0, 6], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("scale", "lowest", "highest"), [("power", 0, 31_623), ("log1p", 0, 10.36), ("log", -6, 4.5)]
-)
+@pytest.mark.parametrize(("scale", "lowest", "highest"), [("power", 0, 31_623), ("log1p", 0, 10.36), ("log", -6, 4.5)])
 def test_powers_of_the_default_quantizer_have_the_documented_ranges(scale, lowest, highest):
     scaled = scale_input(torch.tensor(Quantizer().table()), scale)
     assert scaled.min().item() == pytest.approx(lowest, abs=1e-5)

@@ -88,7 +88,9 @@ def test_the_caller_states_the_input_scale(tmp_path):
 
 def test_the_caller_must_state_the_patches_if_the_file_does_not(tmp_path):
     path = _write(tmp_path / "mine.pth", _state())
-    with pytest.raises(InvalidInput, match=r"which can be square or vertical.*pass patches='square' or patches='vertical'"):
+    with pytest.raises(
+        InvalidInput, match=r"which can be square or vertical.*pass patches='square' or patches='vertical'"
+    ):
         model.load_encoder(path)
     for patches in ("square", "vertical"):
         assert model.load_encoder(path, patches=patches).config.patches == patches
@@ -100,7 +102,9 @@ def test_the_error_lists_missing_and_unexpected_tensors(tmp_path):
     state = _state()
     del state["transformer.norm.bias"]
     state["cls_token"] = torch.zeros(1)
-    with pytest.raises(CorruptArtifact, match=r"missing tensors: transformer\.norm\.bias; unexpected tensors: cls_token"):
+    with pytest.raises(
+        CorruptArtifact, match=r"missing tensors: transformer\.norm\.bias; unexpected tensors: cls_token"
+    ):
         model.load_encoder(_write(tmp_path / "myna-base.pth", state))
 
 

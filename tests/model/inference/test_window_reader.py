@@ -73,9 +73,6 @@ def test_a_gap_without_a_file_is_not_read(make_store):
 def test_distant_long_and_unordered_clips_are_runs_of_their_own():
     limit = MAX_RUN_FRAMES
     assert [len(run) for run in neighboring_clips([_row(0, 10), _row(10 * limit, 10)])] == [1, 1]
-    assert [len(run) for run in neighboring_clips([_row(0, 2 * MAX_RUN_FRAMES), _row(2 * MAX_RUN_FRAMES, 10)])] == [
-        1,
-        1,
-    ]
+    assert [len(run) for run in neighboring_clips([_row(0, 2 * limit), _row(2 * limit, 10)])] == [1, 1]
     assert [len(run) for run in neighboring_clips([_row(100, 50), _row(0, 50), _row(50, 50)])] == [1, 2]
     assert list(neighboring_clips([])) == []

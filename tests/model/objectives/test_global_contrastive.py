@@ -1,4 +1,4 @@
-"""The global contrastive loss against loops in float64 over clips and visits, and against libauc if it is there."""
+"""The global contrastive loss compared with loops over clips and visits in float64, and with libauc if installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from model.objectives.config import PRESETS, preset
 from model.objectives.global_contrastive import GlobalContrastive
 from stores.errors import InvalidInput
 
-GLOBAL = [name for name, one in PRESETS.items() if one.remembers]
+GLOBAL = [name for name, config in PRESETS.items() if config.has_memory]
 CLIPS = 9
 
 
 def _visits(steps=6, batch=4, dtype=torch.float64, clips=CLIPS, seed=0):
-    """(first, second, indices) of some steps; every clip comes again, none twice in a step."""
+    """Yield (first, second, indices) of some steps; every clip is visited again, but not twice in a step."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         first = torch.randn(batch, 6, dtype=torch.float64, generator=generator)
@@ -31,24 +31,24 @@ def _visits(steps=6, batch=4, dtype=torch.float64, clips=CLIPS, seed=0):
 
 
 class Loops:
-    """The formulas of the module's docstring, view by view; temperatures move by an Adam of PyTorch's for each clip."""
+    """The formulas of the module's docstring, view by view, with an Adam of PyTorch for each clip's temperature."""
 
     def __init__(self, config):
         self.config, self.u, self.logs, self.adams = config, {}, {}, {}
 
     def _log_temperature(self, clip):
-        who = clip if self.config.temperature_rule == "individual" else "all"
-        if who not in self.logs:
-            self.logs[who] = torch.tensor(math.log(self.config.temperature), dtype=torch.float64, requires_grad=True)
+        owner = clip if self.config.temperature_rule == "individual" else "all"
+        if owner not in self.logs:
+            self.logs[owner] = torch.tensor(math.log(self.config.temperature), dtype=torch.float64, requires_grad=True)
             rate = self.config.temperature_learning_rate
-            self.adams[who] = torch.optim.Adam([self.logs[who]], lr=rate)
-        return self.logs[who]
+            self.adams[owner] = torch.optim.Adam([self.logs[owner]], lr=rate)
+        return self.logs[owner]
 
     def step(self, first, second, indices, epoch):
         config, clips = self.config, indices.tolist() * 2
-        views = [F.normalize(one, dim=0) for one in (*first, *second)]
+        views = [F.normalize(view, dim=0) for view in (*first, *second)]
         gamma = config.inner_learning_rate(epoch)
-        values, pulls, now = [], [], {}
+        values, terms, new_u = [], [], {}
         for i, clip in enumerate(clips):
             log_t = self._log_temperature(clip)
             t = log_t.exp()
@@ -57,51 +57,51 @@ class Loops:
             scores = torch.stack(negatives)
             g = (scores / t).exp().mean()
             u = g.detach() if clip not in self.u else (1 - gamma) * self.u[clip] + gamma * g.detach()
-            now.setdefault(clip, []).append(u)
-            # log u moves as log g would, g / u times as fast: SogCLR's estimate of its gradient
+            new_u.setdefault(clip, []).append(u)
+            # the gradient of log u is that of log g times g / u, which is SogCLR's estimate
             log_u = u.log() + (g - g.detach()) / u
             value = t * (log_u + config.rho) - positive if config.scaled else log_u - positive / t
             values.append(value.detach())
-            pulls.append(value)
-        torch.stack(pulls).mean().backward()
+            terms.append(value)
+        torch.stack(terms).mean().backward()
         self._learn(clips)
-        self.u |= {clip: torch.stack(both).mean() for clip, both in now.items()}
+        self.u |= {clip: torch.stack(both).mean() for clip, both in new_u.items()}
         return torch.stack(values).mean()
 
     def _learn(self, clips):
         if self.config.temperature_rule == "constant":
             return
-        for who in set(clips) if self.config.temperature_rule == "individual" else {"all"}:
-            if who != "all":  # its own slope: the mean over its two views, not its share of the batch's mean
-                self.logs[who].grad *= len(clips) / 2
-            self.adams[who].step()
-            self.logs[who].grad = None
+        for owner in set(clips) if self.config.temperature_rule == "individual" else {"all"}:
+            if owner != "all":  # the gradient of a clip is the mean over its two views, not a share of the batch mean
+                self.logs[owner].grad *= len(clips) / 2
+            self.adams[owner].step()
+            self.logs[owner].grad = None
             low, high = self.config.lowest_temperature, self.config.highest_temperature
-            self.logs[who].data.clamp_(math.log(low), math.log(high))
+            self.logs[owner].data.clamp_(math.log(low), math.log(high))
 
 
 @pytest.mark.parametrize("name", GLOBAL)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
-def test_values_gradients_and_what_is_remembered_equal_the_loops_over_many_visits(name, dtype, tolerance):
+def test_values_gradients_and_memory_equal_the_loops_over_many_visits(name, dtype, tolerance):
     config = replace(preset(name), gamma_decay_epochs=4)
     ours, loops = GlobalContrastive(config, 1, CLIPS).to(dtype), Loops(config)
     if ours.temperature.learned:
-        ours.temperature.log_value.fill_(math.log(config.temperature))  # it was rounded to float32 before
+        ours.temperature.log_value.fill_(math.log(config.temperature))  # the initial value was rounded to float32
     for epoch, (first, second, indices) in enumerate(_visits(dtype=dtype)):
-        exact_first, exact_second = (one.detach().double().requires_grad_() for one in (first, second))
+        exact_first, exact_second = (view.detach().double().requires_grad_() for view in (first, second))
         loss, exact = ours(first, second, indices, 0, epoch), loops.step(exact_first, exact_second, indices, epoch)
         loss.backward()
         assert loss.dtype == dtype
         assert loss.item() == pytest.approx(exact.item(), rel=tolerance)
-        for mine, theirs in ((first, exact_first), (second, exact_second)):
-            torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=tolerance, atol=tolerance)
-    seen = sorted(loops.u)
-    assert len(seen) > 4
-    log_u = torch.stack([loops.u[clip].log() for clip in seen])
-    torch.testing.assert_close(ours.log_u[0, seen].double(), log_u, rtol=tolerance, atol=tolerance)
+        for view, exact_view in ((first, exact_first), (second, exact_second)):
+            torch.testing.assert_close(view.grad.double(), exact_view.grad, rtol=tolerance, atol=tolerance)
+    visited = sorted(loops.u)
+    assert len(visited) > 4
+    log_u = torch.stack([loops.u[clip].log() for clip in visited])
+    torch.testing.assert_close(ours.log_u[0, visited].double(), log_u, rtol=tolerance, atol=tolerance)
     if config.temperature_rule != "constant":
-        temperatures = ours.temperature.of(0, torch.tensor(seen), log_u)
-        expected = torch.stack([loops._log_temperature(clip).exp().detach() for clip in seen])
+        temperatures = ours.temperature.values(0, torch.tensor(visited), log_u)
+        expected = torch.stack([loops._log_temperature(clip).exp().detach() for clip in visited])
         assert len(expected.unique()) > (1 if config.temperature_rule == "individual" else 0)
         torch.testing.assert_close(temperatures, expected, rtol=tolerance, atol=0)
 
@@ -116,29 +116,29 @@ def test_at_gamma_1_the_gradient_is_that_of_the_loss_itself(scaled):
     log_u = (scores / 0.1).masked_fill(same, -torch.inf).logsumexp(1) - math.log(6)
     exact = (log_u - scores.diagonal(4).repeat(2) / 0.1).mean() * (0.1 if scaled else 1)
     assert loss.item() == pytest.approx(exact.item(), rel=1e-12)
-    for mine, theirs in zip(*(torch.autograd.grad(one, (first, second)) for one in (loss, exact)), strict=True):
-        torch.testing.assert_close(mine, theirs)
+    gradients, expected = (torch.autograd.grad(value, (first, second)) for value in (loss, exact))
+    for gradient, exact_gradient in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, exact_gradient)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("libauc") is None, reason="libauc is not installed")
-def test_sogclr_is_what_libauc_computes_visit_by_visit(capsys):
+def test_sogclr_equals_libauc_visit_by_visit(capsys):
     contrastive = importlib.import_module("libauc.losses.contrastive")
-    theirs = contrastive.GCLoss_v1(N=CLIPS, tau=0.1, gamma=0.6, device=torch.device("cpu"))
+    libauc_loss = contrastive.GCLoss_v1(N=CLIPS, tau=0.1, gamma=0.6, device=torch.device("cpu"))
     ours = GlobalContrastive(replace(preset("sogclr"), gamma=0.6), 1, CLIPS)
-    # libauc asks of a batch, not of a clip, whether it was seen: the batches here are all new or all known
-    known = torch.randperm(CLIPS, generator=torch.Generator().manual_seed(3))[:8]
-    parts = [known[:4], known[4:], known[2:6], known[[0, 7, 3, 5]], known[:4]]
-    for (first, second, _), indices in zip(_visits(5, dtype=torch.float32), parts, strict=True):
-        mine = torch.autograd.grad(ours(first, second, indices, 0, 0), (first, second))
-        expected = torch.autograd.grad(theirs(first, second, indices), (first, second))
-        for one, other in zip(mine, expected, strict=True):
-            torch.testing.assert_close(
-                2 * one, other, rtol=1e-4, atol=1e-6
-            )  # it adds both views up, we take their mean
-        torch.testing.assert_close(ours.log_u[0, indices].exp(), theirs.u[indices, 0], rtol=1e-4, atol=0)
+    # libauc decides for a whole batch whether it is a first visit, so the clips here are all new or all visited
+    clips = torch.randperm(CLIPS, generator=torch.Generator().manual_seed(3))[:8]
+    batches = [clips[:4], clips[4:], clips[2:6], clips[[0, 7, 3, 5]], clips[:4]]
+    for (first, second, _), indices in zip(_visits(5, dtype=torch.float32), batches, strict=True):
+        gradients = torch.autograd.grad(ours(first, second, indices, 0, 0), (first, second))
+        expected = torch.autograd.grad(libauc_loss(first, second, indices), (first, second))
+        for gradient, libauc_gradient in zip(gradients, expected, strict=True):
+            # libauc takes the sum over both views, and we take the mean
+            torch.testing.assert_close(2 * gradient, libauc_gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(ours.log_u[0, indices].exp(), libauc_loss.u[indices, 0], rtol=1e-4, atol=0)
 
 
-def test_a_clip_that_is_new_starts_with_its_batch_beside_one_that_is_known():
+def test_a_new_clip_starts_with_its_batch_beside_a_visited_clip():
     ours = GlobalContrastive(replace(preset("sogclr"), gamma=0.25), 1, CLIPS).double()
     (first, second, _), (third, fourth, _) = list(_visits(2, batch=2))
     ours(first, second, torch.tensor([0, 1]), 0, 0)
@@ -159,8 +159,10 @@ def test_small_temperatures_do_not_overflow(name, dtype):
     config = replace(preset(name), temperature=0.005, lowest_temperature=0.005, gamma=0.2, gamma_schedule="constant")
     ours = GlobalContrastive(config, 1, CLIPS)
     same = torch.eye(4, 8, dtype=dtype).requires_grad_()
-    ours(same, same, torch.arange(4), 0, 0).backward()  # exp(0) at most
-    near = (torch.eye(4, 8) * 1e-2 + 1).to(dtype).requires_grad_()  # exp(1 / 0.005), 86 orders of magnitude more
+    ours(same, same, torch.arange(4), 0, 0).backward()  # at most exp(0)
+    near = (
+        (torch.eye(4, 8) * 1e-2 + 1).to(dtype).requires_grad_()
+    )  # exp(1 / 0.005), which is 86 orders of magnitude more
     loss = ours(near, near.roll(1, 0), torch.arange(4), 0, 1)
     loss.backward()
     assert loss.isfinite()
@@ -169,42 +171,44 @@ def test_small_temperatures_do_not_overflow(name, dtype):
     assert all(state.isfinite()[..., :4].all() for state in ours.state_dict().values())
 
 
-def test_autocast_does_not_change_the_loss_or_what_is_remembered():
+def test_autocast_does_not_change_the_loss_or_the_memory():
     inside, outside = (GlobalContrastive(preset("isogclr"), 1, CLIPS) for _ in range(2))
     first, second, indices = next(_visits(dtype=torch.float32))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = inside(first, second, indices, 0, 0)
     assert torch.equal(loss, outside(first, second, indices, 0, 0))
-    for one, other in zip(inside.state_dict().values(), outside.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
+    for state, expected in zip(inside.state_dict().values(), outside.state_dict().values(), strict=True):
+        assert torch.equal(state, expected)
 
 
 @pytest.mark.parametrize("clip", [-1, CLIPS, 10**9])
-def test_a_clip_that_cannot_be_remembered_is_refused_and_nothing_moves(clip):
+def test_an_index_out_of_range_raises_an_error_and_changes_nothing(clip):
     ours = GlobalContrastive(preset("isogclr"), 1, CLIPS)
     first, second, _ = next(_visits())
-    with pytest.raises(InvalidInput, match=rf"isogclr remembers clips 0 to {CLIPS - 1}: the shards and the run"):
+    with pytest.raises(
+        InvalidInput, match=rf"isogclr remembers clips 0 to {CLIPS - 1}; train on the shards of the stores"
+    ):
         ours(first, second, torch.tensor([0, 1, clip, 2]), 0, 0)
     assert ours.log_u.isneginf().all()
 
 
-def test_a_store_of_unknown_size_is_refused():
-    with pytest.raises(InvalidInput, match="0 clips to remember; sogclr needs the number of clips of the store"):
+def test_an_unknown_number_of_clips_raises_an_error():
+    with pytest.raises(InvalidInput, match=r"sogclr needs the number of clips of the stores.*\(got 0\)"):
         GlobalContrastive(preset("sogclr"), 1, 0)
 
 
 @pytest.mark.parametrize(("name", "size_bytes"), [("sogclr", 4), ("fastclip-v1", 4), ("isogclr", 20)])
-def test_the_state_of_a_clip_is_as_large_as_stated(name, size_bytes):
+def test_the_state_of_a_clip_has_the_documented_size(name, size_bytes):
     state = GlobalContrastive(preset(name), 2, 1000).state_dict().values()
-    assert sum(one.numel() * one.element_size() for one in state) == 2 * 1000 * size_bytes
+    assert sum(buffer.numel() * buffer.element_size() for buffer in state) == 2 * 1000 * size_bytes
 
 
-def test_metrics_tell_gamma_and_the_mean_temperature():
+def test_metrics_contain_gamma_and_the_mean_temperature():
     ours = GlobalContrastive(replace(preset("fastclip-v1"), gamma_decay_epochs=2), 1, CLIPS)
-    assert ours.readings(1) == {"gamma": pytest.approx(0.6), "temperature": 0.1}
+    assert ours.metrics(1) == {"gamma": pytest.approx(0.6), "temperature": 0.1}
 
 
-def test_shapes_and_types_are_what_the_annotations_promise():
+def test_shapes_and_types_match_the_annotations():
     ours = GlobalContrastive(preset("isogclr"), 1, CLIPS)
     first, second, indices = next(_visits(dtype=torch.float32))
     jaxtyped(GlobalContrastive.forward, typechecker=beartype)(ours, first, second, indices, 0, 0)

@@ -1,4 +1,4 @@
-"""The loss against a loop in float64, and the two numbers that say how embeddings lie."""
+"""InfoNCE compared with a loop in float64, and the alignment and uniformity of embeddings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _views(batch=7, width=16, dtype=torch.float64, seed=0):
 
 
 def _brute_force(a, b, temperature):
-    """Row by row, as the formula is written."""
+    """Compute the formula row by row."""
     views = [row / row.norm() for row in (*a, *b)]
     losses = []
     for i, view in enumerate(views):
@@ -47,7 +47,7 @@ def test_value_and_gradients_equal_the_loop(temperature, batch, dtype, tolerance
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-def test_half_precision_input_stays_finite_at_a_low_temperature(autocast):
+def test_bfloat16_embeddings_give_a_finite_loss_at_a_low_temperature(autocast):
     a, b = _views(32, dtype=torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         loss = infonce(a, b, 0.01)
@@ -64,7 +64,7 @@ def test_autocast_does_not_change_the_loss():
     assert torch.equal(inside, infonce(a, b, 0.1))
 
 
-def test_order_of_clips_side_of_views_and_length_do_not_matter():
+def test_the_order_of_clips_and_sides_and_the_lengths_do_not_matter():
     a, b = _views()
     order = torch.randperm(len(a))
     loss = infonce(a, b, 0.1)
@@ -72,17 +72,17 @@ def test_order_of_clips_side_of_views_and_length_do_not_matter():
         assert other.item() == pytest.approx(loss.item(), rel=1e-12)
 
 
-def test_wrong_partners_cost_more():
+def test_wrong_partners_give_a_higher_loss():
     a, b = _views()
     assert infonce(a, b.roll(1, 0), 0.1) > infonce(a, b, 0.1)
 
 
-def test_collapsed_views_cost_the_logarithm_of_the_choices():
+def test_equal_views_give_the_logarithm_of_the_number_of_choices():
     same = torch.ones(8, 4)
     assert infonce(same, same, 0.1).item() == pytest.approx(math.log(15), rel=1e-6)
 
 
-def test_views_that_meet_and_are_apart_from_all_others_cost_nothing():
+def test_equal_partners_far_from_all_other_views_give_a_loss_of_zero():
     apart = torch.eye(8)
     assert infonce(apart, apart, 0.01).item() == pytest.approx(0, abs=1e-6)
 
@@ -92,10 +92,10 @@ def test_views_that_meet_and_are_apart_from_all_others_cost_nothing():
     [
         (torch.ones(1, 4), torch.ones(1, 4), 0.1, "B of at least 2"),
         (torch.ones(3, 4), torch.ones(2, 4), 0.1, r"shapes \[3, 4\] and \[2, 4\]"),
-        (torch.ones(2, 4), torch.ones(2, 4), 0.0, "temperature is 0.0; it must be positive"),
+        (torch.ones(2, 4), torch.ones(2, 4), 0.0, r"temperature must be positive \(got 0\.0\)"),
     ],
 )
-def test_unusable_arguments_are_refused(a, b, temperature, message):
+def test_unusable_arguments_raise_an_error(a, b, temperature, message):
     with pytest.raises(InvalidInput, match=message):
         infonce(a, b, temperature)
 
@@ -112,19 +112,19 @@ def test_uniformity_equals_the_loop_over_pairs():
     assert uniformity(points).item() == pytest.approx(math.log(sum(pairs) / len(pairs)), rel=1e-5)
 
 
-def test_uniformity_is_zero_when_collapsed_and_refuses_one_embedding():
+def test_uniformity_is_zero_for_equal_embeddings_and_needs_two():
     assert uniformity(torch.ones(5, 3)).item() == pytest.approx(0, abs=1e-5)
-    with pytest.raises(InvalidInput, match="pairs need at least 2"):
+    with pytest.raises(InvalidInput, match=r"uniformity needs at least 2 embeddings \(got 1\)"):
         uniformity(torch.ones(1, 3))
 
 
-def test_geometry_is_read_without_a_gradient():
+def test_alignment_and_uniformity_have_no_gradient():
     a, b = _views()
     assert not alignment(a, b).requires_grad
     assert not uniformity(a).requires_grad
 
 
-def test_shapes_and_types_are_what_the_annotations_promise():
+def test_shapes_and_types_match_the_annotations():
     a, b = _views(dtype=torch.float32)
     for function, arguments in ((infonce, (a, b, 0.1)), (alignment, (a, b)), (uniformity, (a,))):
         jaxtyped(function, typechecker=beartype)(*arguments)

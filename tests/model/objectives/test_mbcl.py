@@ -1,4 +1,4 @@
-"""The mini-batch contrastive loss against OpenCLIP's two cross-entropies, written out in float64."""
+"""The mini-batch contrastive loss compared with the two cross-entropies of OpenCLIP, computed in float64."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _openclip(a, b, temperature):
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.01])
 @pytest.mark.parametrize("batch", [2, 7])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
-def test_value_and_gradients_are_those_of_both_cross_entropies(temperature, batch, dtype, tolerance):
+def test_value_and_gradients_equal_those_of_both_cross_entropies(temperature, batch, dtype, tolerance):
     a, b = _views(batch, dtype)
     exact_a, exact_b = (view.detach().double().requires_grad_() for view in (a, b))
     loss, exact = mbcl(a, b, temperature), _openclip(exact_a, exact_b, temperature)
@@ -41,7 +41,7 @@ def test_value_and_gradients_are_those_of_both_cross_entropies(temperature, batc
         assert torch.allclose(grad.double(), expected, atol=tolerance / temperature)
 
 
-def test_views_of_the_own_side_do_not_count():
+def test_views_of_the_same_side_do_not_count():
     a, _ = _views()
     near = a + 0.1 * a.roll(1, 0)
     assert mbcl(a, near, 0.1) < infonce(a, near, 0.1)
@@ -49,12 +49,12 @@ def test_views_of_the_own_side_do_not_count():
     assert mbcl(same, same, 0.1).item() == pytest.approx(math.log(8), rel=1e-6)
 
 
-def test_unusable_arguments_are_refused():
+def test_unusable_arguments_raise_an_error():
     with pytest.raises(InvalidInput, match="B of at least 2"):
         mbcl(torch.ones(1, 4), torch.ones(1, 4), 0.1)
-    with pytest.raises(InvalidInput, match=r"temperature is -0\.1; it must be positive"):
+    with pytest.raises(InvalidInput, match=r"temperature must be positive \(got -0\.1\)"):
         mbcl(torch.ones(2, 4), torch.ones(2, 4), -0.1)
 
 
-def test_shapes_and_types_are_what_the_annotations_promise():
+def test_shapes_and_types_match_the_annotations():
     jaxtyped(mbcl, typechecker=beartype)(*_views(dtype=torch.float32), 0.1)

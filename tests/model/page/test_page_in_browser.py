@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing goes wrong, nothing leaves it, it obeys, and it can be looked at.
+"""The page in a real browser: no errors, no requests, and everything works by mouse and by keyboard.
 
 Screenshots of every page, in both themes and at two widths, are left in the folder that is printed.
 """
@@ -21,12 +21,12 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here; Debian's package is called chromium"),
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed; Debian's package is called chromium"),
 ]
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 REPORTS = {"one": synthetic_report.one_task, "everything": synthetic_report.everything}
-LONGEST_WAIT_MS = 30_000
+MAX_WAIT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +40,40 @@ def browser():
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Path of the page of each report."""
-    made, before = {}, Path.cwd()
-    for name, make in REPORTS.items():
+    paths, before = {}, Path.cwd()
+    for name, write in REPORTS.items():
         folder = tmp_path_factory.mktemp(name)
         os.chdir(folder)
         try:
-            make(store_maker(folder))
+            write(store_maker(folder))
             assert report.main(["--run", "first", "--name", "page", "--map", "made"]) == 0
         finally:
             os.chdir(before)
-        made[name] = folder / "reports" / "page.html"
-    return made
+        paths[name] = folder / "reports" / "page.html"
+    return paths
 
 
-class Opened:
-    """A page, what the browser had to say of it, and every request that it made."""
+class OpenPage:
+    """A page with the messages of the browser and the requests that the page made."""
 
     def __init__(self, browser, path, size="desktop", scheme="light", **context):
         width, height = SIZES[size]
         self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **context)
         self.page = self.context.new_page()
-        self.told, self.requests = [], []
-        self.page.on("console", lambda message: self.told.append(message.text))
-        self.page.on("pageerror", lambda error: self.told.append(str(error)))
+        self.messages, self.requests = [], []
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("dialog", lambda dialog: (self.told.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", lambda dialog: (self.messages.append(dialog.message), dialog.dismiss()))
         self.page.goto(path.as_uri())
-        self.drawn(scheme)
+        self.wait_until_drawn(scheme)
 
-    def drawn(self, scheme):
-        """Wait until all charts stand there in this theme."""
-        self.page.wait_for_selector(f"html[data-drawn={scheme}]", state="attached", timeout=LONGEST_WAIT_MS)
+    def wait_until_drawn(self, scheme):
+        """Wait until all charts are drawn in a theme."""
+        self.page.wait_for_selector(f"html[data-drawn={scheme}]", state="attached", timeout=MAX_WAIT_MS)
 
-    def left(self):
-        """Requests for anything but the page itself and what lies in it."""
+    def outside_requests(self):
+        """Return requests for anything but the page itself and its data URIs."""
         return [url for url in self.requests[1:] if not url.startswith(("data:", "blob:"))]
 
     def __enter__(self):
@@ -86,8 +86,8 @@ class Opened:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", REPORTS)
-def test_nothing_goes_wrong_and_nothing_leaves_the_page(browser, pages, name, size, scheme, tmp_path_factory):
-    with Opened(browser, pages[name], size, scheme) as opened:
+def test_the_page_has_no_errors_and_makes_no_requests(browser, pages, name, size, scheme, tmp_path_factory):
+    with OpenPage(browser, pages[name], size, scheme) as opened:
         charts = opened.page.locator(".chart").count()
         assert opened.page.locator(".chart svg").count() == charts > 3
         assert opened.page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
@@ -95,19 +95,19 @@ def test_nothing_goes_wrong_and_nothing_leaves_the_page(browser, pages, name, si
         folder.mkdir(exist_ok=True)
         opened.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=True)
         print(f"screenshots: {folder}")
-        assert opened.told == []
-        assert opened.left() == []
+        assert opened.messages == []
+        assert opened.outside_requests() == []
 
 
-def test_what_looks_like_markup_is_text_wherever_it_stands(browser, pages):
-    with Opened(browser, pages["everything"]) as opened:
+def test_text_that_looks_like_markup_is_text_everywhere(browser, pages):
+    with OpenPage(browser, pages["everything"]) as opened:
         scripts = opened.page.evaluate("[...document.scripts].length")
-        assert scripts == Elements(pages["everything"].read_text()).counts("script")  # no other was made
+        assert scripts == Elements(pages["everything"].read_text()).count("script")  # no script was added
         text = opened.page.evaluate("document.querySelector('main').textContent")
-        assert text.count(synthetic_report.EVIL) > 10
-        labels = opened.page.evaluate("[...document.querySelectorAll('.chart svg text')].map(one => one.textContent)")
+        assert text.count(synthetic_report.HOSTILE) > 10
+        labels = opened.page.evaluate("[...document.querySelectorAll('.chart svg text')].map(text => text.textContent)")
         assert any("<script>" in label for label in labels)
-        assert opened.told == []
+        assert opened.messages == []
 
 
 ATTEMPTS = {
@@ -120,69 +120,69 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
-def test_the_policy_refuses_what_does_not_belong_to_the_page(browser, pages, name):
-    with Opened(browser, pages["one"]) as opened:
+def test_the_policy_blocks_everything_that_is_not_part_of_the_page(browser, pages, name):
+    with OpenPage(browser, pages["one"]) as opened:
         opened.page.evaluate(f"(() => {{ {ATTEMPTS[name]}; }})()")
         opened.page.wait_for_timeout(200)
         assert opened.page.evaluate("window.ran") is None
-        assert "Content Security Policy" in " ".join(opened.told)
+        assert "Content Security Policy" in " ".join(opened.messages)
 
 
-def test_a_chart_that_cannot_be_drawn_leaves_the_others_alone(browser, pages, tmp_path):
+def test_other_charts_are_drawn_if_one_cannot_be_drawn(browser, pages, tmp_path):
     text = pages["one"].read_text()
     assert text.count('"layer":[') > 3
     (tmp_path / "page.html").write_text(text.replace('"layer":[', '"layer":3,"no":[', 1))
-    with Opened(browser, tmp_path / "page.html") as opened:
-        said = opened.page.get_by_text("This chart could not be drawn; its numbers are in the table.")
-        assert said.count() == 1
+    with OpenPage(browser, tmp_path / "page.html") as opened:
+        notice = opened.page.get_by_text("This chart could not be drawn. Its numbers are in the table.")
+        assert notice.count() == 1
         assert opened.page.locator(".chart svg").count() == opened.page.locator(".chart").count() - 1
 
 
-def test_a_page_whose_run_is_no_point_of_a_sweep_draws_without_a_complaint(browser, pages):
-    """Of an empty layer Vega says that its extent is infinite."""
+def test_sweeps_without_this_run_are_drawn_without_messages(browser, pages):
+    """Vega would warn that the extent of an empty layer is infinite."""
     folder = pages["everything"].parent.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert report.main(["--run", "other", "--name", "other"]) == 0
-    with Opened(browser, folder / "reports" / "other.html") as opened:
+    with OpenPage(browser, folder / "reports" / "other.html") as opened:
         assert opened.page.locator("[id^=sweep-] svg").count() == 3
-        assert opened.told == []
+        assert opened.messages == []
 
 
-def test_pointing_at_a_dot_tells_its_numbers(browser, pages):
-    with Opened(browser, pages["one"]) as opened:
+def test_pointing_at_a_dot_shows_its_numbers(browser, pages):
+    with OpenPage(browser, pages["one"]) as opened:
         opened.page.locator(".chart").first.scroll_into_view_if_needed()
         dots = opened.page.locator(".chart").first.locator("path[aria-roledescription], g.mark-symbol path")
         dots.nth(2).hover()
         tip = opened.page.locator("#vg-tooltip-element.visible")
-        tip.wait_for(timeout=LONGEST_WAIT_MS)
-        assert synthetic_report.EVIL in tip.text_content()
+        tip.wait_for(timeout=MAX_WAIT_MS)
+        assert synthetic_report.HOSTILE in tip.text_content()
         assert "0.350" in tip.text_content()
-        assert opened.told == []
+        assert opened.messages == []
 
 
-def test_the_theme_button_goes_from_auto_to_light_to_dark_and_charts_follow(browser, pages):
-    with Opened(browser, pages["one"], scheme="dark") as opened:
-        button, seen = opened.page.get_by_role("button", name="Theme"), []
-        for drawn in ("light", "dark", "dark"):
+def test_the_theme_button_switches_the_page_and_its_charts(browser, pages):
+    with OpenPage(browser, pages["one"], scheme="dark") as opened:
+        button, states = opened.page.get_by_role("button", name="Theme"), []
+        for theme in ("light", "dark", "dark"):
             button.click()
-            opened.drawn(drawn)
+            opened.wait_until_drawn(theme)
             background = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
-            words = opened.page.evaluate("document.querySelector('.chart svg text').getAttribute('fill')")
-            seen.append((button.text_content(), background, words))
-        assert [one[0] for one in seen] == ["Theme: light", "Theme: dark", "Theme: auto"]
-        assert seen[0][1:] != seen[1][1:] == seen[2][1:]
+            text = opened.page.evaluate("document.querySelector('.chart svg text').getAttribute('fill')")
+            states.append((button.text_content(), background, text))
+        assert [state[0] for state in states] == ["Theme: light", "Theme: dark", "Theme: auto"]
+        assert states[0][1:] != states[1][1:] == states[2][1:]
 
 
-def test_the_page_follows_the_system_when_it_turns_dark(browser, pages):
-    with Opened(browser, pages["one"]) as opened:
+def test_the_page_follows_the_theme_of_the_system(browser, pages):
+    with OpenPage(browser, pages["one"]) as opened:
         opened.page.emulate_media(color_scheme="dark")
-        opened.drawn("dark")
-        assert opened.told == []
+        opened.wait_until_drawn("dark")
+        assert opened.messages == []
 
 
-def test_everything_is_reached_by_keyboard_in_reading_order(browser, pages):
-    with Opened(browser, pages["one"]) as opened:
+def test_everything_can_be_reached_by_keyboard_in_reading_order(browser, pages):
+    with OpenPage(browser, pages["one"]) as opened:
         reached = []
         while not reached or reached[-1]["tag"] != "BODY":
             opened.page.keyboard.press("Tab")
@@ -190,37 +190,38 @@ def test_everything_is_reached_by_keyboard_in_reading_order(browser, pages):
         reached.pop()
         assert reached[0]["text"] == "Skip to the content"
         assert reached[1]["text"] == "Theme: auto"
-        assert [one["tag"] for one in reached[2:5]] == ["A", "A", "A"]
-        inside = [one["top"] for one in reached if one["tag"] in ("SUMMARY", "PRE")]
-        assert inside == sorted(inside)
-        assert len(inside) > 3
-        assert all(one["outlined"] for one in reached)
+        assert [element["tag"] for element in reached[2:5]] == ["A", "A", "A"]
+        tops = [element["top"] for element in reached if element["tag"] in ("SUMMARY", "PRE")]
+        assert tops == sorted(tops)
+        assert len(tops) > 3
+        assert all(element["outlined"] for element in reached)
 
 
 _FOCUSED = """(() => {
-  const one = document.activeElement;
-  const top = Math.round(one.getBoundingClientRect().top + window.scrollY);
-  const outlined = getComputedStyle(one).outlineStyle !== "none" || one.closest(".map") !== null;
-  return { tag: one.tagName, text: one.textContent.slice(0, 40), top, outlined };
+  const element = document.activeElement;
+  const top = Math.round(element.getBoundingClientRect().top + window.scrollY);
+  const outlined = getComputedStyle(element).outlineStyle !== "none" || element.closest(".map") !== null;
+  return { tag: element.tagName, text: element.textContent.slice(0, 40), top, outlined };
 })()"""
 
 
 def test_the_skip_link_leads_to_the_content(browser, pages):
-    with Opened(browser, pages["one"]) as opened:
+    with OpenPage(browser, pages["one"]) as opened:
         opened.page.keyboard.press("Tab")
         opened.page.keyboard.press("Enter")
         assert opened.page.evaluate("document.activeElement.id") == "content"
 
 
-def test_charts_and_panels_keep_their_role_and_name_when_they_are_drawn_and_drawn_again(browser, pages):
-    written = [one for tag, one in Elements(pages["everything"].read_text()).tags if one.get("class") == "chart"]
-    with Opened(browser, pages["everything"]) as opened:
+def test_charts_and_panels_keep_their_role_and_name_when_they_are_redrawn(browser, pages):
+    tags = Elements(pages["everything"].read_text()).tags
+    written = [attributes for _, attributes in tags if attributes.get("class") == "chart"]
+    with OpenPage(browser, pages["everything"]) as opened:
         opened.page.emulate_media(color_scheme="dark")
-        opened.drawn("dark")
-        for one in written:
-            chart = opened.page.locator(f"[id='{one['id']}']")
+        opened.wait_until_drawn("dark")
+        for attributes in written:
+            chart = opened.page.locator(f"[id='{attributes['id']}']")
             assert [chart.get_attribute(name) for name in ("role", "aria-label", "aria-roledescription")] == [
-                *("img", one["aria-label"], None),
+                *("img", attributes["aria-label"], None),
             ]
             assert chart.locator("svg").count() == 1
         plots = opened.page.locator(".map-plot")
@@ -234,33 +235,35 @@ def test_charts_and_panels_keep_their_role_and_name_when_they_are_drawn_and_draw
 
 
 def test_headings_are_in_order_and_every_section_and_chart_has_a_name(browser, pages):
-    with Opened(browser, pages["everything"]) as opened:
-        levels = opened.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(one => +one.tagName[1])")
+    with OpenPage(browser, pages["everything"]) as opened:
+        levels = opened.page.evaluate(
+            "[...document.querySelectorAll('h1,h2,h3,h4')].map(heading => +heading.tagName[1])"
+        )
         assert levels[0] == 1
         assert levels.count(1) == 1
         assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))
         for role in ("region", "img", "navigation", "main"):
-            for one in opened.page.get_by_role(role).all():
-                named = one.evaluate("e => e.ariaLabel || e.alt || e.getAttribute('aria-labelledby') || e.id")
-                assert named, one.evaluate("e => e.outerHTML.slice(0, 120)")
+            for element in opened.page.get_by_role(role).all():
+                name = element.evaluate("e => e.ariaLabel || e.alt || e.getAttribute('aria-labelledby') || e.id")
+                assert name, element.evaluate("e => e.outerHTML.slice(0, 120)")
 
 
-def test_a_link_leads_to_its_section_when_charts_are_drawn(browser, pages):
-    with Opened(browser, pages["everything"]) as opened:
+def test_a_link_leads_to_its_section_after_charts_are_drawn(browser, pages):
+    with OpenPage(browser, pages["everything"]) as opened:
         page = opened.context.new_page()
         page.goto(f"{pages['everything'].as_uri()}#classes")
-        page.wait_for_selector("html[data-drawn=light]", state="attached", timeout=LONGEST_WAIT_MS)
+        page.wait_for_selector("html[data-drawn=light]", state="attached", timeout=MAX_WAIT_MS)
         page.wait_for_timeout(200)
         assert 0 <= page.evaluate("document.getElementById('classes').getBoundingClientRect().top") < 100
-        assert opened.told == []
+        assert opened.messages == []
 
 
-def test_who_wants_no_motion_gets_none(browser, pages):
-    with Opened(browser, pages["one"], reduced_motion="reduce") as opened:
+def test_readers_who_prefer_reduced_motion_get_none(browser, pages):
+    with OpenPage(browser, pages["one"], reduced_motion="reduce") as opened:
         assert opened.page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
 
 
-def test_without_javascript_the_numbers_are_there(browser, pages):
+def test_the_numbers_are_shown_without_javascript(browser, pages):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(pages["one"].as_uri())

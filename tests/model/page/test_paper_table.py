@@ -62,10 +62,10 @@ def test_the_trained_row_is_first_and_quoted_rows_are_last_and_marked():
 
 def test_foreign_text_stays_text():
     hostile = [Quote(synthetic_report.HOSTILE, "gtzan/genre/accuracy", 0.7, synthetic_report.HOSTILE)]
-    section = paper_table.section("first", [*ALL, synthetic_report.scores(synthetic_report.HOSTILE)], hostile)
+    section = paper_table.section("first", [*ALL, synthetic_report.scores("<script>")], hostile)
     assert "<script" not in section.body
     assert f"Quoted from: {synthetic_report.HOSTILE}." in section_text(section)
-    assert f"{synthetic_report.HOSTILE} / genre." in section_text(section)
+    assert "<script> / genre." in section_text(section)
 
 
 def test_the_page_says_if_nothing_is_quoted_and_which_grid_was_used():

@@ -1,4 +1,4 @@
-"""The training loop: a run that is stopped and resumed equals an uninterrupted run, and a run that must stop says why."""
+"""The training loop: a resumed run equals an uninterrupted run, and a run that has to stop says why."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _use_decoders(monkeypatch, *decoders):
 
 @pytest.fixture
 def fake_ffmpeg(tmp_path, monkeypatch):
-    """Return a function that replaces ffmpeg by a Python script and returns the file with the process id of the script."""
+    """Return a function that replaces ffmpeg by a Python script and returns the file with its process id."""
 
     def replace_ffmpeg(body):
         script, pid = tmp_path / "ffmpeg", tmp_path / "pid"

@@ -56,15 +56,13 @@ def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended(tmp_path, monkeypatch)
 
 
 def test_inspecting_reads_no_standard_input(tmp_path, monkeypatch):
-    options_used = {}
-    monkeypatch.setattr(
-        subprocess, "run", lambda command, **options: options_used.update(options, command=command) or 1 / 0
-    )
+    used = {}
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: used.update(options, command=command) or 1 / 0)
     (tmp_path / "x.wav").write_bytes(b"no audio")
     with pytest.raises(ZeroDivisionError):
         claimed_seconds(tmp_path / "x.wav")
-    assert options_used["stdin"] == subprocess.DEVNULL
-    assert "-nostdin" in options_used["command"]
+    assert used["stdin"] == subprocess.DEVNULL
+    assert "-nostdin" in used["command"]
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff"])

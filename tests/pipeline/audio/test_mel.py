@@ -136,9 +136,7 @@ def test_a_frame_depends_only_on_the_samples_around_it():
     np.testing.assert_allclose(cut[:, :38], whole[:, :38], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Empty filters detected:UserWarning"
-)  # a warning of nnAudio, where Myna raises an error
+@pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")  # nnAudio warns and Myna raises
 def test_empty_filters_are_an_error():
     with pytest.raises(InvalidInput, match="of 128 mel filters are empty; raise n_fft"):
         mel_power(synthetic_audio.noise(1.0), MelSpec(n_fft=256))

@@ -157,7 +157,7 @@ def server(monkeypatch, tmp_path):
         thread.join()
 
 
-def test_without_a_folder_the_file_is_downloaded_once_and_then_read_from_the_cache(monkeypatch, tmp_path, server):
+def test_without_a_folder_the_file_is_downloaded_once_and_cached(monkeypatch, tmp_path, server):
     served, handler = server
     synthetic_splits.write(monkeypatch, served, "gtzan_ff", CLIPS)
     first, second = jukemir.entries("gtzan_ff"), jukemir.entries("gtzan_ff")

@@ -57,7 +57,7 @@ def queues(length: int) -> dict[str, list[selection.Candidate]]:
 # --- the corpus -----------------------------------------------------------------------------------------------------
 
 
-def test_six_pieces_give_72_clips_of_ten_seconds_with_peaks_at_minus_one_dbfs(rendered: list[Track]) -> None:
+def test_six_pieces_give_72_clips_of_ten_seconds_at_minus_one_dbfs(rendered: list[Track]) -> None:
     assert len(rendered) == len({track.id for track in rendered}) == CLIPS
     assert Counter(track.labels["genre"] for track in rendered) == dict.fromkeys(GENRES, 12)
     for track in rendered:
@@ -382,7 +382,7 @@ def test_a_note_decays_instead_of_stopping_abruptly() -> None:
 # --- the build log --------------------------------------------------------------------------------------------------
 
 
-def test_a_build_log_is_read_as_written_and_cut_after_a_number_of_pieces(tmp_path: Path) -> None:
+def test_a_build_log_is_read_as_written_and_cut_by_piece_count(tmp_path: Path) -> None:
     splits = ("train", "", "test", "valid")
     rows = [
         build_log.BuildLogRow("irish", str(index), "g", split, "", "0", "", "modal")

@@ -158,7 +158,7 @@ def test_a_member_that_does_not_exist_has_a_positive_bound():
 
 @pytest.mark.parametrize("bad", [0, -1.0, float("inf"), float("nan")])
 def test_limits_that_are_not_positive_and_finite_are_an_error(bad):
-    with pytest.raises(InvalidInput, match="--max-seconds must be (more than 0|a finite number)"):
+    with pytest.raises(InvalidInput, match=r"--max-seconds must be (more than 0|a finite number)"):
         Limits(max_seconds=bad)
-    with pytest.raises(InvalidInput, match="--decode-seconds must be (more than 0|a finite number)"):
+    with pytest.raises(InvalidInput, match=r"--decode-seconds must be (more than 0|a finite number)"):
         Limits(decode_seconds=bad)

@@ -52,9 +52,8 @@ def test_the_graph_is_one_valid_file_with_a_dynamic_batch(exported):
     graph = onnx_format.load(exported() / onnx.FILE)
     onnx_format.checker.check_model(graph)
     (windows,), (embeddings,) = graph.graph.input, graph.graph.output
-    sizes = [
-        [d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim] for tensor in (windows, embeddings)
-    ]
+    shapes = [tensor.type.tensor_type.shape.dim for tensor in (windows, embeddings)]
+    sizes = [[size.dim_param or size.dim_value for size in shape] for shape in shapes]
     assert (windows.name, embeddings.name) == (onnx.INPUT, onnx.OUTPUT)
     assert sizes[0][1:] == [128, 96]
     assert sizes[1][1:] == [64]
@@ -77,15 +76,17 @@ def test_bf16_is_rejected_before_the_export():
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_a_missing_package_is_named(exported, encoder, tmp_path, monkeypatch, package):
-    real = builtins.__import__
+    folder, original_import = exported(), builtins.__import__
+    needs_package = {
+        "onnx": lambda: onnx.build(encoder, ExportPlan(), tmp_path),
+        "onnxruntime": lambda: registry.open_exported(folder, encoder),
+    }
 
     def without(name, *rest):
         if name == package:
             raise ImportError(f"No module named {name!r}")
-        return real(name, *rest)
+        return original_import(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingArtifact, match=rf"needs {package}, .*pip install 'myna\[onnx\]'"):
-        onnx.build(encoder, ExportPlan(), tmp_path) if package == "onnx" else registry.open_exported(
-            exported(), encoder
-        )
+        needs_package[package]()

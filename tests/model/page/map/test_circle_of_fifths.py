@@ -1,4 +1,4 @@
-"""Keys on the circle of fifths, however they are spelled."""
+"""Keys on the circle of fifths, in all spellings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MINOR = ("A", "E", "B", "F#", "C#", "G#", "D#", "Bb", "F", "C", "G", "D")
 
 
 @pytest.mark.parametrize("step", range(12))
-def test_relative_keys_stand_together(step):
+def test_relative_keys_have_the_same_step(step):
     assert position_on_circle(f"{MAJOR[step]} major") == (step, "major")
     assert position_on_circle(f"{MINOR[step]} minor") == (step, "minor")
 
 
 @pytest.mark.parametrize(
-    ("spelled", "plain"),
+    ("spelling", "plain"),
     [
         ("F♯ minor", "F# minor"),
         ("Gb minor", "F# minor"),
@@ -31,15 +31,15 @@ def test_relative_keys_stand_together(step):
         (" D#_major ", "Eb major"),
     ],
 )
-def test_spellings_of_one_key_stand_at_one_place(spelled, plain):
-    assert position_on_circle(spelled) == position_on_circle(plain)
-    assert position_on_circle(spelled) is not None
+def test_all_spellings_of_a_key_have_the_same_position(spelling, plain):
+    assert position_on_circle(spelling) == position_on_circle(plain)
+    assert position_on_circle(spelling) is not None
 
 
 @pytest.mark.parametrize("label", ["", "none", "H major", "D dorian", "major", "C## major", "<script>", "CM7"])
-def test_what_is_no_key_has_no_place(label):
+def test_a_label_that_is_not_a_key_has_no_position(label):
     assert position_on_circle(label) is None
 
 
-def test_tonics_are_short():
+def test_tonics_are_abbreviated():
     assert [tonic(label) for label in ("E♭ minor", "F# major", "?")] == ["Eb", "F#", "?"]

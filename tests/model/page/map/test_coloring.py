@@ -1,4 +1,4 @@
-"""How dots look: classes differ by more than colour, whatever kind of label they come from."""
+"""Color encodings: classes differ in more than color, for every kind of label."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from model.page.map.coloring import color_encodings
 from stores.manifest import ClipRow
 
 
-def _of(name, labels):
-    rows = [ClipRow(i, f"{i}", "", "", "train", {} if one is None else {name: one}) for i, one in enumerate(labels)]
-    found = color_encodings(rows)
-    assert [one.name for one in found] == [name]
-    return found[0]
+def _encoding(name, labels):
+    rows = [
+        ClipRow(i, f"{i}", "", "", "train", {} if label is None else {name: label}) for i, label in enumerate(labels)
+    ]
+    encodings = color_encodings(rows)
+    assert [encoding.name for encoding in encodings] == [name]
+    return encodings[0]
 
 
-def test_each_label_is_a_colouring_and_those_with_one_class_a_clip_come_first():
-    found = color_encodings(synthetic_map.rows(36))
-    assert [(one.name, one.kind) for one in found] == [
+def test_each_label_has_an_encoding_with_numbers_and_tags_last():
+    encodings = color_encodings(synthetic_map.rows(36))
+    assert [(encoding.name, encoding.kind) for encoding in encodings] == [
         ("genre", "classes"),
         ("key", "key"),
         ("arousal", "numbers"),
@@ -30,81 +32,80 @@ def test_each_label_is_a_colouring_and_those_with_one_class_a_clip_come_first():
     ]
 
 
-def test_classes_are_those_of_the_labels_and_a_clip_without_one_is_in_none():
-    one = _of("genre", ["b", None, "a", "b"])
-    assert [look.name for look in one.looks] == ["a", "b"]
-    assert one.members == ((1,), (), (0,), (1,))
-    assert one.counts == [1, 2]
-    assert one.labels == ("b", "", "a", "b")
+def test_classes_are_the_labels_and_a_clip_without_a_label_has_none():
+    encoding = _encoding("genre", ["b", None, "a", "b"])
+    assert [mark.name for mark in encoding.marks] == ["a", "b"]
+    assert encoding.members == ((1,), (), (0,), (1,))
+    assert encoding.counts == [1, 2]
+    assert encoding.labels == ("b", "", "a", "b")
 
 
-def test_fifty_six_classes_differ_and_eight_of_them_without_colour():
-    one = _of("genre", [f"{i:02}" for i in range(56)])
+def test_fifty_six_classes_differ_and_eight_of_them_without_color():
+    encoding = _encoding("genre", [f"{i:02}" for i in range(56)])
     for theme in range(2):
-        assert len({(look.colours[theme], look.shape) for look in one.looks}) == 56
-    assert len({look.shape for look in one.looks[:8]}) == 8
+        assert len({(mark.colors[theme], mark.shape) for mark in encoding.marks}) == 56
+    assert len({mark.shape for mark in encoding.marks[:8]}) == 8
 
 
-def test_keys_stand_along_the_circle_of_fifths_major_first_whatever_their_spelling():
-    one = _of("key", ["a minor", "F major", "G major", "C major", "none", "F# minor", "Gb minor"])
-    assert one.kind == "key"
+def test_keys_follow_the_circle_of_fifths_in_all_spellings():
+    encoding = _encoding("key", ["a minor", "F major", "G major", "C major", "none", "F# minor", "Gb minor"])
+    assert encoding.kind == "key"
     names = ["C major", "G major", "F major", "a minor", "F# minor", "Gb minor", "none"]
-    assert [look.name for look in one.looks] == names
-    assert [look.short for look in one.looks] == ["C", "G", "F", "Am", "F#m", "Gbm", ""]
-    assert one.looks[0].colours == one.looks[3].colours  # C major and A minor
-    assert [look.shape for look in one.looks] == ["circle"] * 3 + ["triangle-up"] * 3 + ["cross"]
+    assert [mark.name for mark in encoding.marks] == names
+    assert [mark.short_name for mark in encoding.marks] == ["C", "G", "F", "Am", "F#m", "Gbm", ""]
+    assert encoding.marks[0].colors == encoding.marks[3].colors  # C major and A minor
+    assert [mark.shape for mark in encoding.marks] == ["circle"] * 3 + ["triangle-up"] * 3 + ["cross"]
 
 
-def test_labels_called_key_that_are_no_keys_are_plain_classes():
-    assert _of("key", ["front door", "car"]).kind == "classes"
+def test_labels_called_key_that_are_not_keys_are_ordinary_classes():
+    assert _encoding("key", ["front door", "car"]).kind == "classes"
 
 
-def test_numbers_fall_into_five_classes_of_as_many_clips():
-    one = _of("valence", [f"{i / 10}" for i in range(50)])
-    assert one.counts == [10] * 5
-    assert [look.size for look in one.looks] == sorted(look.size for look in one.looks)
-    assert one.members[0] == (0,)
-    assert one.members[49] == (4,)
-    assert one.labels[7] == "0.7"
+def test_numbers_are_divided_into_five_classes_of_equal_size():
+    encoding = _encoding("valence", [f"{i / 10}" for i in range(50)])
+    assert encoding.counts == [10] * 5
+    assert [mark.size for mark in encoding.marks] == sorted(mark.size for mark in encoding.marks)
+    assert encoding.members[0] == (0,)
+    assert encoding.members[49] == (4,)
+    assert encoding.labels[7] == "0.7"
 
 
 @pytest.mark.parametrize("labels", [["1"], ["1", "1", "1"], ["1", "2"], ["0", "0", "0", "5"]])
-def test_few_different_numbers_are_few_classes(labels):
-    one = _of("arousal", labels)
-    assert sum(one.counts) == len(labels)
-    assert all(len(classes) == 1 for classes in one.members)
+def test_few_different_numbers_give_few_classes(labels):
+    encoding = _encoding("arousal", labels)
+    assert sum(encoding.counts) == len(labels)
+    assert all(len(classes) == 1 for classes in encoding.members)
 
 
-def test_what_is_no_number_is_in_no_class():
-    one = _of("arousal", ["1", "nan", "inf", "loud", "", None, "-1e308", "1e308", "2"])
-    assert [bool(classes) for classes in one.members] == [True] + [False] * 7 + [True]
+def test_a_label_that_is_not_a_number_is_in_no_class():
+    encoding = _encoding("arousal", ["1", "nan", "inf", "loud", "", None, "-1e308", "1e308", "2"])
+    assert [bool(classes) for classes in encoding.members] == [True] + [False] * 7 + [True]
 
 
-def test_an_empty_label_is_none():
-    one = _of("genre", ["", "a"])
-    assert one.members == ((), (0,))
+def test_an_empty_label_is_no_label():
+    assert _encoding("genre", ["", "a"]).members == ((), (0,))
 
 
-def test_more_classes_than_a_reader_reads_are_no_colouring_and_of_tags_the_most_frequent():
+def test_labels_with_too_many_classes_are_left_out_and_the_most_frequent_tags_are_kept():
     rows = [ClipRow(i, f"{i}", "", "", "", {"name": f"{i}", "tags": f"{i}|{i % 7}"}) for i in range(300)]
-    (one,) = color_encodings(rows)
-    assert one.name == "tags"
-    assert len(one.looks) == coloring.MAX_CLASSES
-    assert {look.name for look in one.looks[:7]} == set("0123456")
-    assert one.labels[299] == "299, 5"
+    (encoding,) = color_encodings(rows)
+    assert encoding.name == "tags"
+    assert len(encoding.marks) == coloring.MAX_CLASSES
+    assert {mark.name for mark in encoding.marks[:7]} == set("0123456")
+    assert encoding.labels[299] == "299, 5"
 
 
-def test_numbers_that_none_is_of_are_no_colouring():
+def test_labels_of_numbers_without_any_number_have_no_encoding():
     assert color_encodings([ClipRow(0, "a", "", "", "", {"arousal": "loud"})]) == []
 
 
-def test_a_clip_has_several_tags_and_frequent_ones_come_first():
-    one = _of("tags", ["slow|voice", "voice", "", None, "voice|loud"])
-    assert [look.name for look in one.looks] == ["voice", "loud", "slow"]
-    assert one.members == ((2, 0), (0,), (), (), (0, 1))
-    assert one.labels[0] == "slow, voice"
-    assert len({look.colours for look in one.looks}) == 1
+def test_a_clip_may_have_several_tags_and_frequent_tags_come_first():
+    encoding = _encoding("tags", ["slow|voice", "voice", "", None, "voice|loud"])
+    assert [mark.name for mark in encoding.marks] == ["voice", "loud", "slow"]
+    assert encoding.members == ((2, 0), (0,), (), (), (0, 1))
+    assert encoding.labels[0] == "slow, voice"
+    assert len({mark.colors for mark in encoding.marks}) == 1
 
 
-def test_shapes_are_those_that_the_script_draws():
+def test_the_script_draws_all_shapes():
     assert set(re.findall(r'^    "([a-z-]+)": "M', asset("elements.js"), re.MULTILINE)) == set(coloring.SHAPES)

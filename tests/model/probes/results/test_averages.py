@@ -1,4 +1,4 @@
-"""Several tasks in one number, and the command that prints it; and the workflow that ends with it."""
+"""The average over tasks, the command that prints it, and the workflow that ends with it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from dags import benchmark
 from model import compare
 from model.probes.evaluation.bootstrap import Interval
 from model.probes.results.averages import averages
-from model.probes.results.scores import TRAINED, Metric, score
+from model.probes.results.scores import TRAINED, Metric, score_representations
 from stores import locations
 
 
 @pytest.fixture(scope="module")
 def scores():
-    """Scores of four tasks with these metrics for two representations, the second with half of them."""
-    plain = {TRAINED: tiny.separable(30), "untrained": tiny.separable(30, noise=1.0)}
-    made = score("key", "made", "first", plain, tiny.grid())
+    """Scores of four tasks for two representations. The values of the second are half of those of the first."""
+    features = {TRAINED: tiny.separable(30), "untrained": tiny.separable(30, noise=1.0)}
+    template = score_representations("key", "made", "first", features, tiny.grid())
 
-    def of(task, kind, values):
+    def with_values(task, kind, values):
         rows = []
-        for row, part in zip(made.rows, (1, 0.5), strict=True):
-            metrics = {f"m{i}": Metric(part * value, Interval(0, 1), None) for i, value in enumerate(values)}
+        for row, factor in zip(template.rows, (1, 0.5), strict=True):
+            metrics = {f"m{i}": Metric(factor * value, Interval(0, 1), None) for i, value in enumerate(values)}
             rows.append(replace(row, metrics=metrics))
-        return replace(made, task=task, kind=kind, grid="full", rows=tuple(rows))
+        return replace(template, task=task, kind=kind, grid="full", rows=tuple(rows))
 
-    tasks = [("tags", "tags", (0.9, 0.4)), ("genre", "classes", (0.8,)), ("key", "key", (0.6, 0.5))]
-    return [of(*one) for one in [*tasks, ("emotion", "numbers", (0.7, 0.4))]]
+    return [
+        with_values("tags", "tags", (0.9, 0.4)),
+        with_values("genre", "classes", (0.8,)),
+        with_values("key", "key", (0.6, 0.5)),
+        with_values("emotion", "numbers", (0.7, 0.4)),
+    ]
 
 
 def test_the_metrics_of_a_task_are_averaged_first(scores):
@@ -41,32 +45,30 @@ def test_the_metrics_of_a_task_are_averaged_first(scores):
     assert len(lines) == 3
 
 
-def test_scores_that_are_not_the_papers_are_named_and_rows_that_are_not_everywhere_left_out(scores):
+def test_scores_of_other_grids_are_marked_and_rows_that_a_task_lacks_are_left_out(scores):
     quick = replace(scores[1], grid="quick", rows=scores[1].rows[:1])
     lines = averages([scores[0], quick]).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == [TRAINED]
     assert lines[-1] == "not the paper's protocol, which is --grid full: made/genre"
 
 
-def test_the_command_reads_all_scores_of_a_run(scores, tmp_path, monkeypatch, capsys):
+def test_the_command_reads_all_scores_of_a_run_and_reports_outdated_ones(scores, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert compare.main(["--run", "first"]) == 2
     assert "no scores of run 'first'" in capsys.readouterr().err
-    for one in scores:
-        one.write(locations.scores("first", "made", one.task))
+    for each in scores:
+        each.write(locations.scores("first", "made", each.task))
     assert compare.main(["--run", "first"]) == 0
     assert "0.650" in capsys.readouterr().out
     features = locations.feature_store("made", "first")
-    for digest, stale in (("d", []), ("another", ["made/tags", "made/genre", "made/key", "made/emotion"])):
+    for digest, outdated in (("d", []), ("another", ["made/tags", "made/genre", "made/key", "made/emotion"])):
         tiny.separable(30, digest=digest).write(features)
         assert compare.main(["--run", "first"]) == 0
-        told = [
-            line for line in capsys.readouterr().out.splitlines() if "of other features than those there now" in line
-        ]
-        assert sorted(line.split(":")[0] for line in told) == sorted(stale)
+        lines = [line for line in capsys.readouterr().out.splitlines() if "scores of other features" in line]
+        assert sorted(line.split(":")[0] for line in lines) == sorted(outdated)
 
 
-def test_the_benchmark_is_the_papers_four_sets_and_ends_with_their_average_and_a_page():
+def test_the_benchmark_has_the_four_datasets_of_the_paper_and_ends_with_their_average_and_a_report():
     chain = benchmark.steps(benchmark.DATASETS, Path("runs/x/encoder.safetensors"))
     assert set(benchmark.DATASETS) == {"magnatagatune", "gtzan", "giantsteps", "emomusic"}
     by_name = {step.name: step for step in chain}

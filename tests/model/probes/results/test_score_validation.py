@@ -1,4 +1,4 @@
-"""Files of scores: what does not fit is refused with a sentence, never with a traceback in the middle of a page."""
+"""Validation of files of scores: damage is reported with a message before the report is built."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whole_scores_of_every_kind_are_read_back(path, kind):
-    made = synthetic_report.scores(kind=kind, classes=KINDS[kind])
-    made.write(path)
-    assert score_validation.read(path) == made
+def test_complete_scores_of_every_kind_are_read(path, kind):
+    scores = synthetic_report.scores(kind=kind, classes=KINDS[kind])
+    scores.write(path)
+    assert score_validation.read(path) == scores
 
 
-def _with(path, kind, change):
+def _write_changed(path, kind, change):
     synthetic_report.scores(kind=kind, classes=KINDS[kind]).write(path)
     content = json.loads(path.read_text())
     change(content)
@@ -36,7 +36,7 @@ def _first(content):
     return content["rows"][0]
 
 
-def _details(content):
+def _per_class(content):
     return _first(content)["details"]
 
 
@@ -44,49 +44,49 @@ DAMAGE = {
     "another task": (
         "classes",
         lambda c: c.update(task="../x"),
-        r"of 'made' / '../x', which is not what the name says",
+        r"belong to 'made' / '../x', but the file name states another task",
     ),
     "metrics that differ": ("key", lambda c: _first(c)["metrics"].pop("accuracy"), "different metrics"),
-    "no metrics": ("classes", lambda c: [row["metrics"].clear() for row in c["rows"]], "0 metrics of a task"),
+    "no metrics": ("classes", lambda c: [row["metrics"].clear() for row in c["rows"]], "there are 0 metrics of a task"),
     "no chance": ("classes", lambda c: c["chance"].clear(), "accuracy"),
     "chance in words": (
         "classes",
         lambda c: c["chance"].update(accuracy="even"),
-        "'even' stands where a number",
+        "'even' was found, and a finite number is needed",
     ),
-    "short confusions": ("classes", lambda c: _details(c)["confusions"].pop(), "confusions are not 2 by 2"),
+    "short confusions": ("classes", lambda c: _per_class(c)["confusions"].pop(), "confusions are not 2 by 2"),
     "confusions in words": (
         "classes",
-        lambda c: _details(c).update(confusions=["ab", "cd"]),
-        "'a' stands where",
+        lambda c: _per_class(c).update(confusions=["ab", "cd"]),
+        "'a' was found",
     ),
     "relations in words": (
         "key",
-        lambda c: _details(c).update(relations={"same": "all"}),
-        "'all' stands where",
+        lambda c: _per_class(c).update(relations={"same": "all"}),
+        "'all' was found",
     ),
-    "a tag without clips": ("tags", lambda c: _details(c)["tags"][0].pop("clips"), "clips"),
+    "a tag without clips": ("tags", lambda c: _per_class(c)["tags"][0].pop("clips"), "clips"),
     "a tag without a name": (
         "tags",
-        lambda c: _details(c)["tags"][0].update(name=3),
-        "'3' stands where a name",
+        lambda c: _per_class(c)["tags"][0].update(name=3),
+        "'3' was found, and a name is needed",
     ),
     "a list for a correlation": (
-        *("numbers", lambda c: _details(c)["numbers"][0].update(correlation=[])),
-        r"'\[\]' stands where a number should",
+        *("numbers", lambda c: _per_class(c)["numbers"][0].update(correlation=[])),
+        r"'\[\]' was found, and a finite number is needed",
     ),
     "a share without clips": ("classes", lambda c: _first(c)["efficiency"][0].pop("clips"), "clips"),
     "other shares": ("classes", lambda c: c["rows"][1]["efficiency"].pop(), "different shares"),
     "half an interval": ("classes", lambda c: _first(c)["efficiency"][0]["intervals"]["accuracy"].pop("low"), "low"),
-    "two of one name": ("classes", lambda c: c["rows"][1].update(representation="trained"), "have one name"),
-    "no such kind": ("classes", lambda c: c.update(kind="magic"), "magic"),
+    "two rows of one name": ("classes", lambda c: c["rows"][1].update(representation="trained"), "have the same name"),
+    "an unknown kind": ("classes", lambda c: c.update(kind="magic"), "magic"),
     "no rows": ("classes", lambda c: c.update(rows=[]), "index out of range"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_what_does_not_fit_is_refused(path, name):
-    kind, change, told = DAMAGE[name]
-    _with(path, kind, change)
-    with pytest.raises(CorruptArtifact, match=told):
+def test_damage_is_an_error_that_names_it(path, name):
+    kind, change, message = DAMAGE[name]
+    _write_changed(path, kind, change)
+    with pytest.raises(CorruptArtifact, match=message):
         score_validation.read(path)

@@ -143,7 +143,7 @@ def test_lists_may_be_in_another_folder(root, tmp_path):
     assert {track.id for track in eval_only.tracks} == MUSIC_IDS & EVAL_IDS
 
 
-def test_the_error_for_no_audio_of_the_subset_has_the_counts_and_where_to_get_audio(root):
+def test_the_error_for_no_audio_of_the_subset_has_counts_and_advice(root):
     write_file(root / "abcdefghijk.wav")
     with pytest.raises(
         MissingArtifact, match=r"no audio of AudioSet's subset 'music' .*agkphysics.*outside the subset: 1"

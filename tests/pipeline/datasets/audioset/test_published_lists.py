@@ -27,13 +27,13 @@ def test_lists_are_found_in_any_folder_below_the_root(root, folder):
     assert (lists.ontology.name, lists.missing) == ("ontology.json", ())
 
 
-def test_of_several_copies_of_a_list_the_one_nearest_to_the_root_is_used(root):
+def test_the_copy_of_a_list_nearest_to_the_root_is_used(root):
     write_lists(root / "a" / "b")
     write_lists(root / "z")
     assert {path.parent for path in _find(root).segments} == {root / "z"}
 
 
-def test_a_folder_of_lists_has_priority_over_the_root_and_may_hold_the_ontology(root, tmp_path):
+def test_a_folder_of_lists_has_priority_and_may_hold_the_ontology(root, tmp_path):
     lists = write_lists(tmp_path / "lists")
     assert _find(root, lists).ontology == lists / "ontology.json"
     assert {path.parent for path in _find(root, lists).segments} == {lists}
