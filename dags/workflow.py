@@ -78,7 +78,7 @@ def _run(step: Step, _waits: Sequence[Any]) -> str:
         raise StepStopped
     if status:
         raise StepFailed(
-            f"step {step.name!r} ended with status {status}; fix what the error above says and start the same command again"
+            f"step {step.name!r} ended with status {status}; fix the error above and start the same command again"
         )
     print(f"   {step.name}: {time.perf_counter() - start:.1f} s", flush=True)
     return step.name

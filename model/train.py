@@ -1,7 +1,7 @@
 """`python -m model.train --store stores/NAME.zarr`: train an encoder on a mel store, in `runs/NAME/`.
 
-On several GPUs or CPUs of a machine: `torchrun --nproc-per-node N -m model.train --store stores/NAME.zarr`. A run may be
-continued with another N.
+On several GPUs or CPUs of a machine: `torchrun --nproc-per-node N -m model.train --store stores/NAME.zarr`. A run may
+be continued with another N.
 """
 
 from __future__ import annotations

@@ -250,13 +250,17 @@ def _docstring(owner: type, field: Field[Any]) -> str:
 
 
 def _default(owner: type, field: Field[Any]) -> str:
+    """Return the default of a setting in words."""
     hint = get_type_hints(owner, include_extras=True)[field.name]
     for one in get_args(hint)[1:]:
         if words := getattr(one, "help_behavior_hint", None):
-            return str(words).removeprefix("(default: ").removesuffix(")")
+            return str(words).strip("()").removeprefix("default: ")
     if field.default is MISSING:
-        return "required" if field.default_factory is MISSING else str(field.default_factory())
-    return str(field.default)
+        return "required"
+    if isinstance(field.default, bool):
+        return "no"
+    values = field.default if isinstance(field.default, tuple) else (field.default,)
+    return " ".join(map(str, values)) or "none"
 
 
 def _limits(owner: type, field: Field[Any]) -> str:

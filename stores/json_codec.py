@@ -61,8 +61,8 @@ def from_json(kind: type[Settings], values: Mapping[str, Any], what: str = "") -
         InvalidInput: a key is unknown or missing, or a value has another type or is out of range. Each is named.
     """
     try:
-        settings: Settings = _adapter(kind).validate_json(json.dumps(dict(values)), strict=True, extra="forbid")
-        return settings
+        adapter: TypeAdapter[Settings] = _adapter(kind)  # type: ignore[arg-type]
+        return adapter.validate_json(json.dumps(dict(values)), strict=True, extra="forbid")
     except ValidationError as error:
         raise InvalidInput(f"{what or kind.__name__}: {_problems(kind, error)}") from error
     except (TypeError, ValueError) as error:  # not a mapping, or a value that JSON cannot hold

@@ -252,8 +252,7 @@ class MelStore:
             raise InvalidInput(f"clip {index} is not in {self.path}, which has clips 0 to {len(self.rows) - 1}")
         row = self.rows[index]
         if row.state != "written":
-            rejection = f"it was rejected ({row.reason}: {row.detail})"
-            cause = rejection if row.state == "refused" else "it is still planned"
+            cause = f"it was rejected ({row.reason}: {row.detail})" if row.state == "refused" else "it is still planned"
             raise InvalidInput(f"clip {row.id!r} has no mel: {cause}")
         return row
 

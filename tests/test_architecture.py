@@ -26,7 +26,7 @@ MAY_IMPORT = {
 
 # (file, module) -> why it is not imported at the top
 LOCAL_IMPORTS = {
-    ("model/metrics.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
+    ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
     ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, symusic",
 }
 
@@ -316,7 +316,8 @@ COMMANDS = {
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.embed": {
-        *("folder", "--checkpoint", "--out", "--pool", "--hop", "--engine", "--dtype", "--workers", "--draw"),
+        *("folder", "--checkpoint", "--out", "--pool", "--hop", "--tail", "--engine", "--precision", "--layer"),
+        *("--dtype", "--workers", "--draw"),
     },
     "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
     "dags.benchmark": {"datasets", "--checkpoint", "--grid", "--splits", "--root", "--draw"},
@@ -330,7 +331,7 @@ def test_commands_accept_the_promised_flags(command, capsys):
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: python -m {command} ")
-    flags = set(re.findall(r"^[│ ]{1,2}(--[a-z-]+)", printed, re.MULTILINE)) - {"--help"}
+    flags = set(re.findall(r"^[│ ]{1,2}(--[a-z][a-z-]*)", printed, re.MULTILINE)) - {"--help"}
     assert flags - {"--config"} == {name for name in COMMANDS[command] if name.startswith("--")} - SPLIT_OFF
     assert "--config" in flags
 
@@ -347,6 +348,11 @@ PUBLIC_NAMES = {
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
         "StepStopped exit_status"
     ),
+    "stores.command_line": (
+        "CheckedSettings CommandSettings MAX_CONFIG_BYTES SettingDescription Settings describe parse require_finite "
+        "run_command shown split_words"
+    ),
+    "stores.json_codec": "JsonSettings MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
@@ -374,6 +380,7 @@ PUBLIC_NAMES = {
         "FORMAT_VERSION MAX_INDEX_BYTES Record ShardSet ShardSummary decode_record remove_shards require_consistent "
         "write_shard"
     ),
+    "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",
 }
 
 

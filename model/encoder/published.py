@@ -55,7 +55,7 @@ def read(path: Path, patches: str = "auto", input_scale: str | None = None) -> E
 
 
 def load_weights(encoder: Encoder, weights: Mapping[str, Tensor], source: Path) -> Encoder:
-    """Load weights into an encoder and return it in evaluation mode; names and shapes must all agree.
+    """Load tensors of any shape into an encoder and return it in evaluation mode. All names and shapes must agree.
 
     Raises:
         CorruptArtifact: tensors are missing, unexpected or of other shapes; the message lists them.

@@ -1,19 +1,26 @@
-"""Configurations of a probe, and the grids of configurations that are searched.
+"""Configurations of a probe, the grids that are searched, and the settings of probe, predict and compare.
 
 The full grid is that of JukeMIR (Castellon, Donahue and Liang 2021) with 216 configurations. The quick grid is a subset
 of it for everyday use. Scores of the quick grid are marked, because they do not follow the protocol of the paper.
+Nothing here imports torch, so that `--help` is fast.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
+from tyro.conf import Positional, UseAppendAction
+
+from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.digest import digest
 from stores.errors import InvalidInput
 from stores.json_codec import JsonSettings
 
+GridName = Literal["full", "quick"]
 EVALUATE_EVERY_STEPS = 8
 """Steps between two evaluations on the validation clips."""
 HIDDEN_UNITS = 512
@@ -116,3 +123,57 @@ QUICK = Grid(
     subsets_per_share=1,
 )
 GRIDS = {grid.name: grid for grid in (FULL, QUICK)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSettings(CheckedSettings):
+    """Few-shot evaluation instead of the grid search. Its scores are printed and not stored."""
+
+    train_groups: Annotated[Annotated[int, Ge(1)] | None, shown("N", "all groups, with the grid search")] = None
+    """Number of training groups (pieces or songs) that have labels. A logistic regression is trained on them."""
+    draws: Annotated[int, Ge(1)] = 5
+    """Number of random choices of these groups, over which the accuracy is averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings(CommandSettings):
+    """Score the features of an encoder and of baselines by training probes on them.
+
+    The features of the encoder come from model.extract. The scores are printed, and written to
+    runs/NAME/scores/DATASET.TASK.json. The winning probes are written to runs/NAME/probes/.
+    """
+
+    dataset: Annotated[Positional[str], shown("DATASET")]
+    """Mel store with labels and splits: its name under stores/, for example demo or gtzan, or its path."""
+    task: Annotated[UseAppendAction[tuple[str, ...]], shown("TASK", "every task that the labels make")] = ()
+    """Task to score, for example key or genre. It can be repeated."""
+    features: Annotated[UseAppendAction[tuple[Path, ...]], shown("FILE", "none")] = ()
+    """Embeddings of another model, which are scored as well: a feature store, .npz or .parquet. It can be repeated."""
+    grid: GridName = "quick"
+    """Probes to try: the 216 of the paper's protocol, or 6 of them."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    """Checkpoint or run: the path of a file or a folder, or the name of a run."""
+    few_shot: FewShotSettings = field(default_factory=FewShotSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(CommandSettings):
+    """Predict the genre, key, tags or emotion of clips with a probe that model.probe has written."""
+
+    source: Annotated[Positional[str], shown("SOURCE")]
+    """Name of a dataset with features, or a file of embeddings: .parquet, .npz, or a feature store .zarr."""
+    probe: Annotated[Path, shown("FILE")]
+    """File of the probe, runs/NAME/probes/DATASET.TASK.REPRESENTATION.safetensors."""
+    out: Annotated[Path | None, shown("FILE", "SOURCE.TASK.csv in the working directory")] = None
+    """File to write, .csv or .parquet, with one row for each clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(CommandSettings):
+    """Print the scores of a run on all tasks and their average, with a row for each representation.
+
+    The metrics of one task are averaged first, as in the paper.
+    """
+
+    run: Annotated[str | None, shown("NAME", "the run that finished last")] = None
+    """Name of the run."""

@@ -156,7 +156,8 @@ def restore(checkpoint: Checkpoint, model: nn.Module, state: TrainingState) -> N
         CorruptArtifact: a tensor is missing or has the wrong shape.
     """
     state_prefixes = ("optimizer.", "objective.")
-    _load_state(model, {name: one for name, one in checkpoint.tensors.items() if not name.startswith(state_prefixes)})
+    weights = {name: value for name, value in checkpoint.tensors.items() if not name.startswith(state_prefixes)}
+    _load_state(model, weights)
     _load_state(state.objective, _without_prefix(checkpoint.tensors, "objective."))
     optimizer = state.optimizer
     for name, weight in model.named_parameters():

@@ -37,7 +37,7 @@ class WeightCopies:
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """Tensors to compute with and to differentiate by, with the names and shapes of the parameters."""
+        """Tensors to compute with and to differentiate by, each with the name and the shape of its parameter."""
         return self._copies or self._parameters
 
     def copy_weights(self) -> None:
@@ -47,7 +47,7 @@ class WeightCopies:
                 torch._foreach_copy_(list(self._copies.values()), list(self._parameters.values()))
 
     def store_gradients(self, gradients: Sequence[Tensor]) -> None:
-        """Store the gradients of `tensors` in float32; they have the shapes and the order of `tensors`."""
+        """Store the gradients of `tensors` in float32; each has the same shape as its tensor."""
         torch._foreach_copy_(self._gradients, list(gradients))
 
     def sync_gradients(self) -> None:

@@ -60,7 +60,7 @@ def test_a_point_has_the_settings_speed_last_loss_and_last_validation_of_its_run
 def test_scores_of_every_task_and_representation_of_the_dataset_are_collected(run):
     features = {"trained": tiny.separable(), "untrained": tiny.separable(noise=3.0)}
     for dataset in ("made", "made2"):
-        scores.score("key", dataset, "mine", features).write(locations.scores("mine", dataset, "key"))
+        scores.score_representations("key", dataset, "mine", features).write(locations.scores("mine", dataset, "key"))
     collected = sweep_points.scores_of_run("mine", "made")
     assert [(score.dataset, score.task, score.representation) for score in collected] == [
         ("made", "key", "trained"),

@@ -1,4 +1,4 @@
-"""The whole chain on a small corpus: killed while it trains, started again, and it ends with a page."""
+"""The demo workflow on a small corpus: it is killed during training, started again, and then writes its report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
 COMMAND = [sys.executable, "-m", "dags.demo", "--clips", "600", "--train-steps", "20", "--batch", "256"]
-PATIENCE_SECONDS = 900
+TIMEOUT_SECONDS = 900
 RUN = "demo-tiny-0"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * PATIENCE_SECONDS)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
+    """Return the folder in which the workflow runs."""
     return tmp_path_factory.mktemp("demo")
 
 
@@ -37,18 +38,18 @@ def _has_trained_a_step(folder):
 
 
 def _files(folder):
-    """When each file below `folder` was written, but for logs, which every run goes on with."""
+    """Return the modification time of each file below `folder` except logs, to which every run appends."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"}
 
 
 @pytest.fixture(scope="module")
-def killed(workplace):
-    """The first try, killed in its training; what lay there then."""
+def files_at_kill(workplace):
+    """Run the workflow, kill it during training, and return the files of its stores and audio at this time."""
     with (workplace / "first.txt").open("w") as output:
         first = subprocess.Popen(
             COMMAND, cwd=workplace, env=_environment(), stdout=output, stderr=output, start_new_session=True
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not _has_trained_a_step(workplace):
             assert first.poll() is None, (workplace / "first.txt").read_text()[-3000:]
             assert time.monotonic() < deadline
@@ -60,49 +61,49 @@ def killed(workplace):
 
 
 @pytest.fixture(scope="module")
-def finished(workplace, killed):
-    """What the second try printed."""
+def second_output(workplace, files_at_kill):
+    """Run the workflow again to its end, and return what it printed."""
     second = subprocess.run(
         COMMAND,
         cwd=workplace,
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
     assert second.returncode == 0, second.stderr[-3000:]
     return second.stdout
 
 
-def test_the_second_try_finishes_and_tells_of_every_step(finished):
-    steps = [line[3:] for line in finished.splitlines() if line.startswith("== ")]
+def test_the_second_run_finishes_and_reports_every_step(second_output):
+    steps = [line[3:] for line in second_output.splitlines() if line.startswith("== ")]
     assert steps == ["ingest", "shard", "train", "extract", "probe", "report"]
-    assert "demo / key: 24 classes" in finished
-    assert "demo / genre: " in finished
-    assert finished.count("trained ") >= 2
+    assert "demo / key: 24 classes" in second_output
+    assert "demo / genre: " in second_output
+    assert second_output.count("trained ") >= 2
 
 
-def test_it_ends_with_a_page(workplace, finished):
+def test_the_workflow_ends_with_a_report(workplace, second_output):
     page = workplace / locations.report(f"demo-{RUN}")
-    assert f"report: {page.relative_to(workplace)}" in finished
+    assert f"report: {page.relative_to(workplace)}" in second_output
     assert page.read_text().endswith("</html>\n")
     assert page.stat().st_size < 20e6
 
 
-def test_what_was_finished_before_the_kill_was_not_done_again(workplace, killed, finished):
-    assert "every clip is there already" in finished
-    for name, before in killed.items():
+def test_work_finished_before_the_kill_is_not_repeated(workplace, files_at_kill, second_output):
+    assert "every clip is in the store already" in second_output
+    for name, before in files_at_kill.items():
         after = _files(workplace / name)
         assert {path: after[path] for path in before} == before
 
 
-def test_no_step_is_told_of_twice(workplace, finished):
+def test_the_metrics_log_has_each_step_once(workplace, second_output):
     lines = (workplace / locations.run(RUN) / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 10, 19]
 
 
-def test_there_is_an_embedding_for_every_clip(workplace, finished):
+def test_every_clip_has_an_embedding(workplace, second_output):
     store = MelStore.open(workplace / locations.mel_store("demo"))
     features = FeatureStore.read(workplace / locations.feature_store("demo", RUN))
     assert len(store) == len(features.rows) == 600

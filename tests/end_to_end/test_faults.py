@@ -1,4 +1,4 @@
-"""Full disks, sources that vanish or change, places where nobody may write, Ctrl-C: told clearly, and gone on from."""
+"""Ingest and sharding report full disks, changed sources, read-only folders and Ctrl-C clearly, and can continue."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _command(music, store, *more):
     return [sys.executable, "-m", "pipeline.ingest", "folder", "--root", str(music), "--store", str(store), *more]
 
 
-def _ingested(music, store):
-    """A store made without any trouble, in this process."""
+def _ingest_undisturbed(music, store):
+    """Ingest in this process without any fault, and return the store."""
     words = ["folder", "--root", str(music), "--store", str(store), "--scheduler", "threads", "--workers", "2"]
     assert ingest.main(words) == 0
     return MelStore.open(store)
@@ -49,7 +49,7 @@ def _assert_same(store, expected):
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory):
-    """Noise, which takes the most room: 40 recordings of 10 s."""
+    """Return a folder of 40 recordings of 10 s of noise, which compresses worst."""
     root = tmp_path_factory.mktemp("music")
     for number in range(40):
         synthetic_audio.write(root / f"{number:02}.wav", synthetic_audio.noise(10.0, seed=number))
@@ -58,11 +58,11 @@ def music(tmp_path_factory):
 
 @contextlib.contextmanager
 def _small_disk(path, size):
-    """A file system of so many bytes at `path`; skips where nobody may mount one."""
+    """Mount a file system of `size` bytes at `path`; skip the test if this is not permitted."""
     path.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.decode().strip()}")
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"no tmpfs can be mounted: {mount.stderr.decode().strip()}")
     try:
         yield
     finally:
@@ -71,16 +71,16 @@ def _small_disk(path, size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_a_full_disk_is_told_leaves_a_store_that_can_be_opened_and_is_gone_on_from(music, tmp_path, scheduler):
-    expected = _ingested(music, tmp_path / "whole.zarr")
+def test_a_full_disk_is_reported_and_the_store_can_be_opened_and_completed(music, tmp_path, scheduler):
+    expected = _ingest_undisturbed(music, tmp_path / "whole.zarr")
     with _small_disk(tmp_path / "disk", 700_000):
         store = tmp_path / "disk" / "m.zarr"
         command = _command(music, store, "--scheduler", scheduler, "--workers", "2")
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-        assert done.returncode == 2
-        assert "No space left on device" in done.stderr.splitlines()[-1]
-        assert "free some disk space, then start the same command again" in done.stderr.splitlines()[-1]
-        assert "Traceback" not in done.stderr
+        ingest_result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert ingest_result.returncode == 2
+        assert "No space left on device" in ingest_result.stderr.splitlines()[-1]
+        assert "free some disk space, then start the same command again" in ingest_result.stderr.splitlines()[-1]
+        assert "Traceback" not in ingest_result.stderr
         states = {row.state for row in MelStore.open(store, complete=False).merged_rows()}
         assert "refused" not in states
         assert "planned" in states
@@ -90,8 +90,8 @@ def test_a_full_disk_is_told_leaves_a_store_that_can_be_opened_and_is_gone_on_fr
 
 
 @pytest.mark.slow
-def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(music, tmp_path):
-    done = subprocess.run(
+def test_a_file_size_limit_is_reported_like_a_full_disk(music, tmp_path):
+    ingest_result = subprocess.run(
         _command(music, tmp_path / "m.zarr", "--scheduler", "threads", "--workers", "2"),
         capture_output=True,
         text=True,
@@ -99,13 +99,13 @@ def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(music, tmp_path):
         timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
     )
-    assert done.returncode == 2
-    assert "File too large" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert ingest_result.returncode == 2
+    assert "File too large" in ingest_result.stderr.splitlines()[-1]
+    assert "Traceback" not in ingest_result.stderr
 
 
-def test_a_full_disk_while_sharding_is_told_and_leaves_no_index(music, tmp_path, capsys):
-    store = _ingested(music, tmp_path / "m.zarr")
+def test_a_full_disk_while_sharding_is_reported_and_leaves_no_index(music, tmp_path, capsys):
+    store = _ingest_undisturbed(music, tmp_path / "m.zarr")
     with _small_disk(tmp_path / "disk", 200_000):
         (tmp_path / "disk" / "m.shards").mkdir()
         (tmp_path / "m.shards").symlink_to(tmp_path / "disk" / "m.shards")
@@ -115,8 +115,8 @@ def test_a_full_disk_while_sharding_is_told_and_leaves_no_index(music, tmp_path,
 
 
 @pytest.mark.parametrize("command", ["ingest", "shard"])
-def test_a_place_where_nobody_may_write_is_told(music, tmp_path, capsys, command):
-    store = _ingested(music, tmp_path / "m.zarr") if command == "shard" else None
+def test_a_read_only_location_is_reported(music, tmp_path, capsys, command):
+    store = _ingest_undisturbed(music, tmp_path / "m.zarr") if command == "shard" else None
     with _small_disk(tmp_path / "disk", 8_000_000):
         if store:
             store.path.rename(tmp_path / "m")
@@ -125,44 +125,44 @@ def test_a_place_where_nobody_may_write_is_told(music, tmp_path, capsys, command
         words = ["folder", "--root", str(music), "--store"] if command == "ingest" else []
         main = ingest.main if command == "ingest" else shard.main
         assert main([*words, str(tmp_path / "disk" / "m.zarr")]) == 2
-    told = capsys.readouterr().err
-    assert "Read-only file system" in told
-    assert "choose a place where you may write" in told
+    message = capsys.readouterr().err
+    assert "Read-only file system" in message
+    assert "choose a place where you may write" in message
 
 
-def _planned(music, path, client):
-    building = Build("folder", Path(music), path)
-    return building, building.create_or_update(building.plan_manifest(folder.tracks(music).tracks, client))
+def _plan(music, path, client):
+    build = Build("folder", Path(music), path)
+    return build, build.create_or_update(build.plan_manifest(folder.tracks(music).tracks, client))
 
 
 @pytest.fixture
 def few(tmp_path):
-    """Five recordings of a folder that may be changed."""
+    """Return a folder of five recordings that a test may change."""
     for number in range(5):
         synthetic_audio.write(tmp_path / "few" / f"{number}.wav", synthetic_audio.chords(2.0, seed=number))
     return tmp_path / "few"
 
 
-def test_a_file_that_vanishes_midway_is_refused_and_its_neighbours_are_stored(few, tmp_path):
+def test_a_file_that_vanishes_midway_is_rejected_and_its_neighbors_are_stored(few, tmp_path):
     with connect("threads", 2) as client:
-        building, store = _planned(few, tmp_path / "m.zarr", client)
+        build, store = _plan(few, tmp_path / "m.zarr", client)
         (few / "3.wav").unlink()
-        rows = building.run(store, client, IngestProgress())
+        rows = build.run(store, client, IngestProgress())
     assert [row.state for row in rows] == ["written"] * 3 + ["refused", "written"]
     assert rows[3].reason == "missing"
 
 
-def test_a_file_that_grows_while_it_is_read_is_refused_until_it_is_complete(few, tmp_path, monkeypatch):
-    def growing(path, *rest):
+def test_a_file_that_grows_while_it_is_read_is_rejected_until_it_is_complete(few, tmp_path, monkeypatch):
+    def decode_and_grow(path, *rest):
         audio = decode(path, *rest)
         if path.name == "1.wav":
             with path.open("ab") as file:
                 file.write(b"more")
         return audio
 
-    with monkeypatch.context() as patched:
-        patched.setattr(recording, "decode", growing)
-        rows = _ingested(few, tmp_path / "m.zarr").rows
+    with monkeypatch.context() as context:
+        context.setattr(recording, "decode", decode_and_grow)
+        rows = _ingest_undisturbed(few, tmp_path / "m.zarr").rows
     assert (rows[1].state, rows[1].reason) == ("refused", "changed")
     assert "ingest it when it is complete" in rows[1].detail
     words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
@@ -170,46 +170,44 @@ def test_a_file_that_grows_while_it_is_read_is_refused_until_it_is_complete(few,
     assert {row.state for row in MelStore.open(tmp_path / "m.zarr").rows} == {"written"}
 
 
-@pytest.mark.parametrize("leaves", ["nothing", "an empty folder"])
-def test_a_disk_that_is_unplugged_midway_stops_the_run_and_refuses_nothing(few, tmp_path, leaves):
-    expected = _ingested(few, tmp_path / "whole.zarr")
+@pytest.mark.parametrize("leaves_mount_point", [False, True])
+def test_a_disk_unplugged_midway_stops_the_run_and_no_clip_is_rejected(few, tmp_path, leaves_mount_point):
+    expected = _ingest_undisturbed(few, tmp_path / "whole.zarr")
     with connect("threads", 2) as client:
-        building, store = _planned(few, tmp_path / "m.zarr", client)
+        build, store = _plan(few, tmp_path / "m.zarr", client)
         few.rename(tmp_path / "unplugged")
-        if leaves != "nothing":
+        if leaves_mount_point:
             few.mkdir()
         with pytest.raises(MissingArtifact, match="gone or empty; mount it again"):
-            building.run(store, client, IngestProgress())
+            build.run(store, client, IngestProgress())
         assert {row.state for row in MelStore.open(store.path, complete=False).merged_rows()} == {"planned"}
-        if leaves != "nothing":
+        if leaves_mount_point:
             few.rmdir()
         (tmp_path / "unplugged").rename(few)
-        building.run(
-            building.create_or_update(building.plan_manifest(folder.tracks(few).tracks, client)),
-            client,
-            IngestProgress(),
+        build.run(
+            build.create_or_update(build.plan_manifest(folder.tracks(few).tracks, client)), client, IngestProgress()
         )
     _assert_same(MelStore.open(store.path), expected)
 
 
-def test_refused_clips_are_read_again_only_on_request(few, tmp_path, capsys):
+def test_rejected_clips_are_retried_only_on_request(few, tmp_path, capsys):
     good = (few / "2.wav").read_bytes()
     (few / "2.wav").write_bytes(good[:30])
-    before = _ingested(few, tmp_path / "m.zarr").rows
+    before = _ingest_undisturbed(few, tmp_path / "m.zarr").rows
     assert before[2].state == "refused"
     (few / "2.wav").write_bytes(good)
-    assert _ingested(few, tmp_path / "m.zarr").rows == before
+    assert _ingest_undisturbed(few, tmp_path / "m.zarr").rows == before
     words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
     assert ingest.main([*words, "--retry-refused"]) == 0
     after = MelStore.open(tmp_path / "m.zarr")
     assert after.rows[2].state == "written"
     assert [row for row in after.rows if row.index != 2] == [row for row in before if row.index != 2]
-    whole = _ingested(few, tmp_path / "whole.zarr")
+    whole = _ingest_undisturbed(few, tmp_path / "whole.zarr")
     np.testing.assert_array_equal(after.codes(2), whole.codes(2))
     assert after.digest() == whole.digest()
 
 
-def test_a_second_ingest_into_one_store_is_refused_while_the_first_goes_on(music, tmp_path, capsys):
+def test_a_second_ingest_into_the_same_store_fails_while_the_first_runs(music, tmp_path, capsys):
     store = tmp_path / "m.zarr"
     first = subprocess.Popen(
         _command(music, store, "--scheduler", "threads", "--workers", "1"),
@@ -228,7 +226,7 @@ def test_a_second_ingest_into_one_store_is_refused_while_the_first_goes_on(music
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_ctrl_c_stops_within_seconds_and_says_how_to_go_on(tmp_path, scheduler):
+def test_ctrl_c_stops_within_seconds_and_says_how_to_continue(tmp_path, scheduler):
     music = tmp_path / "music"
     synthetic_audio.write(music / "0.flac", synthetic_audio.noise(900.0, 44_100), 44_100)
     for number in range(1, 40):
@@ -242,18 +240,20 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_go_on(tmp_path, scheduler):
     while not store.exists():
         time.sleep(0.05)
     time.sleep(2)
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends the signal to the whole process group
     start = time.perf_counter()
-    printed, said = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=100)
     seconds = time.perf_counter() - start
     print(f"{scheduler}: stopped {seconds:.1f} s after Ctrl-C")
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("stopped; ")
-    assert "start the same command again to continue" in said.splitlines()[-1]
-    assert re.search(r"  finished so far: \d+ of 40 clips\n", printed)
-    assert "Traceback" not in said
-    assert seconds < (20 if scheduler == "processes" else 60)  # a thread cannot be ended: it finishes its recording
-    assert psutil.wait_procs(family, timeout=10)[1] == []  # the last to go tidies up behind the others
+    assert errors.splitlines()[-1].startswith("stopped; ")
+    assert "start the same command again to continue" in errors.splitlines()[-1]
+    assert re.search(r"  finished so far: \d+ of 40 clips\n", output)
+    assert "Traceback" not in errors
+    assert seconds < (
+        20 if scheduler == "processes" else 60
+    )  # a thread cannot be stopped before its recording is finished
+    assert psutil.wait_procs(children, timeout=10)[1] == []  # the last process removes the temporary files of all
     assert not list((tmp_path / "scratch").glob("myna-*"))
     assert MelStore.open(store, complete=False).rows

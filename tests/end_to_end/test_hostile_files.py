@@ -1,7 +1,7 @@
-"""Over three hundred bad files among good ones: each is stored or refused with a reason, and the good ones are there.
+"""An ingest of over 300 bad files stores or rejects each of them with a reason, and stores the good files among them.
 
-And a seeded fuzz for a minute (`MYNA_TEST_FUZZ_SECONDS`, `MYNA_TEST_FUZZ_SEED`), of real recordings where
-MYNA_TEST_RECORDINGS names a folder of some.
+Another test fuzzes with a seed for a minute (`MYNA_TEST_FUZZ_SECONDS`, `MYNA_TEST_FUZZ_SEED`). It includes real
+recordings if MYNA_TEST_RECORDINGS names a folder of them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ FUZZ_SECONDS = float(os.environ.get("MYNA_TEST_FUZZ_SECONDS", "60"))
 FUZZ_SEED = int(os.environ.get("MYNA_TEST_FUZZ_SEED", "0"))
 RECORDINGS = os.environ.get("MYNA_TEST_RECORDINGS", "")
 FUZZ_BATCH = 150
-LARGEST_FUZZED_BYTES = 1 << 18
+MAX_FUZZED_BYTES = 1 << 18
 
 
 def _ingest(root, store, scratch):
-    """Ingest in processes, as people do; whatever it leaves in its folder for temporary files would be found there."""
+    """Ingest with worker processes, check that no temporary file is left in `scratch`, and return the store."""
     scratch.mkdir()
     words = ["folder", "--root", str(root), "--store", str(store), "--workers", "2", "--decode-seconds", "30"]
     done = subprocess.run(
@@ -48,7 +48,7 @@ def _ingest(root, store, scratch):
     return MelStore.open(store)
 
 
-def _assert_accounted_for(store, names):
+def _assert_stored_or_rejected(store, names):
     assert {row.id for row in store.rows} == names
     for row in store.rows:
         if row.state == "written":
@@ -59,32 +59,32 @@ def _assert_accounted_for(store, names):
             assert row.detail, row.id
 
 
-def test_each_of_many_bad_files_is_stored_or_refused_and_every_good_neighbour_is_stored(tmp_path):
+def test_each_bad_file_is_stored_or_rejected_and_every_good_file_is_stored(tmp_path):
     music = tmp_path / "music"
-    made = hostile_files.originals(tmp_path / "made")
+    valid = hostile_files.originals(tmp_path / "valid")
     music.mkdir()
-    bad = hostile_files.truncations(made) | hostile_files.flips_and_splices(made) | hostile_files.nothings()
-    bad |= hostile_files.lying_headers(made[".wav"], made[".flac"])
+    bad = hostile_files.truncations(valid) | hostile_files.flips_and_splices(valid) | hostile_files.without_audio()
+    bad |= hostile_files.false_headers(valid[".wav"], valid[".flac"])
     for name, content in bad.items():
         (music / name).write_bytes(content)
     odd = hostile_files.odd_audio(music)
-    good = {f"good{suffix}": content for suffix, content in made.items()}
-    good |= dict.fromkeys(hostile_files.GOOD_NAMES, made[".wav"]) | {
-        "cover.mp3": hostile_files.with_cover(made[".mp3"])
+    good = {f"good{suffix}": content for suffix, content in valid.items()}
+    good |= dict.fromkeys(hostile_files.GOOD_NAMES, valid[".wav"]) | {
+        "cover.mp3": hostile_files.with_cover(valid[".mp3"])
     }
     for name, content in good.items():
         (music / name).write_bytes(content)
-    (music / os.fsdecode(b"caf\xe9.wav")).write_bytes(made[".wav"])
-    hostile_files.links_and_pipes(music, tmp_path / "made" / "x.wav")
+    (music / os.fsdecode(b"caf\xe9.wav")).write_bytes(valid[".wav"])
+    hostile_files.links_and_pipes(music, tmp_path / "valid" / "x.wav")
     count = len(bad) + len(odd)
-    print(f"{count} bad or odd files among {len(good)} good ones")
+    print(f"{count} bad or unusual files among {len(good)} good files")
     assert count >= 300
     store = _ingest(music, tmp_path / "m.zarr", tmp_path / "scratch")
     names = {*bad, *odd, *good, "link-to-good.wav", r"b'caf\xe9.wav'"}
-    _assert_accounted_for(store, names)
+    _assert_stored_or_rejected(store, names)
     rows = {row.id: row for row in store.rows}
     assert {name for name in (*good, "link-to-good.wav") if rows[name].state != "written"} == set()
-    assert {name for name, stored in odd.items() if (rows[name].state == "written") != stored} == set()
+    assert {name for name, storable in odd.items() if (rows[name].state == "written") != storable} == set()
     for reason, name in {
         "bad_name": r"b'caf\xe9.wav'",
         "no_audio": "no-sample.wav",
@@ -99,20 +99,20 @@ def test_each_of_many_bad_files_is_stored_or_refused_and_every_good_neighbour_is
         assert (store.codes(rows[name].index) == expected).all()
 
 
-def _seeds_of_fuzz(folder):
-    """Contents to start from: what we can make, and real recordings, of which a part will do."""
+def _fuzz_seed_files(folder):
+    """Return the contents of the files that are changed: synthesized audio, and the beginnings of real recordings."""
     contents = list(hostile_files.originals(folder).values())
     real = sorted(path for path in Path(RECORDINGS).rglob("*") if path.is_file()) if RECORDINGS else []
     random.Random(FUZZ_SEED).shuffle(real)
     for path in real[:20]:
         with path.open("rb") as file:
-            contents.append(file.read(LARGEST_FUZZED_BYTES))
-    print(f"fuzz: seed {FUZZ_SEED}, {len(contents)} files to start from, {len(real[:20])} of them real recordings")
+            contents.append(file.read(MAX_FUZZED_BYTES))
+    print(f"fuzz: seed {FUZZ_SEED}, {len(contents)} seed files, {len(real[:20])} of them real recordings")
     return contents
 
 
-def test_a_fuzz_of_flips_cuts_and_splices_crashes_nothing(tmp_path):
-    contents, rng = _seeds_of_fuzz(tmp_path / "made"), random.Random(FUZZ_SEED)
+def test_fuzzed_files_do_not_crash_the_ingest(tmp_path):
+    contents, rng = _fuzz_seed_files(tmp_path / "valid"), random.Random(FUZZ_SEED)
     end, total, stored = time.monotonic() + FUZZ_SECONDS, 0, 0
     while time.monotonic() < end:
         music = tmp_path / "music"
@@ -121,15 +121,17 @@ def test_a_fuzz_of_flips_cuts_and_splices_crashes_nothing(tmp_path):
         names = {"good.flac"}
         for number in range(FUZZ_BATCH):
             name = f"{number}{rng.choice(hostile_files.SUFFIXES)}"
-            (music / name).write_bytes(hostile_files.mutated(contents, rng))
+            (music / name).write_bytes(hostile_files.mutate(contents, rng))
             names.add(name)
         store = _ingest(music, tmp_path / "m.zarr", tmp_path / "scratch")
-        _assert_accounted_for(store, names)
+        _assert_stored_or_rejected(store, names)
         rows = {row.id: row for row in store.rows}
         assert rows["good.flac"].state == "written"
-        assert not [row for row in store.rows if row.reason in ("crashed", "timeout")], "look at these, they are news"
+        assert not [row for row in store.rows if row.reason in ("crashed", "timeout")], (
+            "a decoder crashed or hung; examine these files"
+        )
         total, stored = total + FUZZ_BATCH, stored + sum(row.state == "written" for row in store.rows) - 1
         for folder in ("music", "m.zarr", "scratch"):
             shutil.rmtree(tmp_path / folder)
-    print(f"fuzz: {total} files, {stored} of them stored, all others refused with a reason")
+    print(f"fuzz: {total} files, {stored} of them stored, all others rejected with a reason")
     assert total >= FUZZ_BATCH

@@ -1,4 +1,4 @@
-"""Media that name other files or hosts: no other file is opened, no connection made, no byte of a canary appears."""
+"""Media that refer to other files or hosts: no other file is opened, no connection is made, and no canary leaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import numpy as np
 import pytest
 import synthetic_audio
-from network_traps import Ports, Watched
+from network_traps import Ports, WatchedFolder
 
 from pipeline import ingest
 from pipeline.audio import ffmpeg, inspect
@@ -22,23 +22,23 @@ CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
 
 
 @pytest.fixture
-def place(tmp_path):
-    """A folder `secret` with canaries, watched; a folder `music` for what is hostile; two ports."""
+def traps(tmp_path):
+    """Yield a folder `secret` with canary files, a folder `music` for hostile files, the watched `secret`, and ports."""
     secret, music = tmp_path / "secret", tmp_path / "music"
     music.mkdir()
     for name in ("canary.wav", "canary.flac", "canary.mp3"):
         synthetic_audio.write(secret / name, synthetic_audio.sine(1234, 2.0))
     (secret / "canary.txt").write_text(MARK)
-    ports, watched = Ports(), Watched(secret)
-    watched.opened()
+    ports, watched = Ports(), WatchedFolder(secret)
+    watched.take_opened_names()
     yield secret, music, watched, ports
     watched.close()
     ports.close()
 
 
 def _playlists(secret, port):
-    """Texts that tell a player to read something else, by what they are."""
-    found = {}
+    """Return texts that tell a player to read another file or URL, by kind."""
+    texts = {}
     targets = {
         "absolute": f"{secret}/canary.mp3",
         "relative": "../secret/canary.mp3",
@@ -52,10 +52,10 @@ def _playlists(secret, port):
         "cache": f"cache:http://127.0.0.1:{port}/x.mp3",
     }
     for kind, target in targets.items():
-        found[f"hls-{kind}"] = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
-        found[f"ffconcat-{kind}"] = f"ffconcat version 1.0\nfile '{target}'\n"
+        texts[f"hls-{kind}"] = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n"
+        texts[f"ffconcat-{kind}"] = f"ffconcat version 1.0\nfile '{target}'\n"
     url = targets["http"]
-    found |= {
+    texts |= {
         "hls-key": f'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="{url}"\n#EXTINF:2,\n{targets["absolute"]}\n',
         "hls-master": f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{url}\n",
         "hls-data": "#EXTM3U\n#EXTINF:2,\ndata:audio/mpeg;base64,SUQzBAAAAAAAAA==\n#EXT-X-ENDLIST\n",
@@ -76,14 +76,14 @@ def _playlists(secret, port):
         "vobsub": "# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\n",
         "ffmetadata": f";FFMETADATA1\ntitle={targets['absolute']}\n",
     }
-    return found
+    return texts
 
 
 def _with_outside_data(m4a: bytes, target: str) -> bytes:
-    """An MP4 whose samples lie in another file, as its data reference says."""
+    """Return an MP4 file whose data reference states that the samples are in another file."""
 
-    def rebuilt(content):
-        made = b""
+    def rebuild(content):
+        boxes = b""
         while content:
             size, kind = struct.unpack_from(">I4s", content)
             body = content[8:size]
@@ -91,18 +91,18 @@ def _with_outside_data(m4a: bytes, target: str) -> bytes:
                 path = target.encode() + b"\0"
                 body = body[:8] + struct.pack(">I4sI", 12 + len(path), b"url ", 0) + path
             elif kind in CONTAINERS:
-                body = rebuilt(body)
-            made += struct.pack(">I4s", 8 + len(body), kind) + body
+                body = rebuild(body)
+            boxes += struct.pack(">I4s", 8 + len(body), kind) + body
             content = content[size:]
-        return made
+        return boxes
 
-    start = m4a.index(b"moov") - 4  # it comes last, so that no offset changes
+    start = m4a.index(b"moov") - 4  # the last box, so that no offset changes
     assert struct.unpack_from(">I", m4a, start)[0] == len(m4a) - start
-    return m4a[:start] + rebuilt(m4a[start:])
+    return m4a[:start] + rebuild(m4a[start:])
 
 
 def _write_all(secret, music, port):
-    """Every text under every name; returns the names."""
+    """Write every text with every suffix, and other hostile files; return the names of those that are ingested."""
     for kind, text in _playlists(secret, port).items():
         for suffix in (".wav", ".mp3"):
             (music / f"{kind}{suffix}").write_bytes(text.encode("latin-1"))
@@ -116,74 +116,74 @@ def _write_all(secret, music, port):
     (music / "image-%03d.wav").write_text("no audio")
     (music / "fork.wav").write_text("no audio")
     names = {path.name for path in music.iterdir()}
-    for beside in ("._fork.wav", "vobsub.sub", "vobsub.idx"):  # what readers look for of their own accord
-        (music / beside).write_bytes(m4a)
+    for companion in ("._fork.wav", "vobsub.sub", "vobsub.idx"):  # files that libraries look for on their own
+        (music / companion).write_bytes(m4a)
     return names
 
 
-def test_the_traps_catch_a_player_that_is_not_kept_in(place):
-    """Without this, silence of the traps would say nothing."""
-    secret, music, watched, ports = place
+def test_the_traps_catch_a_player_without_restrictions(traps):
+    """The other tests would prove nothing if the traps did not work."""
+    secret, music, watched, ports = traps
     texts = _playlists(secret, ports.number)
     (music / "a.m3u8").write_text(texts["hls-absolute"])
     (music / "b.ffconcat").write_text(texts["ffconcat-http"])
     for name, options in (("a.m3u8", ["-allowed_extensions", "ALL"]), ("b.ffconcat", ["-f", "concat", "-safe", "0"])):
         command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-protocol_whitelist", "file,http,tcp", *options]
-        with contextlib.suppress(subprocess.TimeoutExpired):  # nobody answers at the port
+        with contextlib.suppress(subprocess.TimeoutExpired):  # no server answers at the port
             subprocess.run([*command, "-i", str(music / name), "-f", "null", "-"], timeout=3)
-    assert "canary.mp3" in watched.opened()
-    assert ports.knocks() > 0
+    assert "canary.mp3" in watched.take_opened_names()
+    assert ports.take_connection_count() > 0
 
 
-def test_an_ingest_of_hostile_media_opens_nothing_else_and_connects_to_nobody(place, tmp_path, capsys):
-    secret, music, watched, ports = place
+def test_an_ingest_of_hostile_media_opens_no_other_file_and_makes_no_connection(traps, tmp_path, capsys):
+    secret, music, watched, ports = traps
     names = _write_all(secret, music, ports.number)
     assert len(names) > 70
-    here = Watched(music)
-    here.opened()
+    watched_music = WatchedFolder(music)
+    watched_music.take_opened_names()
     words = ["folder", "--root", str(music), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
     assert ingest.main([*words, "--workers", "2", "--decode-seconds", "30"]) == 0
-    assert ports.knocks() == 0
-    assert watched.opened() == set()
-    assert here.opened() - names == set()
-    here.close()
+    assert ports.take_connection_count() == 0
+    assert watched.take_opened_names() == set()
+    assert watched_music.take_opened_names() - names == set()
+    watched_music.close()
     store = MelStore.open(tmp_path / "m.zarr")
     rows = {row.id: row for row in store.rows}
     assert set(rows) == names
     assert {name for name in names if rows[name].state == "written"} == {"own.m4a", "dref-path.m4a", "dref-url.m4a"}
-    for name in ("dref-path.m4a", "dref-url.m4a"):  # read as if the reference were not there
+    for name in ("dref-path.m4a", "dref-url.m4a"):  # the data reference is ignored
         np.testing.assert_array_equal(store.codes(rows[name].index), store.codes(rows["own.m4a"].index))
-    said = capsys.readouterr().out + "".join(row.detail for row in rows.values())
-    assert MARK not in said.replace(f"{MARK}.mp3", "")
+    output = capsys.readouterr().out + "".join(row.detail for row in rows.values())
+    assert MARK not in output.replace(f"{MARK}.mp3", "")
 
 
 @pytest.mark.slow
-def test_the_system_calls_of_ffmpeg_open_the_file_itself_and_no_socket(place, tmp_path):
+def test_ffmpeg_opens_only_the_file_itself_and_no_socket(traps, tmp_path):
     strace = shutil.which("strace")
-    probe = strace and subprocess.run([strace, "-f", "true"], capture_output=True)
-    if not probe or probe.returncode:
-        pytest.skip("strace is not installed, or may not trace here")
-    secret, music, _, ports = place
+    trial = strace and subprocess.run([strace, "-f", "true"], capture_output=True)
+    if not trial or trial.returncode:
+        pytest.skip("strace is not installed or not permitted")
+    secret, music, _, ports = traps
     opens = 0
     for name in sorted(_write_all(secret, music, ports.number)):
         path, log = music / name, tmp_path / "log"
         for command in (ffmpeg.decode_command(path, 30), ffmpeg.inspect_command(path)):
-            watched = [strace, "-f", "-o", str(log), "-e", "trace=open,openat,creat,connect,socket,sendto"]
-            subprocess.run([*watched, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            strace_command = [strace, "-f", "-o", str(log), "-e", "trace=open,openat,creat,connect,socket,sendto"]
+            subprocess.run([*strace_command, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
             calls = log.read_text(errors="replace")
             assert not re.findall(r"\b(?:connect|socket|sendto)\(.*", calls), name
-            found = re.findall(rf'open(?:at)?\([^"]*"({re.escape(str(tmp_path))}/[^"]*)"', calls)
-            assert set(found) <= {str(path)}, name
-            opens += len(found)
-    print(f"{opens} openings, all of the files themselves; no socket")
+            opened = re.findall(rf'open(?:at)?\([^"]*"({re.escape(str(tmp_path))}/[^"]*)"', calls)
+            assert set(opened) <= {str(path)}, name
+            opens += len(opened)
+    print(f"{opens} openings, all of the files themselves, and no socket")
     assert opens
 
 
-def test_a_header_is_read_through_an_open_file_so_that_no_name_leads_anywhere(place):
-    secret, music, *_ = place
+def test_reading_a_header_opens_no_companion_of_the_file(traps):
+    secret, music, *_ = traps
     (music / "x.wav").write_bytes(b"no audio")
     shutil.copy(secret / "canary.wav", music / "._x.wav")
-    watched = Watched(music)
+    watched = WatchedFolder(music)
     assert inspect.claimed_seconds(music / "x.wav") is None
-    assert watched.opened() == {"x.wav"}
+    assert watched.take_opened_names() == {"x.wav"}
     watched.close()

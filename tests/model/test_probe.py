@@ -1,4 +1,4 @@
-"""The command `model.probe`: features become scores beside the baselines; stale features are never scored."""
+"""The command `model.probe`: scores of an encoder beside baselines, and no scores of outdated features."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tiny
 
 from model import extract, predict, probe
 from model.inference import representations
+from model.probes.config import GRIDS
 from model.probes.results.scores import Scores
 from stores import locations
 
@@ -20,31 +21,28 @@ CLIPS = 24
 SPLITS = [("train", "valid", "test")[i % 3] for i in range(CLIPS)]
 
 
-def _labelled_store(make_store, seed=0):
+def _labeled_store(make_store, seed=0):
     store = make_store([96] * CLIPS, "stores/made.zarr", splits=SPLITS, seed=seed)
     labels = [{"key": f"key-{i % 2}"} | ({"genre": f"genre-{i % 4}"} if i % 5 else {}) for i in range(CLIPS)]
-    store.update([replace(row, labels=one) for row, one in zip(store.rows, labels, strict=True)])
+    store.update([replace(row, labels=label) for row, label in zip(store.rows, labels, strict=True)])
     return store
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch, make_store):
-    """Features of a labelled store by the encoder of the run `first`; chroma is made up, for there is no audio."""
+    """A folder with features of a labeled store by the run `first`. Chroma is random, as there is no audio."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        representations,
-        "mean_chroma_of_audio",
-        lambda _, rows: np.random.default_rng(0).random((len(rows), 12), np.float32),
-    )
+    chroma = np.random.default_rng(0).random((CLIPS, 12), np.float32)
+    monkeypatch.setitem(representations._FUNCTIONS, "mean-chroma", lambda _store, _rows: chroma)
     (tmp_path / "stores").mkdir()
-    _labelled_store(make_store)
-    monkeypatch.setitem(probe.GRIDS, "quick", tiny.grid())
+    _labeled_store(make_store)
+    monkeypatch.setitem(GRIDS, "quick", tiny.grid())
     tiny.write_run(tmp_path / "runs" / "first")
     assert extract.main(["made"]) == 0
     return tmp_path
 
 
-def test_every_task_is_scored_beside_every_baseline(workplace, capsys):
+def test_every_task_is_scored_with_every_baseline(workplace, capsys):
     assert probe.main(["made"]) == 0
     printed = capsys.readouterr().out
     for task, clips in (("key", 24), ("genre", 19)):
@@ -59,29 +57,32 @@ def test_every_task_is_scored_beside_every_baseline(workplace, capsys):
     assert printed.startswith("encoder: runs/first/encoder.safetensors\n")
 
 
-def test_an_encoder_as_it_was_initialised_scores_as_the_untrained_one(workplace):
+def test_an_encoder_with_its_initial_weights_scores_like_the_untrained_one(workplace):
     assert probe.main(["made", "--task", "key"]) == 0
     trained, untrained = Scores.read(locations.scores("first", "made", "key")).rows[:2]
-    assert trained.main.value == untrained.main.value  # the run's weights never moved
+    assert trained.main.value == untrained.main.value  # the weights of the run are its initial weights
     assert (untrained.main.lead.low, untrained.main.lead.high) == (0, 0)
 
 
-def test_tasks_can_be_named(workplace):
+def test_a_single_task_can_be_selected(workplace):
     assert probe.main(["made", "--task", "genre"]) == 0
     assert [path.name for path in (workplace / "runs" / "first" / "scores").iterdir()] == ["made.genre.json"]
 
 
-def test_classes_that_no_training_clip_has_are_remarked_on(workplace, make_store, capsys):
+def test_classes_without_training_clips_are_noted(workplace, make_store, capsys):
     shutil.rmtree(workplace / "stores" / "made.zarr")
-    store = _labelled_store(make_store, seed=1)
+    store = _labeled_store(make_store, seed=1)
     labels = [{"key": "unseen" if row.split == "test" else row.labels["key"]} for row in store.rows]
-    store.update([replace(row, labels=one) for row, one in zip(store.rows, labels, strict=True)])
+    store.update([replace(row, labels=label) for row, label in zip(store.rows, labels, strict=True)])
     assert extract.main(["made"]) == 0
     assert probe.main(["made"]) == 0
-    assert "note: 1 of 3 classes of key are in no training clip, e.g. 'unseen'" in capsys.readouterr().err
+    assert (
+        "note: 1 of 3 classes of key have no training clip and are never predicted, e.g. 'unseen'"
+        in capsys.readouterr().err
+    )
 
 
-def test_probing_twice_gives_the_same_scores(workplace):
+def test_a_second_run_gives_the_same_scores(workplace):
     paths = [locations.scores("first", "made", task) for task in ("key", "genre")]
     assert probe.main(["made"]) == 0
     first = [path.read_bytes() for path in paths]
@@ -90,27 +91,27 @@ def test_probing_twice_gives_the_same_scores(workplace):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none"], "no mel store at stores/none.zarr"),
-        (["made", "--task", "tempo"], "task 'tempo' has {'train': 0, 'valid': 0, 'test': 0} labelled clips"),
+        (["made", "--task", "tempo"], "task 'tempo' has {'train': 0, 'valid': 0, 'test': 0} labeled clips"),
         (["made", "--checkpoint", "runs/x.safetensors"], "no checkpoint at runs/x.safetensors"),
     ],
 )
-def test_what_is_not_there_is_an_error_of_one_line(workplace, capsys, arguments, told):
+def test_missing_inputs_are_an_error_with_a_message(workplace, capsys, arguments, message):
     assert probe.main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_features_that_were_not_extracted_name_the_whole_command(workplace, capsys):
+def test_missing_features_are_an_error_that_states_the_whole_command(workplace, capsys):
     tiny.write_run(workplace / "runs" / "second")
     assert probe.main(["made", "--checkpoint", "runs/second/encoder.safetensors"]) == 2
-    told = capsys.readouterr().err
-    assert "no features at stores/made.second.features.zarr" in told
-    assert "`python -m model.extract made --checkpoint runs/second/encoder.safetensors`" in told
+    error = capsys.readouterr().err
+    assert "no features at stores/made.second.features.zarr" in error
+    assert "`python -m model.extract made --checkpoint runs/second/encoder.safetensors`" in error
 
 
-def test_features_of_another_encoder_under_the_same_name_are_refused(workplace, capsys):
+def test_features_of_another_encoder_with_the_same_name_are_an_error(workplace, capsys):
     tiny.write_run(workplace / "runs" / "first", tiny.train_config(seed=8))
     assert probe.main(["made"]) == 2
     assert "made.first.features.zarr was made with another encoder; run `python -m" in capsys.readouterr().err
@@ -118,32 +119,32 @@ def test_features_of_another_encoder_under_the_same_name_are_refused(workplace, 
     assert probe.main(["made"]) == 0
 
 
-def test_features_of_a_store_that_has_changed_since_are_refused(workplace, make_store, capsys):
+def test_features_of_a_store_that_has_changed_are_an_error(workplace, make_store, capsys):
     shutil.rmtree(workplace / "stores" / "made.zarr")
-    _labelled_store(make_store, seed=1)
+    _labeled_store(make_store, seed=1)
     assert probe.main(["made"]) == 2
     assert "was made with another store_digest" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("extracted", [False, True])
-def test_clips_without_labels_are_refused_before_anything_is_embedded(workplace, make_store, capsys, extracted):
+def test_clips_without_labels_are_an_error_before_anything_is_embedded(workplace, make_store, capsys, extracted):
     make_store([96] * CLIPS, "stores/plain.zarr", splits=SPLITS)
     assert not extracted or extract.main(["plain"]) == 0
-    there = sorted(workplace.glob("stores/*"))
+    stores = sorted(workplace.glob("stores/*"))
     assert probe.main(["plain"]) == 2
-    assert "the clips of 'plain' carry no labels" in capsys.readouterr().err
-    assert sorted(workplace.glob("stores/*")) == there
+    assert "the clips of 'plain' have no labels" in capsys.readouterr().err
+    assert sorted(workplace.glob("stores/*")) == stores
 
 
 @pytest.mark.parametrize("words", [["--task", "key", "--task", "tempo"], ["--features", "none.npz"]])
-def test_what_cannot_be_probed_is_refused_before_baselines_are_embedded(workplace, words):
-    there = sorted(workplace.glob("stores/*"))
+def test_unusable_tasks_and_features_are_an_error_before_baselines_are_embedded(workplace, words):
+    stores = sorted(workplace.glob("stores/*"))
     assert probe.main(["made", *words]) == 2
-    assert sorted(workplace.glob("stores/*")) == there
+    assert sorted(workplace.glob("stores/*")) == stores
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_embeddings_of_another_model_stand_beside_ours(workplace, suffix, capsys):
+def test_embeddings_of_another_model_are_scored_as_well(workplace, suffix, capsys):
     ids = [f"clip-{i}" for i in reversed(range(CLIPS))]
     embeddings = np.random.default_rng(0).random((CLIPS, 5), np.float32)
     path = workplace / f"other.model{suffix}"
@@ -157,30 +158,30 @@ def test_embeddings_of_another_model_stand_beside_ours(workplace, suffix, capsys
     assert "no embedding for 1 of 24 clips, e.g. 'clip-23'" in capsys.readouterr().err
 
 
-def test_embeddings_that_would_be_called_as_ours_are_refused(workplace, capsys):
+def test_embeddings_with_the_name_of_another_representation_are_an_error(workplace, capsys):
     synthetic_embeddings.write(workplace / "trained.npz", ["a"], np.ones((1, 2), np.float32))
     assert probe.main(["made", "--features", str(workplace / "trained.npz")]) == 2
-    assert "would be called 'trained', as another representation is" in capsys.readouterr().err
+    assert "would be named 'trained', like another representation" in capsys.readouterr().err
 
 
-def test_few_labels_are_scored_by_accuracy_and_not_kept(workplace, capsys):
+def test_few_shot_scores_are_accuracies_and_not_stored(workplace, capsys):
     assert probe.main(["made", "--task", "key", "--train-groups", "7", "--draws", "2"]) == 0
     printed = capsys.readouterr().out
     assert "logistic regression; labels for 7 training groups, mean of 2 draws" in printed
     assert not (workplace / "runs" / "first" / "scores").exists()
 
 
-def test_the_probe_that_won_predicts_what_it_was_scored_with(workplace, capsys):
+def test_the_winning_probe_predicts_what_it_was_scored_with(workplace, capsys):
     assert probe.main(["made"]) == 0
-    kept = workplace / "runs" / "first" / "probes" / "made.genre.trained.safetensors"
-    assert predict.main(["made", "--probe", str(kept)]) == 0
+    path = workplace / "runs" / "first" / "probes" / "made.genre.trained.safetensors"
+    assert predict.main(["made", "--probe", str(path)]) == 0
     assert "made.genre.csv: genre of 24 clips" in capsys.readouterr().out
     rows = list(csv.DictReader((workplace / "made.genre.csv").read_text().splitlines()))
     assert list(rows[0]) == ["id", "prediction", "probability", "genre-0", "genre-1", "genre-2", "genre-3"]
     test = [i for i in range(CLIPS) if SPLITS[i] == "test" and i % 5]
-    right = np.mean([rows[i]["prediction"] == f"genre-{i % 4}" for i in test])
-    assert right == Scores.read(locations.scores("first", "made", "genre")).rows[0].main.value
+    accuracy = np.mean([rows[i]["prediction"] == f"genre-{i % 4}" for i in test])
+    assert accuracy == Scores.read(locations.scores("first", "made", "genre")).rows[0].main.value
     for row in rows:
-        shares = [float(row[f"genre-{i}"]) for i in range(4)]
-        assert sum(shares) == pytest.approx(1, abs=1e-4)
-        assert float(row["probability"]) == max(shares)
+        probabilities = [float(row[f"genre-{i}"]) for i in range(4)]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert float(row["probability"]) == max(probabilities)

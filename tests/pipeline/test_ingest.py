@@ -118,7 +118,8 @@ def test_a_dry_run_prints_the_estimate_and_writes_nothing(mixed, tmp_path, capsy
 
 def test_a_missing_root_is_an_error_and_nothing_is_written(tmp_path, capsys):
     assert _ingest("folder", "--root", tmp_path / "none", "--store", tmp_path / "m.zarr") == 2
-    assert f"error: {tmp_path / 'none'} is not a folder; use --root with the folder of the audio" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert f"error: {tmp_path / 'none'} is not a folder; use --root with the folder of the audio" in message
     assert not (tmp_path / "m.zarr").exists()
 
 

@@ -66,7 +66,7 @@ def test_a_missing_clip_is_an_error(make_store, index):
 
 
 def test_a_rejected_clip_states_why_it_has_no_mel(make_store):
-    with pytest.raises(InvalidInput, match=r"clip 'clip-1' has no mel: it was rejected \(unreadable: made so\)"):
+    with pytest.raises(InvalidInput, match=r"clip 'clip-1' has no mel: it was rejected \(unreadable: no audio\)"):
         make_store([40, 0, 30]).clip(1)
 
 

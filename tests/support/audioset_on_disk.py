@@ -1,4 +1,4 @@
-"""A small AudioSet made for tests: official lists of ten segments, and audio for them in the layouts people have."""
+"""A small AudioSet for tests: lists of ten segments in the official format, and their audio in common layouts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ CLASSES = [
     {"id": "/m/04szw", "name": "Musical instrument", "child_ids": [GUITAR]},
     {"id": GENRE, "name": "Music genre", "child_ids": [ROCK]},
     {"id": GUITAR, "name": "Guitar", "child_ids": []},
-    {"id": ROCK, "name": "Rock, and roll", "child_ids": [GENRE]},  # a circle
+    {
+        "id": ROCK,
+        "name": "Rock, and roll",
+        "child_ids": [GENRE],
+    },  # a cycle: genre and rock contain each other
     {"id": SPEECH, "name": "Speech", "child_ids": []},
     {"id": GUSH, "name": "Gush", "child_ids": []},
 ]
-# YouTube id, start, end, labels; two ids start with Y, two with -, several hold _
+# (YouTube id, start, end, labels). Two ids start with Y, two start with -, and several contain _.
 SEGMENTS = {
     "balanced_train": [
         ("--PJHxphWEs", 30.0, 40.0, (SPEECH, GUSH)),
@@ -43,13 +47,14 @@ MUSIC_IDS = {youtube_id for youtube_id, (_, _, labels) in ROWS.items() if {MUSIC
 
 
 def segments_text(rows):
+    """Return the text of a CSV file of segments in the official format."""
     head = "# Segments csv created Sun Mar  5 10:54:25 2017\n# num_ytids=1\n"
     head += "# YTID, start_seconds, end_seconds, positive_labels\n"
     return head + "".join(f'{i}, {start:.3f}, {end:.3f}, "{",".join(mids)}"\n' for i, start, end, mids in rows)
 
 
 def write_lists(folder):
-    """The three CSVs and the ontology."""
+    """Write the three CSV files and the ontology into `folder`, and return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in SEGMENTS.items():
         (folder / f"{name}_segments.csv").write_text(segments_text(rows))
@@ -58,13 +63,14 @@ def write_lists(folder):
 
 
 def write_file(path, size=100):
+    """Write a file of `size` zero bytes with its folders, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(size))
     return path
 
 
 def write_tar(path, members):
-    """`members`: names, or pairs of name and size."""
+    """Write a tar of zero bytes and return its path; a member is a name, or a pair of name and size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for member in members:
@@ -76,6 +82,7 @@ def write_tar(path, members):
 
 
 def write_parquet(path, ids, **settings):
+    """Write a Parquet file with the columns of the Hugging Face hub, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     audio = [{"bytes": b"fLaC", "path": f"{youtube_id}.flac"} for youtube_id in ids]
     pq.write_table(pa.table({"video_id": ids, "audio": audio, "labels": [["x"]] * len(ids)}), path, **settings)
@@ -98,7 +105,7 @@ def _panns(root, ids):
 
 
 def _downloader(root, ids):
-    """As audioset-download leaves it: a folder named for every label, a copy in each."""
+    """Write files as audioset-download does: one folder for each label, with a copy of the file in each."""
     names = {entry["id"]: entry["name"] for entry in CLASSES}
     for youtube_id in ids:
         start, end, labels = ROWS[youtube_id]

@@ -1,4 +1,4 @@
-"""Ranks as processes on one machine, and the bytes that they send, counted below the code that sends them."""
+"""Ranks as processes on one machine, and a counter of the bytes that they send through PyTorch's collectives."""
 
 from __future__ import annotations
 
@@ -15,43 +15,47 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def on_ranks(ranks, work, folder, *arguments):
-    """What `work(folder, *arguments)` returns on each of so many ranks, joined by gloo."""
+    """Return the results of `work(folder, *arguments)` on `ranks` processes joined by gloo, in order of rank."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "model.training.loop", __name__])
     queue = context.Queue()
-    meeting = f"file://{folder}/meeting-{ranks}-{work.__name__}"
+    init_method = f"file://{folder}/meeting-{ranks}-{work.__name__}"
     processes = [
-        context.Process(target=_rank, args=(queue, meeting, rank, ranks, work, folder, arguments))
+        context.Process(target=_run_rank, args=(queue, init_method, rank, ranks, work, folder, arguments))
         for rank in range(ranks)
     ]
     for process in processes:
         process.start()
-    told = dict(queue.get(timeout=120) for _ in processes)
+    results = dict(queue.get(timeout=120) for _ in processes)
     for process in processes:
         process.join()
-    failed = [value for value in told.values() if isinstance(value, str)]
+    failed = [value for value in results.values() if isinstance(value, str)]
     assert not failed, failed[0]
-    return [told[rank] for rank in range(ranks)]
+    return [results[rank] for rank in range(ranks)]
 
 
-def _rank(queue, meeting, rank, ranks, work, folder, arguments):
+def _run_rank(queue, init_method, rank, ranks, work, folder, arguments):
     torch.set_num_threads(1)
     try:
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
+        dist.init_process_group("gloo", init_method=init_method, rank=rank, world_size=ranks)
         result = work(folder, *arguments)
         dist.destroy_process_group()
-    except Exception:  # noqa: BLE001 -- whatever it is, the test that waits must be told
+    except Exception:  # noqa: BLE001 -- the waiting test must receive every error
         result = traceback.format_exc()
     queue.put((rank, result))
 
 
-def _bytes(tensors):
-    flat = torch.utils._pytree.tree_leaves(tensors)
-    return sum(one.numel() * one.element_size() for one in flat if isinstance(one, torch.Tensor))
+def _count_bytes(tensors):
+    leaves = torch.utils._pytree.tree_leaves(tensors)
+    return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, torch.Tensor))
 
 
 class SentBytes(TorchDispatchMode):
-    """Bytes that this rank sends while it is entered, on a ring, by the collectives that reach PyTorch's dispatcher."""
+    """Context manager that counts the bytes that this rank sends on a ring.
+
+    It counts the collectives that reach PyTorch's dispatcher. `total` is the number of bytes, and `calls` lists the
+    names of the collectives.
+    """
 
     def __init__(self):
         super().__init__()
@@ -61,26 +65,26 @@ class SentBytes(TorchDispatchMode):
         namespace, name = func.name().split("::")
         if namespace == "c10d":
             self.calls.append(name)
-            self.total += self._sent(name, args)
+            self.total += self._bytes_sent(name, args)
         return func(*args, **(kwargs or {}))
 
     @staticmethod
-    def _sent(name, args):
+    def _bytes_sent(name, args):
         ranks = dist.get_world_size()
         if name == "allgather_":
-            return _bytes(args[1]) * (ranks - 1)
-        if name == "scatter_":  # from one rank, which alone has something to send
-            return _bytes(args[1]) * (ranks - 1) // ranks
+            return _count_bytes(args[1]) * (ranks - 1)
+        if name == "scatter_":  # only the source rank sends anything
+            return _count_bytes(args[1]) * (ranks - 1) // ranks
         if name.startswith("allreduce_"):
-            return math.ceil(2 * _bytes(args[0]) * (ranks - 1) / ranks)
-        raise AssertionError(f"{name} is not counted yet")
+            return math.ceil(2 * _count_bytes(args[0]) * (ranks - 1) / ranks)
+        raise AssertionError(f"no formula for the bytes of {name}")
 
 
 def openclip_loss(first, second, temperature):
-    """OpenCLIP's loss with `local_loss` and `gather_with_grad`: features are gathered, gradients are sent back."""
+    """OpenCLIP's loss with `local_loss` and `gather_with_grad`: features are gathered, and gradients are sent back."""
     first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # deprecated, but what OpenCLIP calls
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # deprecated, but OpenCLIP calls it
         firsts, seconds = (torch.cat(dist_nn.all_gather(side)) for side in (first, second))
     labels = torch.arange(len(first)) + dist.get_rank() * len(first)
-    there = F.cross_entropy(first @ seconds.T / temperature, labels)
-    return (there + F.cross_entropy(second @ firsts.T / temperature, labels)) / 2
+    first_to_second = F.cross_entropy(first @ seconds.T / temperature, labels)
+    return (first_to_second + F.cross_entropy(second @ firsts.T / temperature, labels)) / 2

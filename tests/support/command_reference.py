@@ -6,7 +6,7 @@ import importlib
 import inspect
 
 from dags import config as workflow_settings
-from stores.command_line import describe
+from stores.command_line import SettingDescription, describe
 
 COMMANDS = {
     "pipeline.ingest": ("pipeline.ingestion.config", "IngestSettings"),
@@ -14,7 +14,7 @@ COMMANDS = {
     "pipeline.verify": ("pipeline.verification.config", "VerifySettings"),
     "pipeline.preview": ("pipeline.verification.config", "PreviewSettings"),
     "model.train": ("model.training.config", "TrainSettings"),
-    "model.metrics": ("model.training.config", "MetricsSettings"),
+    "model.metrics": ("model.training.metrics_export", "MetricsSettings"),
     "model.export": ("model.inference.config", "ExportSettings"),
     "model.extract": ("model.inference.config", "ExtractSettings"),
     "model.probe": ("model.probes.config", "ProbeSettings"),
@@ -42,13 +42,14 @@ def reference() -> str:
 def _section(command: str, module: str, name: str) -> str:
     kind = getattr(importlib.import_module(module), name)
     rows = [one for one in describe(kind) if one.flag != "--config"]
-    table = [
-        f"| `{one.flag}` | {_cell(one.meaning)}{f' Must be {one.limits}.' if one.limits else ''} | {_cell(one.default)} |"
-        for one in rows
-    ]
+    table = [f"| `{one.flag}` | {_cell(_meaning(one))} | {_cell(one.default)} |" for one in rows]
     text = " ".join(inspect.cleandoc(kind.__doc__).split())
     head = f"## python -m {command}\n\n{text}\n\n| setting | meaning | default |\n|---|---|---|\n"
     return head + "\n".join(table) + "\n"
+
+
+def _meaning(setting: SettingDescription) -> str:
+    return f"{setting.meaning} It must be {setting.limits}." if setting.limits else setting.meaning
 
 
 def _cell(text: str) -> str:

@@ -1,16 +1,16 @@
-"""Compile the encoder's kernels for compute capability 9.0, without a GPU, and print a line of JSON for each."""
+"""Compile the encoder's kernels for compute capability 9.0 without a GPU, and print a line of JSON for each."""
 
 from __future__ import annotations
 
 import json
 
 import triton
-from compiled_kernels import resources
+from compiled_kernels import resource_usage
 from triton.backends.compiler import GPUTarget
 
 from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
 
-# for each kernel: the function, the types of its tensors in order, and its constants, with the sizes of myna-base
+# For each kernel: the function, the types of its tensors in order, and its constants. Sizes are those of myna-base.
 HEADS = {"length": 5, "heads": 6, "width": 64, "block": 64, "rows": 64, "scale": 0.125, "precision": "ieee"}
 NORM = {"width": 384, "block": 512}
 GELU = {"width": 1536, "block_rows": linear_gelu._ROWS, "block": linear_gelu._COLUMNS}
@@ -36,14 +36,14 @@ KERNELS = {
 }
 
 
-def compiled(name, kernel, types, fixed):
-    """Return what the compiler reports about a kernel, with the default warps and stages."""
-    signature = {argument: "constexpr" if argument in fixed else "i32" for argument in kernel.arg_names}
+def compile_kernel(name, kernel, types, constants):
+    """Compile a kernel with the default warps and stages, and return the compiler's report as a dictionary."""
+    signature = {argument: "constexpr" if argument in constants else "i32" for argument in kernel.arg_names}
     signature |= {argument: f"*{kind}" for argument, kind in zip(kernel.arg_names, types, strict=False)}
-    aligned = {(place,): [["tt.divisibility", 16]] for place in range(len(types))}
-    source = triton.compiler.ASTSource(kernel, signature, fixed, aligned)
+    aligned = {(position,): [["tt.divisibility", 16]] for position in range(len(types))}
+    source = triton.compiler.ASTSource(kernel, signature, constants, aligned)
     binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
-    registers, stack_bytes = resources(binary.asm["cubin"])
+    registers, stack_bytes = resource_usage(binary.asm["cubin"])
     tensor_cores = "wgmma" in binary.asm["ptx"] or "mma.sync" in binary.asm["ptx"]
     return {
         **{"kernel": name, "registers": registers, "stack_bytes": stack_bytes},
@@ -52,5 +52,5 @@ def compiled(name, kernel, types, fixed):
 
 
 if __name__ == "__main__":
-    for name, (kernel, types, fixed) in KERNELS.items():
-        print(json.dumps(compiled(name, kernel, types, fixed)), flush=True)
+    for name, (kernel, types, constants) in KERNELS.items():
+        print(json.dumps(compile_kernel(name, kernel, types, constants)), flush=True)

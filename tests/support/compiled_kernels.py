@@ -1,4 +1,7 @@
-"""Compile the kernels over pairs of views for compute capability 9.0, without a GPU, and print a line of JSON each."""
+"""Compile the kernels over pairs of views for compute capability 9.0 without a GPU.
+
+The script prints a line of JSON for each kernel, type and width.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,22 @@ CASES = [(torch.bfloat16, 128), (torch.bfloat16, 256), (torch.float32, 128)]
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
-def compiled(kernel, dtype, width):
-    """Return what the compiler reports about a kernel."""
+def compile_kernel(kernel, dtype, width):
+    """Compile a kernel and return the compiler's report as a dictionary."""
     tiling = tiling_for(dtype)
-    fixed = {
+    constants = {
         **{"comparisons": int(Comparisons.NEGATIVES), "width": width, "block_width": max(16, power_of_two(width))},
         **{"block_rows": tiling.rows, "block": tiling.columns},
     }
     types = dict.fromkeys(("own", "all_views"), "*" + TYPES[dtype]) | dict.fromkeys(POINTERS[kernel], "*fp32")
-    signature = {name: types.get(name, "constexpr" if name in fixed else "i32") for name in kernel.arg_names}
+    signature = {name: types.get(name, "constexpr" if name in constants else "i32") for name in kernel.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(kernel.arg_names) if name in types}
     binary = triton.compile(
-        triton.compiler.ASTSource(kernel, signature, fixed, aligned),
+        triton.compiler.ASTSource(kernel, signature, constants, aligned),
         target=GPUTarget("cuda", 90, 32),
         options={"num_warps": tiling.warps, "num_stages": tiling.stages},
     )
-    registers, stack_bytes = resources(binary.asm["cubin"])
+    registers, stack_bytes = resource_usage(binary.asm["cubin"])
     return {
         **{"kernel": kernel.__name__, "type": str(dtype).removeprefix("torch."), "width": width},
         **{"registers": registers, "stack_bytes": stack_bytes, "shared_bytes": binary.metadata.shared},
@@ -48,7 +51,8 @@ def compiled(kernel, dtype, width):
     }
 
 
-def resources(cubin):
+def resource_usage(cubin):
+    """Return the registers per thread and the stack bytes per thread of a compiled kernel."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
@@ -60,4 +64,4 @@ def resources(cubin):
 if __name__ == "__main__":
     for dtype, width in CASES:
         for kernel in POINTERS:
-            print(json.dumps(compiled(kernel, dtype, width)))
+            print(json.dumps(compile_kernel(kernel, dtype, width)))

@@ -1,4 +1,4 @@
-"""Python examples and typed commands in Markdown files."""
+"""Python examples and commands in Markdown files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 MARKER = "<!-- python example -->"
 
-# what is typed: an indented or fenced line, a cell of a table, or words between backticks, up to where it ends
+# a command as it is typed, up to the end of the line, the table cell or the text between backticks
 TYPED = re.compile(r"python -m ([\w.]+)([^`|\n]*)")
 
 
 def python_blocks(text):
-    """Source of every Python block: fenced as `python`, or fenced or indented after the marker."""
+    """Return the source of each block that is fenced as `python` or indented after the marker."""
     fenced = r"^```(?:python|py)\n(.*?)^```$"
     indented = rf"{re.escape(MARKER)}\n+((?:(?: {{4}}.*)?\n)+)"
     blocks = re.findall(fenced, text, re.MULTILINE | re.DOTALL) + re.findall(indented, text)

@@ -1,4 +1,4 @@
-"""Files that no decoder should be given, made from a few that all can read: cut, flipped, spliced, lying, odd."""
+"""Damaged, false and unusual audio files, made from a few valid ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.audio import ffmpeg
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".webm", ".aiff", ".au", ".mka", ".w64", ".wma")
 CUTS = (0, 1, 2, 3, 4, 8, 12, 16, 32, 44, 64, 100, 200, 500, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, -1)
-"""Lengths that files are cut to: bytes, shares of the whole, or all but so many."""
+"""Lengths that files are cut to: bytes (int), a share of the file (float), or all but the last byte (-1)."""
 GOOD_NAMES = (
     *("with space.wav", "quote'and\"quotes.wav", "-rf.wav", "--help.wav", "new\nline.wav", "tab\there.wav"),
     *("$(touch x).wav", "percent%d%s.wav", "co:lon.wav", "http:__x.wav", "back\\slash.wav", "ünïcödé 音楽.wav"),
@@ -26,24 +26,25 @@ GOOD_NAMES = (
 
 
 def originals(folder: Path) -> dict[str, bytes]:
-    """Two seconds of music in every format, by suffix."""
+    """Return valid files of two seconds of chords, by suffix."""
     stereo = np.stack(
         [synthetic_audio.chords(2.0, 48_000, seed=1), synthetic_audio.chords(2.0, 48_000, seed=2)], axis=1
     )
     return {suffix: synthetic_audio.write(folder / f"x{suffix}", stereo, 48_000).read_bytes() for suffix in SUFFIXES}
 
 
-def truncations(made: dict[str, bytes]) -> dict[str, bytes]:
-    found = {}
-    for suffix, content in made.items():
+def truncations(valid: dict[str, bytes]) -> dict[str, bytes]:
+    """Return every valid file cut to every length of `CUTS`, by name."""
+    files = {}
+    for suffix, content in valid.items():
         for cut in CUTS:
             length = int(cut * len(content)) if isinstance(cut, float) else cut
-            found[f"cut-{cut}{suffix}"] = content[:length]
-    return found
+            files[f"cut-{cut}{suffix}"] = content[:length]
+    return files
 
 
-def flipped(content: bytes, rng: random.Random, bits: int) -> bytes:
-    """`content` with so many bits turned over, half of them in its first kilobyte, where headers are."""
+def flip_bits(content: bytes, rng: random.Random, bits: int) -> bytes:
+    """Return `content` with `bits` bits flipped, half of them in the first kilobyte, where headers are."""
     changed = bytearray(content)
     for number in range(bits if content else 0):
         end = min(len(changed), 1024) if number % 2 else len(changed)
@@ -51,21 +52,24 @@ def flipped(content: bytes, rng: random.Random, bits: int) -> bytes:
     return bytes(changed)
 
 
-def spliced(one: bytes, other: bytes, rng: random.Random) -> bytes:
-    """The start of one file and the end of another."""
-    return one[: rng.randrange(1, len(one))] + other[rng.randrange(len(other)) :]
+def splice(first: bytes, second: bytes, rng: random.Random) -> bytes:
+    """Return the start of the first file followed by the end of the second."""
+    return first[: rng.randrange(1, len(first))] + second[rng.randrange(len(second)) :]
 
 
-def mutated(contents: list[bytes], rng: random.Random) -> bytes:
-    """One of `contents` flipped, cut, spliced, or with a part of it repeated, left out, or made the same."""
+def mutate(contents: list[bytes], rng: random.Random) -> bytes:
+    """Return one of `contents` after one to three random changes.
+
+    A change flips bits, cuts the end, splices with another file, or repeats, removes or overwrites a span of bytes.
+    """
     content = rng.choice(contents)
     for _ in range(rng.randint(1, 3)):
         first, last = sorted(rng.randrange(len(content) + 1) for _ in range(2))
         content = rng.choice(
             [
-                lambda c=content: flipped(c, rng, rng.choice([1, 4, 32, 256])),
+                lambda c=content: flip_bits(c, rng, rng.choice([1, 4, 32, 256])),
                 lambda c=content, n=first: c[: max(1, n)],
-                lambda c=content: spliced(c, rng.choice(contents), rng),
+                lambda c=content: splice(c, rng.choice(contents), rng),
                 lambda c=content, a=first, b=last: c[:b] + c[a:],
                 lambda c=content, a=first, b=last: c[:a] + c[b:] or b"x",
                 lambda c=content, a=first, b=last: c[:a] + bytes([rng.randrange(256)]) * (b - a) + c[b:],
@@ -74,20 +78,21 @@ def mutated(contents: list[bytes], rng: random.Random) -> bytes:
     return content
 
 
-def flips_and_splices(made: dict[str, bytes], seed: int = 0) -> dict[str, bytes]:
+def flips_and_splices(valid: dict[str, bytes], seed: int = 0) -> dict[str, bytes]:
+    """Return valid files with flipped bits, spliced with another format, or under another suffix, by name."""
     rng = random.Random(seed)
-    found = {}
-    for suffix, content in made.items():
+    files = {}
+    for suffix, content in valid.items():
         for bits in (1, 2, 8, 64, 1000):
-            found[f"flip-{bits}{suffix}"] = flipped(content, rng, bits)
-        other = rng.choice([name for name in made if name != suffix])
-        found[f"splice-{other[1:]}{suffix}"] = spliced(content, made[other], rng)
-        found[f"renamed{suffix}"] = made[other]
-    return found
+            files[f"flip-{bits}{suffix}"] = flip_bits(content, rng, bits)
+        other_suffix = rng.choice([name for name in valid if name != suffix])
+        files[f"splice-{other_suffix[1:]}{suffix}"] = splice(content, valid[other_suffix], rng)
+        files[f"renamed{suffix}"] = valid[other_suffix]
+    return files
 
 
-def nothings() -> dict[str, bytes]:
-    """What holds no audio at all, under names that promise it."""
+def without_audio() -> dict[str, bytes]:
+    """Return files that contain no audio but have names of audio files."""
     rng = random.Random(1)
     contents = {
         "zeros": bytes(100_000),
@@ -100,10 +105,10 @@ def nothings() -> dict[str, bytes]:
     return {f"{name}{suffix}": content for name, content in contents.items() for suffix in (".wav", ".mp3", ".ogg")}
 
 
-def lying_headers(wav: bytes, flac: bytes) -> dict[str, bytes]:
-    """Headers that claim what cannot be: sizes, rates, channels, depths."""
-    found = {}
-    for name, place, form, values in (
+def false_headers(wav: bytes, flac: bytes) -> dict[str, bytes]:
+    """Return files whose headers claim impossible sizes, rates, channels or bit depths, by name."""
+    files = {}
+    for name, offset, layout, values in (
         ("riff", 4, "<I", (0, 1, 0x7FFFFFFF, 0xFFFFFFFF)),
         ("format-length", 16, "<I", (0, 1, 0xFFFFFFFF)),
         ("channels", 22, "<H", (0, 255, 65535)),
@@ -114,17 +119,17 @@ def lying_headers(wav: bytes, flac: bytes) -> dict[str, bytes]:
     ):
         for value in values:
             changed = bytearray(wav)
-            struct.pack_into(form, changed, place, value)
-            found[f"lying-{name}-{value}.wav"] = bytes(changed)
-    for name, place in (("blocks", 8), ("rate", 18), ("samples", 21), ("length", 5)):
+            struct.pack_into(layout, changed, offset, value)
+            files[f"false-{name}-{value}.wav"] = bytes(changed)
+    for name, offset in (("blocks", 8), ("rate", 18), ("samples", 21), ("length", 5)):
         changed = bytearray(flac)
-        changed[place : place + 3] = b"\xff\xff\xff"
-        found[f"lying-{name}.flac"] = bytes(changed)
-    return found
+        changed[offset : offset + 3] = b"\xff\xff\xff"
+        files[f"false-{name}.flac"] = bytes(changed)
+    return files
 
 
 def with_cover(mp3: bytes, megabytes: int = 20) -> bytes:
-    """An MP3 behind an ID3 tag with a cover of so many megabytes."""
+    """Return an MP3 file with an ID3 tag whose cover picture has `megabytes` MiB."""
     picture = b"\0image/png\0\3\0" + b"\x89PNG\r\n\x1a\n" + bytes(megabytes << 20)
     frame = b"APIC" + _synchsafe(len(picture)) + b"\0\0" + picture
     return b"ID3\4\0\0" + _synchsafe(len(frame)) + frame + mp3
@@ -135,22 +140,22 @@ def _synchsafe(size: int) -> bytes:
 
 
 def odd_audio(folder: Path) -> dict[str, bool]:
-    """Files of right form and odd content; whether each can be stored."""
+    """Write valid files with unusual content, and return for each name whether the clip can be stored."""
     music, quiet = synthetic_audio.chords(2.0), np.zeros(32_000, np.float32)
-    bad = music.copy()
-    bad[7] = np.nan
-    worse = music.copy()
-    worse[-1] = np.inf
-    eight = np.stack([synthetic_audio.chords(2.0, 48_000, seed=k) for k in range(8)], axis=1)
-    made: dict[str, tuple[np.ndarray, int, str | None, bool]] = {
+    with_nan = music.copy()
+    with_nan[7] = np.nan
+    with_infinity = music.copy()
+    with_infinity[-1] = np.inf
+    eight_channels = np.stack([synthetic_audio.chords(2.0, 48_000, seed=k) for k in range(8)], axis=1)
+    files: dict[str, tuple[np.ndarray, int, str | None, bool]] = {
         "no-sample.wav": (music[:0], 16_000, None, False),
         "one-sample.wav": (music[99:100], 16_000, None, False),
         "no-sample.flac": (music[:0], 16_000, None, False),
         "one-sample.flac": (music[99:100], 16_000, None, False),
         "silence.wav": (quiet, 16_000, None, False),
         "silence.ogg": (quiet, 16_000, None, False),
-        "nan.wav": (bad, 16_000, "FLOAT", False),
-        "inf.wav": (worse, 16_000, "DOUBLE", False),
+        "nan.wav": (with_nan, 16_000, "FLOAT", False),
+        "inf.wav": (with_infinity, 16_000, "DOUBLE", False),
         "huge.wav": (music * np.float32(1e30), 16_000, "FLOAT", False),
         "bits-8.wav": (music, 16_000, "PCM_U8", True),
         "bits-24.wav": (music, 16_000, "PCM_24", True),
@@ -160,19 +165,22 @@ def odd_audio(folder: Path) -> dict[str, bool]:
         "adpcm.wav": (music, 16_000, "IMA_ADPCM", True),
         "rate-8000.wav": (synthetic_audio.chords(2.0, 8_000), 8_000, None, True),
         "rate-192000.flac": (synthetic_audio.chords(2.0, 192_000), 192_000, None, True),
-        "channels-8.wav": (eight, 48_000, None, True),
-        "channels-8.flac": (eight, 48_000, None, True),
+        "channels-8.wav": (eight_channels, 48_000, None, True),
+        "channels-8.flac": (eight_channels, 48_000, None, True),
     }
-    for name, (samples, rate_hz, subtype, _) in made.items():
+    for name, (samples, rate_hz, subtype, _) in files.items():
         soundfile.write(str(folder / name), samples, rate_hz, subtype=subtype)
     soundfile.write(str(folder / "hour-of-silence.flac"), np.zeros(3600 * 16_000, np.int16), 16_000)
     command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=duration=1:size=64x64"]
     subprocess.run([*command, "-y", str(folder / "only-video.mp4")], check=True)
-    return {name: good for name, (*_, good) in made.items()} | {"hour-of-silence.flac": False, "only-video.mp4": False}
+    return {name: storable for name, (*_, storable) in files.items()} | {
+        "hour-of-silence.flac": False,
+        "only-video.mp4": False,
+    }
 
 
 def links_and_pipes(folder: Path, target: Path) -> None:
-    """What is no file, under names of audio files: none of them is to be stored, but for a link to a good file."""
+    """Create links, a pipe and a folder with names of audio files, of which only `link-to-good.wav` can be stored."""
     (folder / "link-to-good.wav").symlink_to(target)
     (folder / "link-to-nothing.wav").symlink_to("nowhere.wav")
     (folder / "loop-a.wav").symlink_to("loop-b.wav")

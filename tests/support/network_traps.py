@@ -1,6 +1,7 @@
-"""Traps for media that reach for other files or hosts: folders whose openings are counted, ports that are listened to.
+"""Traps for media that refer to other files or hosts: watched folders and listening ports.
 
-The kernel counts (inotify), whichever process opens; nothing has to be installed and nobody can look around it.
+The Linux kernel reports every opening of a file through inotify, whichever process opens it. Nothing has to be
+installed, and no process can avoid it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 ACCESS, OPEN, IS_FOLDER = 0x1, 0x20, 0x40000000
 
 
-class Watched:
-    """Names of what was opened or read in a folder since it was last asked."""
+class WatchedFolder:
+    """A folder whose opened files are recorded by inotify."""
 
     def __init__(self, folder):
         self._descriptor = LIBC.inotify_init1(os.O_NONBLOCK)
         if self._descriptor < 0 or LIBC.inotify_add_watch(self._descriptor, os.fsencode(folder), ACCESS | OPEN) < 0:
-            raise OSError(ctypes.get_errno(), "no inotify")
+            raise OSError(ctypes.get_errno(), "inotify is not available")
 
-    def opened(self):
+    def take_opened_names(self):
+        """Return the names of the files that were opened or read since the last call."""
         names = set()
         with contextlib.suppress(BlockingIOError):
             while content := os.read(self._descriptor, 1 << 16):
@@ -40,7 +42,7 @@ class Watched:
 
 
 class Ports:
-    """A TCP and a UDP port of this machine, of one number; who knocked is counted."""
+    """A TCP and a UDP port of this machine with the same number."""
 
     def __init__(self):
         self._tcp = socket.create_server(("127.0.0.1", 0))
@@ -50,7 +52,8 @@ class Ports:
         self._tcp.setblocking(False)
         self._udp.setblocking(False)
 
-    def knocks(self):
+    def take_connection_count(self):
+        """Return the number of connections and datagrams since the last call."""
         count = 0
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -1,4 +1,4 @@
-"""vit-pytorch's SimpleViT, the architecture of the published models, as an oracle."""
+"""SimpleViT of vit-pytorch, the architecture of the published models, as a reference for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 
 def simple_vit_module():
-    """vit-pytorch's simple_vit.py by its path: the package itself cannot be imported without torchvision."""
+    """Return the module simple_vit.py of vit-pytorch; skip the test if vit-pytorch is not installed.
+
+    The module is loaded by its path, because the package cannot be imported without torchvision.
+    """
     spec = importlib.util.find_spec("vit_pytorch")
     if spec is None or spec.origin is None:
         pytest.skip("vit-pytorch is not installed: pip install --no-deps vit-pytorch==1.26.11 to compare with it")

@@ -1,4 +1,4 @@
-"""Small mel stores with random codes, for tests."""
+"""Small mel stores with random codes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SMALL_GRID = ChunkGrid(chunk_frames=16, zarr_shard_frames=64)
 
 
 def store_settings(**changed):
+    """Return the settings of a mel store, with the given changes."""
     settings = {
         "dataset": "made",
         "root": "/nowhere",
@@ -27,36 +28,39 @@ def store_settings(**changed):
 
 
 def planned_rows(lengths, grid=SMALL_GRID, splits=None):
-    """One planned row per length, with its region."""
+    """Return one planned row per length, with its region."""
     splits = splits or [""] * len(lengths)
     rows = [ClipRow(i, f"clip-{i}", f"{i}.wav", f"group-{i}", splits[i]) for i in range(len(lengths))]
     return assign_regions(rows, plan_regions([((clip,), frames) for clip, frames in enumerate(lengths)], grid))
 
 
 def random_codes(frames, seed=0):
-    """Codes `[128, frames]`, uniform over all 256."""
+    """Return codes `[128, frames]` that are uniform over all 256 values."""
     return np.random.default_rng(seed).integers(0, 256, (128, frames), dtype=np.uint8)
 
 
 def store_maker(folder):
-    """The same for stores in `folder`."""
+    """Return a function that writes a complete mel store below `folder` and returns it.
+
+    Its first argument is the number of frames of each clip. A clip of 0 frames is rejected.
+    """
 
     def make(lengths, name="made.zarr", splits=None, grid=SMALL_GRID, seed=0, **settings):
         rows = planned_rows([max(1, frames) for frames in lengths], grid, splits)
         store = MelStore.create(folder / name, rows, store_settings(**settings), grid)
         for region in planned_regions(rows):
-            frame, done, codes = region.start_frame, [], []
+            frame, rows_of_region, codes = region.start_frame, [], []
             for clip in region.clips:
                 if not lengths[clip]:
-                    done.append(replace(rows[clip], state="refused", reason="unreadable", detail="made so"))
+                    rows_of_region.append(replace(rows[clip], state="refused", reason="unreadable", detail="no audio"))
                     continue
                 codes.append(random_codes(lengths[clip], seed * 10_000 + clip))
                 row = replace(rows[clip], state="written", start_frame=frame, frames=lengths[clip])
-                done.append(replace(row, source_digest=f"{seed}-{clip}"))
+                rows_of_region.append(replace(row, source_digest=f"{seed}-{clip}"))
                 frame += lengths[clip]
             if codes:
                 store.write_region(region, np.concatenate(codes, axis=1))
-            store.finish_region(region, done)
+            store.finish_region(region, rows_of_region)
         store.update(store.merged_rows())
         return store
 

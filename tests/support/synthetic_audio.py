@@ -1,4 +1,4 @@
-"""Audio that can be trusted by eye: synthesised as arrays, written in the formats that people have, never committed."""
+"""Synthesized audio for tests, as arrays and as files in common formats."""
 
 from __future__ import annotations
 
@@ -25,49 +25,49 @@ FFMPEG_OPTIONS = {
 
 
 def times(seconds, rate_hz=RATE_HZ):
-    """Time of each sample, `[T]` float64, seconds."""
+    """Return the time of each sample in seconds, `[T]` float64."""
     return np.arange(round(seconds * rate_hz)) / rate_hz
 
 
 def sine(hz, seconds=1.0, rate_hz=RATE_HZ, amplitude=0.5):
-    """A pure tone, `[T]` float32."""
+    """Return a sine wave, `[T]` float32."""
     return (amplitude * np.sin(2 * np.pi * hz * times(seconds, rate_hz))).astype(np.float32)
 
 
 def square(hz, seconds=1.0, rate_hz=RATE_HZ):
-    """A square wave at full scale, `[T]` float32: the loudest that there is."""
+    """Return a square wave at full scale, `[T]` float32, which is the loudest possible signal."""
     return np.where(np.sin(2 * np.pi * hz * times(seconds, rate_hz)) >= 0, 1, -1).astype(np.float32)
 
 
 def noise(seconds=1.0, rate_hz=RATE_HZ, seed=0, amplitude=0.3):
-    """White noise, `[T]` float32."""
+    """Return white noise, `[T]` float32."""
     uniform = np.random.default_rng(seed).uniform(-amplitude, amplitude, round(seconds * rate_hz))
     return uniform.astype(np.float32)
 
 
 def chirp(start_hz, stop_hz, seconds=1.0, rate_hz=RATE_HZ, amplitude=0.5):
-    """A tone that rises linearly, `[T]` float32."""
+    """Return a sine wave whose frequency changes linearly, `[T]` float32."""
     t = times(seconds, rate_hz)
     phase = 2 * np.pi * (start_hz * t + (stop_hz - start_hz) * t**2 / (2 * seconds))
     return (amplitude * np.sin(phase)).astype(np.float32)
 
 
 def chords(seconds=3.0, rate_hz=RATE_HZ, seed=0, chord_seconds=0.5):
-    """Major and minor triads with four harmonics a note, decaying: as near to music as a formula comes, `[T]`."""
+    """Return decaying major and minor triads with four harmonics per note, `[T]` float32."""
     rng = np.random.default_rng(seed)
     total = np.zeros(round(seconds * rate_hz))
     for start in range(0, len(total), round(chord_seconds * rate_hz)):
-        part = total[start : start + round(chord_seconds * rate_hz)]
-        t = np.arange(len(part)) / rate_hz
+        chord = total[start : start + round(chord_seconds * rate_hz)]
+        t = np.arange(len(chord)) / rate_hz
         root, third = rng.integers(45, 64), rng.integers(3, 5)
         for note in (root, root + third, root + 7):
             hz = 440 * 2 ** ((note - 69) / 12)
-            part += sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 5)) * np.exp(-3 * t)
+            chord += sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 5)) * np.exp(-3 * t)
     return (0.8 * total / np.abs(total).max()).astype(np.float32)
 
 
 def write(path: Path, samples, rate_hz=RATE_HZ, subtype=None):
-    """Write `[T]` or `[T, channels]` samples in the format of `path`'s suffix; returns `path`."""
+    """Write `[T]` or `[T, channels]` samples in the format of the suffix of `path`, and return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in SOUNDFILE_SUFFIXES:
         soundfile.write(str(path), samples, rate_hz, subtype=subtype)
@@ -81,7 +81,7 @@ def write(path: Path, samples, rate_hz=RATE_HZ, subtype=None):
 
 
 def loudest_hz(samples, rate_hz=RATE_HZ):
-    """Frequency of the highest peak in the spectrum of `[T]` samples, by parabola between bins."""
+    """Return the frequency of the highest peak in the spectrum of `[T]` samples, interpolated by a parabola."""
     spectrum = np.log(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) + 1e-20)
     peak = int(spectrum[1:-1].argmax()) + 1
     left, middle, right = spectrum[peak - 1 : peak + 2]
@@ -89,7 +89,7 @@ def loudest_hz(samples, rate_hz=RATE_HZ):
 
 
 def pack(path: Path, files):
-    """Put `files` into a tar, under their names, or into a Parquet file with the columns of the Hugging Face hub."""
+    """Write `files` into a tar or into a Parquet file with the columns of the Hugging Face hub, and return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".tar":
         with tarfile.open(path, "w") as tar:

@@ -1,4 +1,4 @@
-"""Files of embeddings as other models leave them."""
+"""Files of external embeddings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 
 def write(path, ids, embeddings):
-    """Write `.npz` or `.parquet`; returns the path."""
+    """Write ids and embeddings as `.npz` or `.parquet`, and return the path."""
     if path.suffix == ".npz":
         np.savez(path, ids=np.array(ids), embeddings=embeddings)
     else:

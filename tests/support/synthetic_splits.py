@@ -1,4 +1,4 @@
-"""Split metadata for tests: small and made up, then published by its digest; or the real files, if told where."""
+"""Split metadata of JukeMIR: synthetic files for tests, or the published files if the environment names them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from pipeline.datasets import jukemir
 
 
 def write(monkeypatch, folder: Path, name: str, clips) -> Path:
-    """Write `clips`, or bytes to compress, as the file `name`, whose digest is then the published one; its folder."""
+    """Write `clips`, or uncompressed bytes, as the metadata file `name`, and return its folder.
+
+    The expected digest of the file is replaced by the digest of what was written.
+    """
     content = clips if isinstance(clips, bytes) else json.dumps(clips).encode()
     return write_packed(monkeypatch, folder, name, gzip.compress(content))
 
 
 def write_packed(monkeypatch, folder: Path, name: str, packed: bytes) -> Path:
-    """The same of bytes that are already compressed, or are not what they should be."""
+    """Write bytes that are already compressed, or invalid, as the metadata file `name`, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json.gz").write_bytes(packed)
     monkeypatch.setitem(jukemir.SHA256, name, hashlib.sha256(packed).hexdigest())
@@ -28,14 +31,14 @@ def write_packed(monkeypatch, folder: Path, name: str, packed: bytes) -> Path:
 
 
 def published() -> Path:
-    """Folder of the real files; skips the test where the environment does not name it."""
+    """Return the folder of the published files; skip the test if the environment does not name it."""
     if not (folder := os.environ.get("MYNA_TEST_SPLITS")):
         pytest.skip("MYNA_TEST_SPLITS does not name a folder with JukeMIR's split metadata")
     return Path(folder)
 
 
 def touch(root: Path, *names: str) -> None:
-    """Empty files of these names, with their folders."""
+    """Create empty files with these names, and their folders."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()

@@ -1,4 +1,4 @@
-"""Views, anchors and tilings for tests of the kernels over pairs of views; on a GPU if there is one."""
+"""Random views, anchors and tilings for tests of the kernels over pairs of views, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,25 @@ TILINGS = [None, Tiling(16, 16, 4, 1, programs=1), Tiling(32, 16, 4, 1, programs
 
 @dataclass(frozen=True)
 class RandomViews:
+    """Normalized random views of all ranks, with the anchors that belong to them."""
+
     own: torch.Tensor
+    """Views of this rank, `[V, D]`."""
     all_views: torch.Tensor
+    """Views of all ranks, `[ranks * V, D]`."""
     anchors: Anchors
+    """One anchor for each of `all_views`."""
     own_start: int
+    """Index of the first of `own` in `all_views`."""
 
     @property
     def temperature(self):
+        """Temperatures of the own views, `[V]`."""
         return self.anchors[self.own_start : self.own_start + len(self.own)].temperature
 
 
 def draw(rows, width, ranks=1, rank=0, dtype=torch.float32):
+    """Return random views, as `rank` sees them, for `ranks` ranks with `rows` views each."""
     generator = torch.Generator().manual_seed(rows + width)
     all_views = F.normalize(torch.randn(ranks * rows, width, dtype=dtype, generator=generator), dim=1).to(DEVICE)
     logs, temperature = torch.rand(2, ranks * rows, dtype=dtype, generator=generator).to(DEVICE)
@@ -45,7 +53,7 @@ def draw(rows, width, ranks=1, rank=0, dtype=torch.float32):
 
 
 def compared_views(i, views, comparisons):
-    """Return the numbers of the views that own view i is compared with, from the clip and the side of each view."""
+    """Return the indices of the views that own view `i` is compared with, from the clip and the side of each view."""
     rows = len(views.own)
     sources = [
         (number // rows, number % (rows // 2), number % rows // (rows // 2)) for number in range(len(views.all_views))
@@ -61,7 +69,7 @@ def compared_views(i, views, comparisons):
 
 @contextlib.contextmanager
 def poisoned():
-    """Fill memory that is not written with NaN."""
+    """Fill uninitialized memory with NaN inside the `with` block."""
     torch.use_deterministic_algorithms(True)
     try:
         assert torch.empty(1, device=DEVICE).isnan()

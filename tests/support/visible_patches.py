@@ -1,4 +1,4 @@
-"""References for visible patches: gathering by plain indexing, and their embeddings by the plain trunk."""
+"""Reference implementations for visible patches: gathering by indexing, and embedding by the unfused trunk."""
 
 from __future__ import annotations
 

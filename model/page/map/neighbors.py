@@ -46,7 +46,7 @@ class Neighbors:
         vectors = torch.from_numpy(embeddings)
         others: list[list[tuple[int, float]]] = []
         same_group: list[int] = []
-        for block in all_clips.split(_BLOCK_CLIPS):
+        for block in torch.split(all_clips, _BLOCK_CLIPS):
             same = group_indices[block, None] == group_indices
             itself = block[:, None] == all_clips
             # stable: ties keep their order, so that the page is reproducible

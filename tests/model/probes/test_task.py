@@ -59,7 +59,9 @@ def test_groups_are_numbered_from_0_within_each_split():
 
 
 def test_a_group_in_two_splits_is_an_error_that_names_it():
-    with pytest.raises(InvalidInput, match="group 'piece' has clips in train and in test; all clips of a group must be in one split"):
+    with pytest.raises(
+        InvalidInput, match="group 'piece' has clips in train and in test; all clips of a group must be in one split"
+    ):
         _task(groups=["piece", "y", "v", "piece", "t", "x", "?", "u"])
 
 

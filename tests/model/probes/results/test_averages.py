@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from dags import benchmark
+from dags.config import BENCHMARKS
+from dags.workflows import benchmark
 from model import compare
 from model.probes.evaluation.bootstrap import Interval
 from model.probes.results.averages import averages
@@ -69,13 +70,13 @@ def test_the_command_reads_all_scores_of_a_run_and_reports_outdated_ones(scores,
 
 
 def test_the_benchmark_has_the_four_datasets_of_the_paper_and_ends_with_their_average_and_a_report():
-    chain = benchmark.steps(benchmark.DATASETS, Path("runs/x/encoder.safetensors"))
-    assert set(benchmark.DATASETS) == {"magnatagatune", "gtzan", "giantsteps", "emomusic"}
+    chain = benchmark.steps(BENCHMARKS, Path("runs/x/encoder.safetensors"))
+    assert set(BENCHMARKS) == {"magnatagatune", "gtzan", "giantsteps", "emomusic"}
     by_name = {step.name: step for step in chain}
     assert by_name["probe-emomusic"].arguments[-2:] == ("--grid", "full")
     for step in chain[-2:]:
-        assert set(step.after) == {f"probe-{name}" for name in benchmark.DATASETS}
+        assert set(step.after) == {f"probe-{name}" for name in BENCHMARKS}
     assert [step.name for step in chain[-2:]] == ["compare", "report"]
-    assert chain[-1].arguments == (*benchmark.DATASETS, "--run=x")
+    assert chain[-1].arguments == (*BENCHMARKS, "--run=x")
     quick = benchmark.steps(("gtzan",), Path("runs/x/encoder.safetensors"), "quick")
     assert {step.name: step for step in quick}["probe-gtzan"].arguments[-2:] == ("--grid", "quick")

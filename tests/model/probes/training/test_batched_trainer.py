@@ -14,7 +14,7 @@ from model.probes.training import losses
 from model.probes.training.batched_adam import BatchedAdam
 from model.probes.training.batched_mlp import MlpWeights, ProbeBatch
 from model.probes.training.batched_trainer import BatchedTrainer
-from model.probes.training.inputs import TaskTensors, ProbeInputs
+from model.probes.training.inputs import ProbeInputs, TaskTensors
 from model.probes.training.sampling import BatchSampler
 from stores.errors import InvalidInput
 

@@ -1,0 +1,38 @@
+"""The work of `python -m model.compare`: print all scores of a run and their average."""
+
+from __future__ import annotations
+
+from model.probes.config import CompareSettings
+from model.probes.results.averages import averages
+from model.probes.results.scores import TRAINED, Scores
+from stores import locations
+from stores.errors import CorruptArtifact, MissingArtifact
+from stores.features import FeatureStore
+
+
+def compare(settings: CompareSettings) -> None:
+    """Print a table of all scores of a run, and a line for each task whose features have changed since.
+
+    Raises:
+        MissingArtifact: no run is finished, or the run has no scores.
+        CorruptArtifact: a file of scores is damaged.
+    """
+    run = settings.run or locations.latest_finished_encoder().parent.name
+    paths = sorted((locations.run(run) / "scores").glob("*.json"))
+    if not paths:
+        raise MissingArtifact(f"no scores of run {run!r}; make them with `python -m model.probe DATASET`")
+    scores = [Scores.read(path) for path in paths]
+    print(averages(scores))
+    for task in scores:
+        if _is_outdated(task):
+            command = f"python -m model.probe {task.dataset}"
+            print(f"{task.dataset}/{task.task}: scores of other features than the current ones; run `{command}` again")
+
+
+def _is_outdated(scores: Scores) -> bool:
+    """Return whether the current features of the run differ from those that were scored."""
+    try:
+        features = FeatureStore.read(locations.feature_store(scores.dataset, scores.run))
+    except (MissingArtifact, CorruptArtifact):
+        return False  # there are no current features
+    return bool(scores.provenance[TRAINED] != features.provenance["digest"])

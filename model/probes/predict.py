@@ -1,0 +1,98 @@
+"""The work of `python -m model.predict`: predict the labels of clips with a winning probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.inference import external_embeddings
+from model.inference.representations import BASELINES
+from model.probes.config import PredictSettings
+from model.probes.probe import Probe
+from model.probes.results.predictions import PredictionFile, prediction_table
+from stores import locations
+from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
+from stores.features import FeatureStore
+
+_REQUIRED_EQUAL = ("encoder", "hop_frames")  # keys of the provenance on which the meaning of the features depends
+
+
+def predict(settings: PredictSettings) -> None:
+    """Write the predictions for the clips of a dataset or of a file of embeddings.
+
+    Raises:
+        MissingArtifact: there is no such probe, or there are no such features.
+        CorruptArtifact: the probe or the embeddings are damaged.
+        DigestMismatch: the embeddings come from another encoder than those that the probe was trained on.
+        InvalidInput: the embeddings have another width, or the name of the output file has another suffix.
+    """
+    probe = Probe.read(settings.probe)
+    ids, embeddings, songs = _embeddings(settings.source, probe)
+    stem = Path(settings.source).stem.removesuffix(".features")
+    output = PredictionFile(settings.out or Path(f"{stem}.{probe.metadata['task']}.csv"))
+    table = prediction_table(probe, ids, embeddings, songs)
+    output.write(table)
+    print(f"{output.path}: {probe.metadata['task']} of {table.num_rows} clips")
+
+
+def _embeddings(source: str, probe: Probe) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str]]:
+    """Return the ids, embeddings `[clips, width]` and recordings of the clips."""
+    path = Path(source)
+    if path.is_dir() and not (path / "clips.parquet").is_file():
+        raise InvalidInput(
+            f"{source} is a folder, and a probe reads embeddings; make them with `python -m dags.embed {source} "
+            f"--checkpoint {_checkpoint(probe)} --out X.parquet` and predict from X.parquet"
+        )
+    if path.suffix in (".parquet", ".npz"):
+        external = external_embeddings.read(path)
+        _require_same_encoder(external.provenance, probe, path)
+        return external.ids, external.embeddings, external.ids
+    if path.suffix != ".zarr":
+        path = _feature_store(source, probe)
+    store = FeatureStore.read(path)
+    _require_same_encoder(store.provenance, probe, path)
+    recordings = [f"{row.source}\0{row.member}" for row in store.rows]
+    return [row.id for row in store.rows], store.embeddings, recordings
+
+
+def _feature_store(dataset: str, probe: Probe) -> Path:
+    """Return the path of a dataset's features, by the representation that the probe was trained on."""
+    name = str(probe.metadata["features"].get("representation", ""))
+    if not name:
+        raise InvalidInput(
+            "the probe was trained on embeddings of another model; give a .parquet or .npz file with embeddings of "
+            "that model"
+        )
+    path = locations.feature_store(dataset, name)
+    if not path.exists() and name.startswith(BASELINES):
+        raise MissingArtifact(
+            f"the probe reads {name}, a baseline that only `model.probe {dataset}` makes; predict with the probe of an "
+            "encoder, whose features can be extracted for any dataset"
+        )
+    if not path.exists():
+        raise MissingArtifact(
+            f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint "
+            f"{_checkpoint(probe)}`, after `python -m pipeline.ingest` if {dataset!r} has no mel store yet"
+        )
+    return path
+
+
+def _checkpoint(probe: Probe) -> str:
+    name = probe.metadata["features"].get("representation", "NAME")
+    return f"runs/{name}/encoder.safetensors"
+
+
+def _require_same_encoder(provenance: Mapping[str, Any], probe: Probe, path: Path) -> None:
+    """Reject embeddings that state another encoder. Embeddings that state none are accepted."""
+    expected = probe.metadata["features"]
+    differing = [
+        key for key in _REQUIRED_EQUAL if key in expected and key in provenance and expected[key] != provenance[key]
+    ]
+    if differing:
+        raise DigestMismatch(
+            f"{path} was made with another {' and '.join(differing)} than the features that the probe was trained on"
+        )

@@ -1,0 +1,117 @@
+"""The work of `python -m model.probe`: score all representations of a dataset on its tasks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from model.encoder.device import fastest_device, fastest_precision
+from model.inference import checkpoints, external_embeddings, representations
+from model.inference.representations import BASELINES, Representation
+from model.probes.config import GRIDS, Grid, ProbeSettings
+from model.probes.few_shot import FewShotEvaluation
+from model.probes.results import scores
+from model.probes.results.text_table import table
+from model.probes.results.winning_probe import probe_path, write_winning_probe
+from model.probes.task import Task, task_names
+from model.probes.training.grid_search import GridSearch
+from stores import locations
+from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
+from stores.features import FeatureStore
+from stores.mel_store import MelStore
+
+
+def probe_dataset(settings: ProbeSettings) -> None:
+    """Score the encoder's features, the baselines and other embeddings on each task, and print the scores.
+
+    Raises:
+        MynaError: the store, the checkpoint or the features cannot be used, or the labels do not make a task.
+    """
+    store = MelStore.open(locations.store_path(settings.dataset))
+    tasks = list(settings.task) or _tasks(store, settings.dataset)
+    path = checkpoints.resolve(settings.checkpoint)
+    trained = representations.of_checkpoint(path)
+    print(f"encoder: {path}")
+    features = _all_features(settings, store, trained, path)
+    for task in tasks:
+        for note in Task.of(features[scores.TRAINED], task).notes():
+            print(f"note: {note}", file=sys.stderr)
+        if settings.few_shot.train_groups is None:
+            _score(task, store.path.stem, trained.name, features, GRIDS[settings.grid])
+        else:
+            few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
+            print(table(few_shot.score(task, store.path.stem, trained.name, features)))
+
+
+def _all_features(
+    settings: ProbeSettings, store: MelStore, trained: Representation, checkpoint: Path
+) -> dict[str, FeatureStore]:
+    """Return the features of the encoder, of all baselines and of other models, by representation."""
+    dataset = store.path.stem
+    encoder_features = _extracted_features(trained, store, settings.dataset, checkpoint)
+    others = _external_features(settings.features, encoder_features)
+    # baselines take minutes, so tasks that cannot be scored are reported before them
+    for task in settings.task or _tasks(store, settings.dataset)[:1]:
+        Task.of(encoder_features, task)
+    features = {scores.TRAINED: encoder_features}
+    for name in BASELINES:
+        baseline = representations.baseline(name, checkpoint)
+        features[name] = baseline.extract(store, baseline.path(dataset))
+    return features | others
+
+
+def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> None:
+    """Search the grid for every representation, write scores and winning probes, and print the scores."""
+    device = fastest_device()
+    precision = torch.bfloat16 if fastest_precision() == "bf16" else torch.float32
+    cache_folder = locations.run(run) / "probes" / "stacks"
+
+    def search(name: str) -> GridSearch:
+        """Return the search for one representation."""
+        return GridSearch(device, precision, cache_folder, f"{task}: {name}")
+
+    results = scores.evaluate_representations(task, features, grid, search)
+    task_scores = scores.score_representations(task, dataset, run, features, grid, results)
+    metadata = {"dataset": dataset, "grid": grid.name, "clips": task_scores.clips}
+    for name, result in results.items():
+        write_winning_probe(probe_path(run, dataset, task, name), result, features[name].provenance, metadata)
+    task_scores.write(locations.scores(run, dataset, task))
+    print(table(task_scores))
+    path = probe_path(run, dataset, task, scores.TRAINED)
+    print(f"  probes: {path} and {len(task_scores.rows) - 1} others in the same folder")
+
+
+def _external_features(paths: Sequence[Path], features: FeatureStore) -> dict[str, FeatureStore]:
+    """Return the embeddings of other models for the clips of `features`, by the names of their files."""
+    external: dict[str, FeatureStore] = {}
+    for path in paths:
+        name = locations.validate_name(path.stem.removesuffix(".features").replace(".", "-"))
+        if name in (*external, scores.TRAINED, *BASELINES):
+            raise InvalidInput(f"{path} would be named {name!r}, like another representation; rename the file")
+        external[name] = external_embeddings.read(path).of(features.rows, path)
+    return external
+
+
+def _extracted_features(trained: Representation, store: MelStore, dataset: str, checkpoint: Path) -> FeatureStore:
+    """Return the features that `model.extract` has written, if they belong to this store and this encoder."""
+    path, command = trained.path(store.path.stem), f"python -m model.extract {dataset} --checkpoint {checkpoint}"
+    if not path.exists():
+        raise MissingArtifact(f"no features at {path}; make them with `{command}`")
+    features, expected = FeatureStore.read(path), trained.provenance(store)
+    # not the whole digest, because features from another machine or in another precision are accepted
+    if differing := [key for key in ("store_digest", "encoder") if features.provenance.get(key) != expected[key]]:
+        raise DigestMismatch(f"{path} was made with another {' and '.join(differing)}; run `{command}` again")
+    return features
+
+
+def _tasks(store: MelStore, dataset: str) -> list[str]:
+    names = task_names(row for row in store.rows if row.state == "written")
+    if not names:
+        raise InvalidInput(
+            f"the clips of {dataset!r} have no labels, and a probe needs labels; ingest a dataset with labels, or a "
+            "folder with --labels"
+        )
+    return names
