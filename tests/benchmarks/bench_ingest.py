@@ -119,7 +119,7 @@ def measure_pipeline(root: Path, work: Path) -> dict:
 
 
 def measure_parts(root: Path, work: Path) -> dict:
-    """Milliseconds per clip and core: decoding by format, mel and quantising, writing; bytes of an hour."""
+    """Milliseconds per clip and core: decoding by format, mel and quantizing, writing; bytes of an hour."""
     store, spec, quantizer = MelStore.open(work / "0.zarr"), MelSpec(), Quantizer()
     found = {}
     for suffix in FORMATS:
@@ -136,7 +136,7 @@ def measure_parts(root: Path, work: Path) -> dict:
     write = min(seconds_of(lambda: writer.write_region(region, packed)) for _ in range(3)) / CLIPS_OF_A_REGION
     hours = spec.seconds_for(sum(row.frames for row in store.rows)) / 3600
     size = sum(file.stat().st_size for file in (work / "1.zarr").rglob("*") if file.is_file())
-    found |= {"mel_and_quantise_ms": mel, "write_ms": write, "all_but_decoding_ms": mel + write}
+    found |= {"mel_and_quantize_ms": mel, "write_ms": write, "all_but_decoding_ms": mel + write}
     return {name: round(1e3 * value, 2) for name, value in found.items()} | {
         "mb_per_hour": round(size / 1e6 / hours, 2)
     }

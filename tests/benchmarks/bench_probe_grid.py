@@ -33,9 +33,9 @@ ROUNDS, ROUNDS_OF_LOOP, REPEATS = 3, 1, 3
 def clips(device: torch.device) -> tuple[TaskTensors, torch.Tensor, torch.Tensor]:
     """Random features with a little to learn; the clips, and the class of each training and validation clip."""
     generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(CLASSES, WIDTH, generator=generator) / 5
+    centers = torch.randn(CLASSES, WIDTH, generator=generator) / 5
     classes = torch.randint(0, CLASSES, (TRAIN + VALID,), generator=generator)
-    features = (centres[classes] + torch.randn(len(classes), WIDTH, generator=generator)).to(device)
+    features = (centers[classes] + torch.randn(len(classes), WIDTH, generator=generator)).to(device)
     train, valid = classes[:TRAIN].to(device), classes[TRAIN:].to(device)
     score = losses.ClassScore(torch.eye(CLASSES, device=device)[valid], None)
     one_hot = nn.functional.one_hot(train, CLASSES).float()

@@ -45,7 +45,7 @@ def mini(monkeypatch):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch, make_store, mini):
-    """A labelled store with shards; chroma is made up, for there is no audio."""
+    """A labeled store with shards. Chroma is random, because there is no audio."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stores").mkdir()
     splits = [("train", "valid", "test")[i % 3] for i in range(CLIPS)]
@@ -53,7 +53,7 @@ def workplace(tmp_path, monkeypatch, make_store, mini):
     store.update([replace(row, labels={"key": f"key-{row.index % 2}"}) for row in store.rows])
     assert shard.main([STORE]) == 0
     chroma = lambda _, rows: np.random.default_rng(0).random((len(rows), 12), np.float32)  # noqa: E731
-    monkeypatch.setattr(representations, "mean_chroma_of_audio", chroma)
+    monkeypatch.setitem(representations._FUNCTIONS, "mean-chroma", chroma)
     return tmp_path
 
 

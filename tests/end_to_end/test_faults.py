@@ -136,23 +136,23 @@ def _plan(music, path, client):
 
 
 @pytest.fixture
-def few(tmp_path):
+def five_recordings(tmp_path):
     """Return a folder of five recordings that a test may change."""
     for number in range(5):
-        synthetic_audio.write(tmp_path / "few" / f"{number}.wav", synthetic_audio.chords(2.0, seed=number))
-    return tmp_path / "few"
+        synthetic_audio.write(tmp_path / "five_recordings" / f"{number}.wav", synthetic_audio.chords(2.0, seed=number))
+    return tmp_path / "five_recordings"
 
 
-def test_a_file_that_vanishes_midway_is_rejected_and_its_neighbors_are_stored(few, tmp_path):
+def test_a_file_that_vanishes_midway_is_rejected_and_its_neighbors_are_stored(five_recordings, tmp_path):
     with connect("threads", 2) as client:
-        build, store = _plan(few, tmp_path / "m.zarr", client)
-        (few / "3.wav").unlink()
+        build, store = _plan(five_recordings, tmp_path / "m.zarr", client)
+        (five_recordings / "3.wav").unlink()
         rows = build.run(store, client, IngestProgress())
     assert [row.state for row in rows] == ["written"] * 3 + ["refused", "written"]
     assert rows[3].reason == "missing"
 
 
-def test_a_file_that_grows_while_it_is_read_is_rejected_until_it_is_complete(few, tmp_path, monkeypatch):
+def test_a_file_that_grows_while_it_is_read_is_rejected_until_it_is_complete(five_recordings, tmp_path, monkeypatch):
     def decode_and_grow(path, *rest):
         audio = decode(path, *rest)
         if path.name == "1.wav":
@@ -162,47 +162,49 @@ def test_a_file_that_grows_while_it_is_read_is_rejected_until_it_is_complete(few
 
     with monkeypatch.context() as context:
         context.setattr(recording, "decode", decode_and_grow)
-        rows = _ingest_undisturbed(few, tmp_path / "m.zarr").rows
+        rows = _ingest_undisturbed(five_recordings, tmp_path / "m.zarr").rows
     assert (rows[1].state, rows[1].reason) == ("refused", "changed")
     assert "ingest it when it is complete" in rows[1].detail
-    words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
+    words = ["folder", "--root", str(five_recordings), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
     assert ingest.main([*words, "--retry-refused"]) == 0
     assert {row.state for row in MelStore.open(tmp_path / "m.zarr").rows} == {"written"}
 
 
 @pytest.mark.parametrize("leaves_mount_point", [False, True])
-def test_a_disk_unplugged_midway_stops_the_run_and_no_clip_is_rejected(few, tmp_path, leaves_mount_point):
-    expected = _ingest_undisturbed(few, tmp_path / "whole.zarr")
+def test_a_disk_unplugged_midway_stops_the_run_and_no_clip_is_rejected(five_recordings, tmp_path, leaves_mount_point):
+    expected = _ingest_undisturbed(five_recordings, tmp_path / "whole.zarr")
     with connect("threads", 2) as client:
-        build, store = _plan(few, tmp_path / "m.zarr", client)
-        few.rename(tmp_path / "unplugged")
+        build, store = _plan(five_recordings, tmp_path / "m.zarr", client)
+        five_recordings.rename(tmp_path / "unplugged")
         if leaves_mount_point:
-            few.mkdir()
+            five_recordings.mkdir()
         with pytest.raises(MissingArtifact, match="gone or empty; mount it again"):
             build.run(store, client, IngestProgress())
         assert {row.state for row in MelStore.open(store.path, complete=False).merged_rows()} == {"planned"}
         if leaves_mount_point:
-            few.rmdir()
-        (tmp_path / "unplugged").rename(few)
+            five_recordings.rmdir()
+        (tmp_path / "unplugged").rename(five_recordings)
         build.run(
-            build.create_or_update(build.plan_manifest(folder.tracks(few).tracks, client)), client, IngestProgress()
+            build.create_or_update(build.plan_manifest(folder.tracks(five_recordings).tracks, client)),
+            client,
+            IngestProgress(),
         )
     _assert_same(MelStore.open(store.path), expected)
 
 
-def test_rejected_clips_are_retried_only_on_request(few, tmp_path, capsys):
-    good = (few / "2.wav").read_bytes()
-    (few / "2.wav").write_bytes(good[:30])
-    before = _ingest_undisturbed(few, tmp_path / "m.zarr").rows
+def test_rejected_clips_are_retried_only_on_request(five_recordings, tmp_path, capsys):
+    good = (five_recordings / "2.wav").read_bytes()
+    (five_recordings / "2.wav").write_bytes(good[:30])
+    before = _ingest_undisturbed(five_recordings, tmp_path / "m.zarr").rows
     assert before[2].state == "refused"
-    (few / "2.wav").write_bytes(good)
-    assert _ingest_undisturbed(few, tmp_path / "m.zarr").rows == before
-    words = ["folder", "--root", str(few), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
+    (five_recordings / "2.wav").write_bytes(good)
+    assert _ingest_undisturbed(five_recordings, tmp_path / "m.zarr").rows == before
+    words = ["folder", "--root", str(five_recordings), "--store", str(tmp_path / "m.zarr"), "--scheduler", "threads"]
     assert ingest.main([*words, "--retry-refused"]) == 0
     after = MelStore.open(tmp_path / "m.zarr")
     assert after.rows[2].state == "written"
     assert [row for row in after.rows if row.index != 2] == [row for row in before if row.index != 2]
-    whole = _ingest_undisturbed(few, tmp_path / "whole.zarr")
+    whole = _ingest_undisturbed(five_recordings, tmp_path / "whole.zarr")
     np.testing.assert_array_equal(after.codes(2), whole.codes(2))
     assert after.digest() == whole.digest()
 
@@ -251,9 +253,8 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_continue(tmp_path, schedule
     assert "start the same command again to continue" in errors.splitlines()[-1]
     assert re.search(r"  finished so far: \d+ of 40 clips\n", output)
     assert "Traceback" not in errors
-    assert seconds < (
-        20 if scheduler == "processes" else 60
-    )  # a thread cannot be stopped before its recording is finished
+    # a thread cannot be stopped before its recording is finished
+    assert seconds < (20 if scheduler == "processes" else 60)
     assert psutil.wait_procs(children, timeout=10)[1] == []  # the last process removes the temporary files of all
     assert not list((tmp_path / "scratch").glob("myna-*"))
     assert MelStore.open(store, complete=False).rows

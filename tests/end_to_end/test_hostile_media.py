@@ -23,7 +23,7 @@ CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
 
 @pytest.fixture
 def traps(tmp_path):
-    """Yield a folder `secret` with canary files, a folder `music` for hostile files, the watched `secret`, and ports."""
+    """Yield a folder with canary files, a folder for hostile files, the watch on the canaries, and the ports."""
     secret, music = tmp_path / "secret", tmp_path / "music"
     music.mkdir()
     for name in ("canary.wav", "canary.flac", "canary.mp3"):

@@ -1,4 +1,4 @@
-"""The four tasks of the paper on their real splits: counts as published, features made up, every number there."""
+"""The four tasks of the paper on their published splits with synthetic features, from the splits to the scores."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TASKS = {
 
 
 def _rows(name, folder):
-    """Manifest rows of a set whose audio is all there, and empty."""
+    """Return the manifest rows of a benchmark set all of whose audio files exist and are empty."""
     metadata, path = NAMES[name]
     splits = synthetic_splits.published()
     synthetic_splits.touch(folder, *{path(entry) for entry in jukemir.entries(metadata, splits) if entry.split})
@@ -54,18 +54,19 @@ def _rows(name, folder):
 
 
 def _features(rows, seed=0, noise=3.0):
-    """Embeddings that know something of the labels."""
+    """Return embeddings that contain a vector for each label, plus noise."""
     rng = np.random.default_rng(seed)
-    known = sorted({part for row in rows for part in _parts(row)})
-    place = {one: rng.normal(size=WIDTH) for one in known}
+    names = sorted({name for row in rows for name in _label_weights(row)})
+    directions = {name: rng.normal(size=WIDTH) for name in names}
     embeddings = noise * rng.standard_normal((len(rows), WIDTH), dtype=np.float32)
     for i, row in enumerate(rows):
-        for part, weight in _parts(row).items():
-            embeddings[i] += np.float32(weight) * place[part].astype(np.float32)
+        for name, weight in _label_weights(row).items():
+            embeddings[i] += np.float32(weight) * directions[name].astype(np.float32)
     return FeatureStore(embeddings, rows, {"digest": f"made-{seed}"})
 
 
-def _parts(row):
+def _label_weights(row):
+    """Return the weight of each label of a clip, which is 1 or its arousal or valence."""
     labels = row.labels
     if "tags" in labels:
         return dict.fromkeys(split_tags(labels["tags"]), 1.0)
@@ -76,46 +77,47 @@ def _parts(row):
 
 @pytest.fixture(scope="module", params=TASKS)
 def scored(request, tmp_path_factory):
+    """Return a set's name, the features that contain the labels, the scores, and the folder of the scores."""
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     rows = _rows(name, folder / "audio")
     features = {TRAINED: _features(rows), "noise": _features(rows, seed=1, noise=1e4)}
     grid = tiny.grid((0, 512), patience=4, batch=256, learning_rate=1e-3)
     task = TASKS[name][0]
-    found = evaluate_representations(task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32))
-    made = score_representations(task, name, "made", features, grid, found)
-    made.write(folder / "scores.json")
-    return name, features[TRAINED], made, folder
+    results = evaluate_representations(task, features, grid, lambda _: GridSearch(torch.device("cpu"), torch.float32))
+    scores = score_representations(task, name, "made", features, grid, results)
+    scores.write(folder / "scores.json")
+    return name, features[TRAINED], scores, folder
 
 
-def test_counts_are_as_published(scored):
-    name, features, made, _ = scored
+def test_counts_equal_the_published_counts(scored):
+    name, features, scores, _ = scored
     task, clips, songs, groups, classes = TASKS[name]
     assert task_names(features.rows) == [task]
-    assert tuple(made.clips.values()) == clips
-    assert len(made.classes) == classes
+    assert tuple(scores.clips.values()) == clips
+    assert len(scores.classes) == classes
     if songs:
-        assert made.songs["test"] == songs[1]
+        assert scores.songs["test"] == songs[1]
     if groups:
-        assert made.test_groups == groups
+        assert scores.test_groups == groups
     if name == "giantsteps":
-        assert made.rows[0].vote
-        assert sum(made.rows[0].details["relations"].values()) == 604
-        assert all(musical_keys.parse_key(one) for one in made.classes)
+        assert scores.rows[0].vote
+        assert sum(scores.rows[0].details["relations"].values()) == 604
+        assert all(musical_keys.parse_key(key) for key in scores.classes)
         assert max(Counter(Task.of(features, task).splits["test"].songs.tolist()).values()) > 1
 
 
-def test_what_knows_the_labels_is_ahead_of_noise_and_every_number_is_there(scored):
-    _, _, made, folder = scored
-    trained, noise = made.rows
-    for metric, one in trained.metrics.items():
-        assert made.chance[metric] < one.interval.low <= one.value <= one.interval.high
+def test_features_with_the_labels_beat_noise_and_every_score_is_complete(scored):
+    _, _, scores, folder = scored
+    trained, noise = scores.rows
+    for metric, score in trained.metrics.items():
+        assert scores.chance[metric] < score.interval.low <= score.value <= score.interval.high
         assert noise.metrics[metric].lead.low > 0
-        assert len(one.seeds) == 2
-        assert one.neighbours is not None
-    assert trained.efficiency[0]["clips"] < trained.efficiency[-1]["clips"] == made.clips["train"]
-    assert Scores.read(folder / "scores.json") == made
-    text = table(made)
+        assert len(score.seeds) == 2
+        assert score.neighbours is not None
+    assert trained.efficiency[0]["clips"] < trained.efficiency[-1]["clips"] == scores.clips["train"]
+    assert Scores.read(folder / "scores.json") == scores
+    text = table(scores)
     print(text)
-    print(averages([made]))
+    print(averages([scores]))
     assert all(metric in text for metric in trained.metrics)

@@ -1,6 +1,6 @@
-"""Killed at any moment and started again: the store is the one of an undisturbed run, and nothing is done twice.
+"""An ingest or sharding that is killed at any moment and continued ends like an undisturbed one and repeats no work.
 
-SIGKILL to the whole process group: no clean-up runs anywhere. `MYNA_TEST_KILLS` sets how many kills (20).
+SIGKILL goes to the whole process group, so no clean-up code runs. `MYNA_TEST_KILLS` sets the number of kills (20).
 """
 
 from __future__ import annotations
@@ -41,36 +41,35 @@ with write_lock(folder):
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory):
-    """Many short recordings, some of them bad, some longer than their headers say."""
+    """Return a folder of short recordings, of which some are invalid or have the suffix of another format."""
     root = tmp_path_factory.mktemp("music")
     for number in range(CLIPS):
         synthetic_audio.write(root / f"{number:03}.wav", synthetic_audio.chords(4.0 + number % 3, seed=number))
     for number in range(0, CLIPS, 10):
         (root / f"bad-{number}.wav").write_text("no audio")
-    for number in range(5, CLIPS, 15):  # a header that claims too little sends the clip to a second round
+    for number in range(5, CLIPS, 15):  # WAV content under the suffix of another format
         path = root / f"{number:03}.wav"
-        content = bytearray(path.read_bytes())
-        path.with_suffix(".mp3").write_bytes(content)
+        path.with_suffix(".mp3").write_bytes(path.read_bytes())
     return root
 
 
 def _run(command, kill_after=None):
-    """Run to the end, or kill everything after so many seconds; whether it came to its end."""
+    """Run to the end, or kill the process group after `kill_after` seconds; return whether the command ended by itself."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True
     )
     with contextlib.suppress(subprocess.TimeoutExpired):
-        _, said = process.communicate(timeout=kill_after)
-        assert process.returncode == 0, said
+        _, errors = process.communicate(timeout=kill_after)
+        assert process.returncode == 0, errors
         return True
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     return False
 
 
-def _files(folder, *, but=()):
-    """Content of every file, but for those whose content tells of the run itself."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in but]
+def _files(folder, *, except_names=()):
+    """Return the content of every file, except files with `except_names`, whose content depends on the run."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in except_names]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -80,7 +79,7 @@ def _stamp(path):
 
 
 def _finished_regions(path):
-    """The files of the regions that count as finished, with what changes when they are written again."""
+    """Return the files of all finished regions with their stamps, which change when a file is written again."""
     if not path.exists():
         return {}
     store = MelStore.open(path, complete=False)
@@ -89,21 +88,21 @@ def _finished_regions(path):
     return {file: _stamp(file) for file in files}
 
 
-def _kill_and_restart(make, finished, kills, seconds, seed):
-    """Start until it ends, killed at random moments; all that was finished at a kill is still as it was then."""
+def _kill_and_restart(command, finished_files, kills, seconds, seed):
+    """Start a command until it ends, kill it at random moments, and check that finished files are never written again."""
     rng = random.Random(seed)
     stamps = {}
     for _ in range(kills):
-        if _run(make, kill_after=rng.uniform(0, seconds)):
+        if _run(command, kill_after=rng.uniform(0, seconds)):
             return
-        found = finished()
-        assert {file: found.get(file) for file in stamps} == stamps
-        stamps = found
-    assert _run(make)
+        stamps_after_kill = finished_files()
+        assert {file: stamps_after_kill.get(file) for file in stamps} == stamps
+        stamps = stamps_after_kill
+    assert _run(command)
     assert {file: _stamp(file) for file in stamps} == stamps
 
 
-def test_an_ingest_killed_at_random_moments_ends_bit_identical_and_does_nothing_twice(music, tmp_path):
+def test_an_ingest_killed_at_random_moments_ends_bit_identical_without_repeated_work(music, tmp_path):
     def command(name, scheduler):
         words = ["--root", str(music), "--store", str(tmp_path / name), "--scheduler", scheduler, "--workers", "2"]
         return [sys.executable, "-m", "pipeline.ingest", "folder", *words]
@@ -111,19 +110,19 @@ def test_an_ingest_killed_at_random_moments_ends_bit_identical_and_does_nothing_
     start = time.perf_counter()
     assert _run(command("whole.zarr", "threads"))
     seconds = time.perf_counter() - start
-    expected = _files(tmp_path / "whole.zarr", but=["report.json"])
+    expected = _files(tmp_path / "whole.zarr", except_names=["report.json"])
     for attempt, kills in enumerate((KILLS // 4, KILLS // 4, KILLS - 2 * (KILLS // 4))):
         store = tmp_path / f"{attempt}.zarr"
         scheduler = ("threads", "processes", "threads")[attempt]
         _kill_and_restart(
             command(store.name, scheduler), lambda store=store: _finished_regions(store), kills, seconds, seed=attempt
         )
-        assert _files(store, but=["report.json"]) == expected
+        assert _files(store, except_names=["report.json"]) == expected
         assert not lock_file(store).exists()
         assert not [path.name for path in tmp_path.iterdir() if "building" in path.name]
 
 
-def test_sharding_killed_at_random_moments_ends_bit_identical_and_does_nothing_twice(music, tmp_path):
+def test_sharding_killed_at_random_moments_ends_bit_identical_without_repeated_work(music, tmp_path):
     store = tmp_path / "m.zarr"
     words = ["folder", "--root", str(music), "--store", str(store), "--scheduler", "threads", "--workers", "2"]
     assert ingest.main(words) == 0
@@ -133,14 +132,14 @@ def test_sharding_killed_at_random_moments_ends_bit_identical_and_does_nothing_t
     expected = _files(tmp_path / "whole" / "m.shards")
     assert len(expected) > 20
 
-    def finished(folder):
-        noted = [path.name.removesuffix(".json") for path in (folder / "parts").glob("*.json")]
-        if (folder / "index.json").exists():  # killed while it forgot the parts
-            noted = [path.name for path in folder.glob("*.tar")]
-        return {folder / name: _stamp(folder / name) for name in noted}
+    def finished_tars(folder):
+        names = [path.name.removesuffix(".json") for path in (folder / "parts").glob("*.json")]
+        if (folder / "index.json").exists():  # it was killed while it removed the records of the parts
+            names = [path.name for path in folder.glob("*.tar")]
+        return {folder / name: _stamp(folder / name) for name in names}
 
     for attempt in range(4):
         folder = tmp_path / str(attempt) / "m.shards"
         command = [sys.executable, "-c", SHARD, str(store), str(folder)]
-        _kill_and_restart(command, lambda folder=folder: finished(folder), KILLS // 4, seconds, seed=attempt)
+        _kill_and_restart(command, lambda folder=folder: finished_tars(folder), KILLS // 4, seconds, seed=attempt)
         assert _files(folder) == expected

@@ -201,11 +201,11 @@ def test_a_store_may_be_called_by_its_name(workplace, sharded_here, capsys):
 
 
 def test_knn_validation_is_printed_before_the_first_step_and_logged(workplace, sharded_here, make_store, capsys):
-    labelled = make_store([100] * 12, "stores/labelled.zarr", splits=["train", "valid", "train"] * 4)
-    labelled.update([replace(row, labels={"genre": "ab"[row.index % 2]}) for row in labelled.rows])
+    labeled = make_store([100] * 12, "stores/labeled.zarr", splits=["train", "valid", "train"] * 4)
+    labeled.update([replace(row, labels={"genre": "ab"[row.index % 2]}) for row in labeled.rows])
     check = (
         "--check-store",
-        "stores/labelled.zarr",
+        "stores/labeled.zarr",
         "--check-task",
         "genre",
         "--check-every",
@@ -215,12 +215,12 @@ def test_knn_validation_is_printed_before_the_first_step_and_logged(workplace, s
     )
     assert _train(*check) == 0
     printed = capsys.readouterr().out
-    pattern = r"k-NN validation: genre of labelled: \d\.\d{3} before the first step, 0\.500 for the most frequent"
+    pattern = r"k-NN validation: genre of labeled: \d\.\d{3} before the first step, 0\.500 for the most frequent"
     assert re.search(pattern, printed)
     lines = metrics_log.read(workplace / "runs" / "run")
     assert [line["step"] for line in lines if "neighbours" in line] == [1, 2]
     assert (
-        checkpoint.read_header(workplace / "runs" / "run" / "best.safetensors")["by"] == "neighbours: genre of labelled"
+        checkpoint.read_header(workplace / "runs" / "run" / "best.safetensors")["by"] == "neighbours: genre of labeled"
     )
     assert _train(name="other") == 0
     assert _config_of("other") == _config_of()

@@ -50,7 +50,7 @@ def test_a_key_may_be_missing_only_if_the_class_says_so():
     ("values", "message"),
     [
         ({}, "missing key 'name'"),
-        ({"name": "a", "nam": 1}, "unknown key 'nam'"),
+        ({"name": "a", "title": 1}, "unknown key 'title'"),
         ({"name": 1}, "name: Input should be a valid string"),
         ({"name": "a", "kind": "z"}, "kind: Input should be 'x' or 'y'"),
         ({"name": "a", "inner": {"size": 0}}, "inner.size: Input should be greater than or equal to 1"),

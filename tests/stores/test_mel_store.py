@@ -193,7 +193,7 @@ def test_missing_settings_are_an_error(make_store, key):
     ("key", "value"),
     [
         ("mel_spec", {"n_fft": 2048}),
-        ("mel_spec", {**MelSpec().to_dict(), "colour": 1}),
+        ("mel_spec", {**MelSpec().to_dict(), "color": 1}),
         ("mel_spec", {**MelSpec().to_dict(), "n_fft": "many"}),
         ("mel_spec", "none"),
         ("quantizer", {"kind": "of another version"}),
