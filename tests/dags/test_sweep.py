@@ -123,6 +123,7 @@ def _read():
     return json.loads(locations.sweep("made-masking-ratio").read_text())
 
 
+@pytest.mark.slow
 def test_a_sweep_writes_its_file_and_prints_a_table(workplace, capsys):
     assert sweep.main([*RATIOS, "--train", *WORDS]) == 0
     found = _read()

@@ -54,7 +54,7 @@ def music(tmp_path_factory):
 
 
 def _run(command, kill_after=None):
-    """Run to the end, or kill the process group after `kill_after` seconds; return whether the command ended by itself."""
+    """Run a command and return whether it ended before its process group was killed after `kill_after` seconds."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, text=True
     )
@@ -89,7 +89,7 @@ def _finished_regions(path):
 
 
 def _kill_and_restart(command, finished_files, kills, seconds, seed):
-    """Start a command until it ends, kill it at random moments, and check that finished files are never written again."""
+    """Start a command until it ends, kill it at random moments, and check that finished files are never rewritten."""
     rng = random.Random(seed)
     stamps = {}
     for _ in range(kills):

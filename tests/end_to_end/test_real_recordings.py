@@ -18,8 +18,8 @@ from pipeline.audio.decode import decode
 from stores.mel_store import MelStore
 
 RECORDINGS = os.environ.get("MYNA_TEST_RECORDINGS")
-# Half a step of the quantizer is 0.0207 decades. The rest allows for two Vorbis decoders that differ by 3e-7, and for an
-# FFT in place of a conv1d.
+# Half a step of the quantizer is 0.0207 decades. The rest allows for two Vorbis decoders that differ by 3e-7, and for
+# an FFT in place of a conv1d.
 TOLERANCE_DECADES = 0.0217
 
 

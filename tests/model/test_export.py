@@ -45,6 +45,7 @@ def test_an_engine_is_exported_validated_published_and_used(workplace, capsys):
     assert features.provenance["engine"]["export"] == metadata.read(folder).sha256
 
 
+@pytest.mark.slow
 def test_check_uses_the_checkpoint_beside_the_engine(workplace, capsys):
     assert export.main(["onnx"]) == 0
     tiny.write_run(workplace / "runs" / "second", tiny.train_config(seed=8))  # finished last

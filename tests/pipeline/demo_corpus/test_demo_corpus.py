@@ -78,6 +78,7 @@ def test_a_larger_corpus_starts_with_the_smaller_corpus_and_keeps_its_audio(root
     assert rendered[0].path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_audio_has_the_same_bytes_in_another_root_and_in_other_processes(rendered: list[Track], tmp_path: Path) -> None:
     second = demo.tracks(tmp_path, 24, workers=2, quiet=True).tracks
     for track, repeated in zip(rendered, second, strict=False):
