@@ -10,13 +10,13 @@ from annotated_types import Ge
 from tyro.conf import Positional
 
 from model.inference.config import EngineChoice, WindowSettings
+from model.probes.config import GridName
 from pipeline.ingestion.config import StoredType
 from stores.command_line import CommandSettings, shown
 
 BenchmarkName = Literal["magnatagatune", "gtzan", "giantsteps", "emomusic"]
 """Benchmark sets of the paper, in its order."""
 BENCHMARKS: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
-GridName = Literal["quick", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from annotated_types import Ge
 from tyro.conf import Positional
 
 from model.encoder.config import InputScale
+from pipeline.cluster.config import OptionalClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
 
 EngineName = Literal["eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx"]
@@ -49,16 +50,6 @@ class EngineChoice(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterSettings(CheckedSettings):
-    """Where the work runs."""
-
-    scheduler: Annotated[str | None, shown("processes|threads|tcp://HOST:PORT", "no cluster, only this process")] = None
-    """Dask cluster: processes of this machine, a thread of this process, or the address of a running scheduler."""
-    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
-    """Processes to start on this machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class PublishedSettings(CheckedSettings):
     """Settings that a published .pth file does not contain."""
 
@@ -85,7 +76,7 @@ class ExtractSettings(CommandSettings):
     """Format of a single file that is written beside the feature store with the same content."""
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineChoice = field(default_factory=EngineChoice)
-    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    cluster: OptionalClusterSettings = field(default_factory=OptionalClusterSettings)
     published: PublishedSettings = field(default_factory=PublishedSettings)
 
 

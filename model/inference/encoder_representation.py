@@ -15,13 +15,14 @@ from tqdm import tqdm
 from model.encoder import weights
 from model.inference import extraction_task
 from model.inference.checkpoints import LoadedCheckpoint
-from model.inference.config import ClusterSettings
 from model.inference.engines.engine import Engine
 from model.inference.extraction import PART_WINDOWS, Extraction, ExtractionConfig
 from model.inference.extraction_task import ExtractionTask
 from model.inference.representation import Representation
 from model.inference.windows import Windowing
-from pipeline import cluster
+from pipeline.cluster.client import connect
+from pipeline.cluster.config import OptionalClusterSettings
+from pipeline.cluster.tasks import run_all
 from stores import digest
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
@@ -54,7 +55,7 @@ class EncoderRepresentation(Representation):
     """The encoder."""
     config: ExtractionConfig = field(kw_only=True)
     """Engine and windows of the extraction."""
-    cluster_settings: ClusterSettings = field(kw_only=True)
+    cluster_settings: OptionalClusterSettings = field(kw_only=True)
     """Dask cluster that computes the parts; without a scheduler, this process computes them."""
     _engines: dict[Quantizer, Engine] = field(default_factory=dict, kw_only=True, compare=False)
 
@@ -63,14 +64,14 @@ class EncoderRepresentation(Representation):
         cls,
         loaded: LoadedCheckpoint,
         config: ExtractionConfig | None = None,
-        cluster_settings: ClusterSettings | None = None,
+        cluster_settings: OptionalClusterSettings | None = None,
     ) -> EncoderRepresentation:
         """Return the representation of an encoder; its name states the encoder and the options that are not default."""
         config = config or ExtractionConfig()
         windowing = replace(config.windowing, window_frames=loaded.encoder.config.window_frames)
         config = replace(config, windowing=windowing)
         settings = {"encoder": dict(loaded.origin), "weights": weights.digest(loaded.encoder), **windowing.to_dict()}
-        cluster_settings = cluster_settings or ClusterSettings()
+        cluster_settings = cluster_settings or OptionalClusterSettings()
         return cls(
             loaded.name + config.suffix,
             settings,
@@ -143,5 +144,6 @@ class EncoderRepresentation(Representation):
             replace(files, path=files.path.absolute()),
         )
         arguments = ((task, number, tuple(clips)) for number, clips in parts)
-        with cluster.connect(scheduler, self.cluster_settings.workers, single_thread=True) as client:
-            yield from cluster.run_all(client, extraction_task.compute_part, arguments)
+        settings = self.cluster_settings
+        with connect(scheduler, settings.workers, tls=settings.tls, single_thread=True) as client:
+            yield from run_all(client, extraction_task.compute_part, arguments)

@@ -11,12 +11,12 @@ from pathlib import Path
 from model.inference import checkpoints
 from model.inference.baselines import mean_chroma_of_audio, mean_log_mel, mfcc
 from model.inference.checkpoints import LoadedCheckpoint
-from model.inference.config import ClusterSettings
 from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
 from model.inference.representation import FunctionRepresentation, Representation
 from model.training import checkpoint
 from model.training.learner import ModelWithHead
+from pipeline.cluster.config import OptionalClusterSettings
 from stores.errors import InvalidInput
 
 __all__ = ["BASELINES", "Representation", "baseline", "of_checkpoint"]
@@ -26,7 +26,7 @@ BASELINES = ("untrained", *_FUNCTIONS)
 
 
 def of_checkpoint(
-    path: Path, config: ExtractionConfig | None = None, cluster_settings: ClusterSettings | None = None
+    path: Path, config: ExtractionConfig | None = None, cluster_settings: OptionalClusterSettings | None = None
 ) -> EncoderRepresentation:
     """Return the representation of the checkpoint at `path`, named after its run's folder or its published file.
 

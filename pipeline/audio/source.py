@@ -1,7 +1,8 @@
-"""Access to audio in a file, in a member of a tar or in a row of a Parquet file, as a path that decoders can open.
+"""Access to audio in a file, in a member of an archive, in a row of a Parquet file or in an object on remote storage.
 
-The audio of a container is copied to a temporary file, because decoders seek, and MP4 cannot be decoded from a pipe.
-The index of a container is kept in memory while its members are read one after another.
+Decoders get a path that they can open. The audio of a container or of a remote object is copied to a temporary file,
+because decoders seek, and MP4 cannot be decoded from a pipe. The index of a container is kept in memory while its
+members are read one after another.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import bisect
 import contextlib
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import accumulate, islice
 from pathlib import Path
@@ -19,32 +22,39 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio.tar import open_tar
+from pipeline.audio import container
+from pipeline.audio.gzip_file import Checkpoints, GzipFile
+from pipeline.audio.remote import AudioPath, RemotePath
+from pipeline.audio.tar import headers, is_recording, open_tar
 from stores.errors import DecodeError
 
-PARQUET_SUFFIX = ".parquet"
 MAX_MEMBER_BYTES, BLOCK_BYTES = 4 << 30, 1 << 20
-"""Largest member of a tar that is copied to a temporary file (the limit of WAV), and the bytes of a copied block."""
+"""Largest recording that is copied to a temporary file (the limit of WAV), and the bytes of a copied block."""
 MAX_OPEN_CONTAINERS = 4
 """Containers whose index a worker keeps. Its tasks mostly read a container from start to end."""
+Version = tuple[int, int]
+"""Size and time of change of a file, so that a changed file gets a new index."""
 
 
 @contextlib.contextmanager
-def open_audio(path: Path, member: str = "") -> Iterator[Path]:
-    """Yield the path of the audio, which is `path` itself or a temporary file with the bytes of `member`.
+def open_audio(path: AudioPath, member: str = "") -> Iterator[Path]:
+    """Yield the path of the audio, which is `path` itself or a temporary file with a copy of the audio.
 
     Args:
-        path: an audio file, an uncompressed tar, or a Parquet file with a column `audio` that has a field `bytes`.
-        member: a name in the tar or a row number in the Parquet file, or empty for an audio file.
+        path: an audio file, an archive (see `container`), a Parquet file with a column of audio that has a field
+            `bytes`, or an audio file on remote storage.
+        member: a name in the archive or a row number in the Parquet file, or empty for an audio file.
 
     Raises:
-        DecodeError: `missing` if the container or the member does not exist, `unreadable` if the container is damaged.
+        DecodeError: `missing` if the file or the member does not exist, `unreadable` if the container is damaged,
+            `too_long` if the audio has more than `MAX_MEMBER_BYTES`.
+        MissingArtifact: the remote storage cannot be reached.
     """
-    if not member:
+    if not member and isinstance(path, Path):
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="myna-") as copy:
-        for block in _content(path, member):
+        for block in _limit_size(path.download() if isinstance(path, RemotePath) else _content(path, member), path):
             copy.write(block)
         copy.flush()
         yield Path(copy.name)
@@ -52,24 +62,34 @@ def open_audio(path: Path, member: str = "") -> Iterator[Path]:
 
 def is_parquet(name: str) -> bool:
     """Return whether the file called `name` is read as Parquet."""
-    return name.lower().endswith(PARQUET_SUFFIX)
+    return container.kind(name) == "parquet"
+
+
+def _limit_size(blocks: Iterator[bytes], path: AudioPath) -> Iterator[bytes]:
+    size_bytes = 0
+    for block in blocks:
+        size_bytes += len(block)
+        _require_size(size_bytes, path.name)
+        yield block
+
+
+def _require_size(size_bytes: int, name: str) -> None:
+    if size_bytes > MAX_MEMBER_BYTES:
+        raise DecodeError("too_long", f"{name} has {size_bytes} bytes; at most {MAX_MEMBER_BYTES} are copied")
 
 
 def _content(path: Path, member: str) -> Iterator[bytes]:
     version = _version(path)
+    read = {"parquet": _row, "zip": _zip_member, "tar.gz": _gzip_member}.get(container.kind(path.name), _tar_member)
     try:
-        if is_parquet(path.name):
-            yield _row(path, version, int(member))
-        else:
-            yield from _member(path, _members(path, version), member)
+        yield from read(path, version, member)
     except (KeyError, IndexError, ValueError) as error:
         raise DecodeError("missing", f"{path.name} has no member {member!r}") from error
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
         raise DecodeError("unreadable", f"{path.name}: {error}") from error
 
 
-def _version(path: Path) -> tuple[int, int]:
-    """Return size and time of change of the file, so that a changed file gets a new index."""
+def _version(path: Path) -> Version:
     try:
         status = path.stat()
     except OSError as error:
@@ -78,40 +98,76 @@ def _version(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(MAX_OPEN_CONTAINERS)
-def _members(path: Path, _version: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    """Return offset and size in bytes of each regular member of a tar. A later member replaces one of the same name.
+def _members(path: Path, _version: Version, gzip: bool) -> tuple[dict[str, tuple[int, int]], Checkpoints]:
+    """Return offset and size in bytes of each regular member of a tar, and the checkpoints of its gzip file.
 
-    Of a damaged tar, the members before the damage are returned.
+    A later member replaces one of the same name. Of a damaged tar, the members before the damage are returned.
     """
     members: dict[str, tuple[int, int]] = {}
-    with open_tar(path) as tar, contextlib.suppress(tarfile.ReadError):
-        for item in tar:
-            if item.isreg() and not item.issparse():
+    checkpoints = Checkpoints()
+    with open_tar(path, gzip, checkpoints) as tar, contextlib.suppress(tarfile.ReadError, *((OSError,) if gzip else ())):
+        for item in headers(tar):
+            if is_recording(item):
                 members[item.name] = (item.offset_data, item.size)
-    return members
+    return members, checkpoints
 
 
-def _member(path: Path, members: dict[str, tuple[int, int]], name: str) -> Iterator[bytes]:
-    start, size = members[name]
-    if size > MAX_MEMBER_BYTES:
-        raise DecodeError("too_long", f"member {name!r} has {size} bytes; at most {MAX_MEMBER_BYTES} are copied")
+def _tar_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
+    start, size = _members(path, version, False)[0][name]
     with path.open("rb") as file:
         file.seek(start)
-        for offset in range(0, size, BLOCK_BYTES):
-            yield (block := file.read(min(BLOCK_BYTES, size - offset)))
-            if offset + len(block) < min(offset + BLOCK_BYTES, size):
-                raise OSError(f"member {name!r} ends after {offset + len(block)} of {size} bytes")
+        yield from _blocks(file.read, name, size)
 
 
-def _row(path: Path, version: tuple[int, int], number: int) -> bytes:
+def _gzip_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
+    members, checkpoints = _members(path, version, True)
+    start, size = members[name]
+    file = _READERS.get((path, version), lambda: GzipFile(path, checkpoints))
+    if file.seek(start) < start:
+        raise OSError(f"member {name!r} begins after the end")
+    yield from _blocks(file.read, name, size)
+
+
+def _blocks(read: Callable[[int], bytes | None], name: str, size: int) -> Iterator[bytes]:
+    """Yield `size` bytes. A raw reader returns fewer bytes than it is asked for, and none at the end."""
+    _require_size(size, name)
+    remaining = size
+    while remaining:
+        if not (block := read(min(BLOCK_BYTES, remaining))):
+            raise OSError(f"member {name!r} ends after {size - remaining} of {size} bytes")
+        remaining -= len(block)
+        yield block
+
+
+def _zip_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
+    archive, files = _zip(path, version)
+    item = files[name]
+    try:
+        with archive.open(item) as content:
+            yield from _blocks(content.read, name, item.file_size)
+    except container.ZIP_DAMAGE as error:
+        raise OSError(f"member {name!r}: {error}") from error
+
+
+@lru_cache(MAX_OPEN_CONTAINERS)
+def _zip(path: Path, _version: Version) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    try:
+        archive = zipfile.ZipFile(path)
+        return archive, container.zip_files(archive)
+    except container.ZIP_DAMAGE as error:
+        raise OSError(f"damaged zip: {error}") from error
+
+
+def _row(path: Path, version: Version, member: str) -> Iterator[bytes]:
+    number = int(member)
     group, position = _locate_row(path, version, number)
-    content = _row_group(path, version, group).audio(position)
+    content = _READERS.get((path, version, group), lambda: _RowGroup(path, group)).audio(position)
     if not isinstance(content, bytes):
         raise DecodeError("no_audio", f"row {number} of {path.name} holds no audio")
-    return content
+    yield content
 
 
-def _locate_row(path: Path, version: tuple[int, int], number: int) -> tuple[int, int]:
+def _locate_row(path: Path, version: Version, number: int) -> tuple[int, int]:
     """Return the row group of a row, and the position of the row in the group."""
     starts = _row_group_starts(path, version)
     if not 0 <= number < starts[-1]:
@@ -121,7 +177,7 @@ def _locate_row(path: Path, version: tuple[int, int], number: int) -> tuple[int,
 
 
 @lru_cache(MAX_OPEN_CONTAINERS)
-def _row_group_starts(path: Path, _version: tuple[int, int]) -> list[int]:
+def _row_group_starts(path: Path, _version: Version) -> list[int]:
     metadata = pq.read_metadata(path)
     return [0, *accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))]
 
@@ -132,11 +188,12 @@ class _RowGroup:
     def __init__(self, path: Path, group: int) -> None:
         self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
         self._group = group
+        self._column = f"{container.audio_column(self._file.schema_arrow)}.bytes"
         self._restart()
 
     def _restart(self) -> None:
         self._next = 0
-        self._rows = self._file.iter_batches(1, row_groups=[self._group], columns=["audio.bytes"], use_threads=False)
+        self._rows = self._file.iter_batches(1, row_groups=[self._group], columns=[self._column], use_threads=False)
 
     def audio(self, position: int) -> Any:
         """Return the bytes of the recording in the row at `position` of the group, or None."""
@@ -148,6 +205,20 @@ class _RowGroup:
         return cell and cell["bytes"]
 
 
-@lru_cache(1)
-def _row_group(path: Path, _version: tuple[int, int], group: int) -> _RowGroup:
-    return _RowGroup(path, group)
+class _Readers(threading.local):
+    """The reader that each thread used last. It continues where it stopped, and threads must not share its place."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._reader: Any = None
+
+    def get(self, key: Any, build: Callable[[], Any]) -> Any:
+        """Return the reader that was used last if it has this key, and otherwise a new one."""
+        if self._key != key:
+            self._key, self._reader = None, None  # closes the old file before another one is opened
+            self._reader = build()
+            self._key = key
+        return self._reader
+
+
+_READERS = _Readers()

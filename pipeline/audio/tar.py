@@ -1,15 +1,25 @@
-"""Opening of an untrusted tar, such that its headers cannot make `tarfile` allocate more memory than headers need."""
+"""Reading of the headers of an untrusted tar, plain or in gzip.
+
+Headers cannot make `tarfile` allocate more memory than headers need, and a broken header is an error. The loop of
+`tarfile` itself ends at a broken header as if the tar ended there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.audio.gzip_file import Checkpoints, GzipFile
+
 MAX_HEADER_BYTES = 1 << 20
 """Longest extended header (names and the like) that is read. A hostile header can claim gigabytes."""
+DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, struct.error, RecursionError)
+"""Errors that `tarfile` raises for damaged headers, besides its own."""
+_BLOCK_BYTES = 512
 
 
 class _HeaderReader(io.BufferedReader):
@@ -21,12 +31,42 @@ class _HeaderReader(io.BufferedReader):
 
 
 @contextlib.contextmanager
-def open_tar(path: Path | str) -> Iterator[tarfile.TarFile]:
+def open_tar(path: Path | str, gzip: bool = False, checkpoints: Checkpoints | None = None) -> Iterator[tarfile.TarFile]:
     """Open a tar to iterate over its headers.
+
+    Args:
+        path: the tar.
+        gzip: whether the tar is in a gzip file.
+        checkpoints: an empty object that receives the checkpoints of the gzip file.
 
     Raises:
         tarfile.TarError: the file is not a tar. It is also raised later, when a header is damaged or too long.
-        OSError: from the file system.
+        OSError: from the file system, or because the gzip file is damaged.
     """
-    with _HeaderReader(io.FileIO(path)) as content, tarfile.open(fileobj=content, mode="r:") as tar:
+    raw = GzipFile(path, checkpoints) if gzip else io.FileIO(path)
+    with _HeaderReader(raw) as content, tarfile.open(fileobj=content, mode="r:") as tar:
         yield tar
+
+
+def headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the headers of a tar without keeping them.
+
+    Raises:
+        tarfile.ReadError: a header is broken. Other errors in `DAMAGE` are possible too.
+    """
+    end = 0
+    while member := tar.next():
+        tar.members.clear()  # type: ignore[attr-defined]
+        if tar.offset <= end:
+            raise tarfile.ReadError("a size is negative")  # reading on would never end
+        end = tar.offset
+        yield member
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if any(tar.fileobj.read(_BLOCK_BYTES)):
+        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+
+
+def is_recording(member: tarfile.TarInfo) -> bool:
+    """Return whether a member is a regular file without holes, the only kind that is read."""
+    return member.isreg() and not member.issparse()

@@ -1,1 +1,1 @@
-"""The Dask cluster that runs the tasks of a command: its settings, its start, its tasks, and what the machine allows."""
+"""The Dask cluster that runs the tasks of a command: settings, start, tasks, and the limits of the machine."""

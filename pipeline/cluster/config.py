@@ -26,22 +26,19 @@ class TlsSettings(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterSettings(CheckedSettings):
-    """Where the work runs."""
-
-    scheduler: Annotated[str, shown(SCHEDULERS)] = "processes"
-    """Processes of this machine, threads of one process, or the address of a running Dask scheduler."""
-    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each usable core")] = None
-    """Processes or threads to start on this machine."""
-    tls: TlsSettings = field(default_factory=TlsSettings)
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptionalClusterSettings(CheckedSettings):
     """Where the work runs."""
 
     scheduler: Annotated[str | None, shown(SCHEDULERS, "no cluster, only this process")] = None
     """Dask cluster: processes of this machine, a thread of this process, or the address of a running scheduler."""
-    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each usable core")] = None
-    """Processes to start on this machine."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core, if the memory suffices")] = None
+    """Processes or threads to start on this machine."""
     tls: TlsSettings = field(default_factory=TlsSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings(OptionalClusterSettings):
+    """Where the work runs."""
+
+    scheduler: Annotated[str, shown(SCHEDULERS)] = "processes"
+    """Processes of this machine, threads of one process, or the address of a running Dask scheduler."""

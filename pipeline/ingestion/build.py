@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest, preprocessing
-from pipeline.cluster import run_all
+from pipeline.cluster.tasks import run_all
 from pipeline.datasets.track import Track
 from pipeline.ingestion import plan, region_task
 from pipeline.ingestion.config import Limits

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 from tyro.conf import Positional
 
+from pipeline.cluster.config import ClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
 
 DatasetName = Literal["audioset", "gtzan", "magnatagatune", "giantsteps", "emomusic", "folder", "demo"]
@@ -23,16 +24,6 @@ class Limits(CheckedSettings):
     """Longest recording that is accepted, in seconds of audio."""
     decode_seconds: Annotated[float, Gt(0)] = 300.0
     """Longest time that decoding one recording may take, in seconds of wall clock."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerSettings(CheckedSettings):
-    """Where the work runs."""
-
-    scheduler: Annotated[str, shown("processes|threads|tcp://HOST:PORT")] = "processes"
-    """Processes of this machine, threads of one process, or the address of a running Dask scheduler."""
-    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
-    """Processes or threads to start on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +85,7 @@ class IngestSettings(CommandSettings):
     dry_run: bool = False
     """Print the plan and its resource estimate, then exit."""
     limits: Limits = field(default_factory=Limits)
-    workers: WorkerSettings = field(default_factory=WorkerSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     audioset: AudiosetSettings = field(default_factory=AudiosetSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.cluster import connect, count_threads, is_local
+from pipeline.cluster.client import connect, count_threads, is_local
 from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
 from pipeline.datasets.listing import Listing
 from pipeline.ingestion import summary
@@ -77,7 +77,8 @@ def _build(settings: IngestSettings, root: Path, path: Path, listing: Listing) -
 
 def _build_store(build: Build, listing: Listing, settings: IngestSettings, progress: IngestProgress) -> MelStore | None:
     """Return the finished store, or None after a dry run."""
-    with connect(settings.workers.scheduler, settings.workers.workers) as client:
+    cluster = settings.cluster
+    with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
         rows = build.plan_manifest(listing.tracks[: settings.limit], client, settings.retry_refused)
         estimate, workers = estimate_resources(rows, build.spec, build.quantizer), count_threads(client)
         # the workers of a workflow import what the workflow imports, above all PyTorch
@@ -85,7 +86,7 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
         estimate = replace(estimate, worker_bytes=estimate.worker_bytes + excess)
         longest = count_clips_at_limit(rows, build.spec, build.limits)
         _report([f"{build.path}:", *_estimate_lines(estimate, workers, longest, build.limits.max_seconds)])
-        if is_local(settings.workers.scheduler):  # the memory of other machines is unknown here
+        if is_local(cluster.scheduler):  # the memory of other machines is unknown here
             estimate.require_memory(available_bytes(), workers)
         if settings.dry_run:
             return None

@@ -10,7 +10,8 @@ import tyro
 from annotated_types import Ge
 from tyro.conf import Positional, UseAppendAction
 
-from pipeline.ingestion.config import Limits, WorkerSettings
+from pipeline.cluster.config import ClusterSettings
+from pipeline.ingestion.config import Limits
 from stores.command_line import CommandSettings, shown
 from stores.errors import InvalidInput
 
@@ -26,7 +27,7 @@ class VerifySettings(CommandSettings):
     read_audio: bool = False
     """Compare all audio by digest. Otherwise only files whose size or time of change differs are read."""
     limits: Limits = field(default_factory=Limits)
-    workers: WorkerSettings = field(default_factory=WorkerSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
         """Check that there is a path."""

@@ -11,7 +11,7 @@ from distributed import Client
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest
-from pipeline.cluster import run_all
+from pipeline.cluster.tasks import run_all
 from stores import manifest, mel_store_integrity
 from stores.errors import DecodeError
 from stores.manifest import ClipRow

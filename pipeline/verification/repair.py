@@ -12,7 +12,7 @@ from pathlib import Path
 
 from distributed import Client
 
-from pipeline.cluster import run_all
+from pipeline.cluster.tasks import run_all
 from pipeline.ingestion import plan, region_task
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.config import Limits

@@ -10,7 +10,7 @@ from pathlib import Path
 from distributed import Client
 from tqdm import tqdm
 
-from pipeline.cluster import connect
+from pipeline.cluster.client import connect
 from pipeline.verification import mel_store, shards
 from pipeline.verification import repair as store_repair
 from pipeline.verification.config import VerifySettings
@@ -58,7 +58,8 @@ def _verify_store(path: Path, settings: VerifySettings) -> int:
         store = store_repair.merge_pending(store)
     else:
         store.rows = store.merged_rows()
-    with connect(settings.workers.scheduler, settings.workers.workers) as client:
+    cluster = settings.cluster
+    with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
         findings = _check_store(store, client, settings.read_audio)
         if not findings or not settings.repair:
             return len(findings)

@@ -23,7 +23,7 @@ import synthetic_audio
 
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
-from pipeline.cluster import connect
+from pipeline.cluster.client import connect
 from pipeline.datasets import folder
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.progress import IngestProgress

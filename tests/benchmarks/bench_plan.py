@@ -5,7 +5,7 @@ import pickle
 import time
 from pathlib import Path
 
-from pipeline.cluster import TASKS_PER_THREAD
+from pipeline.cluster.tasks import TASKS_PER_THREAD
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.plan import assign_new_regions
 from pipeline.ingestion.region_task import RegionTask

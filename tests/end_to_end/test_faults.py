@@ -19,7 +19,7 @@ import synthetic_audio
 
 from pipeline import ingest, shard
 from pipeline.audio.decode import decode
-from pipeline.cluster import connect
+from pipeline.cluster.client import connect
 from pipeline.datasets import folder
 from pipeline.ingestion import recording
 from pipeline.ingestion.build import Build

@@ -51,7 +51,7 @@ def _rows(path):
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
-def test_a_data_set_is_predicted_clip_by_clip(workplace):
+def test_every_clip_of_a_dataset_gets_a_prediction(workplace):
     folder, store = workplace
     assert predict.main(["made", "--probe", "p.safetensors"]) == 0
     rows = _rows(folder / "made.key.csv")

@@ -14,7 +14,7 @@ from small_stores import SMALL_GRID
 
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
-from pipeline.cluster import connect
+from pipeline.cluster.client import connect
 from pipeline.datasets import folder
 from pipeline.datasets.track import Track
 from pipeline.ingestion import build as build_module

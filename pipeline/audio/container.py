@@ -1,0 +1,142 @@
+"""Containers of audio: their kinds, and the names in an archive. No member is ever unpacked to a path that it names."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from pipeline.audio import tar
+
+Kind = Literal["", "tar", "tar.gz", "zip", "parquet"]
+_KIND_BY_SUFFIX: dict[str, Kind] = {
+    ".tar": "tar",
+    ".tar.gz": "tar.gz",
+    ".tgz": "tar.gz",
+    ".zip": "zip",
+    ".parquet": "parquet",
+}
+ZIP_DAMAGE = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, ValueError, ArithmeticError),
+    *(struct.error, NotImplementedError, RuntimeError),
+)
+"""Errors that `zipfile` raises for damaged, encrypted or unknown content."""
+
+
+class DamagedContainer(Exception):
+    """An archive cannot be read to its end. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file in an archive."""
+
+    name: str
+    """Name as the archive states it. It may contain `..` and is never used as a path."""
+    size_bytes: int
+    """Size that the archive states."""
+    head: bytes = b""
+    """First bytes, if they were asked for."""
+
+
+def kind(name: str) -> Kind:
+    """Return the kind of container that a file of this name is, or empty text for any other file."""
+    lower = name.lower()
+    return next((kind for suffix, kind in _KIND_BY_SUFFIX.items() if lower.endswith(suffix)), "")
+
+
+def members(path: Path | str, head_bytes: int = 0) -> Iterator[Member]:
+    """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones are left out.
+
+    Args:
+        path: the archive.
+        head_bytes: number of bytes of each file to read, as its `head`.
+
+    Raises:
+        DamagedContainer: after the sound members, if the archive is damaged behind them.
+    """
+    if kind(str(path)) == "zip":
+        yield from _zip_members(path, head_bytes)
+    else:
+        yield from _tar_members(path, kind(str(path)) == "tar.gz", head_bytes)
+
+
+def zip_files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the regular files of a zip by name. Of several files of one name, the last one is returned."""
+    return {item.filename: item for item in archive.infolist() if not item.is_dir() and not _is_special(item)}
+
+
+def _is_special(item: zipfile.ZipInfo) -> bool:
+    mode = item.external_attr >> 16  # the mode of Unix, or 0
+    return bool(stat.S_IFMT(mode)) and not stat.S_ISREG(mode)
+
+
+def _zip_members(path: Path | str, head_bytes: int) -> Iterator[Member]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name, item in zip_files(archive).items():
+                yield Member(name, item.file_size, _zip_head(archive, item, head_bytes))
+    except ZIP_DAMAGE as error:
+        raise DamagedContainer(_first_line(error)) from error
+
+
+def _zip_head(archive: zipfile.ZipFile, item: zipfile.ZipInfo, head_bytes: int) -> bytes:
+    if not head_bytes:
+        return b""
+    try:
+        with archive.open(item) as content:
+            return content.read(head_bytes)
+    except ZIP_DAMAGE:  # this member only, for example because it is encrypted
+        return b""
+
+
+def _tar_members(path: Path | str, gzip: bool, head_bytes: int) -> Iterator[Member]:
+    try:
+        size_bytes = None if gzip else Path(path).stat().st_size
+        with tar.open_tar(path, gzip) as archive:
+            for item in tar.headers(archive):
+                is_whole = size_bytes is None or item.offset_data + item.size <= size_bytes
+                if is_whole and tar.is_recording(item):
+                    yield Member(item.name, item.size, _tar_head(path, gzip, item.offset_data, item.size, head_bytes))
+    except tar.DAMAGE as error:
+        raise DamagedContainer(_first_line(error)) from error
+
+
+def _tar_head(path: Path | str, gzip: bool, offset: int, size: int, head_bytes: int) -> bytes:
+    if not head_bytes or gzip:  # a second pass through the compressed file would take as long as the first
+        return b""
+    with Path(path).open("rb") as content:
+        content.seek(offset)
+        return content.read(min(size, head_bytes))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def audio_column(schema: pa.Schema) -> str:
+    """Return the name of the column of audio in a Parquet file: a struct with a field `bytes` of binary type.
+
+    It is the column `audio` if there is one, and otherwise the first such column.
+
+    Raises:
+        pyarrow.ArrowInvalid: there is no such column.
+    """
+    names = [name for name, kind in zip(schema.names, schema.types, strict=True) if _holds_bytes(kind)]
+    if not names:
+        raise pa.ArrowInvalid("no column holds audio: a struct with a field `bytes`")
+    return "audio" if "audio" in names else str(names[0])
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if not pa.types.is_struct(kind) or (index := kind.get_field_index("bytes")) < 0:
+        return False
+    content = kind.field(index).type
+    return bool(pa.types.is_binary(content) or pa.types.is_large_binary(content))
