@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
+from stores.mel_flags import describe_differences, ingest_flags
 from stores.quantize import Quantizer
 
 
-def diff_settings(previous: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+def diff_settings(
+    previous: Mapping[str, Any],
+    current: Mapping[str, Any],
+    names: tuple[str, str] = ("the artifact", "the current data"),
+) -> list[str]:
     """Return one line for each setting in which two mels differ, where both have the same mel specification.
 
     A current quantizer that is finer is not reported, because its values lie closer to the same power.
@@ -23,14 +28,17 @@ def diff_settings(previous: Mapping[str, Any], current: Mapping[str, Any]) -> li
         previous: `mel_spec`, `quantizer` and `preprocessing` of the mel that an artifact was made with. It is empty if
             they are unknown, and then no difference is reported.
         current: the same settings of the current mel.
+        names: names of the artifact and of the current data in the error.
 
     Raises:
-        DigestMismatch: the mel specifications differ, so the two mels must never be mixed.
+        DigestMismatch: the mel specifications differ, so the two mels must never be mixed. The error states the flags
+            of `pipeline.ingest` that give the mels that the artifact was made with.
     """
     if previous and previous["mel_spec"] != current["mel_spec"]:
         raise DigestMismatch(
-            f"the artifact was made with mel {previous['mel_spec']}, but the current mel is {current['mel_spec']}; "
-            f"ingest the recordings again with the first of the two"
+            f"{names[0]} was made with another mel than {names[1]} "
+            f"({describe_differences(previous['mel_spec'], current['mel_spec'])}), and mels are never mixed; ingest "
+            f"the recordings again, into another --store, with {' '.join(ingest_flags(previous['mel_spec']))}"
         )
     differing = [
         key
@@ -64,8 +72,26 @@ def digest(settings: Mapping[str, Any]) -> str:
     Raises:
         TypeError: a value is not JSON.
     """
-    canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(settings)).hexdigest()[:16]
+
+
+def digest_with_clips(settings: Mapping[str, Any], batches: Iterable[Sequence[Any]]) -> str:
+    """Return `digest({"clips": [all clips of all batches], "settings": settings})`, with one batch in memory at a time.
+
+    Raises:
+        TypeError: a value is not JSON.
+    """
+    hasher, separator = hashlib.sha256(b'{"clips":['), b""
+    for batch in batches:
+        if batch:
+            hasher.update(separator + _canonical(batch)[1:-1])
+            separator = b","
+    hasher.update(b'],"settings":' + _canonical(settings) + b"}")
+    return hasher.hexdigest()[:16]
+
+
+def _canonical(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def codes_digest(codes: NDArray[Any]) -> str:

@@ -23,6 +23,7 @@ import zarr
 from numpy.typing import NDArray
 
 from stores import manifest
+from stores.arrow_columns import read_buffer
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
@@ -121,7 +122,7 @@ class FeatureStore:
             raise CorruptArtifact(f"{path} is not a feature store of format version {FORMAT_VERSION}; extract again")
         if not isinstance(embeddings, zarr.Array):
             raise CorruptArtifact(f"{path} has no embeddings; extract again")
-        clips, spans = manifest.read(path / _CLIPS), _read_spans(path)
+        clips, spans = list(manifest.read(path / _CLIPS, manifest.SCHEMA_3)), _read_spans(path)
         if len(spans) != embeddings.shape[0] or not _in_order(spans.clip, len(clips)):
             raise CorruptArtifact(f"{path}: {_SPANS} does not match its embeddings and clips; extract again")
         rows = [clips[i] for i in spans.clip]
@@ -149,7 +150,7 @@ def create(building: Path, shape: tuple[int, ...], provenance: Mapping[str, Any]
 
 def publish(building: Path, path: Path, clips: Sequence[ClipRow], spans: Spans) -> None:
     """Complete the folder `building` and rename it to `path`, where it replaces an existing feature store."""
-    manifest.write(building / _CLIPS, clips)
+    manifest.write(building / _CLIPS, clips, manifest.SCHEMA_3)
     with atomic_write(building / _SPANS) as temporary:
         pq.write_table(spans.to_table(), temporary, compression="zstd", write_page_checksum=True)
     shutil.rmtree(path, ignore_errors=True)
@@ -158,7 +159,7 @@ def publish(building: Path, path: Path, clips: Sequence[ClipRow], spans: Spans) 
 
 def _read_spans(path: Path) -> Spans:
     try:
-        return Spans.from_table(pq.read_table(manifest.read_buffer(path / _SPANS)))
+        return Spans.from_table(pq.read_table(read_buffer(path / _SPANS)))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise CorruptArtifact(f"{path / _SPANS} cannot be read: {error}; extract again") from error
 

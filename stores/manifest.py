@@ -1,26 +1,32 @@
 """The manifest of a mel store: one row per clip with its identity, the place of its frames and its state.
 
-It is a list of `ClipRow` in memory and a Parquet file on disk. The index of a clip is the number of its row and never
-changes.
+It is a Parquet file on disk. In memory it is a sequence of `ClipRow`, whose columns stay in Arrow. The index of a clip
+is the number of its row. It changes only when `pipeline.ingest --prune` removes rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from stores.arrow_columns import GROUP_ROWS, ParquetColumns
+from stores.arrow_rows import ArrowRows
 from stores.chunk_grid import Region
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact
 
-STATES = ("planned", "written", "refused")
+STATES = ("planned", "written", "refused", "unlisted")
+"""States of a clip. `refused` means rejected. `unlisted` means that the dataset no longer lists its file."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class ClipRow:
     region_stop: int = 0
     """Frame after the last frame of that region."""
     state: str = "planned"
-    """State of the clip: `planned`, `written` or `refused` (rejected)."""
+    """State of the clip, one of `STATES`. An unlisted clip keeps everything else, and returns to its former state when
+    it is listed again."""
     reason: str = ""
     """Rejection reason, one of `REJECTION_REASONS`. It is empty unless the clip was rejected."""
     detail: str = ""
@@ -75,6 +82,12 @@ class ClipRow:
     """Size of `source` in bytes when it was read."""
     source_mtime_ns: int = 0
     """Time of the last change of `source`, in nanoseconds since 1970. It is compared before the digest."""
+    warnings: str = ""
+    """Names of warnings about the recording, joined by `|`, such as `short|clipped`."""
+    expected_seconds: float = 0.0
+    """Longest length that the header, the container or the dataset states, in seconds. It is 0 if none states one."""
+    decoded_seconds: float = 0.0
+    """Length of the whole recording as it was decoded, in seconds."""
 
 
 SCHEMA = pa.schema(
@@ -103,8 +116,15 @@ SCHEMA = pa.schema(
         ("codes_digest", pa.string()),
         ("source_bytes", pa.int64()),
         ("source_mtime_ns", pa.int64()),
+        ("warnings", pa.string()),
+        ("expected_seconds", pa.float64()),
+        ("decoded_seconds", pa.float64()),
     ]
 )
+SCHEMA_3 = pa.schema(list(SCHEMA)[: SCHEMA.get_field_index("warnings")])
+"""Columns of a mel store of format version 3, and of the clips of a feature store."""
+_DICTIONARIES = ("split", "state", "reason", "detail", "decoder", "member", "warnings")
+"""Columns that have few different values in most manifests."""
 _NAMES = tuple(f.name for f in fields(ClipRow))
 _DATASET_FIELDS = (
     *("index", "id", "source", "group", "split", "labels"),
@@ -112,57 +132,85 @@ _DATASET_FIELDS = (
 )
 
 
+class ClipRows(ArrowRows[ClipRow]):
+    """The rows of a manifest, or a selection of them: a sequence of `ClipRow` whose columns stay in Arrow."""
+
+    schema = SCHEMA
+
+    @classmethod
+    def to_table(cls, rows: Sequence[ClipRow]) -> pa.Table:
+        """Return rows as an Arrow table with the columns of `SCHEMA`."""
+        columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _NAMES}
+        columns["labels"] = [sorted(labels.items()) for labels in columns["labels"]]
+        return pa.table(columns, schema=SCHEMA)
+
+    @classmethod
+    def to_objects(cls, table: pa.Table) -> list[ClipRow]:
+        """Return the rows of a table with the columns of `SCHEMA` as objects."""
+        columns = {name: table.column(name).to_pylist() for name in _NAMES}
+        columns["labels"] = [dict(labels) for labels in columns["labels"]]
+        return [ClipRow(*values) for values in zip(*columns.values(), strict=True)]
+
+    def in_state(self, state: str) -> NDArray[np.bool_]:
+        """Return whether each row is in this state, `[rows]`."""
+        is_in_state: NDArray[np.bool_] = self.codes("state", STATES) == STATES.index(state)
+        return is_in_state
+
+    def has_frames(self) -> NDArray[np.bool_]:
+        """Return whether frames of each clip are in the store, `[rows]`. Those of unlisted clips are kept."""
+        return self.in_state("written") | (self.in_state("unlisted") & (self.numbers("frames") > 0))
+
+    def index_of(self, ids: pa.ChunkedArray | Iterable[str]) -> NDArray[np.int64]:
+        """Return the position of the row of each id, or -1 if no row has the id."""
+        wanted = ids if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.string())
+        found = pc.index_in(wanted, value_set=self.column("id"))
+        positions: NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return positions
+
+
 def to_table(rows: Iterable[ClipRow]) -> pa.Table:
     """Return `rows` as an Arrow table with the columns of `SCHEMA`."""
-    rows = list(rows)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _NAMES}
-    columns["labels"] = [sorted(labels.items()) for labels in columns["labels"]]
-    return pa.table(columns, schema=SCHEMA)
+    return ClipRows.of(rows).table()
 
 
-def from_table(table: pa.Table) -> list[ClipRow]:
+def from_table(table: pa.Table) -> ClipRows:
     """Return the rows of an Arrow table with the columns of `SCHEMA`.
 
     Raises:
         CorruptArtifact: the table has other columns.
     """
-    if not table.schema.equals(SCHEMA):
-        raise CorruptArtifact(f"manifest has columns {table.schema.names}; this version reads {SCHEMA.names}")
-    rows = table.to_pylist()
-    return [ClipRow(**{**row, "labels": dict(row["labels"])}) for row in rows]
+    return ClipRows.from_table(table)
 
 
-def write(path: Path, rows: Iterable[ClipRow]) -> None:
-    """Write `rows` to a Parquet file atomically."""
-    with atomic_write(path) as temporary:
-        pq.write_table(to_table(rows), temporary, compression="zstd", write_page_checksum=True)
+def write(path: Path, rows: Iterable[ClipRow], schema: pa.Schema = SCHEMA) -> None:
+    """Write the columns of `schema` of `rows` to a Parquet file atomically. The same rows give the same bytes."""
+    clips = ClipRows.of(rows)
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with atomic_write(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as writer:
+        for start in range(0, len(clips), GROUP_ROWS):
+            table = clips[start : start + GROUP_ROWS].table(schema.names)
+            writer.write_table(table.combine_chunks(), GROUP_ROWS)
 
 
-def read(path: Path) -> list[ClipRow]:
-    """Return the rows of a Parquet file.
-
-    Raises:
-        CorruptArtifact: the file is not Parquet, is damaged, or is not a manifest.
-        OSError: from the file system.
-    """
-    content = read_buffer(path)  # so that an OSError below comes from Arrow and means damage
-    try:
-        return from_table(pq.read_table(content, page_checksum_verification=True))
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
-        raise CorruptArtifact(f"{path} is not a readable Parquet file: {error}") from error
-
-
-def read_buffer(path: Path) -> pa.NativeFile:
-    """Return the content of a file in memory that Arrow owns.
-
-    With Python bytes, a thread of Arrow would release them some time later. If the interpreter has ended by then, the
-    process aborts (3 of 120 short scripts did).
+def read(path: Path, schema: pa.Schema = SCHEMA) -> ClipRows:
+    """Return the rows of a Parquet file with the columns of `schema`, which are read when they are needed.
 
     Raises:
+        CorruptArtifact: the file is not Parquet or not a manifest. If a page is damaged, this error is raised when the
+            page is read.
         OSError: from the file system.
     """
-    with pa.OSFile(str(path)) as file:
-        return pa.BufferReader(file.read_buffer())
+    columns = ParquetColumns(path, schema, _DICTIONARIES)
+    return ClipRows(columns) if schema.equals(SCHEMA) else ClipRows.from_table(add_missing_columns(columns.read()))
+
+
+def add_missing_columns(table: pa.Table) -> pa.Table:
+    """Return a table with the columns of an earlier version as one with those of `SCHEMA`, filled with defaults."""
+    defaults = {f.name: f.default for f in fields(ClipRow)}
+    for column in SCHEMA:
+        if column.name not in table.column_names:
+            table = table.append_column(column, pa.repeat(pa.scalar(defaults[column.name], column.type), len(table)))
+    return table.select(SCHEMA.names).cast(SCHEMA)
 
 
 def reset_to_planned(row: ClipRow) -> ClipRow:
@@ -173,11 +221,16 @@ def reset_to_planned(row: ClipRow) -> ClipRow:
 
 def planned_regions(rows: Iterable[ClipRow]) -> list[Region]:
     """Return the regions of the rows that are still planned, in order."""
-    planned: dict[tuple[int, int], list[int]] = {}
-    for row in rows:
-        if row.state == "planned":
-            planned.setdefault((row.region_start, row.region_stop), []).append(row.index)
-    return [Region(start, stop, tuple(clips)) for (start, stop), clips in sorted(planned.items())]
+    clips = ClipRows.of(rows)
+    planned = clips.take(np.flatnonzero(clips.in_state("planned")))
+    starts, stops, indices = (planned.numbers(name) for name in ("region_start", "region_stop", "index"))
+    order = np.lexsort((stops, starts))
+    is_new = np.diff(starts[order], prepend=-1).astype(bool) | np.diff(stops[order], prepend=-1).astype(bool)
+    return [
+        Region(int(starts[part[0]]), int(stops[part[0]]), tuple(indices[part].tolist()))
+        for part in np.split(order, np.flatnonzero(is_new)[1:])
+        if len(part)
+    ]
 
 
 def group_by_recording(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
@@ -186,35 +239,64 @@ def group_by_recording(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
         yield list(clips)
 
 
-def assign_regions(rows: Sequence[ClipRow], planned: Iterable[Region]) -> list[ClipRow]:
+def assign_regions(rows: Iterable[ClipRow], planned: Iterable[Region]) -> ClipRows:
     """Return `rows`, where the clips of the regions `planned` have got these regions."""
-    assigned = list(rows)
+    clips = ClipRows.of(rows)
+    starts, stops = clips.numbers("region_start").copy(), clips.numbers("region_stop").copy()
     for region in planned:
-        for clip in region.clips:
-            assigned[clip] = replace(rows[clip], region_start=region.start_frame, region_stop=region.stop_frame)
-    return assigned
+        starts[list(region.clips)] = region.start_frame
+        stops[list(region.clips)] = region.stop_frame
+    return clips.with_columns(region_start=starts, region_stop=stops)
 
 
 def total_frames(rows: Iterable[ClipRow]) -> int:
     """Return the length of the frame axis that all regions of `rows` need, in frames."""
-    return max((row.region_stop for row in rows), default=0)
+    return int(ClipRows.of(rows).numbers("region_stop").max(initial=0))
 
 
-def merge(planned: Sequence[ClipRow], done: Iterable[ClipRow]) -> list[ClipRow]:
+def merge(planned: Iterable[ClipRow], done: Iterable[ClipRow]) -> ClipRows:
     """Return `planned`, where the rows of `done` replace the planned rows with the same index.
 
     A row of `done` is used only if the planned row still has the same region. A clip that was planned again later stays
     as it is, so merging twice gives the same result as merging once. The group, split and labels of a clip come from
-    `planned`, which is newer.
+    `planned`, which is newer. A clip that was planned and is no longer listed stays unlisted.
+
+    Raises:
+        CorruptArtifact: a row of `done` has an index that no planned row has.
     """
-    merged = list(planned)
-    for row in done:
-        plan = merged[row.index]
-        if plan.state == "planned" and plan.region_start == row.region_start:
-            merged[row.index] = replace(row, group=plan.group, split=plan.split, labels=plan.labels)
-    return merged
+    before, after = ClipRows.of(planned), ClipRows.of(done)
+    indices, firsts = np.unique(after.numbers("index"), return_index=True)
+    if len(indices) and not 0 <= indices[0] <= indices[-1] < len(before):
+        raise CorruptArtifact(f"a finished region holds clips {indices[0]} to {indices[-1]} of {len(before)} clips")
+    same_region = before.numbers("region_start")[indices] == after.numbers("region_start")[firsts]
+    is_wanted = before.in_state("planned")[indices] | (
+        was_planned(before)[indices] & ~after.in_state("planned")[firsts]  # unlisted, and decoded before that
+    )
+    fits = same_region & is_wanted
+    if not fits.any():
+        return before
+    places = np.arange(len(before))
+    places[indices[fits]] = len(before) + firsts[fits]
+    merged = ClipRows.concat([before, after]).take(places)
+    states = np.where(before.in_state("unlisted"), "unlisted", merged.column("state").to_numpy())
+    newer = {name: before.column(name) for name in ("group", "split", "labels")}
+    return merged.with_columns(**newer, state=states)
+
+
+def was_planned(rows: ClipRows) -> NDArray[np.bool_]:
+    """Return whether each row is unlisted and had not been decoded before that, `[rows]`."""
+    has_frames: NDArray[np.bool_] = rows.numbers("frames") > 0
+    return rows.in_state("unlisted") & ~has_frames & ~was_rejected(rows)
+
+
+def was_rejected(rows: ClipRows) -> NDArray[np.bool_]:
+    """Return whether each row is unlisted and had been rejected before that, `[rows]`."""
+    has_reason: NDArray[np.bool_] = pc.not_equal(rows.column("reason"), "").to_numpy()
+    return rows.in_state("unlisted") & has_reason
 
 
 def count_states(rows: Iterable[ClipRow]) -> dict[str, int]:
     """Return the number of rows in each state. Rejected rows are counted under `refused: REASON`."""
-    return dict(Counter(f"refused: {r.reason}" if r.state == "refused" else r.state for r in rows))
+    table = ClipRows.of(rows).table(["state", "reason"])
+    pairs = zip(table.column("state").to_pylist(), table.column("reason").to_pylist(), strict=True)
+    return dict(Counter(f"refused: {reason}" if state == "refused" else state for state, reason in pairs))

@@ -17,15 +17,16 @@ needed.
 Every Zarr shard with frames of a clip has a file, even if all its codes are zero. Zarr reads a missing file as silence,
 but here a missing file means that data was lost.
 
-A reader accepts exactly `FORMAT_VERSION` and no other version, not even an older one. A store can always be made again
-from the audio, so there is no code for older formats. The version increases with every change of the format.
+A reader accepts exactly one format version and no other version, not even an older one (`stores.mel_attributes`).
+`stores.mel_store_upgrade` converts a store of the previous version, because decoding a large
+dataset again can take days.
 """
 
 from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,27 @@ import numpy as np
 import pyarrow as pa
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
-from zarr.codecs.numcodecs import Delta
 from zarr.errors import ZarrUserWarning
 
-from stores import manifest
+from stores import manifest, mel_array, mel_attributes
 from stores.chunk_grid import ChunkGrid, Region
 from stores.commit import sync_to_disk
-from stores.digest import digest
+from stores.digest import digest_with_clips
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
+from stores.manifest_checks import find_problem
+from stores.mel_flags import flags_to_continue
 from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
 
-FORMAT_VERSION = 3
 # The module docstring explains this warning. Every worker would print it for every region.
 warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3", ZarrUserWarning)
-_MANIFEST, _PARTS = "manifest.parquet", "parts"
-_SETTINGS = ("grid", "dataset", "root", "mel_spec", "quantizer", "preprocessing")
+MANIFEST, PARTS = "manifest.parquet", "parts"
+_CAUSES = {
+    "planned": "it is still planned",
+    "refused": "it was rejected ({row.reason}: {row.detail})",
+    "unlisted": "its dataset no longer lists it",
+}
 
 
 class MelStore:
@@ -60,10 +64,10 @@ class MelStore:
     def __init__(self, path: Path, attributes: Mapping[str, Any], rows: Sequence[ClipRow]) -> None:
         self.path = path
         self.attributes = dict(attributes)
-        self.rows = list(rows)
+        self.rows = ClipRows.of(rows)
         self.spec = MelSpec.from_dict(attributes["mel_spec"])
         self.quantizer = Quantizer.from_dict(attributes["quantizer"])
-        self.grid = _grid(path, attributes["grid"])
+        self.grid = mel_attributes.read_grid(path, attributes)
         self._mel: zarr.Array[Any] | None = None
 
     @classmethod
@@ -81,39 +85,51 @@ class MelStore:
         """
         if path.exists():
             raise InvalidInput(f"{path} already exists; open it, or choose another path")
-        attributes = {"format_version": FORMAT_VERSION, "grid": asdict(grid), **settings}
+        attributes = {"format_version": mel_attributes.FORMAT_VERSION, "grid": asdict(grid), **settings}
         building = path.with_name(f".{path.name}.building")
         shutil.rmtree(building, ignore_errors=True)
         zarr.open_group(building, mode="w", zarr_format=3, attributes={"myna": attributes})
-        create_array(building, attributes, manifest.total_frames(rows))
-        manifest.write(building / _MANIFEST, rows)
+        mel_array.create_array(building, attributes, manifest.total_frames(rows))
+        manifest.write(building / MANIFEST, rows)
         building.rename(path)
         return cls(path, attributes, rows)
 
     @classmethod
-    def open(cls, path: Path | str, *, complete: bool = True) -> MelStore:
+    def open(cls, path: Path | str, *, complete: bool = True, checks_array: bool = True) -> MelStore:
         """Open a store for reading.
 
         Args:
             path: folder of the store.
             complete: accept only a store whose ingest is finished.
+            checks_array: compare the metadata of the array with the store.
 
         Raises:
             MissingArtifact: there is no store, or it is unfinished and `complete` is set.
-            CorruptArtifact: the folder is not a mel store of this version.
+            CorruptArtifact: the folder is not a mel store of this version, or contradicts itself.
         """
         path = Path(path)
-        if not (path / _MANIFEST).is_file():
+        if not (path / MANIFEST).is_file():
             command = f"python -m pipeline.ingest DATASET --store {path}"
             raise MissingArtifact(f"no mel store at {path}; make it with `{command}`")
-        store = cls(path, _read_attributes(path), manifest.read(path / _MANIFEST))
-        planned = sum(row.state == "planned" for row in store.rows)
+        store = cls(path, mel_attributes.read(path), manifest.read(path / MANIFEST))
+        store._require_sound(checks_array, complete)
+        planned = int(store.rows.in_state("planned").sum())
         if complete and planned:
             raise MissingArtifact(
                 f"{path} is not finished: {planned} of {len(store.rows)} clips are still planned; "
                 f"run the same `python -m pipeline.ingest` again to continue"
             )
         return store
+
+    def _require_sound(self, checks_array: bool, complete: bool) -> None:
+        self.rows.verify()
+        if problem := find_problem(self.rows, self.grid):
+            raise CorruptArtifact(f"{self.path / MANIFEST} is damaged: {problem}; remove {self.path} and ingest again")
+        # the axis of an unfinished store may be shorter than its manifest, see `extend_axis`
+        frames = manifest.total_frames(self.rows) if complete else 0
+        damage = mel_array.find_metadata_damage(self.path, self.attributes, frames) if checks_array else ""
+        if damage:
+            raise CorruptArtifact(f"{self.path}: {damage}; run `python -m pipeline.verify {self.path} --repair`")
 
     @classmethod
     def open_without_manifest(cls, path: Path) -> MelStore:
@@ -122,24 +138,48 @@ class MelStore:
         Raises:
             CorruptArtifact: the folder is not a mel store of this version.
         """
-        return cls(path, _read_attributes(path), ())
+        return cls(path, mel_attributes.read(path), ())
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
+    def rows(self) -> ClipRows:
+        """One row per clip. Its columns stay in Arrow, and row objects are built when they are needed."""
+        return self._rows
+
+    @rows.setter
+    def rows(self, rows: Iterable[ClipRow]) -> None:
+        self._rows = ClipRows.of(rows)
+
+    @property
     def manifest(self) -> pa.Table:
         """One row per clip, as an Arrow table."""
-        return manifest.to_table(self.rows)
+        return self.rows.table()
 
     def digest(self) -> str:
-        """Return the digest of everything that can change a stored value: settings, clips and audio bytes."""
-        clips = [[row.id, row.frames, row.source_digest] for row in self.rows]
-        return digest({"settings": self.value_settings(), "clips": clips})
+        """Return the digest of everything that can change a value read from the store: settings, clips, audio bytes.
+
+        Clips that are no longer listed leave a gap, so that the digest changes with the clips that are read and with
+        their indices. Splits and labels do not change it.
+        """
+        clips = self._described_clips(("id", "frames", "source_digest"))
+        return digest_with_clips(self.value_settings(), clips)
+
+    def shards_digest(self) -> str:
+        """Return the digest of everything that can change the shards: that of `digest`, and each split and state."""
+        clips = self._described_clips(("id", "frames", "source_digest", "split", "state"))
+        return digest_with_clips(self.value_settings(), clips)
+
+    def _described_clips(self, names: Sequence[str]) -> Iterator[list[list[Any] | None]]:
+        for table in self.rows.batches([*names, *{"state"}.difference(names)]):
+            states = table.column("state").to_pylist()
+            clips = zip(*(table.column(name).to_pylist() for name in names), strict=True)
+            yield [None if state == "unlisted" else [*clip] for state, clip in zip(states, clips, strict=True)]
 
     def value_settings(self) -> dict[str, Any]:
         """Return the settings that can change a stored value."""
-        return {key: self.attributes[key] for key in ("format_version", "mel_spec", "quantizer", "preprocessing")}
+        return mel_attributes.value_settings(self.attributes)
 
     def codes(self, index: int) -> Codes:
         """Return the codes of clip `index`, `[128, frames]` in the type of the quantizer.
@@ -147,8 +187,8 @@ class MelStore:
         Raises:
             InvalidInput: there is no such clip, or it has no mel.
         """
-        row = self._written(index)
-        return self.read_frames(row.start_frame, row.start_frame + row.frames)
+        start, frames = self._place(index)
+        return self.read_frames(start, start + frames)
 
     def clip(self, index: int) -> NDArray[np.float32]:
         """Return the power mel `[128, frames]` of clip `index`, float32 and non-negative.
@@ -164,11 +204,12 @@ class MelStore:
         Raises:
             InvalidInput: there is no such clip, it has no mel, or the window is not inside it.
         """
-        row = self._written(index)
-        if not 0 <= start <= start + frames <= row.frames:
-            raise InvalidInput(f"frames {start} to {start + frames} are not inside clip {row.id!r} of {row.frames}")
-        first = row.start_frame + start
-        return self.quantizer.decode(self.read_frames(first, first + frames))
+        clip_start, clip_frames = self._place(index)
+        if not 0 <= start <= start + frames <= clip_frames:
+            raise InvalidInput(
+                f"frames {start} to {start + frames} are not inside clip {self.rows[index].id!r} of {clip_frames}"
+            )
+        return self.quantizer.decode(self.read_frames(clip_start + start, clip_start + start + frames))
 
     def frames(self, start_frame: int, frames: int) -> Codes:
         """Return the codes of consecutive frames of the store, `[128, frames]`, which may belong to several clips.
@@ -202,25 +243,25 @@ class MelStore:
         for file in self.shard_files(region.start_frame, region.stop_frame):
             if file.exists():  # clips may need less than their bound, and then the last files do not exist
                 sync_to_disk(file)
-        manifest.write(self.path / _PARTS / f"{region.name}.parquet", rows)
+        manifest.write(self.path / PARTS / f"{region.name}.parquet", rows)
 
     def is_finished(self, region: Region) -> bool:
         """Return whether `finish_region` has recorded `region`."""
-        return (self.path / _PARTS / f"{region.name}.parquet").is_file()
+        return (self.path / PARTS / f"{region.name}.parquet").is_file()
 
-    def merged_rows(self) -> list[ClipRow]:
+    def merged_rows(self) -> ClipRows:
         """Return the rows of the manifest, where the rows of all finished regions replace the planned ones."""
-        parts = sorted((self.path / _PARTS).glob("region-*.parquet"))
-        return manifest.merge(self.rows, (row for part in parts for row in manifest.read(part)))
+        parts = sorted((self.path / PARTS).glob("region-*.parquet"))
+        return manifest.merge(self.rows, ClipRows.concat(map(manifest.read, parts)))
 
-    def update(self, rows: Sequence[ClipRow]) -> None:
+    def update(self, rows: Iterable[ClipRow]) -> None:
         """Replace the manifest by `rows`, which include all finished regions, and extend the frame axis as needed.
 
         Only the driver calls this, while no task runs.
         """
-        manifest.write(self.path / _MANIFEST, rows)
-        self.rows = list(rows)
-        shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+        manifest.write(self.path / MANIFEST, rows)
+        self.rows = manifest.read(self.path / MANIFEST)
+        shutil.rmtree(self.path / PARTS, ignore_errors=True)
         self.extend_axis()
 
     def extend_axis(self) -> None:
@@ -228,6 +269,19 @@ class MelStore:
         mel, frames = self._array(), manifest.total_frames(self.rows)
         if mel.shape[1] < frames:
             mel.resize((mel.shape[0], frames))
+
+    def free_unused_frames(self) -> None:
+        """Remove the files of frames that no clip of the manifest has, and shorten the frame axis.
+
+        Only the driver calls this, while no task runs. Files that a kill leaves are removed by the next call.
+        """
+        stored = self.rows.take(np.flatnonzero(self.rows.has_frames()))
+        regions = set(zip(stored.numbers("region_start"), stored.numbers("region_stop"), strict=True))
+        needed = {file for region in regions for file in self.shard_files(*region)}
+        for file in (self.path / "mel" / "c" / "0").glob("[0-9]*"):
+            if file not in needed:
+                file.unlink()
+        self._array().resize((self.spec.n_mels, manifest.total_frames(self.rows)))
 
     def move_root(self, root: str) -> None:
         """Record `root` as the new folder of the audio."""
@@ -243,18 +297,21 @@ class MelStore:
         differing = [key for key in settings if self.attributes.get(key) != settings[key]]
         if differing:
             lines = [f"  {key}: store {self.attributes.get(key)!r}, now {settings[key]!r}" for key in differing]
+            flags = flags_to_continue(self.attributes, settings)
+            advice = f"state {' '.join(flags)} as for this store, or " if flags else ""
             raise DigestMismatch(
-                f"{self.path} was made with other settings; choose another --store or remove it:\n" + "\n".join(lines)
+                f"{self.path} was made with other settings; {advice}choose another --store or remove it:\n"
+                + "\n".join(lines)
             )
 
-    def _written(self, index: int) -> ClipRow:
+    def _place(self, index: int) -> tuple[int, int]:
+        """Return the first frame and the number of frames of clip `index`."""
         if not 0 <= index < len(self.rows):
             raise InvalidInput(f"clip {index} is not in {self.path}, which has clips 0 to {len(self.rows) - 1}")
-        row = self.rows[index]
-        if row.state != "written":
-            cause = f"it was rejected ({row.reason}: {row.detail})" if row.state == "refused" else "it is still planned"
-            raise InvalidInput(f"clip {row.id!r} has no mel: {cause}")
-        return row
+        if not self.rows.in_state("written")[index]:
+            row = self.rows[index]
+            raise InvalidInput(f"clip {row.id!r} has no mel: {_CAUSES[row.state].format(row=row)}")
+        return int(self.rows.numbers("start_frame")[index]), int(self.rows.numbers("frames")[index])
 
     def shard_files(self, start_frame: int, stop_frame: int) -> list[Path]:
         """Return the paths of the Zarr shards of these frames, whether they exist or not."""
@@ -294,56 +351,3 @@ class MelStore:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open array, because another process must open its own."""
         return {**self.__dict__, "_mel": None}
-
-
-def create_array(store: Path, attributes: Mapping[str, Any], total_frames: int) -> None:
-    """Create the empty array of a store. If only the metadata of the array was lost, existing frames are kept."""
-    grid, dtype = attributes["grid"], Quantizer.from_dict(attributes["quantizer"]).dtype
-    n_mels = attributes["mel_spec"]["n_mels"]
-    zarr.create_array(
-        store / "mel",
-        shape=(n_mels, total_frames),
-        dtype=dtype,
-        chunks=(n_mels, grid["chunk_frames"]),
-        shards=(n_mels, grid["zarr_shard_frames"]),
-        **_codecs(dtype),
-        fill_value=0,
-        dimension_names=("mel", "frame"),
-        zarr_format=3,
-    )
-
-
-def _codecs(dtype: str) -> dict[str, Any]:
-    """Return filters and compressors, which were chosen on real music (tests/benchmarks/bench_store.py)."""
-    if dtype == "float32":
-        return {"compressors": (BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=4), Crc32cCodec())}
-    itemsize = np.dtype(dtype).itemsize
-    # for bytes, level 1 is seven times as fast as level 5, and its result is smaller
-    level, shuffle = (1, BloscShuffle.noshuffle) if itemsize == 1 else (5, BloscShuffle.shuffle)
-    return {
-        "filters": Delta(dtype=dtype),
-        "compressors": (BloscCodec(cname="zstd", clevel=level, shuffle=shuffle, typesize=itemsize), Crc32cCodec()),
-    }
-
-
-def _grid(path: Path, settings: Any) -> ChunkGrid:
-    try:
-        return ChunkGrid(**settings)
-    except (TypeError, InvalidInput) as error:
-        raise CorruptArtifact(f"{path} has an impossible grid: {error}; ingest again with another --store") from error
-
-
-def _read_attributes(path: Path) -> dict[str, Any]:
-    try:
-        attributes = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs["myna"]
-    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON that is not an object
-        raise CorruptArtifact(f"{path} is not a mel store: {error}") from error
-    if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
-        version = attributes.get("format_version") if isinstance(attributes, dict) else None
-        raise CorruptArtifact(
-            f"{path} has format version {version}, and this version of Myna reads {FORMAT_VERSION}; ingest again with "
-            f"another --store"
-        )
-    if missing := [key for key in _SETTINGS if key not in attributes]:
-        raise CorruptArtifact(f"{path} lacks the settings {', '.join(missing)}; ingest again with another --store")
-    return dict(attributes)

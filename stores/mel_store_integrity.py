@@ -5,26 +5,24 @@ The check reads and decompresses everything, which takes 0.2 ms per clip of 10 s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stores import manifest
+from stores import manifest, mel_array
 from stores.chunk_grid import Region
 from stores.commit import sync_to_disk
 from stores.digest import codes_digest
 from stores.errors import CorruptArtifact, MissingArtifact
-from stores.manifest import ClipRow
-from stores.mel_store import MelStore, create_array
+from stores.manifest import ClipRow, ClipRows
+from stores.mel_array import ARRAY_METADATA, create_array
+from stores.mel_store import MelStore
 from stores.quantize import Codes
 
-ARRAY_METADATA = "mel/zarr.json"
 _WRONG_FRAMES = "its frames are not those that were written"
 
 
@@ -40,13 +38,18 @@ class Damage:
     """Description of the damage."""
 
 
-def written_regions(rows: Sequence[ClipRow]) -> list[list[ClipRow]]:
-    """Return the written rows of each region, in the order in which they are packed."""
-    by_region: dict[int, list[ClipRow]] = {}
-    for row in rows:
-        if row.state == "written":
-            by_region.setdefault(row.region_start, []).append(row)
-    return [sorted(by_region[start], key=lambda row: row.start_frame) for start in sorted(by_region)]
+def stored_regions(rows: Sequence[ClipRow]) -> Iterator[list[ClipRow]]:
+    """Yield the clips of each region that have frames, in the order in which they are packed.
+
+    Unlisted clips are among them, because they keep their frames for the time when they are listed again.
+    """
+    clips = ClipRows.of(rows)
+    stored = clips.take(np.flatnonzero(clips.has_frames()))
+    regions = stored.numbers("region_start")
+    order = np.lexsort((stored.numbers("start_frame"), regions))
+    firsts = np.flatnonzero(np.diff(regions[order], prepend=-1))
+    for positions in np.split(order, firsts[1:]) if len(order) else ():
+        yield list(stored.take(positions))
 
 
 def find_damage(store: MelStore, rows: Sequence[ClipRow]) -> list[Damage]:
@@ -66,14 +69,7 @@ def find_damage(store: MelStore, rows: Sequence[ClipRow]) -> list[Damage]:
 
 def find_metadata_damage(store: MelStore) -> str:
     """Return what is wrong with the metadata of the array, or empty text if nothing is."""
-    with tempfile.TemporaryDirectory(prefix="myna-") as folder:
-        create_array(Path(folder), store.attributes, manifest.total_frames(store.rows))
-        expected = json.loads((Path(folder) / ARRAY_METADATA).read_text())
-    try:
-        metadata = json.loads((store.path / ARRAY_METADATA).read_text())
-    except (OSError, ValueError) as error:
-        return str(error)
-    return "" if metadata == expected else f"{ARRAY_METADATA} does not match this store"
+    return mel_array.find_metadata_damage(store.path, store.attributes, manifest.total_frames(store.rows))
 
 
 def restore_metadata(store: MelStore) -> None:

@@ -1,4 +1,4 @@
-"""The house's rules, checked: who imports whom, sizes, docstrings, and the surfaces that users type and import."""
+"""Rules for the source tree: imports between packages, sizes, docstrings, flags of commands and public names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("stores", "pipeline", "model", "dags")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-# A package may import what starts with one of these, besides itself.
+# The modules, by prefix, that a package may import besides itself.
 MAY_IMPORT = {
     "stores": (),
     "pipeline": ("stores",),
@@ -24,14 +24,14 @@ MAY_IMPORT = {
     "dags": ("stores", "pipeline", "model"),
 }
 
-# (file, module) -> why it is not imported at the top
+# (file, module) -> reason why the module is not imported at the top
 LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
-    ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, symusic",
+    ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, midirenderer",
 }
 
-LARGEST_FILE_LINES = 350
-LARGEST_FUNCTION_LINES = 40
+MAX_FILE_LINES = 350
+MAX_FUNCTION_LINES = 40
 
 
 def _module_name(path):
@@ -44,7 +44,7 @@ PATHS = dict(zip(TREES, FILES, strict=True))
 
 
 def _targets(node):
-    """Modules that an import statement brings, ours as modules rather than names in them."""
+    """Return the modules that an import statement imports; a name in a module counts as its module."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     assert node.level == 0, "relative imports hide where a name comes from"
@@ -62,7 +62,7 @@ def _functions(tree):
 
 
 def _public_definitions():
-    """(name, node) of every public class, function and method of a public class, outside functions."""
+    """Yield (name, node) of every public class, public function, and public method of a public class."""
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for module, tree in TREES.items():
         for node in tree.body:
@@ -74,9 +74,9 @@ def _public_definitions():
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_packages_import_only_what_the_house_allows(package):
+def test_packages_import_only_allowed_packages(package):
     allowed = (package, *MAY_IMPORT[package])
-    wrong = [
+    violations = [
         f"{module} imports {target}"
         for module, tree in TREES.items()
         if module.split(".")[0] == package
@@ -84,112 +84,125 @@ def test_packages_import_only_what_the_house_allows(package):
         if target.split(".")[0] in (*PACKAGES, "tests")
         and not any(target == name or target.startswith(f"{name}.") for name in allowed)
     ]
-    assert wrong == []
+    assert violations == []
 
 
 @pytest.mark.parametrize("leaf", ["pipeline.audio", "pipeline.cluster"])
-def test_what_model_may_import_of_pipeline_imports_only_stores(leaf):
-    wrong = [
+def test_leaf_packages_import_only_stores(leaf):
+    violations = [
         f"{module} imports {target}"
         for module, tree in TREES.items()
         if module.startswith(leaf)
         for _, target in _imports(tree)
         if target.split(".")[0] in PACKAGES and not target.startswith(("stores", leaf))
     ]
-    assert wrong == []
+    assert violations == []
 
 
-def test_rooms_do_not_import_commands():
-    """A file directly in `pipeline/` or `model/` with a command line is imported by nothing but `dags`."""
+def test_only_dags_import_commands():
+    """A command is a module with a `__main__` block, directly in `pipeline/`, `model/` or `dags/`."""
     commands = {module for module, tree in TREES.items() if _is_command(tree)}
-    wrong = [
+    violations = [
         f"{module} imports {target}"
         for module, tree in TREES.items()
         if not module.startswith("dags")
         for _, target in _imports(tree)
         if target in commands
     ]
-    assert wrong == []
+    assert violations == []
 
 
 def _is_command(tree):
     return any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in tree.body)
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_modules_have_no_circular_imports():
     graph = {
         module: {target for _, target in _imports(tree) if target in TREES and target != module}
         for module, tree in TREES.items()
     }
-    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which shows the circle
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which shows the modules
 
 
-def test_imports_are_at_the_top_except_for_extras_and_the_rooms_of_commands():
-    found = {
+def test_imports_are_at_the_top_except_for_extras_and_in_commands():
+    local_imports = {
         (PATHS[module].relative_to(ROOT).as_posix(), target)
         for module, tree in TREES.items()
         for function in _functions(tree)
         for _, target in _imports(function)
         if not (_is_command(tree) and target in _imports_of_main(tree))
     }
-    assert found == set(LOCAL_IMPORTS)
+    assert local_imports == set(LOCAL_IMPORTS)
 
 
 def _imports_of_main(tree):
-    """Modules that a command's `main` imports when there is something to do, so that `--help` is fast."""
+    """Return the modules that the `main` of a command imports only after it has parsed, so that `--help` is fast."""
     mains = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
     return {target for main in mains for _, target in _imports(main)}
 
 
 def _loaded_after(statement, names):
+    """Return those of the modules `names` that a new process has loaded after a statement."""
     code = f"import sys; {statement}\nprint(*[name for name in {names!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return process.stdout.split()
 
 
-def test_reading_stores_needs_neither_torch_nor_dask_nor_ffmpeg():
+def test_stores_import_neither_torch_nor_dask_nor_ffmpeg():
     modules = ", ".join(module for module in TREES if module.startswith("stores"))
     assert (
         _loaded_after(f"import {modules}", ["torch", "dask", "distributed", "ffmpeg", "imageio_ffmpeg", "soxr"]) == []
     )
 
 
-def test_workers_of_an_ingest_need_no_torch():
+def test_workers_of_an_ingest_do_not_import_torch():
     assert (
         _loaded_after("import pipeline.ingestion.region_task, pipeline.ingest", ["torch", "webdataset", "sklearn"])
         == []
     )
 
 
-HEAVY = ["torch", "dask", "distributed", "zarr", "pyarrow", "scipy", "sklearn", "pandas", "matplotlib", "altair", "av"]
+SLOW_TO_IMPORT = [
+    "torch",
+    "dask",
+    "distributed",
+    "zarr",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+    "altair",
+    "av",
+]
 
 
 @pytest.mark.parametrize("command", sorted(module for module, tree in TREES.items() if "__main__" in ast.unparse(tree)))
-def test_help_of_a_command_imports_nothing_heavy(command):
+def test_help_of_a_command_imports_no_slow_library(command):
     statement = f"import contextlib, io, {command}\nwith contextlib.suppress(SystemExit), "
     statement += f"contextlib.redirect_stdout(io.StringIO()): {command}.main(['--help'])\n"
-    assert _loaded_after(statement, HEAVY) == []
+    assert _loaded_after(statement, SLOW_TO_IMPORT) == []
 
 
-def test_training_needs_no_audio_decoder():
+def test_training_imports_no_audio_decoder():
     decoders = ["av", "soundfile", "soxr", "ffmpeg", "imageio_ffmpeg"]
     assert _loaded_after("import model.train, model.inference.mel, model.encoder.kernels.cells", decoders) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_files_are_short_and_say_first_what_they_are(path):
+def test_files_are_short_and_have_a_docstring(path):
     lines = path.read_text().splitlines()
-    assert len(lines) < LARGEST_FILE_LINES
+    assert len(lines) < MAX_FILE_LINES
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
 def test_functions_are_short():
-    long = {
+    line_counts = {
         f"{module}.{function.name}": function.end_lineno - function.lineno + 1 - _docstring_lines(function)
         for module, tree in TREES.items()
         for function in _functions(tree)
     }
-    assert {name: lines for name, lines in long.items() if lines > LARGEST_FUNCTION_LINES} == {}
+    assert {name: lines for name, lines in line_counts.items() if lines > MAX_FUNCTION_LINES} == {}
 
 
 def _docstring_lines(function):
@@ -197,18 +210,18 @@ def _docstring_lines(function):
     return first.end_lineno - first.lineno + 1 if ast.get_docstring(function) else 0
 
 
-def test_no_file_is_a_drawer_for_odds_and_ends():
+def test_file_names_are_specific():
     names = [path for path in FILES if re.search(r"util|common|misc|helper", path.stem)]
     assert names == []
 
 
-def test_the_top_level_is_the_one_that_was_fixed():
+def test_the_top_level_has_exactly_the_four_packages():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py") if not path.parent.name.startswith(".")}
     assert packages == set(PACKAGES)
     assert not (ROOT / "tests" / "__init__.py").exists()
 
 
-def test_everything_public_says_what_it_is():
+def test_all_public_definitions_have_docstrings():
     assert [name for name, node in _public_definitions() if not ast.get_docstring(node)] == []
 
 
@@ -216,20 +229,20 @@ def test_first_lines_of_docstrings_are_sentences():
     def first(node):
         return (ast.get_docstring(node) or "").split("\n\n")[0]
 
-    wrong = [name for name, node in _public_definitions() if not first(node).rstrip().endswith((".", ":", "`"))]
-    assert wrong == []
+    violations = [name for name, node in _public_definitions() if not first(node).rstrip().endswith((".", ":", "`"))]
+    assert violations == []
 
 
 ARRAY = re.compile(r"\bNDArray\b|\bTensor\b")
 STATED_IN_ANNOTATION = re.compile(r"(Float|Int|UInt8|Bool|Shaped|Integer|Inexact|Num)\w*\[")
-# one axis may be told in words: "one per clip", "group of each clip"
+# a single axis may be stated in words: "one per clip", "group of each clip"
 STATED_IN_TEXT = re.compile(
     r"\[[A-Za-z0-9_, ]*\]|any shape|shape of|shape as|same shape|one per|of each", re.IGNORECASE
 )
 
 
 def test_public_arrays_state_their_shapes():
-    wrong = []
+    violations = []
     for name, node in _public_definitions():
         if isinstance(node, ast.ClassDef):
             continue
@@ -238,24 +251,24 @@ def test_public_arrays_state_their_shapes():
         arrays = [text for a in annotations if a is not None and ARRAY.search(text := ast.unparse(a))]
         unstated = [text for text in arrays if not STATED_IN_ANNOTATION.search(text)]
         if unstated and not STATED_IN_TEXT.search(ast.get_docstring(node) or ""):
-            wrong.append(f"{name}: {unstated}")
-    assert wrong == []
+            violations.append(f"{name}: {unstated}")
+    assert violations == []
 
 
-def test_fields_of_the_contract_that_are_arrays_state_their_shapes():
-    wrong = []
+def test_array_fields_of_stores_and_audio_state_their_shapes():
+    violations = []
     for name, node in _public_definitions():
         body = node.body if isinstance(node, ast.ClassDef) and name.startswith(("stores", "pipeline.audio")) else []
         for field, after in zip(body, [*body, None][1:], strict=True):
             if isinstance(field, ast.AnnAssign) and ARRAY.search(text := ast.unparse(field.annotation)):
-                told = ast.unparse(after) if isinstance(after, ast.Expr) else ""
-                if not STATED_IN_ANNOTATION.search(text) and not STATED_IN_TEXT.search(told):
-                    wrong.append(f"{name}.{ast.unparse(field.target)}")
-    assert wrong == []
+                docstring = ast.unparse(after) if isinstance(after, ast.Expr) else ""
+                if not STATED_IN_ANNOTATION.search(text) and not STATED_IN_TEXT.search(docstring):
+                    violations.append(f"{name}.{ast.unparse(field.target)}")
+    assert violations == []
 
 
-SPLIT_OFF = {"--ingest", "--train"}
-"""Flags whose words are for other commands."""
+FLAGS_OF_OTHER_COMMANDS = {"--ingest", "--train"}
+"""Flags after which all words belong to another command. They are not in the list of flags of `--help`."""
 COMMANDS = {
     "pipeline.ingest": {
         *("dataset", "--root", "--store", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
@@ -326,19 +339,21 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_accept_the_promised_flags(command, capsys):
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         importlib.import_module(command).main(["--help"])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: python -m {command} ")
     flags = set(re.findall(r"^[│ ]{1,2}(--[a-z][a-z-]*)", printed, re.MULTILINE)) - {"--help"}
-    assert flags - {"--config"} == {name for name in COMMANDS[command] if name.startswith("--")} - SPLIT_OFF
+    assert (
+        flags - {"--config"} == {name for name in COMMANDS[command] if name.startswith("--")} - FLAGS_OF_OTHER_COMMANDS
+    )
     assert "--config" in flags
 
 
-def test_every_command_is_in_the_list():
-    found = {module for module, tree in TREES.items() if _is_command(tree)}
-    assert found == set(COMMANDS)
+def test_every_command_is_listed():
+    commands = {module for module, tree in TREES.items() if _is_command(tree)}
+    assert commands == set(COMMANDS)
 
 
 PUBLIC_NAMES = {
@@ -370,6 +385,10 @@ PUBLIC_NAMES = {
     "stores.mel_store_integrity": (
         "ARRAY_METADATA Damage find_damage find_metadata_damage restore_metadata restore_region written_regions"
     ),
+    "stores.mel_flags": (
+        "DEFAULT_RESAMPLER FLAGS changed_ingest_flags describe_differences flags_to_continue ingest_flags "
+        "resampler_name"
+    ),
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "FORMAT_VERSION MelStore create_array",
     "stores.npy": "VERSION read_header",
@@ -392,6 +411,6 @@ def _public_names(tree):
     return {name for name in defined if not name.startswith("_")}
 
 
-def test_public_names_of_the_contract_change_only_on_purpose():
-    found = {module: _public_names(tree) for module, tree in TREES.items() if module.startswith("stores.")}
-    assert found == {module: set(names.split()) for module, names in PUBLIC_NAMES.items()}
+def test_public_names_of_stores_are_the_listed_ones():
+    public_names = {module: _public_names(tree) for module, tree in TREES.items() if module.startswith("stores.")}
+    assert public_names == {module: set(names.split()) for module, names in PUBLIC_NAMES.items()}

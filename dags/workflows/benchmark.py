@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import model.compare
 import model.extract
@@ -14,6 +16,8 @@ from dags.config import BenchmarkSettings
 from dags.workflow import Step, mermaid, run
 from model.inference import checkpoints
 from stores import locations
+from stores.mel_flags import changed_ingest_flags
+from stores.mel_spec import MelSpec
 
 
 def benchmark(settings: BenchmarkSettings) -> None:
@@ -30,12 +34,17 @@ def benchmark(settings: BenchmarkSettings) -> None:
         print(mermaid(steps(datasets, encoder, settings.grid, settings.splits, settings.root)))
         return
     encoder = encoder or locations.latest_finished_encoder()
-    checkpoints.load(encoder)  # an encoder that cannot be used is rejected before hours of decoding
-    run(steps(datasets, encoder, settings.grid, settings.splits, settings.root))
+    mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding
+    run(steps(datasets, encoder, settings.grid, settings.splits, settings.root, mel))
 
 
 def steps(
-    datasets: Sequence[str], encoder: Path, grid: str = "full", splits: Path | None = None, root: Path | None = None
+    datasets: Sequence[str],
+    encoder: Path,
+    grid: str = "full",
+    splits: Path | None = None,
+    root: Path | None = None,
+    mel: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Step]:
     """Return the steps: for each dataset ingest, extract, and probe, then the comparison and the page.
 
@@ -45,10 +54,11 @@ def steps(
         grid: grid of the probes: `full`, the paper's protocol, or `quick`.
         splits: folder with the published split files (default: downloaded).
         root: folder that holds the audio of each set in a folder of its name (default: where `ingest` looks).
+        mel: settings of the mels that the encoder was trained on (default: those that an ingest makes by default).
     """
     checkpoint, run_name = (f"--checkpoint={encoder}",), encoder.resolve().parent.name
-    split_words = (f"--splits={splits}",) if splits else ()
-    ingest = {name: (name, *split_words, *((f"--root={root / name}",) if root else ())) for name in datasets}
+    ingest_words = (*((f"--splits={splits}",) if splits else ()), *changed_ingest_flags(mel, MelSpec().to_dict()))
+    ingest = {name: (name, *ingest_words, *((f"--root={root / name}",) if root else ())) for name in datasets}
     chains = [
         step
         for name in datasets

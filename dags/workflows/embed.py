@@ -7,21 +7,26 @@ removed at the end.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import model.extract
 import pipeline.ingest
 from dags.config import EmbedSettings
 from dags.workflow import Step, StepFailed, mermaid, run
 from model.inference import checkpoints
+from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.extraction import ExtractionConfig
 from model.inference.windows import Windowing
+from pipeline.ingestion import mel_definition
 from stores import feature_tables, locations
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
+from stores.mel_flags import changed_ingest_flags
+from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
-from stores.quantize import Quantizer
 
 
 def embed(settings: EmbedSettings) -> None:
@@ -34,27 +39,29 @@ def embed(settings: EmbedSettings) -> None:
     """
     _require_paths(settings)
     encoder = _encoder(settings)
-    chain = steps(settings, encoder)
     if settings.draw:
-        print(mermaid(chain))
+        print(mermaid(steps(settings, encoder)))
         return
-    _require_possible(encoder, settings)
-    _run(chain, work_folder(settings.out))
+    loaded = checkpoints.load(encoder)
+    _require_possible(loaded, settings)
+    _run(steps(settings, encoder, loaded.mel), work_folder(settings.out))
     _finish(settings.out)
 
 
-def steps(settings: EmbedSettings, encoder: Path) -> list[Step]:
+def steps(settings: EmbedSettings, encoder: Path, mel: Mapping[str, Any] = MappingProxyType({})) -> list[Step]:
     """Return the steps in order.
 
     Args:
         settings: of the workflow.
         encoder: a checkpoint.
+        mel: settings of the mels that it was trained on (default: those that an ingest makes by default).
     """
     work = work_folder(settings.out)
     mel, features = work / "mel.zarr", work / "embeddings.features.zarr"
     # one word for an option and its path, and paths after --, since a path may begin with a dash
     workers = () if settings.workers is None else ("--workers", str(settings.workers))
     ingest = ("folder", f"--root={settings.folder}", f"--store={mel}", "--dtype", settings.dtype, *workers)
+    ingest = (*ingest, *changed_ingest_flags(mel, MelSpec().to_dict()))
     outputs = (f"--checkpoint={encoder}", f"--out={features}", "--to", settings.out.suffix[1:])
     return [
         Step("ingest", pipeline.ingest.main, ingest),
@@ -87,13 +94,13 @@ def _require_paths(settings: EmbedSettings) -> None:
         raise MissingArtifact(f"{settings.folder} is not a folder; name the folder that holds the audio")
 
 
-def _require_possible(encoder: Path, settings: EmbedSettings) -> None:
+def _require_possible(loaded: LoadedCheckpoint, settings: EmbedSettings) -> None:
     """Reject before hours of decoding what the last step would reject."""
-    quantizer = Quantizer.from_dtype(settings.dtype)
+    quantizer = mel_definition.quantizer(settings.dtype, loaded.mel_spec)
     windows, engine = settings.windows, settings.engine
     windowing = Windowing(windows.hop, windows.tail, windows.pool)
     config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing)
-    opened, _ = config.open_engine(checkpoints.load(encoder), quantizer)
+    opened, _ = config.open_engine(loaded, quantizer)
     opened.accepts_codes(quantizer)
 
 

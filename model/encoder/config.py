@@ -18,9 +18,13 @@ PatchKind = Literal["square", "vertical"]
 PatchMode = Literal["square", "vertical", "hybrid"]
 InputScale = Literal["power", "log1p", "log"]
 
-# (mel bins, frames) of a patch. Both shapes have 256 cells, so a window has the same number of patches of either kind,
-# and a hybrid can put both through the trunk in one pass.
-PATCH_SHAPES: dict[PatchKind, tuple[int, int]] = {"square": (16, 16), "vertical": (128, 2)}
+SQUARE_PATCH = (16, 16)
+"""Mel bins and frames of a square patch."""
+VERTICAL_PATCH_FRAMES = 2
+"""Frames of a vertical patch, which has all mel bins."""
+HYBRID_MELS = SQUARE_PATCH[0] * SQUARE_PATCH[1] // VERTICAL_PATCH_FRAMES
+"""The number of mel bins with which a window has as many square as vertical patches. A hybrid puts both through the
+trunk in one pass, so it needs them to be equal."""
 
 PATCH_KINDS: dict[PatchMode, tuple[PatchKind, ...]] = {
     "square": ("square",),
@@ -35,7 +39,7 @@ class EncoderConfig(JsonSettings):
 
     Raises:
         InvalidInput: a size is not a positive integer, a choice is unknown, the width does not suit the position
-            vectors, or a window does not divide into whole patches.
+            vectors, a window does not divide into whole patches, or a hybrid would have more patches of one kind.
     """
 
     _MAY_BE_MISSING: ClassVar[frozenset[str]] = frozenset({"head_width", "n_mels", "window_frames", "input_scale"})
@@ -55,7 +59,7 @@ class EncoderConfig(JsonSettings):
     patches: PatchMode
     """Patch kind, or hybrid, which embeds both kinds and concatenates the two embeddings."""
     n_mels: int = 128
-    """Number M of mel bins in a window."""
+    """Number M of mel bins in a window, which is that of the mel store that the encoder reads."""
     window_frames: int = 96
     """Number N of frames in a window; 96 frames of 512 samples are 3.07 s at 16 kHz."""
     input_scale: InputScale = "power"
@@ -68,7 +72,8 @@ class EncoderConfig(JsonSettings):
         _require_choice("input_scale", self.input_scale, get_args(InputScale))
         _require_positional_width(self.width)
         for kind in self.patch_kinds:
-            _require_whole_patches(kind, self.n_mels, self.window_frames)
+            _require_whole_patches(kind, self.patch_shapes[kind], self.n_mels, self.window_frames)
+        _require_equal_counts(self)
 
     @property
     def patch_kinds(self) -> tuple[PatchKind, ...]:
@@ -76,10 +81,19 @@ class EncoderConfig(JsonSettings):
         return PATCH_KINDS[self.patches]
 
     @property
+    def patch_shapes(self) -> dict[PatchKind, tuple[int, int]]:
+        """Mel bins and frames of a patch, for each patch kind."""
+        shapes: dict[PatchKind, tuple[int, int]] = {
+            "square": SQUARE_PATCH,
+            "vertical": (self.n_mels, VERTICAL_PATCH_FRAMES),
+        }
+        return {kind: shapes[kind] for kind in self.patch_kinds}
+
+    @property
     def patch_counts(self) -> dict[PatchKind, int]:
         """Number L of patches in a window, for each patch kind."""
         cells = self.n_mels * self.window_frames
-        return {kind: cells // (PATCH_SHAPES[kind][0] * PATCH_SHAPES[kind][1]) for kind in self.patch_kinds}
+        return {kind: cells // (mels * frames) for kind, (mels, frames) in self.patch_shapes.items()}
 
     @property
     def embedding_width(self) -> int:
@@ -120,12 +134,25 @@ def _require_positional_width(width: int) -> None:
         )
 
 
-def _require_whole_patches(kind: PatchKind, n_mels: int, window_frames: int) -> None:
-    mels, frames = PATCH_SHAPES[kind]
+def _require_whole_patches(kind: PatchKind, shape: tuple[int, int], n_mels: int, window_frames: int) -> None:
+    mels, frames = shape
     if n_mels % mels or window_frames % frames:
         raise InvalidInput(
             f"a window of {n_mels} mel bins by {window_frames} frames does not divide into {kind} patches of {mels} by "
             f"{frames}; n_mels must be a multiple of {mels} and window_frames a multiple of {frames}"
+        )
+
+
+def _require_equal_counts(config: EncoderConfig) -> None:
+    counts = config.patch_counts
+    if len(set(counts.values())) > 1:
+        sizes = (
+            f"{counts[kind]} {kind} patches of {mels} by {frames}"
+            for kind, (mels, frames) in config.patch_shapes.items()
+        )
+        raise InvalidInput(
+            f"a hybrid needs as many square as vertical patches, but a window of {config.n_mels} mel bins by "
+            f"{config.window_frames} frames has {' and '.join(sizes)}; n_mels must be {HYBRID_MELS} for a hybrid"
         )
 
 

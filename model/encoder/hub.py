@@ -21,6 +21,7 @@ from model.encoder.config import EncoderConfig
 from model.encoder.vit import Encoder
 from stores.commit import atomic_write, write_bytes, write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.mel_spec import MelSpec
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = "myna-encoder-1"
@@ -36,8 +37,8 @@ license: {license}
 # {name}
 
 A Myna encoder with {patches} patches, width {width}, {depth} blocks and {parameters:.1f} million parameters. It turns
-3.07 s of music into an embedding of {embedding_width} numbers. The embedding of a recording is the mean over its
-windows. The encoder was trained without labels, by masked contrastive learning
+{seconds:.2f} s of music into an embedding of {embedding_width} numbers. The embedding of a recording is the mean over
+its windows. The encoder was trained without labels, by masked contrastive learning
 ([Yonay, Hammond, Yang 2025](https://arxiv.org/abs/2502.12511)).
 
 ```python
@@ -106,13 +107,14 @@ def read(folder: Path) -> PretrainedFolder:
 
 
 def _card(model: PretrainedFolder, license_name: str) -> str:
-    config, spec = model.encoder.config, model.mel.get("mel_spec", {})
+    config, spec = model.encoder.config, MelSpec.from_dict(model.mel["mel_spec"]) if model.mel else MelSpec()
     return _CARD.format(
         **config.to_dict(),
         license=license_name,
         embedding_width=config.embedding_width,
         parameters=sum(weight.numel() for weight in model.encoder.parameters()) / 1e6,
-        rate=spec.get("sample_rate_hz", 16_000),
+        rate=spec.sample_rate_hz,
+        seconds=spec.seconds_for(config.window_frames),
         frames=config.window_frames,
         scale=config.input_scale,
     )

@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from model.encoder.config import PATCH_SHAPES, EncoderConfig, PatchKind
+from model.encoder.config import EncoderConfig, PatchKind
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patch_grid, patchify, positions_2d
 from stores.errors import InvalidInput
@@ -59,7 +59,8 @@ class Encoder(nn.Module):
         """
         _require_window(mel, self.config)
         scaled = scale_input(mel, self.config.input_scale)
-        tokens = [self.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind])) for kind in self.config.patch_kinds]
+        shapes = self.config.patch_shapes
+        tokens = [self.embedding(kind).embed(patchify(scaled, shape)) for kind, shape in shapes.items()]
         return torch.cat(self._pool(tokens), dim=-1)
 
     def embedding(self, kind: PatchKind) -> PatchEmbedding:
@@ -94,11 +95,11 @@ class PatchEmbedding(nn.Sequential):
     positions: Tensor
 
     def __init__(self, config: EncoderConfig, kind: PatchKind) -> None:
-        mels, frames = PATCH_SHAPES[kind]
+        mels, frames = config.patch_shapes[kind]
         cells, width = mels * frames, config.width
         # layer 0 of the public checkpoints cuts the patches and has no weights; here patches arrive cut
         super().__init__(nn.Identity(), nn.LayerNorm(cells), nn.Linear(cells, width), nn.LayerNorm(width))
-        rows, columns = patch_grid(config.n_mels, config.window_frames, PATCH_SHAPES[kind])
+        rows, columns = patch_grid(config.n_mels, config.window_frames, (mels, frames))
         # a constant: it moves with the module, but checkpoints do not contain it
         self.register_buffer("positions", positions_2d(rows, columns, width), persistent=False)
 

@@ -1,6 +1,6 @@
 """Baseline features that need no training, which a trained encoder is compared with.
 
-mean-log-mel   mean over time of log1p of the mel power [128]
+mean-log-mel   mean over time of log1p of the mel power [n_mels]
 mean-chroma    mean chroma [12], computed from the audio
 mfcc           mean and standard deviation over time of 20 cepstral coefficients and of their first and second
                differences [120]
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import scipy.fft
@@ -21,6 +20,7 @@ from pipeline.audio import source
 from pipeline.audio.chroma import mean_chroma
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode
+from pipeline.audio.remote import audio_path
 from stores import manifest
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
@@ -35,14 +35,15 @@ def mfcc(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     """Return the MFCC features of JukeMIR `[clips, 120]`: statistics over time of cepstral coefficients.
 
     The coefficients are the orthonormal DCT-II of the mel power in decibels (Davis and Mermelstein 1980). As in
-    librosa, decibels that lie more than 80 below the loudest cell of the clip are raised to that level.
+    librosa, decibels that lie more than 80 below the loudest cell of the clip are raised to that level. Mels with fewer
+    bins than coefficients give as many coefficients as bins.
     """
     summaries = [_summarize_cepstrum(store.clip(row.index)) for row in tqdm(rows, desc="mfcc", unit="clip")]
     return np.stack(summaries).astype(np.float32)
 
 
 def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the features `[120]` of mel power `[128, frames]`; differences of a clip that is too short are zero."""
+    """Return the features `[120]` of mel power `[n_mels, frames]`; differences of a clip that is too short are zero."""
     decibels = 10 * np.log10(np.maximum(power.astype(np.float64), _MIN_POWER))
     decibels = np.maximum(decibels, decibels.max() - _DYNAMIC_RANGE_DB)
     cepstrum = scipy.fft.dct(decibels, axis=0, norm="ortho")[:CEPSTRAL_COEFFICIENTS]
@@ -52,7 +53,7 @@ def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def mean_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
-    """Return the mean over frames of log1p of mel power, `[clips, 128]`."""
+    """Return the mean over frames of log1p of mel power, `[clips, n_mels]`."""
     means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in tqdm(rows, desc="mean log-mel", unit="clip")]
     return np.stack(means).astype(np.float32)
 
@@ -63,7 +64,7 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     Raises:
         MissingArtifact: a recording is not at the path from which it was ingested.
     """
-    root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
+    root, rate_hz = audio_path(store.attributes["root"]), store.spec.sample_rate_hz
     missing = next((row.source for row in rows if not (root / row.source).is_file()), None)
     if missing is not None:
         raise MissingArtifact(

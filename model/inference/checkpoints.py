@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from model.encoder.vit import Encoder
 from model.training import checkpoint
 from stores import locations
 from stores.errors import InvalidInput, MissingArtifact
+from stores.mel_spec import MelSpec
 
 PUBLISHED_SUFFIXES = (".pth", ".pt", ".bin")
+PUBLISHED_MEL: Mapping[str, Any] = {"mel_spec": MelSpec().to_dict()}
+"""What is known of the mels that the published models were trained on: their specification is the default one."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class LoadedCheckpoint:
     """How the encoder was made, as JSON values for provenance."""
     mel: Mapping[str, Any]
     """Settings of the mels that the encoder was trained on; empty if they are unknown."""
+
+    @property
+    def mel_spec(self) -> MelSpec:
+        """Specification of these mels; if it is unknown, the default one with as many bins as the encoder reads."""
+        if self.mel:
+            return MelSpec.from_dict(self.mel["mel_spec"])
+        return replace(MelSpec(), n_mels=self.encoder.config.n_mels)
 
 
 def resolve(checkpoint: str | Path | None) -> Path:
@@ -71,9 +81,9 @@ def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> L
 def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | None = None) -> Encoder:
     """Return the encoder of a checkpoint, in evaluation mode on the CPU.
 
-    The encoder is a module that turns float32 power mels `[B, 128, 96]` into embeddings `[B, D]`. D is 384 for the
-    published Base and Vertical. It is 768 for Hybrid, whose embedding from square patches comes before the embedding
-    from vertical patches.
+    The encoder is a module that turns float32 power mels `[B, n_mels, 96]` into embeddings `[B, D]`. D is 384 for
+    the published Base and Vertical. It is 768 for Hybrid, whose embedding from square patches comes before the
+    embedding from vertical patches.
 
     Args:
         path: a checkpoint of this project, finished or not; the folder of a finished run; a published `.pth` file; or
@@ -91,11 +101,12 @@ def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | Non
 def _read(path: Path, patches: str, input_scale: str | None) -> LoadedCheckpoint:
     if path.is_dir():
         folder = hub.read(path)
-        return LoadedCheckpoint(path, path.resolve().name, folder.encoder, folder.origin, folder.mel)
+        mel = folder.mel or (PUBLISHED_MEL if "published" in folder.origin else {})
+        return LoadedCheckpoint(path, path.resolve().name, folder.encoder, folder.origin, mel)
     if path.suffix in PUBLISHED_SUFFIXES:
         encoder = published.read(path, patches, input_scale)
         origin: dict[str, Any] = {"published": path.stem, "encoder": encoder.config.to_dict()}
-        return LoadedCheckpoint(path, path.stem, encoder, origin, {})
+        return LoadedCheckpoint(path, path.stem, encoder, origin, PUBLISHED_MEL)
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
     trained = checkpoint.load(path)

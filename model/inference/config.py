@@ -24,10 +24,13 @@ EngineInput = Literal["power", "codes"]
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSettings(CheckedSettings):
-    """Windows of 96 frames (3.07 s). A clip that is shorter than a window is padded with silence and marked."""
+    """Windows of 96 frames (3.07 s at the default mel).
+
+    A clip that is shorter than a window is padded with silence and marked.
+    """
 
     hop: Annotated[int, Ge(1)] = 96
-    """Distance between the starts of two windows, in frames of 32 ms."""
+    """Distance between the starts of two windows, in frames (32 ms each at the default mel)."""
     tail: Tail = "right"
     """Frames after the last whole hop: right adds a window that ends with the clip, drop leaves them out."""
     pool: Pool = "mean"

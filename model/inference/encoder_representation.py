@@ -24,6 +24,7 @@ from pipeline.cluster.client import connect
 from pipeline.cluster.config import OptionalClusterSettings
 from pipeline.cluster.tasks import run_all
 from stores import digest
+from stores.errors import DigestMismatch
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
@@ -82,7 +83,12 @@ class EncoderRepresentation(Representation):
         )
 
     def engine(self, store: MelStore, rows: Sequence[ClipRow]) -> Engine:
-        """Return the engine at the batch shape for `rows`. Automatic selection prints its choice once."""
+        """Return the engine at the batch shape for `rows`. Automatic selection prints its choice once.
+
+        Raises:
+            DigestMismatch: the encoder was trained on another mel specification, or reads another number of bins.
+        """
+        _require_same_mel(self.loaded, store)
         if store.quantizer not in self._engines:
             self._engines[store.quantizer], messages = self.config.open_engine(self.loaded, store.quantizer)
             for message in messages:
@@ -147,3 +153,15 @@ class EncoderRepresentation(Representation):
         settings = self.cluster_settings
         with connect(scheduler, settings.workers, tls=settings.tls, single_thread=True) as client:
             yield from run_all(client, extraction_task.compute_part, arguments)
+
+
+def _require_same_mel(loaded: LoadedCheckpoint, store: MelStore) -> None:
+    names = (f"the training data of {loaded.name}", str(store.path))
+    digest.diff_settings(loaded.mel, store.value_settings(), names)
+    n_mels = loaded.encoder.config.n_mels
+    if store.spec.n_mels != n_mels:
+        raise DigestMismatch(
+            f"{loaded.name} reads {n_mels} mel bins, but the mels of {store.path} have {store.spec.n_mels}; ingest the "
+            f"recordings again, into another --store, with --n-mels {n_mels}, and with the same mel flags as its "
+            "training data"
+        )

@@ -23,7 +23,7 @@ from model.inference.config import ExportSettings
 from model.inference.engines import export_validation, registry
 from model.inference.engines.export import ExportPlan
 from model.inference.engines.tensorrt_rtx import ParsedNetwork
-from stores import locations
+from stores import digest, locations
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -56,10 +56,14 @@ def validate(settings: ExportSettings) -> None:
     if settings.out is None:
         raise InvalidInput("--out is required for check; name the folder that holds engine.json")
     checkpoint = settings.checkpoint or registry.checkpoint_beside(settings.out)
-    encoder = _load(settings, checkpoints.resolve(checkpoint)).encoder.to(fastest_device())
+    loaded = _load(settings, checkpoints.resolve(checkpoint))
+    encoder = loaded.encoder.to(fastest_device())
     engine = registry.open_exported(settings.out, encoder)
     store = MelStore.open(locations.store_path(settings.store)) if settings.store else None
-    validation = export_validation.compare(engine, encoder, store)
+    if store is not None:
+        names = (f"the training data of {loaded.name}", str(store.path))
+        digest.diff_settings(loaded.mel, store.value_settings(), names)
+    validation = export_validation.compare(engine, encoder, store, loaded.mel_spec)
     machine = {"device": engine.settings.device, "versions": engine.settings.versions}
     print(json.dumps({"ran": True, **machine, **asdict(validation)}))
     validation.require()

@@ -40,6 +40,9 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         encoder: the encoder.
         engine: the inference engine.
         mel_spec: specification of the mel that the encoder gets.
+
+    Raises:
+        InvalidInput: the mel has another number of bins than the encoder reads.
     """
 
     def __init__(
@@ -54,6 +57,11 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         self.engine = engine or Eager(encoder, precision)
         self._pretrained = PretrainedFolder(encoder, mel or {}, origin or {})
         self.mel_spec = MelSpec.from_dict(mel["mel_spec"]) if mel else MelSpec()
+        if self.mel_spec.n_mels != encoder.config.n_mels:
+            raise InvalidInput(
+                f"the encoder reads {encoder.config.n_mels} mel bins, but its mel has {self.mel_spec.n_mels}; pass the "
+                "mel settings of its training data as mel"
+            )
 
     @property
     def width(self) -> int:
@@ -102,7 +110,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         Args:
             audio: path of an audio file; or samples `[T]` or `[T, channels]`, as floats of full scale 1 or as integers.
             sample_rate_hz: sample rate of samples; must be None for a file, which states its rate.
-            hop_frames: distance between the starts of two windows in frames of 32 ms.
+            hop_frames: distance between the starts of two windows in frames (32 ms each at the default mel).
             tail: `right` adds a window that is aligned to the end; `drop` leaves the frames of the tail out.
             pool: `mean` averages all windows; `none` keeps them.
 
@@ -110,7 +118,8 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             float32 `[D]`, or `[windows, D]` if `pool` is `none`.
 
         Raises:
-            DecodeError: the audio cannot be decoded, is shorter than 65 ms, or has samples that are not finite.
+            DecodeError: the audio cannot be decoded, is shorter than half a window of the mel (65 ms at
+                the default mel), or has samples that are not finite.
             InvalidInput: samples have no rate or a wrong shape or type, or a file was passed with a rate.
         """
         windowing = Windowing(hop_frames, tail, pool, self.encoder.config.window_frames)

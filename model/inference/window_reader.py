@@ -36,7 +36,7 @@ class WindowReader:
     """Whether windows are stored codes; otherwise they are converted to power."""
 
     def batches(self, rows: Sequence[ClipRow]) -> Iterator[NDArray[Any]]:
-        """Yield all windows of `rows` in order as batches `[n, 128, 96]`, of which only the last can be smaller."""
+        """Yield all windows of `rows` in order as batches `[n, M, N]`, of which only the last can be smaller."""
         windows: list[Codes] = []
         for window in self._windows(rows):
             windows.append(window)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from model.encoder import fused
-from model.encoder.config import PATCH_SHAPES, EncoderConfig
+from model.encoder.config import EncoderConfig
 from model.encoder.vit import Transformer
 
 
@@ -27,7 +27,7 @@ class MaeDecoder(nn.Module):
         super().__init__()
         self.hidden = nn.Parameter(torch.randn(config.width) * 0.02)  # initialized as by He et al.
         self.transformer = Transformer(replace(config, depth=max(1, config.depth // 2)))
-        mels, frames = PATCH_SHAPES[config.patch_kinds[0]]  # every patch kind has the same number of cells
+        mels, frames = config.patch_shapes[config.patch_kinds[0]]  # every patch kind has the same number of cells
         self.cells = nn.Linear(config.width, mels * frames)
 
     def forward(

@@ -16,6 +16,8 @@ from model.page.run_results import PAPER, RunResults
 from model.probes.config import GRIDS, QUICK
 from model.training.config import TrainConfig, stated_settings
 from stores import locations
+from stores.mel_flags import changed_ingest_flags
+from stores.mel_spec import MelSpec
 
 _PAUSE_SECONDS, _PAUSE_GAPS = 600.0, 10.0
 """A gap between two lines of metrics is a pause if it is longer than both: so many seconds, and so many median gaps."""
@@ -73,7 +75,8 @@ def commands(results: RunResults) -> list[str]:
     """Return the commands from the audio of known datasets, or from mel stores, to this page."""
     encoder = str(locations.run(results.run) / locations.ENCODER_FILE)
     of_paper = [name for name in dict.fromkeys((results.store, *results.datasets)) if name in PAPER]
-    lines = [shlex.join(["python", "-m", "pipeline.ingest", name]) for name in of_paper]
+    mel_words = changed_ingest_flags(results.config.mel, MelSpec().to_dict())
+    lines = [shlex.join(["python", "-m", "pipeline.ingest", name, *mel_words]) for name in of_paper]
     lines.append(train_command(results.run, results.store, results.config))
     for dataset in results.datasets:
         grid = next(scores.grid for scores in results.scores if scores.dataset == dataset)

@@ -62,7 +62,7 @@ def initialize_from(path: Path | None, model: ModelWithHead | MaskedAutoencoder,
         raise InvalidInput(f"--init must name the checkpoint with the digest {config.init} (got {path})")
     source = checkpoint.load(path)
     if config.mel:
-        digest.diff_settings(source.config.mel, config.mel)
+        digest.diff_settings(source.config.mel, config.mel, (str(path), "the store of this run"))
     _require_same_encoder(source.config.encoder, config.encoder, path)
     model.encoder.load_state_dict(source.build_encoder().state_dict())
     heads = {name: module for name, module in model.named_children() if name != "encoder"}

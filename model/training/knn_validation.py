@@ -69,7 +69,7 @@ class KnnValidation:
                 not classes.
             DigestMismatch: the store has a different mel definition.
         """
-        digest.diff_settings(mel, store.value_settings())
+        digest.diff_settings(mel, store.value_settings(), ("the training data", str(store.path)))
         chosen = {split: _choose_clips(store, task, split) for split in MAX_CLIPS}
         _require_classes(store, task, chosen)
         rows = [*chosen["train"], *chosen["valid"]]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.encoder.config import PATCH_SHAPES, EncoderConfig
+from model.encoder.config import EncoderConfig
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import EPSILON
 from model.encoder.masking import UniformMasking
@@ -60,7 +60,7 @@ def reconstruct(
         config: settings of the encoder.
     """
     kind = config.patch_kinds[0]
-    cells = patchify(scale_input(power, config.input_scale), PATCH_SHAPES[kind])
+    cells = patchify(scale_input(power, config.input_scale), config.patch_shapes[kind])
     with torch.no_grad():
         visible_cells = cells.gather(1, visible[..., None].expand(-1, -1, cells.shape[2]))
         normalized = F.layer_norm(visible_cells, visible_cells.shape[-1:], eps=EPSILON)
@@ -72,7 +72,7 @@ def _visible_patches(config: TrainConfig, windows: int, device: torch.device) ->
     """Return the indices `[B, K]` of random visible patches."""
     kind = config.encoder.patch_kinds[0]
     count = n_visible(config.encoder.patch_counts[kind], config.masking_ratio)
-    grid = patch_grid(config.encoder.n_mels, config.encoder.window_frames, PATCH_SHAPES[kind])
+    grid = patch_grid(config.encoder.n_mels, config.encoder.window_frames, config.encoder.patch_shapes[kind])
     key = torch.tensor(config.seed, device=device)
     return UniformMasking().visible_patches(key, torch.arange(windows, device=device), grid, count)
 
@@ -81,13 +81,13 @@ def _visible_cells(visible: Tensor, config: EncoderConfig) -> Tensor:
     """Return whether each cell belongs to a visible patch `[B, M, N]`."""
     kind = config.patch_kinds[0]
     patches = torch.zeros(len(visible), config.patch_counts[kind], dtype=torch.bool, device=visible.device)
-    mels, frames = PATCH_SHAPES[kind]
+    mels, frames = config.patch_shapes[kind]
     return _assemble(patches.scatter_(1, visible, True)[..., None].expand(-1, -1, mels * frames), config)
 
 
 def _assemble(cells: Tensor, config: EncoderConfig) -> Tensor:
     """Return windows `[B, M, N]` from all their patches `[B, L, P]`; the inverse of `patchify`."""
-    shape = PATCH_SHAPES[config.patch_kinds[0]]
+    shape = config.patch_shapes[config.patch_kinds[0]]
     rows, columns = patch_grid(config.n_mels, config.window_frames, shape)
     return cells.reshape(-1, rows, columns, *shape).transpose(2, 3).flatten(3).flatten(1, 2)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stores.digest import digest
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
+from stores.mel_flags import ingest_flags
 from stores.quantize import Quantizer
 from stores.shards import ShardSet
 
@@ -120,5 +121,6 @@ def _require_same_mel(first: ShardSet, other: ShardSet) -> None:
     if differences:
         raise DigestMismatch(
             f"{first.folder} and {other.folder} were made with different mel settings and must not be mixed; ingest "
-            "one of them again:\n" + "\n".join(differences)
+            f"one of them again, for example with {' '.join(ingest_flags(expected['mel_spec']))} as the first:\n"
+            + "\n".join(differences)
         )

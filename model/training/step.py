@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
-from model.encoder.config import PATCH_SHAPES, PatchKind
+from model.encoder.config import PatchKind
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import PatchLayout, normalized_cells
 from model.encoder.masking import masking_policy
@@ -134,9 +134,9 @@ class TrainingStep:
 
     def _targets(self, windows: Tensor, kind: PatchKind) -> Tensor:
         """Return the reconstruction targets of all patches `[B, L, P]`."""
-        count = self.config.encoder.patch_counts[kind]
-        patches = torch.arange(count, device=self.device).expand(len(windows), -1)
-        return dequantize(gather_patches_frame_major(windows, patches, PATCH_SHAPES[kind]), self._target_table)
+        encoder = self.config.encoder
+        patches = torch.arange(encoder.patch_counts[kind], device=self.device).expand(len(windows), -1)
+        return dequantize(gather_patches_frame_major(windows, patches, encoder.patch_shapes[kind]), self._target_table)
 
     def _mask_key(self, step: int) -> int:
         """Return the random key for the masks of the first patch kind; other kinds use the numbers after it."""
@@ -146,10 +146,11 @@ class TrainingStep:
     def _visible_cells(self, codes: Tensor, starts: Tensor, key: Tensor, kind: PatchKind) -> tuple[Tensor, Tensor]:
         """Return the normalized cells of the visible patches, and the indices of these patches."""
         encoder = self.config.encoder
-        grid = patch_grid(encoder.n_mels, encoder.window_frames, PATCH_SHAPES[kind])
+        shape = encoder.patch_shapes[kind]
+        grid = patch_grid(encoder.n_mels, encoder.window_frames, shape)
         count = n_visible(encoder.patch_counts[kind], self.config.masking_ratio)
         # numbers of the windows of all ranks: first views of all ranks, then second views of all ranks
         numbers = torch.arange(world_size() * len(starts), device=self.device).view(VIEWS, world_size(), -1)
         visible = self._masking.visible_patches(key, numbers[:, rank()].flatten(), grid, count)
-        layout = PatchLayout(PATCH_SHAPES[kind], grid[1])
+        layout = PatchLayout(shape, grid[1])
         return normalized_cells(codes, starts, visible, self._input_table, layout, self._weights.dtype), visible

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from model.encoder.config import EncoderConfig, preset
+from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.device import fastest_device, fastest_precision
 from model.objectives.config import ObjectiveConfig
 from model.objectives.config import preset as preset_objective
@@ -72,7 +72,7 @@ def resolve(settings: TrainSettings, sources: TrainingShards) -> TrainConfig:
     init = _init_checkpoint(settings.encoder)
     precision = settings.encoder.precision
     return TrainConfig(
-        encoder=_encoder(settings.encoder),
+        encoder=_encoder(settings.encoder, sources),
         shards=sources.digest,
         mel=sources.mel_settings,
         samples=sources.samples,
@@ -169,12 +169,28 @@ def _make_shards(store: Path) -> None:
         raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {finished.returncode}")
 
 
-def _encoder(settings: EncoderSettings) -> EncoderConfig:
-    """Return the preset. With another input scale its name says so, since its features differ."""
+def _encoder(settings: EncoderSettings, sources: TrainingShards) -> EncoderConfig:
+    """Return the preset for the mels of the stores. With another input scale its name says so."""
     chosen, scale = preset(settings.preset), settings.input_scale
-    if scale in (None, chosen.input_scale):
-        return chosen
-    return replace(chosen, name=f"{chosen.name}-{scale}", input_scale=scale)
+    if scale not in (None, chosen.input_scale):
+        chosen = replace(chosen, name=f"{chosen.name}-{scale}", input_scale=scale)
+    try:
+        return replace(chosen, n_mels=sources.n_mels)
+    except InvalidInput as error:
+        suitable = ", ".join(name for name, config in PRESETS.items() if _fits(config, sources.n_mels))
+        raise InvalidInput(
+            f"--preset {settings.preset} needs {chosen.n_mels} mel bins, but the mels of {sources.name} have "
+            f"{sources.n_mels}: {error}; choose one of --preset {suitable}, or ingest the recordings again, into "
+            f"another --store, with --n-mels {chosen.n_mels}"
+        ) from error
+
+
+def _fits(config: EncoderConfig, n_mels: int) -> bool:
+    try:
+        replace(config, n_mels=n_mels)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _objective(settings: TrainSettings, sources: TrainingShards) -> ObjectiveConfig:

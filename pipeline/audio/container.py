@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import stat
 import struct
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
-from pipeline.audio import tar
+from pipeline.audio import signature, tar
 
 Kind = Literal["", "tar", "tar.gz", "zip", "parquet"]
 _KIND_BY_SUFFIX: dict[str, Kind] = {
@@ -52,20 +53,20 @@ def kind(name: str) -> Kind:
     return next((kind for suffix, kind in _KIND_BY_SUFFIX.items() if lower.endswith(suffix)), "")
 
 
-def members(path: Path | str, head_bytes: int = 0) -> Iterator[Member]:
-    """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones are left out.
+def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: False) -> Iterator[Member]:
+    """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones of a tar are left out.
 
     Args:
         path: the archive.
-        head_bytes: number of bytes of each file to read, as its `head`.
+        wants_head: returns whether the `head` of the file of this name is read. In gzip, no head is read.
 
     Raises:
         DamagedContainer: after the sound members, if the archive is damaged behind them.
     """
     if kind(str(path)) == "zip":
-        yield from _zip_members(path, head_bytes)
+        yield from _zip_members(path, wants_head)
     else:
-        yield from _tar_members(path, kind(str(path)) == "tar.gz", head_bytes)
+        yield from _tar_members(path, kind(str(path)) == "tar.gz", wants_head)
 
 
 def zip_files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -78,43 +79,41 @@ def _is_special(item: zipfile.ZipInfo) -> bool:
     return bool(stat.S_IFMT(mode)) and not stat.S_ISREG(mode)
 
 
-def _zip_members(path: Path | str, head_bytes: int) -> Iterator[Member]:
+def _zip_members(path: Path | str, wants_head: Callable[[str], bool]) -> Iterator[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             for name, item in zip_files(archive).items():
-                yield Member(name, item.file_size, _zip_head(archive, item, head_bytes))
+                yield Member(name, item.file_size, _zip_head(archive, item) if wants_head(name) else b"")
     except ZIP_DAMAGE as error:
         raise DamagedContainer(_first_line(error)) from error
 
 
-def _zip_head(archive: zipfile.ZipFile, item: zipfile.ZipInfo, head_bytes: int) -> bytes:
-    if not head_bytes:
-        return b""
+def _zip_head(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(item) as content:
-            return content.read(head_bytes)
+            return content.read(signature.HEAD_BYTES)
     except ZIP_DAMAGE:  # this member only, for example because it is encrypted
         return b""
 
 
-def _tar_members(path: Path | str, gzip: bool, head_bytes: int) -> Iterator[Member]:
+def _tar_members(path: Path | str, gzip: bool, wants_head: Callable[[str], bool]) -> Iterator[Member]:
     try:
         size_bytes = None if gzip else Path(path).stat().st_size
         with tar.open_tar(path, gzip) as archive:
             for item in tar.headers(archive):
                 is_whole = size_bytes is None or item.offset_data + item.size <= size_bytes
                 if is_whole and tar.is_recording(item):
-                    yield Member(item.name, item.size, _tar_head(path, gzip, item.offset_data, item.size, head_bytes))
+                    # In gzip, the heads would need a second pass, which takes as long as the first.
+                    head = _tar_head(path, item) if not gzip and wants_head(item.name) else b""
+                    yield Member(item.name, item.size, head)
     except tar.DAMAGE as error:
         raise DamagedContainer(_first_line(error)) from error
 
 
-def _tar_head(path: Path | str, gzip: bool, offset: int, size: int, head_bytes: int) -> bytes:
-    if not head_bytes or gzip:  # a second pass through the compressed file would take as long as the first
-        return b""
+def _tar_head(path: Path | str, item: tarfile.TarInfo) -> bytes:
     with Path(path).open("rb") as content:
-        content.seek(offset)
-        return content.read(min(size, head_bytes))
+        content.seek(item.offset_data)
+        return content.read(min(item.size, signature.HEAD_BYTES))
 
 
 def _first_line(error: BaseException) -> str:

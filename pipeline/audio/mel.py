@@ -7,6 +7,7 @@ intermediate memory does not grow with the length.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -72,10 +73,23 @@ def filter_bank(spec: MelSpec) -> scipy.sparse.csr_array:
     Raises:
         InvalidInput: a filter contains no FFT bin.
     """
-    filters: NDArray[np.float32] = get_mel(
-        spec.sample_rate_hz, spec.n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz
-    ).astype(np.float32)
+    with warnings.catch_warnings(action="ignore"):  # of empty filters, which are an error below
+        bank = get_mel(spec.sample_rate_hz, spec.n_fft, spec.n_mels, spec.fmin_hz, spec.fmax_hz)
+    filters: NDArray[np.float32] = bank.astype(np.float32)
     empty = int((filters.max(axis=1) == 0).sum())
     if empty:
-        raise InvalidInput(f"{empty} of {spec.n_mels} mel filters are empty; raise n_fft (now {spec.n_fft})")
+        raise InvalidInput(
+            f"{empty} of {spec.n_mels} mel filters are empty; raise n_fft (now {spec.n_fft}, --n-fft-samples) or lower "
+            f"n_mels (now {spec.n_mels}, --n-mels)"
+        )
     return scipy.sparse.csr_array(filters)
+
+
+def peak_decades(spec: MelSpec) -> float:
+    """Return log10 of the largest power in a mel bin: that of a square wave of full scale, whose first partial is 4/pi.
+
+    The Hann window spreads a tone over three FFT bins, with a quarter of its power in each neighbor.
+    """
+    filters = np.pad(filter_bank(spec).toarray().astype(np.float64), ((0, 0), (1, 1)))
+    weights = filters[:, 1:-1] + (filters[:, :-2] + filters[:, 2:]) / 4
+    return float(np.log10(weights.max() * (spec.n_fft / np.pi) ** 2))

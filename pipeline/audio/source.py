@@ -54,7 +54,7 @@ def open_audio(path: AudioPath, member: str = "") -> Iterator[Path]:
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="myna-") as copy:
-        for block in _limit_size(path.download() if isinstance(path, RemotePath) else _content(path, member), path):
+        for block in _remote_content(path) if isinstance(path, RemotePath) else _content(path, member):
             copy.write(block)
         copy.flush()
         yield Path(copy.name)
@@ -65,12 +65,15 @@ def is_parquet(name: str) -> bool:
     return container.kind(name) == "parquet"
 
 
-def _limit_size(blocks: Iterator[bytes], path: AudioPath) -> Iterator[bytes]:
+def _remote_content(path: RemotePath) -> Iterator[bytes]:
     size_bytes = 0
-    for block in blocks:
-        size_bytes += len(block)
-        _require_size(size_bytes, path.name)
-        yield block
+    try:
+        for block in path.download():
+            size_bytes += len(block)  # not every storage states the size
+            _require_size(size_bytes, path.name)
+            yield block
+    except OSError as error:
+        raise DecodeError("missing", f"{path} cannot be read: {error}") from error
 
 
 def _require_size(size_bytes: int, name: str) -> None:
@@ -105,7 +108,10 @@ def _members(path: Path, _version: Version, gzip: bool) -> tuple[dict[str, tuple
     """
     members: dict[str, tuple[int, int]] = {}
     checkpoints = Checkpoints()
-    with open_tar(path, gzip, checkpoints) as tar, contextlib.suppress(tarfile.ReadError, *((OSError,) if gzip else ())):
+    with (
+        open_tar(path, gzip, checkpoints) as tar,
+        contextlib.suppress(tarfile.ReadError, *((OSError,) if gzip else ())),
+    ):
         for item in headers(tar):
             if is_recording(item):
                 members[item.name] = (item.offset_data, item.size)

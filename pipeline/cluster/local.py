@@ -29,6 +29,8 @@ _SETTINGS = {
     # One worker may die for a reason of its own. If a second worker dies with the same task, the task is the reason.
     "distributed.scheduler.allowed-failures": 1,
     "distributed.worker.profile.enabled": False,  # samples the task's stack 100 times a second: 8 % of the task's time
+    "distributed.worker.memory.target": False,  # results are small, and nothing is written to a shared temporary folder
+    "distributed.worker.memory.spill": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     # Dask makes glibc return every freed 64 KiB to the system at once. Blocks of samples are larger, so workers spent

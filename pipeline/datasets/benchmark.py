@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from pipeline.audio.remote import AudioPath
 from pipeline.datasets import audio_files, jukemir
 from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.listing import Listing
@@ -32,6 +33,8 @@ class BenchmarkClip:
     """Start of the clip in its recording."""
     cut_seconds: float = 0.0
     """Length of the clip, or 0 for the whole recording."""
+    bound_seconds: float = 0.0
+    """Upper bound of the length of the recording, or 0 if the metadata does not state it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class BenchmarkSet:
     damaged_ids: frozenset[str] = frozenset()
     """Ids of clips with damaged audio in some copies."""
 
-    def files(self, root: Path) -> AudioFiles:
+    def files(self, root: AudioPath) -> AudioFiles:
         """Return the audio files below `root`. Linked folders are searched too, each folder once.
 
         Raises:
@@ -80,14 +83,15 @@ class BenchmarkSet:
             copies[recording_of(name)].append(name)
         other_files = len(copies.pop("", []))
         used = sorted((clip for clip in clips if clip.split), key=lambda clip: (clip.recording, clip.cut_start_seconds))
-        paths = {recording: files.path(min(names, key=self._preference)) for recording, names in copies.items()}
-        tracks = [_track(clip, paths[clip.recording]) for clip in used if clip.recording in paths]
+        names = {recording: min(names, key=self._preference) for recording, names in copies.items()}
+        tracks = [_track(clip, files, names[clip.recording]) for clip in used if clip.recording in names]
         if not tracks:
             raise self._no_audio(files)
         counts = _counts(clips, copies) | self._damaged_count(clips, copies)
         counts |= {"not of the set": other_files, **files.counts}
         published = Counter(clip.split for clip in used)
-        return Listing(tracks, {split: published[split] for split in jukemir.SPLITS}, counts, keeps_silence=True)
+        by_split = {split: published[split] for split in jukemir.SPLITS}
+        return Listing(tracks, by_split, counts, keeps_silence=True, passed_over=files.passed_over)
 
     def _preference(self, name: str) -> tuple[int, str]:
         suffix = PurePosixPath(name).suffix.lower()
@@ -98,8 +102,8 @@ class BenchmarkSet:
         return {f"known to be damaged in some copies ({', '.join(ids)})": len(ids)} if ids else {}
 
     def _no_audio(self, files: AudioFiles) -> MissingArtifact:
-        counts = ", ".join(f"{description}: {count}" for description, count in files.counts.items())
-        contents = f"{len(files.names)} audio files with other names" + (f" ({counts})" if counts else "")
+        skipped = files.skipped_text()
+        contents = f"{len(files.names)} audio files with other names" + (f" ({skipped})" if skipped else "")
         contents = contents if files.root.is_dir() else "no such folder"
         return MissingArtifact(
             f"no audio of {self.title} below {files.root}: expected {self.file_names}; found {contents}. {self.advice} "
@@ -124,10 +128,12 @@ def _counts(clips: Sequence[BenchmarkClip], copies: Mapping[str, Sequence[str]])
     )
 
 
-def _track(clip: BenchmarkClip, path: Path) -> Track:
+def _track(clip: BenchmarkClip, files: AudioFiles, name: str) -> Track:
     return Track(
         id=clip.id,
-        path=path,
+        path=files.path(name),
+        member=files.member(name),
+        bound_seconds=0.0 if clip.cut_seconds else clip.bound_seconds or files.bound_seconds(name),
         group=clip.group,
         split=clip.split,
         labels=clip.labels,

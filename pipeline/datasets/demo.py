@@ -106,4 +106,4 @@ def _track(folder: Path, row: build_log.BuildLogRow, semitones: int) -> Track:
 
 
 def _all_exist(tracks: Sequence[Track]) -> bool:
-    return all(track.path.exists() for track in tracks)
+    return all(track.path.is_file() for track in tracks)

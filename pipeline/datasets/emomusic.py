@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from pipeline.audio.remote import AudioPath
 from pipeline.datasets import jukemir
 from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
@@ -33,7 +34,7 @@ _EMOMUSIC = BenchmarkSet(
 )
 
 
-def tracks(root: Path, splits: Path | None = None) -> Listing:
+def tracks(root: AudioPath, splits: Path | None = None) -> Listing:
     """Return the clips of the split below `root`, with ids such as `0002` and the labels `arousal` and `valence`.
 
     Both labels are numbers in standard deviations, stored as text from which the exact number can be parsed.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from pipeline.audio.remote import AudioPath
 from pipeline.datasets import jukemir
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.jukemir import SplitEntry
@@ -33,7 +34,7 @@ _GIANTSTEPS = BenchmarkSet(
 )
 
 
-def tracks(root: Path, splits: Path | None = None) -> Listing:
+def tracks(root: AudioPath, splits: Path | None = None) -> Listing:
     """Return the clips of the recordings below `root`, with ids such as `0010089-0` and the label `key`.
 
     A label is a key such as `Eb minor`. The clips of a recording are adjacent and in order, so that the recording is

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from pipeline.audio.remote import AudioPath
 from pipeline.datasets import jukemir
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.jukemir import SplitEntry
@@ -32,7 +33,7 @@ _GTZAN = BenchmarkSet(
 )
 
 
-def tracks(root: Path, splits: Path | None = None) -> Listing:
+def tracks(root: AudioPath, splits: Path | None = None) -> Listing:
     """Return the clips of the fault-filtered split below `root`, with ids such as `jazz.00054` and the label `genre`.
 
     Args:

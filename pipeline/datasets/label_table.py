@@ -1,29 +1,41 @@
-"""A user's table of labels and splits: a CSV file with one row per audio file."""
+"""A user's table of labels and splits: a CSV file with one row per recording."""
 
 from __future__ import annotations
 
 import csv
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.datasets.table_paths import normalize_accents
 from pipeline.datasets.track import SPLITS
 from stores.errors import InvalidInput, MissingArtifact
 
 PATH, SPLIT, GROUP = "path", "split", "group"
+EMPTY_WORDS = frozenset({"", "-", "nan", "none", "null", "n/a", "na", "<na>", "#n/a"})
+"""Words, in lower case, that programs write into a cell without a value. They are no label, no split and no group."""
+_SPLIT_WORDS = frozenset({"train", "training", "valid", "validation", "val", "dev", "test", "testing", "eval"})
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """The row of one file."""
+    """The row of one recording."""
 
     split: str
     """`train`, `valid`, `test`, or an empty string."""
     group: str
-    """Group as written in the table. Empty if the file is a group of its own."""
+    """Group as written in the table. Empty if the recording is a group of its own."""
     labels: Mapping[str, str]
     """Cells by column, without empty cells."""
+    line: int = 0
+    """Number of the line in the file."""
+    empty_words: int = 0
+    """Number of cells with a word for no value, such as `nan`."""
+
+    def says_the_same(self, other: LabelRow) -> bool:
+        """Return whether both rows have the same split, group and labels."""
+        return (self.split, self.group, self.labels) == (other.split, other.group, other.labels)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class LabelTable:
     file: Path
     """Path of the table."""
     rows: Mapping[str, LabelRow]
-    """Rows by path below the root, with `/` and with accents as in `normalize_accents`."""
+    """Rows by path below the root, as written, but with accents as in `normalize_accents`."""
 
     @classmethod
     def read(cls, file: Path) -> LabelTable:
@@ -47,29 +59,23 @@ class LabelTable:
         """
         try:
             with file.open(encoding="utf-8-sig", newline="") as lines:
-                return cls(file, dict(_rows(file, csv.reader(lines, strict=True))))
+                table = cls(file, dict(_rows(file, csv.reader(lines, strict=True))))
         except OSError as error:
             raise MissingArtifact(f"{file} cannot be read ({error.strerror}); use --labels with a CSV file") from error
         except (UnicodeDecodeError, csv.Error) as error:
             raise InvalidInput(f"{file} is not a CSV table in UTF-8 ({error}); save it in this format") from error
+        _require_no_hidden_split(table)
+        return table
 
-    def row(self, name: str) -> LabelRow | None:
-        """Return the row of the file `name`, with its accents encoded in either way, or None if there is no row."""
-        return self.rows.get(normalize_accents(name))
-
-
-def normalize_accents(name: str) -> str:
-    """Return `name` with each accented letter as one character (NFC).
-
-    macOS may write accented letters in file names as two characters, and spreadsheets never do.
-    """
-    return unicodedata.normalize("NFC", name)
+    def empty_words(self) -> int:
+        """Return the number of cells with a word for no value."""
+        return sum(row.empty_words for row in self.rows.values())
 
 
 def _rows(file: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, LabelRow]]:
     columns = _columns(file, next(lines, []))
     line_numbers: dict[str, int] = {}
-    group_splits: dict[str, str] = {}
+    group_splits: dict[str, tuple[str, int]] = {}
     for number, cells in enumerate(lines, 2):
         if not cells:
             continue
@@ -78,20 +84,24 @@ def _rows(file: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, LabelRo
             raise InvalidInput(
                 f"{file}, line {number}: the path {path!r} is also in line {first}; keep only one of these lines"
             )
-        if row.group and group_splits.setdefault(row.group, row.split) != row.split:
+        split, line = group_splits.setdefault(row.group, (row.split, number))
+        if row.group and split != row.split:
             raise InvalidInput(
-                f"{file}, line {number}: group {row.group!r} is in the splits {group_splits[row.group]!r} and "
+                f"{file}, line {number}: group {row.group!r} is in the splits {split!r} (line {line}) and "
                 f"{row.split!r}; put all files of a group into one split, or leave the column 'group' out"
             )
-        yield path, row
+        yield path, replace(row, line=number)
 
 
 def _columns(file: Path, header: Sequence[str]) -> list[str]:
+    """Return the names of the columns. Those of path, split and group are recognized in any case."""
     columns = [name.strip() for name in header]
-    if PATH not in columns or "" in columns or len(set(columns)) < len(columns):
+    columns = [name.lower() if name.lower() in (PATH, SPLIT, GROUP) else name for name in columns]
+    repeated = [name for name, count in Counter(name.casefold() for name in columns).items() if count > 1]
+    if PATH not in columns or "" in columns or repeated:
         raise InvalidInput(
-            f"{file}: the first line must have column names that are separated by commas, not empty and not repeated, "
-            f"and one of them must be {PATH!r} (got {columns})"
+            f"{file}, line 1: the first line must have column names that are separated by commas, not empty and not "
+            f"repeated (in any case), and one of them must be {PATH!r} (got {columns})"
         )
     return columns
 
@@ -103,10 +113,35 @@ def _row(location: str, columns: Sequence[str], line: Sequence[str]) -> tuple[st
         )
     cells = dict(zip(columns, line, strict=True))
     path = normalize_accents(cells.pop(PATH))
-    split, group = cells.pop(SPLIT, "").strip(), cells.pop(GROUP, "").strip()
-    if not path:
+    values = {name: _value(cell) for name, cell in cells.items()}
+    split, group = values.pop(SPLIT, ""), values.pop(GROUP, "")
+    if not path.strip():
         raise InvalidInput(f"{location}: the path is empty; every row needs the path of a file below --root")
     if split not in SPLITS:
         raise InvalidInput(f"{location}: the split must be one of {SPLITS} (got {split!r})")
-    labels = {task: cell.strip() for task, cell in cells.items() if cell.strip()}
-    return path, LabelRow(split, group, labels)
+    labels = {task: value for task, value in values.items() if value}
+    empty_words = sum(bool(cell.strip()) and not _value(cell) for cell in cells.values())
+    return path, LabelRow(split, group, labels, empty_words=empty_words)
+
+
+def _value(cell: str) -> str:
+    """Return a cell without spaces around it, or empty text if it is a word for no value."""
+    value = cell.strip()
+    return "" if value.casefold() in EMPTY_WORDS else value
+
+
+def _require_no_hidden_split(table: LabelTable) -> None:
+    """Check that no column of labels holds splits, whose test clips would be used for training.
+
+    Raises:
+        InvalidInput: no row has a split, and a column holds nothing but names of splits.
+    """
+    if any(row.split for row in table.rows.values()):
+        return
+    for task in sorted({task for row in table.rows.values() for task in row.labels}):
+        values = {row.labels[task].casefold() for row in table.rows.values() if task in row.labels}
+        if len(values) > 1 and values <= _SPLIT_WORDS:
+            raise InvalidInput(
+                f"{table.file}, line 1: the column {task!r} holds splits ({', '.join(sorted(values))}); call it "
+                f"{SPLIT!r}, with the values train, valid and test"
+            )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.datasets.file_kinds import PassedOver
 from pipeline.datasets.track import Track
 
 
@@ -21,9 +22,20 @@ class Listing:
     """Counts of missing, extra and unused data by description, such as `{"missing": 12}`."""
     keeps_silence: bool = False
     """True if silent clips are stored and flagged, as benchmark sets need. Otherwise silent clips are rejected."""
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    """Counts of files that are no audio, and of system folders."""
+    notes: Sequence[str] = ()
+    """Further lines to print, such as the rows of a table that name no file."""
 
     def lines(self) -> list[str]:
         """Return the comparison as lines to print. The list is empty if there is nothing to compare."""
         clips_by_split = Counter(track.split for track in self.tracks)
         splits = [f"  {split}: {clips_by_split[split]} of {count} clips" for split, count in self.published.items()]
-        return splits + [f"  {description}: {count}" for description, count in self.counts.items()]
+        counts = [f"  {description}: {count}" for description, count in self.counts.items()]
+        passed_over = [f"  passed over: {self.passed_over}"] if str(self.passed_over) else []
+        return splits + counts + passed_over + [f"  {note}" for note in self.notes]
+
+    def all_counts(self) -> Mapping[str, int]:
+        """Return the counts of unused data and of what was passed over, for the report of an ingest."""
+        passed_over = {f"passed over: {name}": count for name, count in self.passed_over.counts().items()}
+        return {**self.counts, **passed_over}

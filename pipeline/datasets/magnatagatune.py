@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from pipeline.audio.remote import AudioPath, RemotePath
 from pipeline.datasets import jukemir
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.jukemir import SplitEntry
@@ -39,7 +40,7 @@ _MAGNATAGATUNE = BenchmarkSet(
 )
 
 
-def tracks(root: Path, splits: Path | None = None) -> Listing:
+def tracks(root: AudioPath, splits: Path | None = None) -> Listing:
     """Return the clips of the split below `root`, with ids such as `00002` and the label `tags`, grouped by song.
 
     `tags` joins the tags as `stores.labels` does. It is empty for clips without any of the fifty tags.
@@ -83,8 +84,10 @@ def _clip(entry: SplitEntry) -> BenchmarkClip:
     )
 
 
-def _archive_error(root: Path) -> MissingArtifact | None:
+def _archive_error(root: AudioPath) -> MissingArtifact | None:
     """Return an error that says what to do with the archive below `root`, or None if there is no archive."""
+    if isinstance(root, RemotePath):
+        return None
     paths = sorted(path for path in root.rglob("mp3.zip*") if path.is_file())
     if not paths:
         return None

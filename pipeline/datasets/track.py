@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from pipeline.audio.remote import AudioPath
 from stores.errors import InvalidInput
 
 SPLITS = ("", "train", "valid", "test")
+CUT_SLACK_SECONDS: Mapping[str, float] = {"audioset": 1.0}
+"""Seconds, by dataset, by which a recording may be longer than its clip and still be the clip, already cut.
+
+In all other datasets, a clip is always cut from its recording. Codecs pad by up to 0.1 s (MP3 1,105 and AAC 2,112
+samples, then the rest of a packet), and tools that cut without encoding again cut between packets."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Track:
 
     id: str
     """Name that is unique within the dataset and the same on every machine, such as the path below the root."""
-    path: Path
+    path: AudioPath
     """File that holds the audio."""
     group: str
     """Name shared by clips that must be in one split and are resampled together, such as a piece, song or artist."""
@@ -27,13 +32,15 @@ class Track:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels by task, such as `{"genre": "chorale", "key": "F# minor"}`. Tasks without a label are left out."""
     member: str = ""
-    """Name in a tar or row number in a Parquet file, if `path` is such a container. Empty for an audio file."""
+    """Name in an archive or row number in a Parquet file, if `path` is such a container. Empty for an audio file."""
     cut_start_seconds: float = 0.0
     """Start of the clip in the recording."""
     cut_seconds: float = 0.0
     """Length of the clip. 0 means that the clip ends with the recording."""
     bound_seconds: float = 0.0
-    """Upper bound of the recording's length, if the dataset states one, so that no header must be read. Else 0."""
+    """Upper bound of the recording's length, if the dataset states one, so that no header must be read. Else 0.
+
+    For a clip with `cut_seconds`, the upper bound of the clip's length, if it may be longer than its cut."""
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 from distributed import Client
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest, preprocessing
+from pipeline.audio.remote import AudioPath
 from pipeline.cluster.tasks import run_all
-from pipeline.datasets.track import Track
-from pipeline.ingestion import plan, region_task
+from pipeline.datasets.track import CUT_SLACK_SECONDS, Track
+from pipeline.ingestion import plan, region_task, relisting, replaced_files
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.region_task import RegionTask
@@ -23,7 +27,8 @@ from pipeline.ingestion.watchdog import time_limit
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
 from stores.errors import DecodeError, DigestMismatch
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
+from stores.mel_flags import DEFAULT_RESAMPLER
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -40,8 +45,8 @@ class Build:
 
     dataset: str
     """Name of the dataset."""
-    root: Path
-    """Absolute folder that contains the files of all tracks."""
+    root: AudioPath
+    """Absolute folder, or URL on remote storage, that contains the files of all tracks."""
     path: Path
     """Folder of the store."""
     spec: MelSpec = field(default_factory=MelSpec)
@@ -54,6 +59,13 @@ class Build:
     """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
     """Store silent clips and flag them. If false, silent clips are rejected."""
+    resampler: str = DEFAULT_RESAMPLER
+    """Name of the resampler, one of `pipeline.ingestion.config.ResamplerName`."""
+
+    @property
+    def cut_slack_seconds(self) -> float:
+        """Seconds by which a recording may be longer than its clip and still be the clip, already cut. 0: never."""
+        return CUT_SLACK_SECONDS.get(self.dataset, 0.0)
 
     def settings(self) -> dict[str, Any]:
         """Return the attributes of the store. A build continues an existing store only if all but `root` are equal."""
@@ -66,34 +78,46 @@ class Build:
             "keeps_silence": self.keeps_silence,
         }
 
-    def plan_manifest(self, tracks: Sequence[Track], client: Client, retry_rejected: bool = False) -> list[ClipRow]:
+    def plan_manifest(
+        self, tracks: Sequence[Track], client: Client, retry_rejected: bool = False, lists_all: bool = True
+    ) -> ClipRows:
         """Return the manifest of all clips: rows of earlier ingests keep their places, and new rows get new regions.
 
-        The labels, the split and the group of a clip come from `tracks`, also for clips that are already stored.
+        The labels, the split and the group of a clip come from `tracks`, also for clips that are already stored. A clip
+        whose file holds another recording now is planned again.
 
         Args:
-            tracks: all tracks of the dataset.
+            tracks: tracks of the dataset.
             client: client of the cluster that inspects headers.
             retry_rejected: plan rejected clips again, if `tracks` still lists them.
+            lists_all: `tracks` are all tracks of the dataset, so that the clips of other files become unlisted.
 
         Raises:
             InvalidInput: there are no tracks, or two tracks have the same id.
             DigestMismatch: the store was made with other settings, or from another folder.
         """
-        listed = {row.id: row for row in plan.plan_rows(tracks, self.root)}
-        rows = [_update_description(row, listed.get(row.id, row)) for row in self._existing_rows()]
-        if retry_rejected:
-            rejected = [row.index for row in rows if _can_be_retried(row) and row.id in listed]
-            rows = self.plan_again(rows, rejected, client)
-        known = {row.id for row in rows}
-        new = [track for track in tracks if plan.escape_non_utf8(track.id) not in known]
-        if not new:
-            return rows
-        added = plan.plan_rows(new, self.root, first_index=len(rows))
-        bounds = self._bounds([track for track, row in zip(new, added, strict=True) if row.state == "planned"], client)
-        return self._assign_regions([*rows, *added], [row.index for row in added if row.state == "planned"], bounds)
+        listed = plan.plan_rows(tracks, self.root)
+        rows = self._relist(listed, client, retry_rejected, lists_all) if self.path.exists() else ClipRows.of(())
+        new = np.flatnonzero(rows.index_of(listed.column("id")) < 0)
+        added = listed.take(new).with_columns(index=len(rows) + np.arange(len(new)))
+        planned = np.flatnonzero(added.in_state("planned"))
+        bounds = self._bounds([tracks[position] for position in new[planned]], client)
+        return self._assign_regions(ClipRows.concat([rows, added]), len(rows) + planned, bounds)
 
-    def plan_again(self, rows: Sequence[ClipRow], clips: Sequence[int], client: Client) -> list[ClipRow]:
+    def _relist(self, listed: ClipRows, client: Client, retry_rejected: bool, lists_all: bool) -> ClipRows:
+        """Return the rows of the existing store as the new listing changes them."""
+        store = self._existing_store(listed)
+        before, decoded = store.rows, store.merged_rows()
+        positions = listed.index_of(before.column("id"))
+        stored = np.flatnonzero(decoded.has_frames() & (positions >= 0))
+        changes = replaced_files.find(decoded.take(stored), listed.take(positions[stored]), self.root, client)
+        rows = relisting.update_places(relisting.apply(before, listed, positions, lists_all), changes)
+        clips = relisting.clips_to_decode(before, rows, changes)
+        if retry_rejected:
+            clips = np.union1d(clips, np.flatnonzero(_can_be_retried(rows) & (positions >= 0)))
+        return self.plan_again(rows, clips, client)
+
+    def plan_again(self, rows: Iterable[ClipRow], clips: Sequence[int] | NDArray[np.int64], client: Client) -> ClipRows:
         """Return `rows` with some clips planned as if they were new, in regions after all others.
 
         Args:
@@ -101,29 +125,31 @@ class Build:
             clips: indices of the clips to decode again; they keep their labels, split and group.
             client: client of the cluster that inspects headers.
         """
-        replanned = list(rows)
-        for clip in clips:
-            replanned[clip] = manifest.reset_to_planned(rows[clip])
-        bounds = self._bounds([_track(self.root, rows[clip]) for clip in clips], client)
-        return self._assign_regions(replanned, clips, bounds)
+        existing = ClipRows.of(rows)
+        again = ClipRows.of(manifest.reset_to_planned(row) for row in existing.take(clips))
+        bounds = self._bounds([self._track(row) for row in again], client)
+        return self._assign_regions(existing.with_rows(clips, again), clips, bounds)
 
-    def _assign_regions(self, rows: Sequence[ClipRow], clips: Sequence[int], bounds: Sequence[int]) -> list[ClipRow]:
-        bound_of = dict(zip(clips, bounds, strict=True))
-        return plan.assign_new_regions(rows, [bound_of.get(row.index, 0) for row in rows], self.grid)
+    def _assign_regions(
+        self, rows: ClipRows, clips: Sequence[int] | NDArray[np.int64], bounds: Sequence[int]
+    ) -> ClipRows:
+        bound_frames = np.zeros(len(rows), np.int64)
+        bound_frames[np.asarray(clips, np.int64)] = bounds
+        return plan.assign_new_regions(rows, bound_frames, self.grid)
 
-    def create_or_update(self, rows: Sequence[ClipRow]) -> MelStore:
+    def create_or_update(self, rows: ClipRows) -> MelStore:
         """Create the store, or update it, so that its manifest is `rows`."""
         if not self.path.exists():
             return MelStore.create(self.path, rows, self.settings(), self.grid)
         store = MelStore.open(self.path, complete=False)
-        if list(rows) != store.rows:
+        if rows != store.rows:
             store.update(plan.replan(manifest.merge(rows, store.merged_rows()), self.grid))
         if store.attributes["root"] != str(self.root):
             store.move_root(str(self.root))
         store.extend_axis()
         return store
 
-    def run(self, store: MelStore, client: Client, progress: IngestProgress) -> list[ClipRow]:
+    def run(self, store: MelStore, client: Client, progress: IngestProgress) -> ClipRows:
         """Decode all planned clips in rounds, and return the rows of the finished store.
 
         Clips that are longer than their headers claim do not fit into their regions and are decoded in a second round.
@@ -134,19 +160,47 @@ class Build:
             store.update(plan.replan(store.merged_rows(), self.grid))
         return store.rows
 
-    def _existing_rows(self) -> list[ClipRow]:
-        if not self.path.exists():
-            return []
+    def prune(self, store: MelStore) -> int:
+        """Remove the unlisted rows of a finished store and the frames that no other clip needs.
+
+        The remaining clips are numbered again. The digests of the store change, so shards and features that state the
+        earlier indices are recognized as made before.
+
+        Returns:
+            The number of removed rows.
+        """
+        kept = store.rows.take(np.flatnonzero(~store.rows.in_state("unlisted")))
+        removed = len(store) - len(kept)
+        if removed:
+            store.update(kept.with_columns(index=np.arange(len(kept))))
+        store.free_unused_frames()
+        return removed
+
+    def _existing_store(self, listed: ClipRows) -> MelStore:
         store = MelStore.open(self.path, complete=False)
         store.require_settings({key: value for key, value in self.settings().items() if key != "root"})
         if store.attributes["root"] != str(self.root):
-            self._require_same_audio(store)
-        return store.rows
+            self._require_same_audio(store, listed)
+        return store
 
-    def _require_same_audio(self, store: MelStore) -> None:
+    def _track(self, row: ClipRow) -> Track:
+        """Return the track of a row, with the fields that matter for the upper bound of its frames."""
+        return Track(
+            row.id,
+            self.root / row.source,
+            row.group,
+            member=row.member,
+            cut_start_seconds=row.cut_start_seconds,
+            cut_seconds=row.cut_seconds,
+            bound_seconds=row.cut_seconds + self.cut_slack_seconds if row.cut_seconds else 0.0,
+        )
+
+    def _require_same_audio(self, store: MelStore, listed: ClipRows) -> None:
         """Check that the audio of a store, which was made from another folder, is now below `root`."""
-        written = [row for row in store.rows if row.state == "written"]
-        for row in written[:: max(1, len(written) // MOVED_ROOT_SAMPLE_FILES)]:
+        written = store.rows.take(np.flatnonzero(store.rows.in_state("written")))
+        present = written.take(np.flatnonzero(listed.index_of(written.column("id")) >= 0))
+        sample = present if len(present) else written  # without any clip of the store, it is another folder
+        for row in sample[:: max(1, len(sample) // MOVED_ROOT_SAMPLE_FILES)]:
             try:
                 with source.open_audio(self.root / row.source, row.member) as path:
                     is_same = file_digest(path) == row.source_digest
@@ -177,9 +231,10 @@ class Build:
                 self.path.absolute(),
                 self.root,
                 region,
-                tuple(store.rows[i] for i in region.clips),
+                tuple(store.rows.take(region.clips)),
                 self.limits,
                 self.keeps_silence,
+                self.cut_slack_seconds,
             )
             for region in regions
         )
@@ -188,27 +243,10 @@ class Build:
                 progress.add(result, self.spec.seconds_for(result.frames))
 
 
-def _update_description(row: ClipRow, listed: ClipRow) -> ClipRow:
-    """Return `row` with the labels of `listed`, and with its file as well if the audio is not stored yet."""
-    if row.state != "written":
-        row = replace(row, source=listed.source, member=listed.member)
-    return replace(row, group=listed.group, split=listed.split, labels=listed.labels)
-
-
-def _can_be_retried(row: ClipRow) -> bool:
-    return row.state == "refused" and row.reason != "bad_name"  # a file that was renamed is another clip
-
-
-def _track(root: Path, row: ClipRow) -> Track:
-    """Return the track of a row, with the fields that matter for the inspection of its header."""
-    return Track(
-        row.id,
-        root / row.source,
-        row.group,
-        member=row.member,
-        cut_start_seconds=row.cut_start_seconds,
-        cut_seconds=row.cut_seconds,
-    )
+def _can_be_retried(rows: ClipRows) -> NDArray[np.bool_]:
+    has_bad_name = pc.equal(rows.column("reason"), "bad_name").to_numpy()
+    can_be_retried: NDArray[np.bool_] = rows.in_state("refused") & ~has_bad_name  # a renamed file is another clip
+    return can_be_retried
 
 
 def _inspect(

@@ -11,9 +11,13 @@ from tyro.conf import Positional
 
 from pipeline.cluster.config import ClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
+from stores.errors import InvalidInput
 
-DatasetName = Literal["audioset", "gtzan", "magnatagatune", "giantsteps", "emomusic", "folder", "demo"]
+DatasetName = Literal[
+    "audioset", "gtzan", "magnatagatune", "giantsteps", "emomusic", "mtg_jamendo", "fma", "mirdata", "folder", "demo"
+]
 StoredType = Literal["uint8", "uint16", "float32"]
+ResamplerName = Literal["soxr", "torchaudio"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,43 @@ class Limits(CheckedSettings):
     """Longest recording that is accepted, in seconds of audio."""
     decode_seconds: Annotated[float, Gt(0)] = 300.0
     """Longest time that decoding one recording may take, in seconds of wall clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelSettings(CheckedSettings):
+    """Mel spectrogram. The defaults are those of the paper. A store has one mel, and mels are never mixed.
+
+    Raises:
+        InvalidInput: a value is out of its range, or two values contradict each other.
+    """
+
+    n_fft_samples: Annotated[int, Ge(2), Le(65_536)] = 2048
+    """Length of the window and of the FFT, in samples. It must be even."""
+    hop_samples: Annotated[int, Ge(1)] = 512
+    """Distance between two frames, in samples."""
+    n_mels: Annotated[int, Ge(1), Le(4096)] = 128
+    """Number of mel bins."""
+    fmin_hz: Annotated[float, Ge(0)] = 0.0
+    """Lower edge of the first mel bin, in Hz."""
+    fmax_hz: Annotated[float, Gt(0)] = 8_000.0
+    """Upper edge of the last mel bin, in Hz, at most half of --sample-rate-hz."""
+    sample_rate_hz: Annotated[int, Ge(1_000), Le(384_000)] = 16_000
+    """Sample rate to which recordings are converted, in Hz."""
+    resampler: ResamplerName = "soxr"
+    """Conversion of the sample rate: soxr HQ, or torchaudio's Resample with its defaults, which the published models
+    were trained with."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_fft_samples % 2:
+            raise InvalidInput(f"--n-fft-samples must be even (got {self.n_fft_samples})")
+        if self.fmin_hz >= self.fmax_hz:
+            raise InvalidInput(f"--fmin-hz must be less than --fmax-hz {self.fmax_hz:g} (got {self.fmin_hz:g})")
+        if self.fmax_hz > self.sample_rate_hz / 2:
+            raise InvalidInput(
+                f"--fmax-hz must be at most {self.sample_rate_hz / 2:g}, which is half of --sample-rate-hz "
+                f"{self.sample_rate_hz} (got {self.fmax_hz:g})"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +93,26 @@ class FolderSettings(CheckedSettings):
 
     labels: Annotated[Path | None, shown("FILE", "no labels")] = None
     """CSV file with the columns path, split, and group. All other columns are labels."""
+    id_column: Annotated[str, shown("NAME", "the first column of unique ids")] = ""
+    """Column of ids in Parquet files of audio, as the Hugging Face hub stores them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetadataSettings(CheckedSettings):
+    """Only for mtg_jamendo and fma."""
+
+    metadata: Annotated[Path | None, shown("FOLDER", "searched below --root")] = None
+    """Folder with the published tables: the splits of MTG-Jamendo, or tracks.csv of FMA."""
+    split_number: Annotated[int, Ge(0), Le(4)] = 0
+    """Number of the split of MTG-Jamendo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirdataSettings(CheckedSettings):
+    """Only for mirdata."""
+
+    dataset: Annotated[str, shown("NAME", "none")] = ""
+    """Name of the dataset in mirdata, for example giantsteps_key. The store and the default folder share its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +133,8 @@ class IngestSettings(CommandSettings):
 
     dataset: Positional[DatasetName]
     """What to read. The layouts that are understood are described in docs/datasets.md."""
-    root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA/DATASET, or data/DATASET if MYNA_DATA is not set")] = None
-    """Folder with the audio."""
+    root: Annotated[str | None, shown("FOLDER", "$MYNA_DATA/DATASET, or data/DATASET if MYNA_DATA is not set")] = None
+    """Folder with the audio, or its URL on remote storage, for example s3://BUCKET/FOLDER."""
     store: Annotated[Path | None, shown("STORE", "stores/DATASET.zarr")] = None
     """Mel store to create or to continue."""
     limit: Annotated[Annotated[int, Ge(1)] | None, shown("N", "all clips")] = None
@@ -84,9 +145,25 @@ class IngestSettings(CommandSettings):
     """Retry rejected clips, for example after their files were fixed."""
     dry_run: bool = False
     """Print the plan and its resource estimate, then exit."""
+    mel: MelSettings = field(default_factory=MelSettings)
     limits: Limits = field(default_factory=Limits)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     audioset: AudiosetSettings = field(default_factory=AudiosetSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
+    metadata: MetadataSettings = field(default_factory=MetadataSettings)
+    mirdata: MirdataSettings = field(default_factory=MirdataSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)
     demo: DemoSettings = field(default_factory=DemoSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.dataset == "mirdata") != bool(self.mirdata.dataset):
+            raise InvalidInput(
+                f"the dataset mirdata needs --dataset with one of mirdata's names, for example giantsteps_key, and no "
+                f"other dataset accepts --dataset (got {self.dataset!r} and --dataset {self.mirdata.dataset!r})"
+            )
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection in default paths and in the store: the dataset, or its name in mirdata."""
+        return self.mirdata.dataset or self.dataset

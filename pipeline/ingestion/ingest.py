@@ -12,10 +12,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.audio.remote import AudioPath
 from pipeline.cluster.client import connect, count_threads, is_local
-from pipeline.datasets import audioset, demo, emomusic, folder, giantsteps, gtzan, magnatagatune
+from pipeline.datasets import (
+    audioset,
+    dataset_root,
+    demo,
+    emomusic,
+    fma,
+    folder,
+    giantsteps,
+    gtzan,
+    magnatagatune,
+    mirdata_loaders,
+    mtg_jamendo,
+)
 from pipeline.datasets.listing import Listing
-from pipeline.ingestion import summary
+from pipeline.ingestion import mel_definition, summary
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.config import DatasetName, IngestSettings
 from pipeline.ingestion.log import log_to_file
@@ -33,7 +46,6 @@ from stores.commit import remove_temporary_files
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
-from stores.quantize import Quantizer
 
 LOG = logging.getLogger("pipeline.ingest")
 
@@ -44,9 +56,10 @@ def ingest(settings: IngestSettings) -> None:
     Raises:
         MynaError: the dataset is not there, the store has other settings, or the work does not fit into memory.
     """
-    path = settings.store or locations.mel_store(settings.dataset)
+    mel_definition.mel_spec(settings.mel)  # a mel that cannot be computed is rejected before anything is listed
+    path = settings.store or locations.mel_store(settings.collection)
     start, progress = time.perf_counter(), IngestProgress()
-    root = (settings.root or locations.data_root(settings.dataset)).resolve()
+    root = dataset_root.locate(settings.collection, settings.root)
     with contextlib.ExitStack() as stack:
         if not settings.dry_run:
             stack.enter_context(write_lock(path))
@@ -54,7 +67,7 @@ def ingest(settings: IngestSettings) -> None:
             stack.enter_context(log_to_file(_log_path(path)))
         listing = _LISTINGS[settings.dataset](root, settings)
         found = f"  found: {count_noun(len(listing.tracks), 'clip')}"
-        _report([f"{settings.dataset} below {root}:", found, *listing.lines()])
+        _report([f"{settings.collection} below {root}:", found, *listing.lines()])
         store = _build_store(_build(settings, root, path, listing), listing, settings, progress)
         if store is not None:
             _report_results(store, listing, progress, time.perf_counter() - start)
@@ -64,14 +77,17 @@ def _log_path(store: Path) -> Path:
     return store.with_suffix(".ingest.log")
 
 
-def _build(settings: IngestSettings, root: Path, path: Path, listing: Listing) -> Build:
+def _build(settings: IngestSettings, root: AudioPath, path: Path, listing: Listing) -> Build:
+    spec = mel_definition.mel_spec(settings.mel)
     return Build(
-        settings.dataset,
+        settings.collection,
         root,
         path,
-        quantizer=Quantizer.from_dtype(settings.dtype),
+        spec,
+        mel_definition.quantizer(settings.dtype, spec),
         limits=settings.limits,
         keeps_silence=listing.keeps_silence,
+        resampler=settings.mel.resampler,
     )
 
 
@@ -114,7 +130,7 @@ def _estimate_lines(estimate: ResourceEstimate, workers: int, longest: int, max_
 
 
 def _report_results(store: MelStore, listing: Listing, progress: IngestProgress, seconds: float) -> None:
-    results = summary.summarize(store, listing.counts, seconds, progress.peak_bytes)
+    results = summary.summarize(store, listing.all_counts(), seconds, progress.peak_bytes)
     if progress.peak_bytes or not (store.path / summary.REPORT).exists():  # without work there are no news
         results.write(store.path)
     rejections = summary.rejection_lines(store.rows)
@@ -133,9 +149,9 @@ def _report(lines: Sequence[str]) -> None:
         LOG.info(line)
 
 
-_LISTINGS: dict[DatasetName, Callable[[Path, IngestSettings], Listing]] = {
+_LISTINGS: dict[DatasetName, Callable[[AudioPath, IngestSettings], Listing]] = {
     "audioset": lambda root, settings: audioset.tracks(
-        root,
+        dataset_root.require_local(root),
         segments=settings.audioset.segments,
         ontology=settings.audioset.ontology,
         subset=settings.audioset.subset,
@@ -144,6 +160,15 @@ _LISTINGS: dict[DatasetName, Callable[[Path, IngestSettings], Listing]] = {
     "magnatagatune": lambda root, settings: magnatagatune.tracks(root, settings.benchmark.splits),
     "giantsteps": lambda root, settings: giantsteps.tracks(root, settings.benchmark.splits),
     "emomusic": lambda root, settings: emomusic.tracks(root, settings.benchmark.splits),
-    "folder": lambda root, settings: folder.tracks(root, settings.folder.labels),
-    "demo": lambda root, settings: demo.tracks(root, settings.demo.clips, settings.demo.seed, settings.demo.programs),
+    "mtg_jamendo": lambda root, settings: mtg_jamendo.tracks(
+        root, settings.metadata.metadata, settings.metadata.split_number
+    ),
+    "fma": lambda root, settings: fma.tracks(root, settings.metadata.metadata),
+    "mirdata": lambda root, settings: mirdata_loaders.tracks(
+        dataset_root.require_local(root), settings.mirdata.dataset
+    ),
+    "folder": lambda root, settings: folder.tracks(root, settings.folder.labels, settings.folder.id_column),
+    "demo": lambda root, settings: demo.tracks(
+        dataset_root.require_local(root), settings.demo.clips, settings.demo.seed, settings.demo.programs
+    ),
 }

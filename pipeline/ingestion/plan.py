@@ -7,25 +7,29 @@ header, which can be wrong. A clip that is longer than its bound is planned agai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.audio import source
 from pipeline.audio.inspect import claimed_seconds
+from pipeline.audio.remote import AudioPath, name_below
 from pipeline.datasets.track import Track
 from pipeline.ingestion.config import Limits
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, plan_regions
 from stores.errors import DecodeError, InvalidInput
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
 
 SLACK_SECONDS = 0.25
 """Seconds added to the claim of a header, which can be too short by rounding or by the padding of an encoder."""
 
 
-def plan_rows(tracks: Sequence[Track], root: Path, first_index: int = 0) -> list[ClipRow]:
+def plan_rows(tracks: Sequence[Track], root: AudioPath, first_index: int = 0) -> ClipRows:
     """Return one planned row for each track, still without a region.
 
     A track is rejected at once if one of its names is not UTF-8.
@@ -35,19 +39,19 @@ def plan_rows(tracks: Sequence[Track], root: Path, first_index: int = 0) -> list
     """
     if not tracks:
         raise InvalidInput(f"no audio found under {root}; state the folder that holds it with --root")
-    paths: dict[str, Path] = {}
+    paths: dict[str, AudioPath] = {}
     for track in tracks:
         if track.id in paths:
             raise InvalidInput(f"two tracks have the id {track.id!r}: {paths[track.id]} and {track.path}")
         paths[track.id] = track.path
-    return [_row(track, first_index + position, root) for position, track in enumerate(tracks)]
+    return ClipRows.of(_row(track, first_index + position, root) for position, track in enumerate(tracks))
 
 
-def _row(track: Track, index: int, root: Path) -> ClipRow:
+def _row(track: Track, index: int, root: AudioPath) -> ClipRow:
     row = ClipRow(
         index=index,
         id=track.id,
-        source=track.path.relative_to(root).as_posix(),
+        source=name_below(track.path, root),
         group=track.group,
         split=track.split,
         labels=track.labels,
@@ -91,7 +95,7 @@ def escape_non_utf8(text: str) -> str:
 def stated_bound_frames(track: Track, spec: MelSpec) -> int:
     """Return the upper bound of the frames of `track` that its dataset states, or 0 if the header must be inspected."""
     if track.cut_seconds:
-        return _frames(track.cut_seconds, spec)
+        return _frames(max(track.cut_seconds, track.bound_seconds), spec)
     if track.bound_seconds:
         return _frames(max(0.0, track.bound_seconds - track.cut_start_seconds), spec)
     return 0
@@ -115,20 +119,20 @@ def bound_frames(track: Track, spec: MelSpec, limits: Limits, in_process: bool =
     return _frames(max(0.0, bound - track.cut_start_seconds), spec)
 
 
-def count_clips_at_limit(rows: Sequence[ClipRow], spec: MelSpec, limits: Limits) -> int:
+def count_clips_at_limit(rows: Iterable[ClipRow], spec: MelSpec, limits: Limits) -> int:
     """Return the number of planned clips that count as `max_seconds` long.
 
     Their headers claim no length, or a length that is not shorter.
     """
-    longest = _frames(limits.max_seconds, spec)
-    return sum(row.state == "planned" and row.bound_frames == longest for row in rows)
+    longest, clips = _frames(limits.max_seconds, spec), ClipRows.of(rows)
+    return int((clips.in_state("planned") & (clips.numbers("bound_frames") == longest)).sum())
 
 
 def _frames(seconds: float, spec: MelSpec) -> int:
     return spec.frames_for(math.ceil(seconds * spec.sample_rate_hz))
 
 
-def assign_new_regions(rows: Sequence[ClipRow], bounds: Sequence[int], grid: ChunkGrid) -> list[ClipRow]:
+def assign_new_regions(rows: Iterable[ClipRow], bounds: Sequence[int] | NDArray[np.int64], grid: ChunkGrid) -> ClipRows:
     """Return `rows` with new regions, after all existing regions, for the rows with a positive bound.
 
     The clips of one recording share a region, so that the recording is decoded once.
@@ -138,18 +142,30 @@ def assign_new_regions(rows: Sequence[ClipRow], bounds: Sequence[int], grid: Chu
         bounds: upper bound of the frames of each row; 0 for rows that keep their region.
         grid: the chunk grid of the store.
     """
-    bounded = [replace(row, bound_frames=bound) for row, bound in zip(rows, bounds, strict=True) if bound]
+    clips, bound_frames = ClipRows.of(rows), np.asarray(bounds, np.int64)
+    bounded = np.flatnonzero(bound_frames)
+    if not len(bounded):
+        return clips
     parcels = [
-        (tuple(row.index for row in clips), sum(row.bound_frames for row in clips))
-        for clips in manifest.group_by_recording(bounded)
+        (indices, int(bound_frames[list(indices)].sum())) for indices in _recordings(clips.take(bounded), bounded)
     ]
-    updated = list(rows)
-    for row in bounded:
-        updated[row.index] = row
-    return manifest.assign_regions(updated, plan_regions(parcels, grid, manifest.total_frames(rows)))
+    updated = clips.with_columns(bound_frames=np.where(bound_frames, bound_frames, clips.numbers("bound_frames")))
+    return manifest.assign_regions(updated, plan_regions(parcels, grid, manifest.total_frames(clips)))
 
 
-def replan(rows: Sequence[ClipRow], grid: ChunkGrid) -> list[ClipRow]:
+def _recordings(rows: ClipRows, indices: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
+    """Yield the indices of consecutive rows whose clips are in the same recording."""
+    places = (rows.column(name).to_pylist() for name in ("source", "member"))
+    clips = zip(indices.tolist(), *places, strict=True)
+    for _, recording in groupby(clips, key=lambda clip: clip[1:]):
+        yield tuple(clip[0] for clip in recording)
+
+
+def replan(rows: Iterable[ClipRow], grid: ChunkGrid) -> ClipRows:
     """Return `rows` with new regions for clips that did not fit: planned rows whose `frames` is the true length."""
-    replanned = assign_new_regions(rows, [row.frames if row.state == "planned" else 0 for row in rows], grid)
-    return [replace(row, frames=0) if row.state == "planned" else row for row in replanned]
+    clips = ClipRows.of(rows)
+    true_frames = np.where(clips.in_state("planned"), clips.numbers("frames"), 0)
+    if not true_frames.any():
+        return clips
+    replanned = assign_new_regions(clips, true_frames, grid)
+    return replanned.with_columns(frames=np.where(true_frames, 0, clips.numbers("frames")))

@@ -14,10 +14,12 @@ from pipeline.audio import source
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import Audio, decode, file_digest
 from pipeline.audio.mel import mel_power
+from pipeline.audio.remote import AudioPath
 from pipeline.ingestion.config import Limits
 from stores.digest import codes_digest
 from stores.errors import DecodeError, MissingArtifact
 from stores.manifest import ClipRow
+from stores.mel_flags import DEFAULT_RESAMPLER
 from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
 
@@ -31,7 +33,7 @@ MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EM
 class DecodeSettings:
     """The settings with which all recordings of a store are decoded and stored."""
 
-    root: Path
+    root: AudioPath
     """Folder that the sources of the rows are relative to."""
     spec: MelSpec
     """Mel specification."""
@@ -41,6 +43,10 @@ class DecodeSettings:
     """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
     """Store silent clips. If false, they are rejected."""
+    resampler: str = DEFAULT_RESAMPLER
+    """Name of the resampler, one of `pipeline.ingestion.config.ResamplerName`."""
+    cut_slack_seconds: float = 0.0
+    """Seconds by which a recording may be longer than its clip and still be the clip, already cut. 0: never."""
 
 
 def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
@@ -64,6 +70,8 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
                 f"{settings.root} is gone or empty; mount it again, then start the same command again"
             ) from rejection
         return reject(clips, rejection)
+    except MissingArtifact:  # remote storage that cannot be reached; no recording is rejected because of it
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
             raise
@@ -87,10 +95,18 @@ def _read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[
     for row in clips:
         decoded = replace(row, source_digest=digest, source_rate_hz=audio.source_rate_hz, decoder=audio.decoder)
         decoded = replace(decoded, source_bytes=size, source_mtime_ns=changed_ns, detail=audio.decoder_warnings)
-        yield _clip(settings, decoded, audio)
+        yield _clip(settings, _without_cut(settings, decoded, audio), audio)
 
 
-def _status(file: Path) -> tuple[int, int]:
+def _without_cut(settings: DecodeSettings, row: ClipRow, audio: Audio) -> ClipRow:
+    """Return `row` without its cut if the recording is so short that it is the clip, already cut."""
+    longest_seconds = row.cut_seconds + settings.cut_slack_seconds
+    if settings.cut_slack_seconds and audio.total_samples <= longest_seconds * settings.spec.sample_rate_hz:
+        return replace(row, cut_start_seconds=0.0, cut_seconds=0.0)
+    return row
+
+
+def _status(file: AudioPath) -> tuple[int, int]:
     try:
         status = file.stat()
     except OSError as error:
@@ -100,7 +116,7 @@ def _status(file: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _holds_anything(root: Path) -> bool:
+def _holds_anything(root: AudioPath) -> bool:
     try:
         return any(root.iterdir())
     except OSError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.audio.remote import AudioPath
 from pipeline.ingestion import recording, subprocess_decode
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.recording import DecodeSettings
@@ -18,6 +19,7 @@ from pipeline.ingestion.watchdog import time_limit
 from stores import manifest
 from stores.chunk_grid import Region
 from stores.manifest import ClipRow
+from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
 from stores.quantize import Codes
 
@@ -28,7 +30,7 @@ class RegionTask:
 
     store: Path
     """Folder of the mel store."""
-    root: Path
+    root: AudioPath
     """Folder that the sources of the rows are relative to."""
     region: Region
     """Region of the frame axis to write."""
@@ -38,6 +40,8 @@ class RegionTask:
     """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
     """Store silent clips. If false, they are rejected."""
+    cut_slack_seconds: float = 0.0
+    """Seconds by which a recording may be longer than its clip and still be the clip, already cut. 0: never."""
     in_subprocesses: bool = False
     """Decode each recording in its own process, after a worker has died with this region."""
 
@@ -77,7 +81,10 @@ def run_in_subprocesses(task: RegionTask) -> RegionResult:
 
 
 def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[Codes]]:
-    settings = DecodeSettings(task.root, store.spec, store.quantizer, task.limits, task.keeps_silence)
+    resampler = resampler_name(store.attributes["preprocessing"])
+    settings = DecodeSettings(
+        task.root, store.spec, store.quantizer, task.limits, task.keeps_silence, resampler, task.cut_slack_seconds
+    )
     rows: list[ClipRow] = []
     packed: list[Codes] = []
     frame = task.region.start_frame

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.audio.remote import audio_path
 from pipeline.ingestion import recording
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.recording import DecodeSettings
@@ -117,14 +118,18 @@ def _to_json(settings: DecodeSettings) -> dict[str, Any]:
         "quantizer": settings.quantizer.to_dict(),
         "limits": asdict(settings.limits),
         "keeps_silence": settings.keeps_silence,
+        "resampler": settings.resampler,
+        "cut_slack_seconds": settings.cut_slack_seconds,
     }
 
 
 def _from_json(content: Mapping[str, Any]) -> DecodeSettings:
     return DecodeSettings(
-        Path(content["root"]),
+        audio_path(content["root"]),
         MelSpec.from_dict(content["spec"]),
         Quantizer.from_dict(content["quantizer"]),
         Limits(**content["limits"]),
         content["keeps_silence"],
+        content["resampler"],
+        content["cut_slack_seconds"],
     )

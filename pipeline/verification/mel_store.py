@@ -11,6 +11,7 @@ from distributed import Client
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest
+from pipeline.audio.remote import AudioPath, audio_path
 from pipeline.cluster.tasks import run_all
 from stores import manifest, mel_store_integrity
 from stores.errors import DecodeError
@@ -55,7 +56,7 @@ def check(store: MelStore, client: Client, read_audio: bool = False) -> Iterator
     `read_audio` is set.
     """
     yield RegionCheck(tuple(_check_metadata(store)), 0, 0)
-    task = partial(_check_region, store.path, Path(store.attributes["root"]), read_audio)
+    task = partial(_check_region, store.path, audio_path(store.attributes["root"]), read_audio)
     yield from run_all(client, task, mel_store_integrity.written_regions(store.rows))
 
 
@@ -67,7 +68,7 @@ def _check_metadata(store: MelStore) -> Iterator[Finding]:
         yield Finding("missing", f"{planned} clips", "planned, but not decoded yet; start the same ingest again")
 
 
-def _check_region(path: Path, root: Path, read_audio: bool, rows: Sequence[ClipRow]) -> RegionCheck:
+def _check_region(path: Path, root: AudioPath, read_audio: bool, rows: Sequence[ClipRow]) -> RegionCheck:
     by_index = {row.index: row for row in rows}
     findings = [
         Finding(damage.kind, repr(by_index[damage.clip].id), damage.detail, damage.clip)
@@ -83,7 +84,7 @@ def _check_region(path: Path, root: Path, read_audio: bool, rows: Sequence[ClipR
     return RegionCheck(tuple(findings), len(rows), without_audio)
 
 
-def _audio_changed(root: Path, row: ClipRow, read_audio: bool) -> bool:
+def _audio_changed(root: AudioPath, row: ClipRow, read_audio: bool) -> bool:
     """Return whether the audio of a clip differs from the audio that the clip was made from.
 
     Raises:

@@ -95,7 +95,8 @@ def _draw_clip(panel: Axes, store: MelStore, row: ClipRow) -> AxesImage:
         extent=(0, store.spec.seconds_for(frames), 0, len(mel)),
     )
     panel.set_title(_title(row), loc="left", parse_math=False)
-    panel.set_yticks(_tick_positions(store.spec), [f"{hz}" for hz in TICKS_HZ])
+    ticks = _tick_positions(store.spec)
+    panel.set_yticks(list(ticks.values()), [f"{hz}" for hz in ticks])
     panel.set(xlabel="seconds", ylabel="Hz")
     return image
 
@@ -107,7 +108,12 @@ def _title(row: ClipRow) -> str:
     return f"{name}\n{shown}" if shown else name
 
 
-def _tick_positions(spec: MelSpec) -> list[float]:
-    """Return the positions of `TICKS_HZ` on the axis of mel bins, where the center of bin `i` is at `i + 0.5`."""
-    centers = mel_frequencies(spec.n_mels + 2, fmin=spec.fmin_hz, fmax=spec.fmax_hz)[1:-1]
-    return [float(np.interp(hz, centers, np.arange(spec.n_mels) + 0.5)) for hz in TICKS_HZ]
+def _tick_positions(spec: MelSpec) -> dict[int, float]:
+    """Return the positions of `TICKS_HZ` on the axis of mel bins, where the center of bin `i` is at `i + 0.5`.
+
+    Frequencies outside of the mel are left out.
+    """
+    edges = mel_frequencies(spec.n_mels + 2, fmin=spec.fmin_hz, fmax=spec.fmax_hz)
+    positions = np.arange(len(edges)) - 0.5
+    shown = [hz for hz in TICKS_HZ if edges[1] <= hz <= edges[-2]]
+    return {hz: float(np.interp(hz, edges, positions)) for hz in shown}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from distributed import Client
 
+from pipeline.audio.remote import audio_path
 from pipeline.cluster.tasks import run_all
 from pipeline.ingestion import plan, region_task
 from pipeline.ingestion.build import Build
@@ -22,6 +23,7 @@ from pipeline.verification.mel_store import Finding
 from stores import manifest, mel_store_integrity
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
+from stores.mel_flags import resampler_name
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Codes, Quantizer
@@ -88,13 +90,14 @@ def _build(store: MelStore, limits: Limits) -> Build:
     attributes = store.attributes
     return Build(
         str(attributes["dataset"]),
-        Path(attributes["root"]),
+        audio_path(attributes["root"]),
         store.path,
         MelSpec.from_dict(attributes["mel_spec"]),
         Quantizer.from_dict(attributes["quantizer"]),
         store.grid,
         limits,
         bool(attributes.get("keeps_silence")),
+        resampler_name(attributes["preprocessing"]),
     )
 
 
@@ -105,7 +108,15 @@ def _restore(store: MelStore, build: Build, damages: Sequence[Finding], client: 
         The rows of clips that could not be restored: planned if their audio changed, rejected if it cannot be read.
     """
     limits = replace(build.limits, max_seconds=NO_LIMIT_SECONDS)
-    settings = DecodeSettings(build.root, store.spec, store.quantizer, limits, build.keeps_silence)
+    settings = DecodeSettings(
+        build.root,
+        build.spec,
+        build.quantizer,
+        limits,
+        build.keeps_silence,
+        build.resampler,
+        build.cut_slack_seconds,
+    )
     damaged = frozenset(finding.clip for finding in damages)
     tasks = (
         RepairTask(store.path, settings, tuple(rows), damaged)

@@ -1,8 +1,9 @@
-"""A store of 10 s clips to embeddings of Myna-Base, end to end: ours against fp32 eager, one file at a time.
+"""Extraction of Myna-Base embeddings from a store of 10 s clips: ours against fp32 eager, one file at a time.
 
-Both read the same mel store and pool the same windows. The baseline is the loop that one would write: a clip is read,
-cut, embedded in fp32, averaged, then the next. Ours reads ahead in a thread and fills batches across clips; in bf16 if
-this processor has it. With a C++ compiler the compiled engine is measured, too.
+Both read the same mel store and pool the same windows. The baseline is a simple loop that reads a clip, cuts its
+windows, embeds them in fp32 and averages them before it reads the next clip. Ours prefetches in a thread and fills
+batches across clips, in bf16 if this processor supports it. The compiled engine is measured too, which needs a C++
+compiler.
 """
 
 import tempfile
@@ -30,8 +31,8 @@ from stores.quantize import Quantizer
 CLIPS, FRAMES, ROUNDS = 64, 313, 7
 
 
-def made_store(path: Path) -> MelStore:
-    """A store of clips of 10 s; codes that change slowly along time, as music's do."""
+def write_store(path: Path) -> MelStore:
+    """Write a store of 10 s clips whose codes change slowly over time, like those of music."""
     grid = ChunkGrid()
     rows = [ClipRow(i, f"clip-{i}", f"{i}.wav", str(i), "") for i in range(CLIPS)]
     rows = assign_regions(rows, plan_regions([((i,), FRAMES) for i in range(CLIPS)], grid))
@@ -42,11 +43,11 @@ def made_store(path: Path) -> MelStore:
         walk = rng.integers(-3, 4, (128, FRAMES * len(region.clips))).cumsum(axis=1)
         store.write_region(region, (100 + walk % 100).astype(np.uint8))
         starts = [region.start_frame + FRAMES * i for i in range(len(region.clips))]
-        done = [
+        written = [
             replace(rows[c], state="written", start_frame=s, frames=FRAMES)
             for c, s in zip(region.clips, starts, strict=True)
         ]
-        store.finish_region(region, done)
+        store.finish_region(region, written)
     store.update(store.merged_rows())
     return store
 
@@ -54,7 +55,7 @@ def made_store(path: Path) -> MelStore:
 with tempfile.TemporaryDirectory() as folder:
     torch.manual_seed(0)
     encoder, windowing = Encoder(preset("myna-base")).eval(), Windowing()
-    store = made_store(Path(folder) / "made.zarr")
+    store = write_store(Path(folder) / "made.zarr")
 
     def one_file_at_a_time() -> None:
         for row in store.rows[: CLIPS // 4]:

@@ -1,6 +1,7 @@
-"""Stage one on 10 s clips of MP3, OGG and FLAC: ours against one ffmpeg and one nnAudio call and one .npy per file.
+"""Stage one on 10 s clips of MP3, OGG and FLAC: ours against a baseline with one ffmpeg and one nnAudio call per file.
 
-Both get the same two processes, already started and warm. Also: two workers against one, what is not decoding, bytes.
+The baseline writes one .npy file per clip. Both sides use two warm worker processes. The benchmark also compares two
+workers with one, and measures the time of everything except decoding, and the bytes of an hour of audio.
 """
 
 import json
@@ -33,34 +34,37 @@ from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
 CLIPS, ROUNDS, RATE_HZ, SECONDS = 720, 3, 44_100, 10
-CLIPS_OF_A_REGION = 104
+CLIPS_PER_REGION = 104
 FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS"), "flac": ("FLAC", "PCM_16")}
 _nnaudio: MelSpectrogram | None = None
 
 
 def write_clips(root: Path, recordings: Path | None) -> None:
-    """A third of the clips in each format: cut from real recordings if there are some, else chords and noise."""
-    found = [path for path in sorted(recordings.rglob("*.ogg")) if is_long(path)] if recordings else []
+    """Write a third of the clips in each format, cut from real recordings if there are any, or else synthesized."""
+    paths = [path for path in sorted(recordings.rglob("*.ogg")) if is_usable(path)] if recordings else []
     for number in range(CLIPS):
-        samples = excerpt(found[number % len(found)], number) if found else made(number)
+        samples = excerpt(paths[number % len(paths)], number) if paths else synthesize(number)
         suffix = list(FORMATS)[number % 3]
         kind, subtype = FORMATS[suffix]
         soundfile.write(root / f"{number:04d}.{suffix}", samples, RATE_HZ, format=kind, subtype=subtype)
 
 
-def is_long(path: Path) -> bool:
-    facts = soundfile.info(path)
-    return facts.samplerate == RATE_HZ and facts.frames >= SECONDS * RATE_HZ
+def is_usable(path: Path) -> bool:
+    """Return whether a recording has the sample rate and at least the length of a clip."""
+    header = soundfile.info(path)
+    return header.samplerate == RATE_HZ and header.frames >= SECONDS * RATE_HZ
 
 
 def excerpt(path: Path, number: int) -> np.ndarray:
+    """Return 10 s of a recording, at one of seven places that depends on `number`."""
     with soundfile.SoundFile(path) as file:
         length = min(file.frames, SECONDS * RATE_HZ)
         file.seek((file.frames - length) * (number % 7) // 7)
         return file.read(length)
 
 
-def made(number: int) -> np.ndarray:
+def synthesize(number: int) -> np.ndarray:
+    """Return 10 s of chords and noise, `[T, 2]`."""
     left, right = (
         synthetic_audio.chords(SECONDS, RATE_HZ, number),
         synthetic_audio.noise(SECONDS, RATE_HZ, number, amplitude=0.02),
@@ -68,7 +72,8 @@ def made(number: int) -> np.ndarray:
     return np.stack([left + right, left - right], axis=1).clip(-1, 1)
 
 
-def baseline_one(paths: tuple[Path, Path]) -> None:
+def run_baseline(paths: tuple[Path, Path]) -> None:
+    """Decode one file with ffmpeg, compute its mel with nnAudio, and save it as .npy."""
     global _nnaudio
     if _nnaudio is None:
         torch.set_num_threads(1)
@@ -82,75 +87,78 @@ def baseline_one(paths: tuple[Path, Path]) -> None:
 
 
 def seconds_of(call) -> float:
+    """Return the wall-clock seconds of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def ingest(root: Path, store: Path, client) -> None:
-    building = Build("folder", root, store)
-    building.run(
-        building.create_or_update(building.plan_manifest(folder.tracks(root).tracks, client)), client, IngestProgress()
-    )
+    """Ingest the folder `root` into a new store."""
+    build = Build("folder", root, store)
+    build.run(build.create_or_update(build.plan_manifest(folder.tracks(root).tracks, client)), client, IngestProgress())
 
 
 def measure_pipeline(root: Path, work: Path) -> dict:
-    """Median seconds of ours and of the baseline, run in turn, and of ours with one worker."""
+    """Return the median times of ours and the baseline, timed in turn, and the speedup from one worker to two."""
     files = sorted(root.iterdir())
     pairs = [(file, work / f"{file.name}.npy") for file in files]
-    ours, theirs, alone = [], [], []
-    with connect("processes", 2) as two, multiprocessing.get_context("spawn").Pool(2) as pool:
-        ingest(root, work / "warm.zarr", two)
-        pool.map(baseline_one, pairs[:12])
+    ours, theirs, one_worker = [], [], []
+    with connect("processes", 2) as client, multiprocessing.get_context("spawn").Pool(2) as pool:
+        ingest(root, work / "warm.zarr", client)
+        pool.map(run_baseline, pairs[:12])
         for number in range(ROUNDS):
-            ours.append(seconds_of(lambda n=number: ingest(root, work / f"{n}.zarr", two)))
-            theirs.append(seconds_of(lambda: pool.map(baseline_one, pairs, chunksize=4)))
-    with connect("processes", 1) as one:
-        ingest(root, work / "warm1.zarr", one)
-        alone = [seconds_of(lambda n=number: ingest(root, work / f"one-{n}.zarr", one)) for number in range(ROUNDS)]
+            ours.append(seconds_of(lambda n=number: ingest(root, work / f"{n}.zarr", client)))
+            theirs.append(seconds_of(lambda: pool.map(run_baseline, pairs, chunksize=4)))
+    with connect("processes", 1) as client:
+        ingest(root, work / "warm1.zarr", client)
+        one_worker = [
+            seconds_of(lambda n=number: ingest(root, work / f"one-{n}.zarr", client)) for number in range(ROUNDS)
+        ]
     ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
     return {
         "ours_ms_per_clip": round(1e3 * sorted(ours)[ROUNDS // 2] / CLIPS, 2),
         "baseline_ms_per_clip": round(1e3 * sorted(theirs)[ROUNDS // 2] / CLIPS, 2),
         "ratio": round(ratios[ROUNDS // 2], 2),
         "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        "two_workers_against_one": round(sorted(alone)[ROUNDS // 2] / sorted(ours)[ROUNDS // 2], 2),
+        "two_workers_against_one": round(sorted(one_worker)[ROUNDS // 2] / sorted(ours)[ROUNDS // 2], 2),
     }
 
 
-def measure_parts(root: Path, work: Path) -> dict:
-    """Milliseconds per clip and core: decoding by format, mel and quantizing, writing; bytes of an hour."""
+def measure_stages(root: Path, work: Path) -> dict:
+    """Return milliseconds per clip and core of decoding each format, of the mel and of writing, and MB per hour."""
     store, spec, quantizer = MelStore.open(work / "0.zarr"), MelSpec(), Quantizer()
-    found = {}
+    seconds = {}
     for suffix in FORMATS:
         files = sorted(root.glob(f"*.{suffix}"))[:40]
-        found[f"decode_{suffix}_ms"] = (
+        seconds[f"decode_{suffix}_ms"] = (
             min(seconds_of(lambda f=files: [decode(x, 16_000) for x in f]) for _ in range(3)) / 40
         )
     samples = [decode(file, 16_000).samples for file in sorted(root.iterdir())[:40]]
     codes = [quantizer.encode(mel_power(x, spec)) for x in samples]
     mel = min(seconds_of(lambda: [quantizer.encode(mel_power(x, spec)) for x in samples]) for _ in range(3)) / 40
     region = Region(0, ChunkGrid().zarr_shard_frames, ())
-    packed = np.concatenate((codes * 3)[:CLIPS_OF_A_REGION], axis=1)
+    packed = np.concatenate((codes * 3)[:CLIPS_PER_REGION], axis=1)
     writer = MelStore.open_without_manifest(work / "0.zarr")
-    write = min(seconds_of(lambda: writer.write_region(region, packed)) for _ in range(3)) / CLIPS_OF_A_REGION
+    write = min(seconds_of(lambda: writer.write_region(region, packed)) for _ in range(3)) / CLIPS_PER_REGION
     hours = spec.seconds_for(sum(row.frames for row in store.rows)) / 3600
     size = sum(file.stat().st_size for file in (work / "1.zarr").rglob("*") if file.is_file())
-    found |= {"mel_and_quantize_ms": mel, "write_ms": write, "all_but_decoding_ms": mel + write}
-    return {name: round(1e3 * value, 2) for name, value in found.items()} | {
+    seconds |= {"mel_and_quantize_ms": mel, "write_ms": write, "all_but_decoding_ms": mel + write}
+    return {name: round(1e3 * value, 2) for name, value in seconds.items()} | {
         "mb_per_hour": round(size / 1e6 / hours, 2)
     }
 
 
 def main() -> None:
+    """Run all measurements, and print a summary and a line of JSON."""
     recordings = os.environ.get("MYNA_TEST_RECORDINGS")
     with tempfile.TemporaryDirectory() as folder_name:
         work = Path(folder_name)
         (work / "audio").mkdir()
         write_clips(work / "audio", Path(recordings) if recordings else None)
         row = {"benchmark": f"ingest, {CLIPS} clips of 10 s, {'recordings' if recordings else 'synthetic'}"}
-        row |= measure_pipeline(work / "audio", work) | measure_parts(work / "audio", work)
-    print(f"ingest: {row['ratio']} times the baseline, {row['mb_per_hour']} MB an hour")
+        row |= measure_pipeline(work / "audio", work) | measure_stages(work / "audio", work)
+    print(f"ingest: {row['ratio']} times as fast as the baseline, {row['mb_per_hour']} MB per hour of audio")
     print(json.dumps(row))
 
 

@@ -1,7 +1,7 @@
-"""How fluid a map of 3,000 dots is in Chromium: pointing, picking a class and choosing a clip, against an empty frame.
+"""Response times of a map of 3,000 dots in Chromium: pointing, selecting a class and selecting a clip.
 
-Each is timed in the page from the event to the end of the frame that shows it; the baseline is a frame in which nothing
-happens (16.7 ms at 60 frames a second). Needs a Chromium on the path. The map is of noise.
+Each time lasts from the event to the end of the frame that shows its effect. The baseline is a frame in which nothing
+happens (16.7 ms at 60 frames per second). Chromium must be on the path. The embeddings of the map are noise.
 """
 
 import shutil
@@ -28,15 +28,15 @@ const box = plot.getBoundingClientRect();
 const [clientX, clientY] = [box.left + box.width * Math.random(), box.top + box.height * Math.random()];
 const event = { bubbles: true, pointerType: "mouse", clientX, clientY };
 """
-DONE_IN_PAGE = {
+ACTIONS = {
     "map of 3,000: point at a dot": POINT + 'plot.dispatchEvent(new PointerEvent("pointermove", event));',
     "map of 3,000: choose a clip": POINT + 'plot.dispatchEvent(new PointerEvent("click", event));',
     "map of 3,000: pick a class": 'document.querySelector(".map-legend button").click();',
 }
 
 
-def made_map() -> EmbeddingMap:
-    """A map of noise in ten classes."""
+def noise_map() -> EmbeddingMap:
+    """Return a map of noise in ten classes."""
     rng = np.random.default_rng(0)
     splits = ("train", "valid", "test")
     rows = [
@@ -50,25 +50,25 @@ def made_map() -> EmbeddingMap:
 
 
 def run(page: Page, action: str) -> None:
-    """Do something in the page and wait for the frame that shows it."""
+    """Run JavaScript in the page and wait for the frame that shows its effect."""
     page.evaluate(f"async () => {{ const plot = document.querySelector('.map-plot'); {action} {FRAME} }}")
 
 
 def main() -> None:
-    """Time each of the three."""
+    """Time each of the three actions."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        print("no Chromium on the path: skipped")
+        print("skipped: no Chromium on the path")
         return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "map.html"
-        file.write_text(document.page("Map", "", [made_map().section()]), encoding="utf-8")
+        file.write_text(document.page("Map", "", [noise_map().section()]), encoding="utf-8")
         page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
         page.goto(file.as_uri())
         page.wait_for_selector(".map-plot canvas")
         page.locator(".map-plot").first.scroll_into_view_if_needed()
         page.wait_for_timeout(1_000)
-        for name, action in DONE_IN_PAGE.items():
+        for name, action in ACTIONS.items():
             compare(name, partial(run, page, action), partial(run, page, ""), ROUNDS)
 
 

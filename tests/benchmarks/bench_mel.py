@@ -1,4 +1,4 @@
-"""Mel of a 10 s clip: ours by FFT against nnAudio's conv1d, which defines it; one core each, as a worker has."""
+"""Mel of a 10 s clip on one core: ours by FFT against nnAudio's conv1d, which defines the mel."""
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ reference = MelSpectrogram(sr=SPEC.sample_rate_hz, verbose=False)
 
 
 def nnaudio() -> torch.Tensor:
+    """Return nnAudio's mel of the samples."""
     with torch.inference_mode():
         return reference(torch.from_numpy(samples)[None])
 

@@ -1,7 +1,8 @@
-"""What each objective costs: time of a step, bytes remembered of a clip, bytes that a rank sends; OpenCLIP beside.
+"""Costs of each objective: the time of a step, the bytes of state per clip, and the bytes that a rank sends.
 
-Bytes are counted below the code that sends them, at 2 and 4 ranks joined by gloo, and projected to 64 by the formula
-that the count confirms: (ranks - 1) times a rank's own rows. One kind of patch; a hybrid has two of everything.
+OpenCLIP's gather with gradients is included for comparison. Bytes are counted below the code that sends them, with 2
+and 4 ranks joined by gloo. They are projected to 64 ranks by the formula that the counts confirm: (ranks - 1) times the
+rank's own rows. All numbers are for one kind of patch. A hybrid encoder doubles them.
 """
 
 import json
@@ -36,27 +37,27 @@ OPENCLIP = "openclip, gather with gradient"
 
 
 def sent_bytes(_folder) -> dict[str, int]:
-    """Bytes that this rank sends for one loss and its gradient, by objective."""
-    found = {}
+    """Return the bytes that this rank sends for one loss and its gradient, by objective."""
+    sent_by_objective = {}
     for name in [*CONTRASTIVE, OPENCLIP]:
         first, second = (torch.randn(CLIPS, WIDTH, requires_grad=True) for _ in range(2))
         with collectives.SentBytes() as sent:
             if name == OPENCLIP:
                 collectives.openclip_loss(first, second, 0.1).backward()
             else:
-                made = objective.build(preset(name), 1, SAMPLES)
-                made(first, second, torch.arange(CLIPS) + CLIPS * dist.get_rank(), 0, 0).backward()
-        found[name] = sent.total
-    return found
+                objective_module = objective.build(preset(name), 1, SAMPLES)
+                objective_module(first, second, torch.arange(CLIPS) + CLIPS * dist.get_rank(), 0, 0).backward()
+        sent_by_objective[name] = sent.total
+    return sent_by_objective
 
 
 def one_step(name: str):
-    """A step of the tiny encoder, and the state of its objective in bytes."""
+    """Return a function that runs a step of the tiny encoder, and the bytes of the objective's state."""
     config = TrainConfig(
         encoder=encoder_preset("tiny"), shards="none", samples=SAMPLES, objective=preset(name), batch=CLIPS, steps=1
     )
-    learner, made = build_model(config), objective.build(preset(name), 1, SAMPLES)
-    step, adam = TrainingStep(learner, made, config, Quantizer()), optimizer.build(learner, config)
+    learner, objective_module = build_model(config), objective.build(preset(name), 1, SAMPLES)
+    step, adam = TrainingStep(learner, objective_module, config, Quantizer()), optimizer.build(learner, config)
     codes = np.random.default_rng(0).integers(0, 256, (2 * CLIPS, 96, 128), dtype=np.uint8)
     batch = TrainingBatch.from_windows(torch.from_numpy(codes), torch.arange(CLIPS))
 
@@ -65,30 +66,30 @@ def one_step(name: str):
         step.backward(batch, 0)
         adam.step()
 
-    return run, sum(one.numel() * one.element_size() for one in made.state_dict().values())
+    return run, sum(state.numel() * state.element_size() for state in objective_module.state_dict().values())
 
 
 def times_ms(steps) -> dict[str, float]:
-    """Median milliseconds of each, all in turn: absolute times drift, ratios less so."""
-    seen = {name: [] for name in steps}
+    """Return the median milliseconds of each step, timed in turn, because absolute times drift more than ratios."""
+    times = {name: [] for name in steps}
     for _ in range(ROUNDS + 1):
         for name, run in steps.items():
             start = time.perf_counter()
             run()
-            seen[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(one[1:]) for name, one in seen.items()}
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values[1:]) for name, values in times.items()}  # the first is a warm-up
 
 
 def main() -> None:
-    """Print the table, and its numbers as JSON."""
+    """Print a table, and its numbers as a line of JSON."""
     sent = {ranks: collectives.on_ranks(ranks, sent_bytes, tempfile.mkdtemp())[0] for ranks in (2, 4)}
-    made = {name: one_step(name) for name in PRESETS}
-    times = times_ms({name: run for name, (run, _) in made.items()})
+    steps = {name: one_step(name) for name in PRESETS}
+    times = times_ms({name: run for name, (run, _) in steps.items()})
     rows = {}
     for name in [*PRESETS, OPENCLIP]:
         two, four = (sent[ranks].get(name, 0) for ranks in (2, 4))
-        assert four == 3 * two, "the formula does not hold"
-        state = made[name][1] / SAMPLES if name in made else 0
+        assert four == 3 * two, "the bytes sent are not proportional to (ranks - 1)"
+        state = steps[name][1] / SAMPLES if name in steps else 0
         rows[name] = {
             "ms": round(times[name], 1) if name in times else None,
             "state_bytes_per_clip": round(state, 2),

@@ -1,4 +1,4 @@
-"""A plan for two million clips of 10 s on 32 workers: tasks, bytes through the scheduler, files, hours."""
+"""A plan for two million clips of 10 s on 32 workers: its tasks, bytes through the scheduler, files and hours."""
 
 import json
 import pickle
@@ -30,7 +30,7 @@ seconds = time.perf_counter() - start
 first = regions[0]
 task = RegionTask(Path("/stores/a.zarr"), Path("/data"), first, tuple(planned[i] for i in first.clips), Limits())
 task_bytes = len(pickle.dumps(task))
-stated = estimate_resources(planned, SPEC, Quantizer())
+estimate = estimate_resources(planned, SPEC, Quantizer())
 row = {
     "benchmark": f"plan of {CLIPS} clips on {WORKERS} workers",
     "tasks": len(regions),
@@ -39,8 +39,8 @@ row = {
     "bytes_in_flight": task_bytes * WORKERS * TASKS_PER_THREAD,
     "bytes_through_the_scheduler": task_bytes * len(regions),
     "zarr_shard_files": manifest.total_frames(planned) // GRID.zarr_shard_frames,
-    "store_gb": round(stated.store_bytes / 1e9, 1),
-    "worker_mb": round(stated.worker_bytes / 1e6),
+    "store_gb": round(estimate.store_bytes / 1e9, 1),
+    "worker_mb": round(estimate.worker_bytes / 1e6),
     "hours": round(CLIPS * MS_PER_CLIP_AND_CORE / 1e3 / 3600 / WORKERS, 2),
     "planning_seconds": round(seconds, 1),
 }

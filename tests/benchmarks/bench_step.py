@@ -1,14 +1,14 @@
-"""Training step of Myna-Base, 64 clips of two views, against the plain one.
+"""Training step of Myna-Base with 64 clips of two views, against the step of the public code.
 
-The plain one is the public code's: fp32, each view a pass of its own, all patches embedded and then gathered, a mask at
-a time; InfoNCE and Adam.
+The step of the public code computes in fp32, with a separate pass for each view. It draws one mask at a time, and
+embeds all patches before it gathers the visible ones. Both steps use InfoNCE and Adam.
 """
 
 import numpy as np
 import torch
 from ratio import compare
 
-from model.encoder.config import PATCH_SHAPES, preset
+from model.encoder.config import preset
 from model.encoder.device import fastest_precision
 from model.encoder.patches import patchify
 from model.objectives import objective
@@ -29,6 +29,7 @@ table = torch.tensor(Quantizer().table())
 
 
 def our_step():
+    """Return a function that runs one of our training steps."""
     learner = ModelWithHead(config)
     step = TrainingStep(learner, objective.build(config.objective, 1, 0), config, Quantizer())
     adam = optimizer.build(learner, config)
@@ -41,15 +42,16 @@ def our_step():
     return run
 
 
-def plain_step():
+def public_step():
+    """Return a function that runs one training step of the public code."""
     encoder = ModelWithHead(config).encoder
     adam = torch.optim.Adam(encoder.parameters(), lr=3e-4, weight_decay=1e-5, fused=False)
     views = table[codes.long()].transpose(1, 2).chunk(2)
 
     def embed(mel: torch.Tensor) -> torch.Tensor:
-        tokens = encoder.embedding("square").embed(patchify(mel, PATCH_SHAPES["square"]))
-        kept = torch.stack([torch.randperm(48)[:VISIBLE] for _ in range(CLIPS)])
-        visible = tokens.gather(1, kept[..., None].expand(-1, -1, tokens.shape[-1]))
+        tokens = encoder.embedding("square").embed(patchify(mel, (16, 16)))
+        visible_indices = torch.stack([torch.randperm(48)[:VISIBLE] for _ in range(CLIPS)])
+        visible = tokens.gather(1, visible_indices[..., None].expand(-1, -1, tokens.shape[-1]))
         return encoder.transformer(visible).mean(dim=1)
 
     def run() -> None:
@@ -61,5 +63,5 @@ def plain_step():
 
 
 if __name__ == "__main__":
-    keep_freed_memory()  # for both, as model.train does
-    compare(f"training step, myna-base, 64 x 2, {config.precision}", our_step(), plain_step())
+    keep_freed_memory()  # for both steps, as model.train does
+    compare(f"training step, myna-base, 64 x 2, {config.precision}", our_step(), public_step())

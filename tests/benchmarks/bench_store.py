@@ -1,6 +1,7 @@
-"""How mel is stored: bytes of an hour, time and fidelity of each type and codec, on recordings if there are some.
+"""Storage of mel: the bytes per hour, encoding time and error of each type and codec.
 
-MYNA_TEST_RECORDINGS names a folder of OGG files; without it the clips are chords, which compress better than music.
+MYNA_TEST_RECORDINGS names a folder of OGG files. Without it the audio is synthesized chords, which compress better than
+music.
 """
 
 import json
@@ -20,19 +21,21 @@ from pipeline.audio.mel import mel_power
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
-SPEC, CHUNK_FRAMES, LEAST_BYTES = MelSpec(), 2_048, 500_000
+SPEC, CHUNK_FRAMES, MIN_FILE_BYTES = MelSpec(), 2_048, 500_000
 SHUFFLES = {"none": Blosc.NOSHUFFLE, "byte": Blosc.SHUFFLE, "bit": Blosc.BITSHUFFLE}
 
 
 def mel_of_recordings() -> np.ndarray:
+    """Return the mel `[128, frames]` of the recordings, or of chords if no recordings are named."""
     folder = os.environ.get("MYNA_TEST_RECORDINGS")
     if not folder:
         return mel_power(synthetic_audio.chords(600.0) + synthetic_audio.noise(600.0, amplitude=1e-3), SPEC)
-    files = [path for path in sorted(Path(folder).rglob("*.ogg")) if path.stat().st_size > LEAST_BYTES][::8]
+    files = [path for path in sorted(Path(folder).rglob("*.ogg")) if path.stat().st_size > MIN_FILE_BYTES][::8]
     return np.concatenate([mel_power(decode(path, SPEC.sample_rate_hz).samples, SPEC) for path in files], axis=1)
 
 
 def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str, level: int) -> dict:
+    """Return size, time and error of the mel in one type and with one codec."""
     quantizer = Quantizer.from_dtype(dtype)
     codes = quantizer.encode(mel)
     blosc = Blosc("zstd", level, SHUFFLES[shuffle], typesize=codes.itemsize)
@@ -44,8 +47,8 @@ def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str, level: int) -> d
             chunk = np.diff(chunk.ravel(), prepend=codes.dtype.type(0)).reshape(chunk.shape)
         size += len(blosc.encode(np.ascontiguousarray(chunk)))
     seconds, hours = time.perf_counter() - start, SPEC.seconds_for(len(chunks) * CHUNK_FRAMES) / 3600
-    heard = mel > 1e-6
-    apart = np.abs(np.log10(quantizer.decode(codes)[heard]) - np.log10(mel[heard]))
+    is_audible = mel > 1e-6
+    errors = np.abs(np.log10(quantizer.decode(codes)[is_audible]) - np.log10(mel[is_audible]))
     return {
         "dtype": dtype,
         "delta": delta,
@@ -53,7 +56,7 @@ def row(mel: np.ndarray, dtype: str, delta: bool, shuffle: str, level: int) -> d
         "level": level,
         "mb_per_hour": round(size / 1e6 / hours, 2),
         "encode_ms_per_10_s": round(1e3 * seconds / hours / 360, 2),
-        "largest_error_decades": round(float(apart.max()), 5),
+        "largest_error_decades": round(float(errors.max()), 5),
     }
 
 
@@ -68,6 +71,6 @@ rows = [
     for shuffle in (("none", "bit") if dtype == "uint8" else ("none", "byte", "bit"))
     for level in (1, 5)
 ]
-for one in rows:
-    print(one)
+for result in rows:
+    print(result)
 print(json.dumps({"benchmark": "stored form", "seconds": round(SPEC.seconds_for(mel.shape[1])), "rows": rows}))

@@ -1,4 +1,7 @@
-"""Times two callables in turn, A B A B, and prints the ratio pair by pair: absolute times drift, ratios less so."""
+"""A comparison of two callables that are timed in turn.
+
+The ratio is computed for each pair of neighboring calls, because absolute times drift more than ratios.
+"""
 
 import json
 import platform
@@ -8,7 +11,7 @@ from collections.abc import Callable
 
 
 def compare(name: str, ours: Callable[[], object], baseline: Callable[[], object], rounds: int = 7) -> None:
-    """Print median milliseconds of both and their ratio; the last line is JSON."""
+    """Time both callables in turn, and print their median milliseconds and their ratio; the last line is JSON."""
     ours(), baseline()  # warm up: caches, filter banks, thread pools
     times = [(_seconds(ours), _seconds(baseline)) for _ in range(rounds)]
     ratios = sorted(slow / fast for fast, slow in times)

@@ -49,7 +49,7 @@ def test_arguments_that_are_names_of_steps_reach_the_command_unchanged(log):
 
 @pytest.mark.parametrize("status", [1, 2])
 def test_a_failure_names_its_step_and_stops_the_workflow(log, status):
-    with pytest.raises(StepFailed, match=rf"step 'b' ended with status {status}; fix what the error above says"):
+    with pytest.raises(StepFailed, match=rf"step 'b' ended with status {status}; fix the error above"):
         run([log.step("a"), log.step("b", "a", status=status), log.step("c", "b")])
     assert log.names == ["a", "b"]
 

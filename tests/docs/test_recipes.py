@@ -58,7 +58,7 @@ def _training(recipe):
     words = shlex.split(recipe.training)
     assert words[:3] == ["python", "-m", "model.train"]
     settings = parse(TrainSettings, words[3:], "model.train")
-    sources = SimpleNamespace(digest="d", mel_settings={}, samples=10**6, clips=10**6)
+    sources = SimpleNamespace(digest="d", mel_settings={}, samples=10**6, clips=10**6, n_mels=128)
     return settings, resolve(settings, sources)
 
 

@@ -1,4 +1,4 @@
-"""An ingest or sharding that is killed at any moment and continued ends like an undisturbed one and repeats no work.
+"""An ingest or sharding that is killed at any moment and restarted gives the same result and repeats no work.
 
 SIGKILL goes to the whole process group, so no clean-up code runs. `MYNA_TEST_KILLS` sets the number of kills (20).
 """

@@ -22,11 +22,13 @@ from stores.features import FeatureStore
 from stores.manifest import ClipRow
 from stores.quantize import Quantizer
 
+PATCH_SHAPES = {"square": (16, 16), "vertical": (128, 2)}
+"""Mel bins and frames of the patches of an encoder with 128 mel bins."""
 LENGTHS = [96, 97, 120, 150, 200, 96, 300, 110, 101, 99, 130, 140, 180, 105]
 
 
 def encoder_config(patches="vertical", **changed):
-    """Return the configuration of an encoder with one block of width 32, with the given changes."""
+    """Return the configuration of an encoder with one block of width 32 and the given changes."""
     sizes = {"width": 32, "depth": 1, "heads": 2, "head_width": 16, "mlp_width": 64}
     return EncoderConfig(**{"name": "mini", **sizes, "patches": patches, "input_scale": "log1p", **changed})
 

@@ -3,7 +3,8 @@
 In: codes of whole recordings, frame-major, and the first frame of each window. Out: the cells of each visible patch,
 with mean 0 and variance 1. This is LayerNorm without its weights, which the caller applies, so it needs no gradient.
 The kernel reads K * P bytes of a window and nothing of masked patches, which is 10.5 MB per step for 8,192 windows. The
-reference is `normalized_cells_plain`.
+reference is `normalized_cells_plain`, which also runs where a patch does not suit the kernel, such as a vertical patch
+of 80 mel bins.
 
 Axes: B window, K visible patch, P patch size, M mel bin.
 """
@@ -17,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from model.encoder.kernels.jit import jit, tl, triton, uses_kernels
+from model.encoder.kernels.jit import jit, power_of_two, tl, triton, uses_kernels
 from model.encoder.patches import dequantize, gather_patches_at
 
 EPSILON = 1e-5
@@ -30,9 +31,15 @@ class PatchLayout:
     """The division of windows into patches."""
 
     patch_shape: tuple[int, int]
-    """Mel bins and frames of a patch; their product is a power of two."""
+    """Mel bins and frames of a patch."""
     columns: int
     """Number of patches of a window along time."""
+
+    @property
+    def suits_kernel(self) -> bool:
+        """Whether the number of cells of a patch is a power of two, which the size of a Triton block must be."""
+        mels, frames = self.patch_shape
+        return power_of_two(mels * frames) == mels * frames
 
 
 def normalized_cells(
@@ -53,7 +60,8 @@ def normalized_cells(
         layout: shape and grid of the patches.
         dtype: type of the result; the arithmetic is float32.
     """
-    function = normalized_cells_fused if uses_kernels(codes) else normalized_cells_plain
+    fused = uses_kernels(codes) and layout.suits_kernel
+    function = normalized_cells_fused if fused else normalized_cells_plain
     return function(codes, starts, visible, table, layout, dtype)
 
 
@@ -68,7 +76,7 @@ def normalized_cells_plain(
 def normalized_cells_fused(
     codes: Tensor, starts: Tensor, visible: Tensor, table: Tensor, layout: PatchLayout, dtype: torch.dtype
 ) -> Tensor:
-    """Compute `normalized_cells` in one kernel, with the same shapes."""
+    """Compute `normalized_cells` in one kernel, with the same shapes. The layout must suit the kernel."""
     (windows, n_visible), (mels, frames) = visible.shape, layout.patch_shape
     out = torch.empty((windows, n_visible, mels * frames), dtype=dtype, device=codes.device)
     grid = (triton.cdiv(windows * n_visible, _PATCHES),)

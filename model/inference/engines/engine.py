@@ -104,7 +104,7 @@ class Engine(ABC):
         """Embed windows.
 
         Args:
-            windows: `[n, 128, 96]`, mel-first, with any n from 1; float32 power, or codes if there is a quantizer.
+            windows: `[n, M, N]`, mel-first, with any n from 1; float32 power, or codes if there is a quantizer.
 
         Returns:
             `[n, D]` float32.

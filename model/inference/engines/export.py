@@ -43,7 +43,7 @@ class ExportPlan:
         return InferenceModule(encoder, self.precision, self.quantizer).eval().to(next(encoder.parameters()).device)
 
     def example_input(self, encoder: Encoder, batch: int) -> Tensor:
-        """Return silence `[batch, 128, 96]` of the input's type, on the encoder's device."""
+        """Return silence `[batch, M, N]` of the input's type, on the encoder's device."""
         dtype = torch.float32 if self.quantizer is None else getattr(torch, self.quantizer.dtype)
         size = (batch, encoder.config.n_mels, encoder.config.window_frames)
         return torch.zeros(size, dtype=dtype, device=next(encoder.parameters()).device)

@@ -58,18 +58,21 @@ class ExportValidation:
             )
 
 
-def compare(engine: Engine, encoder: Encoder, store: MelStore | None = None) -> ExportValidation:
+def compare(
+    engine: Engine, encoder: Encoder, store: MelStore | None = None, spec: MelSpec | None = None
+) -> ExportValidation:
     """Compare an engine with eager in fp32 on the same windows.
 
     Args:
         engine: an engine of the encoder.
         encoder: the encoder, which runs in fp32 on the device of its weights.
         store: mel store with music (default: synthesized music).
+        spec: specification of the mels that the encoder reads (default: that of the paper).
 
     Raises:
         InvalidInput: no clip of the store is as long as a window.
     """
-    power = validation_windows(engine.config.window_frames, store)
+    power = validation_windows(engine.config.window_frames, store, spec)
     inputs: NDArray[Any] = power
     if engine.quantizer is not None:
         inputs = engine.quantizer.encode(power)
@@ -104,18 +107,29 @@ def _differences(embeddings: NDArray[np.float64], expected: NDArray[np.float64])
     return float(distances.max()), float(cosines.min())
 
 
-def validation_windows(frames: int, store: MelStore | None = None) -> NDArray[np.float32]:
-    """Return power mels `[n, 128, frames]`: music, then silence, noise, a click and a square wave at full scale."""
-    spec = MelSpec()
-    samples = (frames - 1) * spec.hop_samples
+def validation_windows(frames: int, store: MelStore | None = None, spec: MelSpec | None = None) -> NDArray[np.float32]:
+    """Return power mels `[n, M, frames]`: music, then silence, noise, a click and a square wave at full scale.
+
+    Args:
+        frames: frames of a window.
+        store: mel store with music (default: synthesized music).
+        spec: specification of the mels (default: that of the paper).
+    """
+    spec = spec or MelSpec()
+    samples = _samples_of_window(frames, spec)
     rng = np.random.default_rng(0)
     click = np.zeros(samples, np.float32)
     click[samples // 2] = 1.0
     square = np.where(np.sin(2 * np.pi * 220 * np.arange(samples) / spec.sample_rate_hz) >= 0, 1, -1)
     sounds = [np.zeros(samples), rng.uniform(-1, 1, samples), click, square]
-    extremes = [mel_power(np.asarray(sound, np.float32), spec) for sound in sounds]
+    extremes = [mel_power(np.asarray(sound, np.float32), spec)[:, :frames] for sound in sounds]
     music = _synthesized_music(frames, spec, rng) if store is None else _music_of_store(frames, store)
     return np.stack([*music, *extremes])
+
+
+def _samples_of_window(frames: int, spec: MelSpec) -> int:
+    """Return the samples of a window, or of the shortest mel if that is longer."""
+    return max((frames - 1) * spec.hop_samples, spec.min_samples)
 
 
 def _music_of_store(frames: int, store: MelStore) -> list[NDArray[np.float32]]:
@@ -130,12 +144,12 @@ def _music_of_store(frames: int, store: MelStore) -> list[NDArray[np.float32]]:
 
 def _synthesized_music(frames: int, spec: MelSpec, rng: np.random.Generator) -> list[NDArray[np.float32]]:
     """Return chords of decaying harmonics at several loudnesses."""
-    t = np.arange((frames - 1) * spec.hop_samples) / spec.sample_rate_hz
+    t = np.arange(_samples_of_window(frames, spec)) / spec.sample_rate_hz
     mels = []
     for loudness in np.geomspace(1e-3, 0.9, 12):
         notes_hz = 55 * 2 ** (rng.integers(0, 48, 4) / 12)
         partials = np.stack([np.sin(2 * np.pi * hz * k * t) / k for hz in notes_hz for k in range(1, 6)])
         chord: NDArray[np.float64] = partials.sum(axis=0) * np.exp(-2 * (t % 0.5))
         samples: NDArray[np.float32] = (loudness * chord / np.abs(chord).max()).astype(np.float32)
-        mels.append(mel_power(samples, spec))
+        mels.append(mel_power(samples, spec)[:, :frames])
     return mels

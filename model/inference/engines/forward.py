@@ -20,7 +20,7 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from model.encoder.config import PATCH_SHAPES, PatchKind
+from model.encoder.config import PatchKind
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patchify
 from model.encoder.vit import Encoder
@@ -71,7 +71,7 @@ class InferenceModule(nn.Module):
     def _embed_to_layer(self, power: Tensor) -> Tensor:
         config, trunk = self.encoder.config, self.encoder.transformer
         scaled = scale_input(power, config.input_scale)
-        kinds = [self._tokens(patchify(scaled, PATCH_SHAPES[kind]), kind) for kind in config.patch_kinds]
+        kinds = [self._tokens(patchify(scaled, shape), kind) for kind, shape in config.patch_shapes.items()]
         sizes = [tokens.shape[0] for tokens in kinds]  # not len(), which would fix the batch size when exported
         tokens = torch.cat(kinds)
         for block in list(trunk.layers)[: self.layer]:

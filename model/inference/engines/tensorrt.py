@@ -30,7 +30,7 @@ FILE = "encoder.ep"
 
 @dataclass(frozen=True)
 class ShapeProfile:
-    """The batch shapes `(windows, 128, 96)` that an engine is built for."""
+    """The batch shapes `(windows, M, N)` that an engine is built for."""
 
     min_shape: tuple[int, int, int]
     """Shape of the smallest batch."""

@@ -11,7 +11,6 @@ import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +19,7 @@ from model.page.map.coloring import ColorEncoding
 from pipeline.audio import mp3, source
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode, file_digest
+from pipeline.audio.remote import AudioPath, audio_path
 from stores.errors import DecodeError
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
@@ -48,7 +48,7 @@ class Sound:
             rows: clips on the map.
             chosen: indices of the clips to read.
         """
-        root, rate_hz = Path(store.attributes["root"]), store.spec.sample_rate_hz
+        root, rate_hz = audio_path(store.attributes["root"]), store.spec.sample_rate_hz
         clips: dict[int, bytes] = {}
         rejected: Counter[str] = Counter()
         for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
@@ -80,7 +80,7 @@ def spread(panel: Sequence[int], encoding: ColorEncoding | None, max_clips: int,
     return sorted(in_turn[:max_clips])
 
 
-def _first_seconds(root: Path, row: ClipRow, rate_hz: int) -> bytes:
+def _first_seconds(root: AudioPath, row: ClipRow, rate_hz: int) -> bytes:
     """Return the first seconds of a clip as MP3.
 
     Raises:

@@ -48,7 +48,7 @@ class Thumbnails:
 
 
 def picture(mel: NDArray[np.float32]) -> Image.Image:
-    """Return the thumbnail of a power mel `[128, frames]`."""
+    """Return the thumbnail of a power mel `[n_mels, frames]`."""
     decibels = 10 * np.log10(np.maximum(mel[::-1], 1e-9))
     shares = np.clip((decibels - FLOOR_DECIBELS) / (CEILING_DECIBELS - FLOOR_DECIBELS), 0, 1)
     small = Image.fromarray((shares * 255).astype(np.uint8)).resize((WIDTH, HEIGHT), Image.Resampling.BOX)

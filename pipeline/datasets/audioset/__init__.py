@@ -1,6 +1,6 @@
 """AudioSet (Gemmeke et al. 2017): the official CSVs, the ontology, and the audio that exists on this machine.
 
-Audio is found by YouTube id in any folder layout: as files, members of plain tars, rows of Parquet files, or a mixture.
+Audio is found by YouTube id in any folder layout: as files, members of archives, rows of Parquet files, or a mixture.
 Videos disappear from YouTube, so no collection is complete. Missing clips are counted and are never an error. Listing
 reads only names.
 """
@@ -20,17 +20,13 @@ from pipeline.datasets.audioset.segments import Segment
 from pipeline.datasets.audioset.segments import read as read_segments
 from pipeline.datasets.audioset.selection import SelectedCopies, select_copies
 from pipeline.datasets.listing import Listing
-from pipeline.datasets.track import Track
+from pipeline.datasets.track import CUT_SLACK_SECONDS, Track
 from stores.errors import InvalidInput, MissingArtifact
 
 SUBSETS = ("music", "all")
 
-# Codecs pad by up to 0.1 s (MP3 1,105 and AAC 2,112 samples, then the rest of a packet), and tools that cut without
-# encoding again cut between packets. Half a second covers both and adds 5 % to the frames that are planned.
-CUT_SLACK_SECONDS = 0.5
-
 MAX_DAMAGED_SHOWN = 20
-"""Number of damaged containers that are named. Further ones are only counted."""
+"""Number of damaged containers, and of HDF5 files, that are named. Further ones are only counted."""
 
 
 def tracks(
@@ -41,6 +37,10 @@ def tracks(
     subset: str = "music",
 ) -> Listing:
     """Return the clips of AudioSet below `root`, compared with the published numbers.
+
+    A file whose name states the start of the segment is the segment. Any other file may be the segment or the whole
+    video, and only its length tells which: a recording that is at most a second longer than its segment is
+    taken as it is, and a longer one is cut by the segment's start and end.
 
     Tracks are sorted: audio files by path, then members of containers by path of the container, in file order. Id and
     group are the YouTube id. The label `tags` consists of display names. Clips of the evaluation CSV are `test`, and
@@ -73,7 +73,9 @@ def tracks(
         )
     counts |= {f"official CSV not found: {name}": 1 for name in lists.missing}
     published = Counter(segment.split for segment in listed.selected.values())
-    return Listing(_tracks(selected.copies, listed.selected), dict(sorted(published.items())), counts)
+    counts |= _hdf5_lines(root, contents.hdf5)
+    tracks = _tracks(selected.copies, listed.selected)
+    return Listing(tracks, dict(sorted(published.items())), counts, passed_over=contents.passed_over)
 
 
 def _tracks(copies: Sequence[ClipCopy], segments: Mapping[str, Segment]) -> list[Track]:
@@ -86,6 +88,8 @@ def _tracks(copies: Sequence[ClipCopy], segments: Mapping[str, Segment]) -> list
 def _track(
     copy: ClipCopy, segment: Segment, labels: Mapping[str, Mapping[str, str]], containers: Mapping[str, Path]
 ) -> Track:
+    seconds = segment.end_seconds - segment.start_seconds
+    states_start = bool(copy.name.start)  # then the file is the segment
     return Track(
         id=copy.name.youtube_id,
         path=containers.get(copy.path) or Path(copy.path),
@@ -93,10 +97,16 @@ def _track(
         split=segment.split,
         labels=labels[segment.tags],
         member=copy.member,
-        bound_seconds=segment.end_seconds - segment.start_seconds + CUT_SLACK_SECONDS,
+        cut_start_seconds=0.0 if states_start else segment.start_seconds,
+        cut_seconds=0.0 if states_start else seconds,
+        bound_seconds=seconds + CUT_SLACK_SECONDS["audioset"],
     )
 
 
 def _damage_lines(root: Path, selected: SelectedCopies) -> dict[str, int]:
     shown = selected.damaged[:MAX_DAMAGED_SHOWN]
     return {f"damaged: {Path(item.path).relative_to(root)} ({item.detail})": 1 for item in shown}
+
+
+def _hdf5_lines(root: Path, paths: Sequence[str]) -> dict[str, int]:
+    return {f"HDF5 file not read: {Path(path).relative_to(root)}": 1 for path in paths[:MAX_DAMAGED_SHOWN]}

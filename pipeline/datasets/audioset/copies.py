@@ -1,4 +1,4 @@
-"""Copies of AudioSet's clips on this machine: audio files, members of plain tars, rows of Parquet files.
+"""Copies of AudioSet's clips on this machine: audio files, members of archives, rows of Parquet files.
 
 Only names are read: the headers of a tar, by seeking (about 20 us per member), and the column `video_id` of a Parquet
 file.
@@ -6,8 +6,6 @@ file.
 
 from __future__ import annotations
 
-import struct
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -16,23 +14,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio.tar import open_tar
-from pipeline.datasets.audioset.inventory import Inventory, is_audio
+from pipeline.audio import container
+from pipeline.datasets import file_kinds
+from pipeline.datasets.audioset.inventory import Inventory
 from pipeline.datasets.audioset.names import ClipName, parse
 
 UNNAMED = "audio not named by a YouTube id"
 OTHER_COLUMNS = "Parquet files without the columns video_id and audio with bytes"
 DAMAGED = "containers that cannot be read to their end"
-COMPRESSED = "compressed archives, which must be unpacked first"
+COMPRESSED = "archives that are not read and must be unpacked first"
+HDF5 = "HDF5 files, which are not read"
 UNREADABLE = "folders that cannot be opened"
 
 # Assumed size of a row of a Parquet file when copies are compared by size, because its true size would require reading
 # the audio. One byte is more than an empty file and less than any other copy.
 ROW_BYTES = 1
-
-# Errors that tarfile raises for damaged headers, besides its own.
-_TAR_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, struct.error, RecursionError)
-_TAR_BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +70,29 @@ def find_copies(inventory: Inventory) -> Iterator[ClipCopy | SkippedFile]:
     """Yield all copies: audio files by path, then containers by path, with the members of each in file order."""
     for path in inventory.audio:
         yield _copy(path, path.rpartition("/")[2])
-    readers = dict.fromkeys(inventory.tars, _members) | dict.fromkeys(inventory.parquets, _rows)
+    readers = dict.fromkeys(inventory.archives, _members) | dict.fromkeys(inventory.parquets, _rows)
     for path, reader in sorted(readers.items()):
         yield from reader(path)
     yield from (SkippedFile(path, COMPRESSED) for path in inventory.compressed)
+    yield from (SkippedFile(path, HDF5) for path in inventory.hdf5)
     yield from (SkippedFile(path, UNREADABLE) for path in inventory.unreadable)
 
 
 def _copy(path: str, file_name: str, member: str = "", known_bytes: int | None = None) -> ClipCopy | SkippedFile:
-    name = parse(file_name.rpartition(".")[0])
+    name = parse(file_kinds.without_suffix(file_name))
     return ClipCopy(name, path, member, known_bytes) if name else SkippedFile(path, UNNAMED)
 
 
 def _members(path: str) -> Iterator[ClipCopy | SkippedFile]:
     members_read = 0
     try:
-        size_bytes = Path(path).stat().st_size
-        with open_tar(path) as tar:
-            for member in _headers(tar):
-                members_read += 1
-                is_whole = member.offset_data + member.size <= size_bytes
-                if is_whole and member.isreg() and not member.issparse() and is_audio(member.name):
-                    yield _copy(path, member.name.rpartition("/")[2], member.name, member.size)
-    except _TAR_DAMAGE as error:
+        for member in container.members(path):
+            members_read += 1
+            base = member.name.rpartition("/")[2]
+            if file_kinds.kind(base) == "audio":
+                yield _copy(path, base, member.name, member.size_bytes)
+    except container.DamagedContainer as error:
         yield _damaged(path, error, members_read)
-
-
-def _headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the headers of a tar without keeping them, and raise an error for a broken header.
-
-    The loop of tarfile itself ends without an error at a broken header.
-    """
-    end = 0
-    while member := tar.next():
-        tar.members.clear()  # type: ignore[attr-defined]
-        if tar.offset <= end:
-            raise tarfile.ReadError("a size is negative")  # reading on would never end
-        end = tar.offset
-        yield member
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    if any(tar.fileobj.read(_TAR_BLOCK_BYTES)):
-        raise tarfile.ReadError(f"no header at byte {tar.offset}")
 
 
 def _rows(path: str) -> Iterator[ClipCopy | SkippedFile]:
@@ -127,7 +104,7 @@ def _rows(path: str) -> Iterator[ClipCopy | SkippedFile]:
                 return
             for batch in file.iter_batches(columns=["video_id"]):
                 for video_id, row in zip(batch.column(0).to_pylist(), row_numbers):  # noqa: B905 - numbers never end
-                    yield _copy(path, f"{video_id}.", str(row), ROW_BYTES)
+                    yield _copy(path, str(video_id), str(row), ROW_BYTES)
     except (pa.ArrowException, OSError, ValueError) as error:
         yield _damaged(path, error, next(row_numbers))
 

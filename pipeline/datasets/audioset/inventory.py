@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.datasets.audio_files import SUFFIXES
+from pipeline.audio import container, signature
+from pipeline.datasets import file_kinds
 from pipeline.datasets.audioset import ontology, segments
+from pipeline.datasets.file_kinds import PassedOver
 
-# A member of these archives can be read only after everything before it is decompressed.
-COMPRESSED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
+UNREAD_SUFFIXES = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".7z", ".rar")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 
 
 @dataclass(frozen=True)
@@ -23,46 +25,46 @@ class Inventory:
 
     audio: Sequence[str]
     """Audio files."""
-    tars: Sequence[str]
-    """Plain tars with any content."""
+    archives: Sequence[str]
+    """Archives with any content that are read: tars, tars in gzip, and zips."""
     parquets: Sequence[str]
     """Parquet files with any content."""
     compressed: Sequence[str]
-    """Compressed archives."""
+    """Archives that are not read."""
+    hdf5: Sequence[str]
+    """HDF5 files, which are not read."""
     segments: Sequence[str]
     """The official CSVs."""
     ontologies: Sequence[str]
     """Files named `ontology.json`."""
     unreadable: Sequence[str]
     """Folders that could not be opened."""
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    """Counts of all other files, and of system folders."""
 
 
-_KIND_BY_SUFFIX = {".tar": "tars", ".parquet": "parquets"} | dict.fromkeys(COMPRESSED_SUFFIXES, "compressed")
+_KIND_BY_SUFFIX = dict.fromkeys(UNREAD_SUFFIXES, "compressed") | dict.fromkeys(HDF5_SUFFIXES, "hdf5")
 _KIND_BY_NAME = dict.fromkeys(segments.FILE_NAMES, "segments") | {ontology.FILE_NAME: "ontologies"}
 
 
-def is_audio(name: str) -> bool:
-    """Return whether the name of a file or member has the suffix of an audio format."""
-    _, dot, suffix = name.rpartition(".")
-    return dot + suffix.lower() in SUFFIXES
-
-
 def kind(name: str) -> str:
-    """Return the field of `Inventory` to which a file of this name belongs, or an empty string."""
-    if is_audio(name):
-        return "audio"
+    """Return the field of `Inventory` to which a file of this name belongs, `unknown`, or an empty string."""
+    by_name = file_kinds.kind(name)
+    if by_name == "container":
+        return "parquets" if container.kind(name) == "parquet" else "archives"
     lower = name.lower()
     by_suffix = (value for suffix, value in _KIND_BY_SUFFIX.items() if lower.endswith(suffix))
-    return _KIND_BY_NAME.get(name) or next(by_suffix, "")
+    return _KIND_BY_NAME.get(name) or (by_name if by_name in ("audio", "unknown") else next(by_suffix, ""))
 
 
 def scan(root: Path) -> Inventory:
-    """List the files below `root` by kind, without hidden files and folders.
+    """List the files below `root` by kind, without the folders of systems and programs.
 
     Links to folders are followed after all other folders. A link is not followed if its target was visited already or
     contains `root`.
     """
-    paths: dict[str, list[str]] = {name: [] for name in Inventory.__dataclass_fields__}
+    paths: dict[str, list[str]] = {name: [] for name in Inventory.__dataclass_fields__ if name != "passed_over"}
+    passed_over = PassedOver()
     visited = {_identity(parent) for parent in root.resolve().parents}
     folders, links = [str(root)], list[str]()
     while folders or links:
@@ -70,11 +72,11 @@ def scan(root: Path) -> Inventory:
         try:
             if (identity := _identity(Path(current))) not in visited:
                 visited.add(identity)
-                _scan_folder(current, paths, folders, links)
+                _scan_folder(current, paths, folders, links, passed_over)
         except OSError:
             paths["unreadable"].append(current)
         links.sort(reverse=True)  # if two links lead to one folder, the same link is followed on every machine
-    return Inventory(**{name: sorted(values) for name, values in paths.items()})
+    return Inventory(**{name: sorted(values) for name, values in paths.items()}, passed_over=passed_over)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -82,15 +84,33 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _scan_folder(folder: str, paths: dict[str, list[str]], folders: list[str], links: list[str]) -> None:
+def _scan_folder(
+    folder: str, paths: dict[str, list[str]], folders: list[str], links: list[str], passed_over: PassedOver
+) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             if _is(entry.is_dir):
-                (links if entry.is_symlink() else folders).append(entry.path)
-            elif (entry_kind := kind(entry.name)) and _is(entry.is_file):
+                if file_kinds.is_system_folder(entry.name):
+                    passed_over.folders[entry.name] += 1
+                else:
+                    (links if entry.is_symlink() else folders).append(entry.path)
+            elif entry_kind := _kind_of_file(entry):
                 paths[entry_kind].append(entry.path)
+            else:
+                passed_over.add_file(entry.name)
+
+
+def _kind_of_file(entry: os.DirEntry[str]) -> str:
+    """Return the kind of a regular file, or an empty string. Without a suffix, its first bytes decide."""
+    entry_kind = kind(entry.name)
+    if not entry_kind or not _is(entry.is_file):
+        return ""
+    return entry_kind if entry_kind != "unknown" else "audio" * _is(lambda: _has_audio_signature(entry.path))
+
+
+def _has_audio_signature(path: str) -> bool:
+    with Path(path).open("rb", buffering=0) as content:
+        return signature.is_audio(content.read(signature.HEAD_BYTES) or b"")
 
 
 def _is(test: Callable[[], bool]) -> bool:

@@ -1,7 +1,8 @@
 """File names of AudioSet clips: the YouTube id and, if the name states it, the start of the clip in the video.
 
 The usual names are `ID`, `YID` (PANNs), `ID_30.0-40.0` (audioset-download), `ID_30.000_40.000`, `ID_000030` and
-`ID_30000` (the clip ids of the strong labels, in milliseconds).
+`ID_30000` (the clip ids of the strong labels, in milliseconds). yt-dlp names its downloads `Title [ID]`, and its
+predecessor youtube-dl `Title-ID`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _NUMBER = r"\d{1,9}(?:\.\d{1,6})?"
 # the end or by `_` and a digit. If its leading Y were parsed as a prefix, the id would end one character later, and
 # that digit would follow instead of `_`.
 _STEM = re.compile(rf"Y?({ID})(?:_({_NUMBER})(?:[-_]{_NUMBER})?)?", re.ASCII)
+_DOWNLOAD = re.compile(rf".*\[({ID})\]|.+-({ID})", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,10 @@ class ClipName:
 
 def parse(stem: str) -> ClipName | None:
     """Return the clip that a file name without its suffix states, or None if it is not the name of a clip."""
-    match = _STEM.fullmatch(stem)
-    return ClipName(match[1], match[2] or "") if match else None
+    if match := _STEM.fullmatch(stem):
+        return ClipName(match[1], match[2] or "")
+    download = _DOWNLOAD.fullmatch(stem)
+    return ClipName(download[1] or download[2]) if download else None
 
 
 def may_start_at(name: ClipName, seconds: float) -> bool:

@@ -20,10 +20,10 @@ ONTOLOGY_ADVICE = (
     f"or use --ontology with the file"
 )
 AUDIO_ADVICE = (
-    "expected audio files named by YouTube id (such as ID.flac, YID.wav, ID_30.0-40.0.ogg or ID_30000.mp3), .tar files "
-    "of members with such names, or .parquet files with columns video_id and audio. Get audio from the Hugging Face "
-    "datasets agkphysics/AudioSet or confit/audioset-16khz-wds, or with the PyPI package audioset-download, and use "
-    "--root with its folder"
+    "expected audio files named by YouTube id (such as ID.flac, YID.wav, ID_30.0-40.0.ogg, ID_30000.mp3 or Title "
+    "[ID].m4a), .tar, .tar.gz or .zip files of members with such names, or .parquet files with columns video_id and "
+    "audio. Get audio from the Hugging Face datasets agkphysics/AudioSet or confit/audioset-16khz-wds, or with the "
+    "PyPI package audioset-download, and use --root with its folder"
 )
 
 
@@ -66,7 +66,7 @@ def find_lists(
         problems.append(f"no AudioSet segments in {places}: {SEGMENTS_ADVICE}")
     if not classes:
         problems.append(f"no AudioSet ontology in {places}: {ONTOLOGY_ADVICE}")
-    if contents is None or not (contents.audio or contents.tars or contents.parquets):
+    if contents is None or not (contents.audio or contents.archives or contents.parquets):
         problems.append(_no_audio_message(root, contents))
     if problems:
         raise MissingArtifact("\n".join(problems))
@@ -79,8 +79,9 @@ def _no_audio_message(root: Path, contents: Inventory | None) -> str:
     if contents is None:
         return f"no AudioSet audio: {root} is not a folder; {AUDIO_ADVICE}"
     count = len(contents.compressed)
-    archives = f"; {count} compressed archives must be unpacked first" if count else ""
-    return f"no AudioSet audio in {root} and its subfolders: {AUDIO_ADVICE}{archives}"
+    archives = f"; {count} archives (.7z, .rar, .tar.xz and the like) must be unpacked first" if count else ""
+    hdf5 = f"; {len(contents.hdf5)} HDF5 files are not read: {', '.join(contents.hdf5[:5])}" if contents.hdf5 else ""
+    return f"no AudioSet audio in {root} and its subfolders: {AUDIO_ADVICE}{archives}{hdf5}"
 
 
 def _as_list(paths: Path | Sequence[Path] | None) -> list[Path]:

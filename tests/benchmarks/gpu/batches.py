@@ -1,4 +1,4 @@
-"""Clips like noise on the device, and batches of them: what benchmarks know of streams and batches stands here."""
+"""Random clips on the device, and batches and streams of them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ WORKERS = 2
 
 
 def stored_clips(count: int, device: torch.device) -> ResidentClips:
-    """So many clips of 10 s, on the device."""
+    """Return `count` random clips of 10 s on the device."""
     frames = np.full(count, CLIP_FRAMES, np.int64)
     codes = torch.randint(0, 256, (count * CLIP_FRAMES, 128), dtype=torch.uint8, device=device)
     return ResidentClips(codes, np.cumsum(frames) - frames, frames, np.arange(count))
 
 
 def one_batch(clips: ResidentClips, config: TrainConfig, device: torch.device) -> TrainingBatch:
-    """A batch, all of it on the device but the indices, which stay where streams leave them, page-locked."""
-    made = WindowStream(clips, config.batch, config.encoder.window_frames, config.seed).batch(0)
-    indices = made.indices.pin_memory() if device.type == "cuda" else made.indices
-    return TrainingBatch(clips.codes, made.starts.to(device), indices, 0)
+    """Return a batch on the device, with its indices in page-locked CPU memory, as in a run."""
+    batch = WindowStream(clips, config.batch, config.encoder.window_frames, config.seed).batch(0)
+    indices = batch.indices.pin_memory() if device.type == "cuda" else batch.indices
+    return TrainingBatch(clips.codes, batch.starts.to(device), indices, 0)
 
 
 @contextlib.contextmanager
-def fed(clips: ResidentClips, config: TrainConfig, device: torch.device) -> Iterator[Prefetch]:
-    """Batches as a run makes them; ask it for `batch(step)`."""
+def prefetched(clips: ResidentClips, config: TrainConfig, device: torch.device) -> Iterator[Prefetch]:
+    """Yield the prefetch of a run, whose `batch(step)` returns the batch of a step."""
     frames = config.encoder.window_frames
-    ahead = Prefetch(WindowStream(clips, config.batch, frames, config.seed), device, frames, WORKERS, config.steps)
+    prefetch = Prefetch(WindowStream(clips, config.batch, frames, config.seed), device, frames, WORKERS, config.steps)
     try:
-        yield ahead
+        yield prefetch
     finally:
-        ahead.close()
+        prefetch.close()

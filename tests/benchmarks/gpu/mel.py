@@ -1,7 +1,7 @@
-"""Mel on the device: ours by FFT against nnAudio's conv1d, which defines it; TF32 off, at most 1e-4 apart.
+"""Mel on the device: ours by FFT against nnAudio's conv1d, which defines the mel, without TF32.
 
-`python tests/benchmarks/gpu/mel.py [--toy]`. nnAudio needs the package of that name, with scipy and librosa's mel code
-that it carries; without it ours is timed alone.
+`python tests/benchmarks/gpu/mel.py [--toy]`. If the package nnAudio is not installed, only ours is timed. The
+benchmark also checks that the two differ by at most 1e-4 of the loudest cell.
 """
 
 from __future__ import annotations
@@ -16,46 +16,48 @@ from model.inference.mel import BatchMel
 from stores.mel_spec import MelSpec
 
 SPEC = MelSpec()
-MOST_APART = 1e-4
-"""Of the loudest cell."""
+MAX_DIFFERENCE = 1e-4
+"""Largest accepted difference, as a share of the loudest cell."""
 
 
 def nnaudio_mel(device: torch.device) -> torch.nn.Module:
-    """The public code's transform."""
+    """Return the mel transform of the public code."""
     from nnAudio.features.mel import MelSpectrogram
 
     return MelSpectrogram(sr=SPEC.sample_rate_hz, verbose=False).to(device)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure both, in turn."""
+    """Time both transforms in turn, and compare their results."""
     options = record.parser(__doc__).parse_args(arguments)
-    device, told = record.device_of(options), record.Record("mel", options)
+    device, results = record.device_of(options), record.BenchmarkResults("mel", options)
     torch.manual_seed(0)
     for clips, seconds in ((1, 1),) if options.toy else ((64, 10), (512, 10)):
         samples = 0.1 * torch.randn(clips, seconds * SPEC.sample_rate_hz, device=device)
         ours, name = BatchMel(SPEC, device), f"mel of {clips} x {seconds} s"
         calls = {"ours": lambda samples=samples, ours=ours: ours(samples)}
         if reason := record.missing("nnAudio"):
-            told.skip(f"{name}, nnAudio", reason)
+            results.skip(f"{name}, nnAudio", reason)
         else:
             theirs = nnaudio_mel(device)
             calls["nnAudio"] = lambda samples=samples, theirs=theirs: theirs(samples)
         with torch.inference_mode():
             times = median_ms(calls, device, options.rounds, 1 if options.toy else 5)
-            for form, ms in times.items():
+            for transform, ms in times.items():
                 speed = clips * seconds / ms * 1e3
-                told.add(f"{name}, {form}", ms=ms, times_real_time=speed, peak_gb=peak_gb(calls[form], device))
+                results.add(
+                    f"{name}, {transform}", ms=ms, times_real_time=speed, peak_gb=peak_gb(calls[transform], device)
+                )
             if "nnAudio" in calls:
                 expected = calls["nnAudio"]()
-                apart = float((calls["ours"]() - expected).abs().max() / expected.max())
-                told.add(
+                difference = float((calls["ours"]() - expected).abs().max() / expected.max())
+                results.add(
                     f"{name}, ratio",
                     ratio=times["nnAudio"] / times["ours"],
-                    apart=apart,
-                    within_1e_4=apart <= MOST_APART,
+                    apart=difference,
+                    within_1e_4=difference <= MAX_DIFFERENCE,
                 )
-    told.finish()
+    results.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a benchmark leaves: a table, and one line of JSON with hardware, versions, date and commit, kept in a file.
+"""Results of a benchmark: printed rows, and a line of JSON with hardware, versions, date and commit, stored in a file.
 
-The file is written anew with every row, so that who is cut off has what was measured.
+The file is rewritten with every row, so a benchmark that is cut off leaves the rows that it has measured.
 """
 
 from __future__ import annotations
@@ -20,76 +20,95 @@ from typing import Any
 
 import torch
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS_FOLDER = Path(__file__).parents[1] / "results"
 PACKAGES = ("torch", "triton", "numpy", "nnAudio", "nvidia-cudnn-cu13", "nvidia-cudnn-cu12")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Options of every benchmark here."""
-    made = argparse.ArgumentParser(description=description)
-    made.add_argument("--toy", action="store_true", help="tiny sizes, to see that it runs: no figure means anything")
-    made.add_argument("--rounds", type=int, default=7, help="turns of which the median counts (7)")
-    made.add_argument("--out", type=Path, default=RESULTS, help="folder for the JSON (tests/benchmarks/results)")
-    made.add_argument("--commit", default="", help="of the code, where there is no git to ask")
-    return made
+    """Return a parser with the options of all GPU benchmarks."""
+    argument_parser = argparse.ArgumentParser(description=description)
+    argument_parser.add_argument(
+        "--toy",
+        action="store_true",
+        help="run with tiny sizes on the CPU, to test the script; the times are meaningless",
+    )
+    argument_parser.add_argument(
+        "--rounds", type=int, default=7, help="rounds of timing, of which the median is reported (default: 7)"
+    )
+    argument_parser.add_argument(
+        "--out",
+        type=Path,
+        default=RESULTS_FOLDER,
+        help="folder for the line of JSON (default: tests/benchmarks/results)",
+    )
+    argument_parser.add_argument(
+        "--commit",
+        default="",
+        help="commit of the code, for machines without git (default: the output of git describe)",
+    )
+    return argument_parser
 
 
 def device_of(options: argparse.Namespace) -> torch.device:
-    """The GPU, or with `--toy` the CPU; no figure of a CPU shall pass for one of a GPU."""
+    """Return the GPU, or with `--toy` the CPU.
+
+    Raises:
+        SystemExit: there is no GPU, and a time of the CPU must not be taken for one of a GPU.
+    """
     if options.toy:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise SystemExit("no CUDA device: --toy tries the script on a CPU")
+        raise SystemExit("no CUDA device was found; --toy tests the script on a CPU")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
 
 
 def missing(*modules: str) -> str:
-    """Why something that needs these modules cannot run, or nothing."""
+    """Return a message that names the modules that are not installed, or an empty string."""
     absent = [name for name in modules if importlib.util.find_spec(name) is None]
     return f"not installed: {', '.join(absent)}" if absent else ""
 
 
-class Record:
+class BenchmarkResults:
     """Rows of one benchmark."""
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
-        self.name, self._options, self._facts = name, options, _facts(options)
+        self.name, self._options, self._environment = name, options, _environment(options)
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, what: str, **values: Any) -> None:
-        """A row, printed and kept at once."""
+    def add(self, title: str, **values: Any) -> None:
+        """Print a row and store it."""
         rounded = {key: _rounded(value) for key, value in values.items()}
-        self._rows.append({"what": what, **rounded})
-        print(f"{what:44}" + "".join(f"  {key} {value}" for key, value in rounded.items()), flush=True)
-        self._keep()
+        self._rows.append({"what": title, **rounded})
+        print(f"{title:44}" + "".join(f"  {key} {value}" for key, value in rounded.items()), flush=True)
+        self._store()
 
-    def skip(self, what: str, reason: str) -> None:
-        """A row that could not be measured, and why."""
-        self.add(what, skipped=reason)
+    def skip(self, title: str, reason: str) -> None:
+        """Print and store a row that could not be measured, with the reason."""
+        self.add(title, skipped=reason)
 
-    def attempt(self, what: str, measure: Callable[[], object]) -> bool:
-        """Measure, or say what was in the way, so that one failure does not cost the rest; whether it went well."""
+    def attempt(self, title: str, measure: Callable[[], object]) -> bool:
+        """Call `measure` and return whether it succeeded. After an error, add a row with the reason."""
         try:
             measure()
-        except Exception as error:  # noqa: BLE001 -- no compiler, no memory, no kernel: all are told and passed over
+        except Exception as error:  # noqa: BLE001 -- a missing compiler, memory or kernel must not stop the other rows
             traceback.print_exc()
-            self.skip(what, f"{type(error).__name__}: {str(error)[:200]}")
+            self.skip(title, f"{type(error).__name__}: {str(error)[:200]}")
             return False
         return True
 
     def finish(self) -> None:
-        """Print the line of JSON, last, and keep it; toys are not kept unless `--out` says where."""
-        self._keep()
+        """Print the line of JSON and store it. Results of `--toy` are stored only with `--out`."""
+        self._store()
         print(self._line())
 
-    def _keep(self) -> None:
-        if not (self._options.toy and self._options.out == RESULTS):
+    def _store(self) -> None:
+        if not (self._options.toy and self._options.out == RESULTS_FOLDER):
             self._options.out.mkdir(parents=True, exist_ok=True)
             (self._options.out / f"{self.name}.json").write_text(self._line() + "\n")
 
     def _line(self) -> str:
-        return json.dumps({"benchmark": self.name, **self._facts, "rows": self._rows})
+        return json.dumps({"benchmark": self.name, **self._environment, "rows": self._rows})
 
 
 def _rounded(value: Any) -> Any:
@@ -98,7 +117,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def _facts(options: argparse.Namespace) -> dict[str, Any]:
+def _environment(options: argparse.Namespace) -> dict[str, Any]:
     cuda = torch.cuda.is_available() and not options.toy
     return {
         "toy": options.toy,
@@ -111,18 +130,18 @@ def _facts(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _first_line(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, cwd=RESULTS_FOLDER.parent, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return done.stdout.split("\n")[0]
+    return process.stdout.split("\n")[0]

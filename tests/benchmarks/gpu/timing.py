@@ -1,4 +1,4 @@
-"""Milliseconds of calls that take turns: by the device's own clock on a GPU, by the wall elsewhere."""
+"""Timing of calls in turn, by CUDA events on a GPU and by wall-clock time elsewhere."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ WARM_UP = 3
 def median_ms(
     calls: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 7, inner: int = 10
 ) -> dict[str, float]:
-    """Median milliseconds of each call: A B A B, for clocks drift; each turn is the mean of `inner` calls in a row."""
+    """Return the median milliseconds of each call.
+
+    The calls take turns, because clock rates drift. Each turn is the mean of `inner` calls in a row.
+    """
     for call in calls.values():
         for _ in range(WARM_UP):
             call()
-    seen: dict[str, list[float]] = {name: [] for name in calls}
+    times_ms: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            seen[name].append(_turn_ms(call, device, inner))
-    return {name: statistics.median(times) for name, times in seen.items()}
+            times_ms[name].append(_turn_ms(call, device, inner))
+    return {name: statistics.median(times) for name, times in times_ms.items()}
 
 
 def _turn_ms(call: Callable[[], object], device: torch.device, inner: int) -> float:
     if device.type != "cuda":
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(inner):
             call()
-        return 1e3 * (time.perf_counter() - began) / inner
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        return 1e3 * (time.perf_counter() - start) / inner
+    start_event, end_event = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
-    begin.record()
+    start_event.record()
     for _ in range(inner):
         call()
-    end.record()
+    end_event.record()
     torch.cuda.synchronize()
-    return begin.elapsed_time(end) / inner
+    return start_event.elapsed_time(end_event) / inner
 
 
-def captured(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    """The call as a CUDA graph, so that a GPU's time is seen and not that of launching; elsewhere the call itself."""
+def capture(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """Return a replay of the call as a CUDA graph, without launch times, or the call itself if there is no GPU."""
     if device.type != "cuda":
         return call
     stream = torch.cuda.Stream()
@@ -53,17 +56,17 @@ def captured(call: Callable[[], object], device: torch.device) -> Callable[[], o
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        kept = call()
+        outputs = call()
 
     def replay() -> object:
         graph.replay()
-        return kept  # what the graph writes to stays alive
+        return outputs  # the graph writes to these tensors, so they must stay alive
 
     return replay
 
 
 def peak_gb(call: Callable[[], object], device: torch.device) -> float:
-    """Most gigabytes that tensors held during the call, beyond what they held before it."""
+    """Return the peak of the GPU memory that the call allocates in gigabytes, or NaN without a GPU."""
     if device.type != "cuda":
         return float("nan")
     torch.cuda.synchronize()

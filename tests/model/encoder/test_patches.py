@@ -8,9 +8,9 @@ import pytest
 import torch
 from beartype import beartype
 from jaxtyping import jaxtyped
+from tiny import PATCH_SHAPES
 from visible_patches import gather_patches
 
-from model.encoder.config import PATCH_SHAPES
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import (
     dequantize,

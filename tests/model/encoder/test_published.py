@@ -9,7 +9,7 @@ from engine_contract import POWER, encoder_of
 from published_vit import simple_vit_module
 
 import model
-from model.encoder.config import PATCH_SHAPES, EncoderConfig
+from model.encoder.config import EncoderConfig
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 SIZES = {"width": 64, "depth": 2, "heads": 2, "head_width": 64, "mlp_width": 96}
@@ -21,7 +21,7 @@ def _vit(kind, seed=0):
     torch.manual_seed(seed)
     vit = simple_vit_module().SimpleViT(
         image_size=(128, 96),
-        patch_size=PATCH_SHAPES[kind],
+        patch_size=tiny.PATCH_SHAPES[kind],
         num_classes=128,
         dim=SIZES["width"],
         depth=SIZES["depth"],

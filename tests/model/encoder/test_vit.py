@@ -11,9 +11,10 @@ import torch
 from beartype import beartype
 from jaxtyping import jaxtyped
 from published_vit import simple_vit_module
+from tiny import PATCH_SHAPES
 from visible_patches import embed_patches, embed_visible, gather_patches
 
-from model.encoder.config import PATCH_SHAPES, PRESETS, EncoderConfig, preset
+from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patchify
 from model.encoder.vit import Encoder, PatchEmbedding
@@ -218,7 +219,12 @@ def test_presets_survive_json_and_have_48_patches(config):
         ({"patches": "round"}, r"patches must be one of square, vertical, hybrid \(got 'round'\)"),
         ({"input_scale": "db"}, r"input_scale must be one of power, log1p, log \(got 'db'\)"),
         ({"window_frames": 97}, "128 mel bins by 97 frames does not divide into square patches of 16 by 16"),
-        ({"n_mels": 80}, "80 mel bins by 96 frames does not divide into vertical patches of 128 by 2"),
+        ({"n_mels": 100}, "100 mel bins by 96 frames does not divide into square patches of 16 by 16"),
+        (
+            {"n_mels": 80},
+            "80 mel bins by 96 frames has 30 square patches of 16 by 16 and 48 vertical patches of 80 by 2; "
+            "n_mels must be 128 for a hybrid",
+        ),
     ],
 )
 def test_impossible_configurations_raise_an_error(change, message):

@@ -31,7 +31,7 @@ CONFIGS = {
 
 
 class _Sources:
-    digest, mel_settings, samples, clips = "made", {}, 140, 140
+    digest, mel_settings, samples, clips, n_mels = "made", {}, 140, 140, 128
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -100,7 +100,7 @@ def test_names_and_window_lengths_of_encoders_may_differ(start):
 
 def test_a_checkpoint_of_another_mel_definition_is_an_error(start):
     config, model = _config_and_model(start, mel=_mel(hop_samples=256))
-    with pytest.raises(DigestMismatch, match="made with mel"):
+    with pytest.raises(DigestMismatch, match="made with another mel than the store of this run"):
         initialization.initialize_from(start, model, config)
 
 

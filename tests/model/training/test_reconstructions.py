@@ -7,7 +7,6 @@ import tiny
 import torch
 from PIL import Image
 
-from model.encoder.config import PATCH_SHAPES
 from model.encoder.patches import patchify
 from model.training.learner import MaskedAutoencoder
 from model.training.reconstructions import draw_reconstructions, reconstruct
@@ -21,7 +20,7 @@ def test_visible_patches_stay_and_hidden_ones_are_predicted(patches):
     kind = config.patch_kinds[0]
     power, visible = torch.rand(2, 128, 96), torch.tensor([[0, 47], [5, 6]])
     reconstructed = reconstruct(model, power, visible, config)
-    original, cells = (patchify(windows, PATCH_SHAPES[kind]) for windows in (power.log1p(), reconstructed))
+    original, cells = (patchify(windows, tiny.PATCH_SHAPES[kind]) for windows in (power.log1p(), reconstructed))
     visible_cells = torch.stack([original[i, visible[i]] for i in range(2)])
     normalized = torch.nn.functional.layer_norm(visible_cells, (256,))
     predicted = model({kind: (normalized, visible)})[kind].detach()

@@ -9,7 +9,6 @@ import pytest
 import tiny
 import torch
 
-from model.encoder.config import PATCH_SHAPES
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import normalized_cells
 from model.encoder.patches import patchify
@@ -42,7 +41,7 @@ def _plain_losses(model, config, batch, masks):
     scaled = scale_input(power, config.encoder.input_scale)
     losses = []
     for kind, visible in zip(config.encoder.patch_kinds, masks, strict=True):
-        tokens = model.encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
+        tokens = model.encoder.embedding(kind).embed(patchify(scaled, config.encoder.patch_shapes[kind]))
         visible_tokens = torch.stack([tokens[i, visible[i]] for i in range(len(tokens))])
         projected = model.linear_head(model.encoder.transformer(visible_tokens).mean(dim=1))
         half = len(projected) // 2
@@ -177,8 +176,8 @@ def test_the_mae_loss_is_the_error_on_hidden_patches_and_reaches_all_weights(pat
     power = torch.tensor(Quantizer().decode(batch.windows(96).numpy())).transpose(1, 2)
     errors = []
     for kind, visible in zip(config.encoder.patch_kinds, masks[: len(config.encoder.patch_kinds)], strict=True):
-        cells = patchify(power, PATCH_SHAPES[kind])
-        scaled = patchify(scale_input(power, config.encoder.input_scale), PATCH_SHAPES[kind])
+        cells = patchify(power, config.encoder.patch_shapes[kind])
+        scaled = patchify(scale_input(power, config.encoder.input_scale), config.encoder.patch_shapes[kind])
         visible_cells = torch.stack([scaled[i, visible[i]] for i in range(len(scaled))])
         normalized = torch.nn.functional.layer_norm(visible_cells, (256,))
         predicted = model({kind: (normalized, visible)})[kind]

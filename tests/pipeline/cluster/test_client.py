@@ -170,7 +170,7 @@ def test_credentials_that_are_missing_or_cannot_be_read_are_an_error(tmp_path):
     (tmp_path / "text.pem").write_text("text")
     for wrong in (tmp_path / "none.pem", tmp_path / "text.pem"):
         with (
-            pytest.raises(InvalidInput, match="cannot be used: .* must name files in PEM format"),
+            pytest.raises(InvalidInput, match=r"cannot be used: .* must name files in PEM format"),
             connect("tls://127.0.0.1:1", tls=replace(tls, tls_cert=wrong)),
         ):
             pass

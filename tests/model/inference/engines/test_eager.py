@@ -8,7 +8,6 @@ import tiny
 import torch
 from engine_contract import POWER, EngineContract, encoder_of, expected
 
-from model.encoder.config import PATCH_SHAPES
 from model.encoder.device import fastest_precision
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patchify
@@ -77,7 +76,7 @@ def _after_block(encoder, windows, layer):
     """Return the mean over tokens after a block, computed with the encoder's modules for each kind of patch."""
     scaled, means = scale_input(torch.from_numpy(windows), encoder.config.input_scale), []
     for kind in encoder.config.patch_kinds:
-        tokens = encoder.embedding(kind).embed(patchify(scaled, PATCH_SHAPES[kind]))
+        tokens = encoder.embedding(kind).embed(patchify(scaled, tiny.PATCH_SHAPES[kind]))
         for block in encoder.transformer.layers[:layer]:
             tokens = block(tokens)
         means.append(tokens.mean(dim=1))

@@ -1,0 +1,1 @@
+"""Lengths that audio files state: read from headers, pages and frames, without decoding."""

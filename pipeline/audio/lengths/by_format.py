@@ -1,0 +1,42 @@
+"""The choice of the reader of statements by the first bytes of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.audio.lengths import chunks, flac, mpeg, ogg
+from pipeline.audio.lengths.statement import Statement
+
+HEAD_BYTES = 64
+
+
+def read_statement(path: Path, check_deadline: Callable[[], None]) -> Statement:
+    """Return what the file at `path` states about the length of its audio. It is empty for formats of ffmpeg only.
+
+    Args:
+        path: the audio file. Its first bytes determine the format.
+        check_deadline: called now and then; raises an error if no time remains.
+
+    Raises:
+        OSError: from the file system.
+    """
+    with path.open("rb", buffering=0) as file:
+        size_bytes = path.stat().st_size
+        return _read(file, size_bytes, file.read(HEAD_BYTES), check_deadline) or Statement()
+
+
+def _read(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable[[], None]) -> Statement | None:
+    if head.startswith(ogg.MAGIC):
+        return ogg.read_statement(file, size_bytes, check_deadline)
+    if head.startswith(b"\xff"):
+        return mpeg.read_statement(file, size_bytes, 0, check_deadline)
+    if head.startswith((b"ID3", flac.MAGIC)):
+        start = mpeg.skip_id3(file)
+        file.seek(start)
+        is_flac = file.read(4) == flac.MAGIC
+        if is_flac:
+            return flac.read_statement(file, size_bytes, start)
+        return mpeg.read_statement(file, size_bytes, start, check_deadline)
+    return chunks.read_statement(file, size_bytes, head)

@@ -1,0 +1,179 @@
+"""The length that a file of chunks states: WAV, RF64, BW64, AIFF, AIFC, W64 and CAF. AU, which has no chunks, too.
+
+libsndfile shortens the stated length to what a file holds, so it cannot tell that a file was copied half way.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pipeline.audio.lengths.statement import Statement
+
+MAX_CHUNKS = 1_000
+"""Number of chunks that are read. A hostile file can hold millions of empty ones."""
+MAX_HEAD_BYTES = 64
+"""Bytes of the content of a chunk that are read. No field that is needed lies behind them."""
+_UNKNOWN_RADIUS = 1 << 13
+"""Sizes this close below 2^31 or 2^32 mean that the writer did not know the size, because it wrote to a pipe."""
+_SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM")
+_W64_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 27: 8}
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    name: bytes
+    start: int
+    """Position of the content in the file, in bytes."""
+    size_bytes: int
+    head: bytes
+    """First bytes of the content, filled up with zeros to `MAX_HEAD_BYTES`."""
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """The audio of a file: where it lies, and how many bytes make a second."""
+
+    start: int
+    size_bytes: int
+    """Stated size in bytes, or 0 if the writer did not know it."""
+    bytes_per_second: float
+    is_empty: bool = False
+    """Whether the stated size is 0, which libsndfile believes."""
+    container_end: int = 0
+    """End of the whole file that its first chunk states, or 0 if it states none."""
+
+
+def read_statement(file: BinaryIO, size_bytes: int, head: bytes) -> Statement | None:
+    """Return the statement of a file that begins with `head`, or None if the format is another or no audio is stated.
+
+    Args:
+        file: the open file.
+        size_bytes: size of the file in bytes.
+        head: the first bytes of the file.
+    """
+    sound, chunks = _read_sound(file, size_bytes, head)
+    if sound is None or not sound.bytes_per_second > 0:
+        return None
+    if not sound.size_bytes:
+        return Statement(is_regular=not sound.is_empty)
+    end = sound.start + sound.size_bytes
+    if size_bytes <= end < sound.container_end and sound.container_end - end > 8:
+        end = sound.container_end  # the size of the audio was mended to the cut file, and that of the file was not
+    elif (unread := _unread_bytes(file, size_bytes, end, chunks)) > 0:
+        end += unread
+    return Statement((end - sound.start) / sound.bytes_per_second, origin="the header states")
+
+
+def _read_sound(file: BinaryIO, size_bytes: int, head: bytes) -> tuple[_Sound | None, list[_Chunk]]:
+    if head[:4] == b".snd":
+        return _au(head), []
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        chunks = list(_chunks(file, size_bytes, 12, "<4sI"))
+        return _wav(chunks, head), chunks
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        chunks = list(_chunks(file, size_bytes, 12, ">4sI"))
+        return _aiff(chunks), chunks
+    if head[:4] == b"riff" and head[4:16] == b"\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00":
+        return _wav(list(_w64_chunks(file, size_bytes)), b""), []
+    if head[:4] == b"caff":
+        return _caf(list(_chunks(file, size_bytes, 8, ">4sq"))), []
+    return None, []
+
+
+def _chunks(file: BinaryIO, size_bytes: int, position: int, layout: str) -> Iterator[_Chunk]:
+    """Yield the chunks from `position` to the end of the file, or to the first chunk that reaches beyond it."""
+    header_bytes = struct.calcsize(layout)
+    for _ in range(MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(header_bytes)
+        if len(header) < header_bytes:
+            return
+        name, chunk_bytes = struct.unpack(layout, header)
+        start = position + header_bytes
+        if name in _SECOND_FILES:
+            return
+        yield _Chunk(name, start, chunk_bytes, file.read(MAX_HEAD_BYTES).ljust(MAX_HEAD_BYTES, b"\0"))
+        position = start + chunk_bytes + (chunk_bytes & 1 if header_bytes == 8 else 0)
+        if chunk_bytes < 0 or position >= size_bytes:
+            return
+
+
+def _w64_chunks(file: BinaryIO, size_bytes: int) -> Iterator[_Chunk]:
+    """Yield the chunks of a W64 file: a GUID that begins with the name, and a size that counts its 24 bytes."""
+    position = 40
+    for _ in range(MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(24)
+        if len(header) < 24:
+            return
+        chunk_bytes = int.from_bytes(header[16:], "little") - 24
+        yield _Chunk(header[:4], position + 24, chunk_bytes, file.read(MAX_HEAD_BYTES).ljust(MAX_HEAD_BYTES, b"\0"))
+        position += 24 + (chunk_bytes + 7) // 8 * 8
+        if chunk_bytes < 0 or position >= size_bytes:
+            return
+
+
+def _wav(chunks: list[_Chunk], head: bytes) -> _Sound | None:
+    named = {chunk.name: chunk for chunk in reversed(chunks)}
+    if b"fmt " not in named or b"data" not in named:
+        return None
+    data, ds64 = named[b"data"], named.get(b"ds64")
+    encoding, channels, rate_hz, bytes_per_second, _, bits = struct.unpack_from("<HHIIHH", named[b"fmt "].head)
+    if encoding in (1, 3, 0xFFFE):  # samples, whose bytes per second are computed, because headers state them wrongly
+        bytes_per_second = rate_hz * channels * ((bits + 7) // 8)
+    size, container = data.size_bytes, int.from_bytes(head[4:8], "little") + 8 if head else 0
+    if ds64 and size == 0xFFFFFFFF:
+        container, size = (value + add for value, add in zip(struct.unpack_from("<QQ", ds64.head), (8, 0), strict=True))
+    return _Sound(data.start, _known(size), bytes_per_second, size == 0, _known(container - 8) and container)
+
+
+def _known(size_bytes: int) -> int:
+    """Return a size, or 0 if it only says that the size was not known."""
+    is_unknown = abs(size_bytes - (1 << 31)) <= _UNKNOWN_RADIUS or 0 <= (1 << 32) - size_bytes <= _UNKNOWN_RADIUS
+    return 0 if is_unknown or size_bytes < 0 else size_bytes
+
+
+def _aiff(chunks: list[_Chunk]) -> _Sound | None:
+    named = {chunk.name: chunk for chunk in reversed(chunks)}
+    if b"COMM" not in named or b"SSND" not in named:
+        return None
+    sound = named[b"SSND"]
+    _, frames, _, exponent, mantissa = struct.unpack_from(">HIHHQ", named[b"COMM"].head)
+    rate_hz = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16_383 - 63) if exponent & 0x7FFF < 16_500 else 0.0
+    seconds = frames / rate_hz if rate_hz else 0.0
+    size = _known(sound.size_bytes - 8)  # the content begins with an offset and a block size
+    return _Sound(sound.start + 8, size, size / seconds if seconds else 0.0)
+
+
+def _caf(chunks: list[_Chunk]) -> _Sound | None:
+    named = {chunk.name: chunk for chunk in reversed(chunks)}
+    if b"desc" not in named or b"data" not in named:
+        return None
+    rate_hz, _, _, packet_bytes, packet_frames = struct.unpack_from(">d4s3I", named[b"desc"].head)
+    data = named[b"data"]
+    bytes_per_second = rate_hz * packet_bytes / packet_frames if packet_frames and 0 < rate_hz < 1e9 else 0.0
+    return _Sound(data.start + 4, max(0, data.size_bytes - 4), bytes_per_second)
+
+
+def _au(head: bytes) -> _Sound | None:
+    if len(head) < 24:
+        return None
+    start, size, encoding, rate_hz, channels = struct.unpack_from(">5I", head, 4)
+    return _Sound(start, _known(size), rate_hz * channels * _AU_BITS.get(encoding, 0) / 8)
+
+
+def _unread_bytes(file: BinaryIO, size_bytes: int, end: int, chunks: list[_Chunk]) -> int:
+    """Return the bytes behind the audio that belong to no chunk, such as a second file. Zeros are padding."""
+    known_end = max([end, *(chunk.start + chunk.size_bytes for chunk in chunks if _is_chunk_name(chunk.name))])
+    if not chunks or size_bytes - known_end <= MAX_HEAD_BYTES:
+        return 0
+    file.seek(known_end)
+    return size_bytes - known_end if any(file.read(1 << 16)) else 0
+
+
+def _is_chunk_name(name: bytes) -> bool:
+    return all(32 <= byte < 127 for byte in name)

@@ -1,0 +1,110 @@
+"""The pages of an Ogg file: where its chained streams begin and end, and whether the file breaks off (RFC 3533).
+
+A page states its own size, so the walk reads 27 to 282 bytes of each page and decodes nothing. The length of a stream
+is stated in its last page, and libav compares it with what it decodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from pipeline.audio.lengths.statement import Statement
+
+MAGIC = b"OggS"
+HEADER_BYTES = 27
+MAX_GAP_BYTES = 1 << 24
+"""Longest gap in a file that is searched for another page."""
+PAGES_PER_CHECK = 256
+"""Number of pages between two checks of the deadline."""
+_BLOCK_BYTES = 1 << 16
+_FIRST, _LAST = 2, 4
+_AUDIO_MAGIC = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
+
+
+@dataclass
+class _Walk:
+    """A walk over all pages. The attributes are complete after `run`."""
+
+    file: BinaryIO
+    size_bytes: int
+    check_deadline: Callable[[], None]
+    starts: list[int] = field(default_factory=list)
+    """Start of each chained stream, in bytes."""
+    open_audio: set[int] = field(default_factory=set)
+    """Serial numbers of audio streams whose last page has not come yet."""
+    gap_bytes: int = 0
+    """Bytes that belong to no page."""
+    is_cut: bool = False
+    """Whether the file ends inside a page."""
+    in_head: bool = False
+    """Whether only first pages have come since the start of the chained stream."""
+
+    def run(self) -> None:
+        """Walk over all pages of the file."""
+        position, pages = 0, 0
+        while position < self.size_bytes:
+            if pages % PAGES_PER_CHECK == 0:
+                self.check_deadline()
+            self.file.seek(position)
+            page = self.file.read(HEADER_BYTES + 255 + 8)
+            if page[:4] != MAGIC or len(page) < HEADER_BYTES:
+                position = self._find_page(position)
+                continue
+            position, pages = self._visit(page, position), pages + 1
+
+    def _visit(self, page: bytes, position: int) -> int:
+        """Note one page and return the position behind it."""
+        flags, serial, segments = page[5], int.from_bytes(page[14:18], "little"), page[26]
+        content = HEADER_BYTES + segments
+        if flags & _FIRST:
+            self._begin(page, position, serial, content)
+        elif flags & _LAST:
+            self.open_audio.discard(serial)
+        self.in_head = bool(flags & _FIRST)
+        end = position + content + sum(page[HEADER_BYTES:content])
+        self.is_cut = end > self.size_bytes
+        return end
+
+    def _begin(self, page: bytes, position: int, serial: int, content: int) -> None:
+        if not self.in_head:
+            self.starts.append(position)
+            self.open_audio.clear()
+        if page[content : content + 8].startswith(_AUDIO_MAGIC) and not page[5] & _LAST:
+            self.open_audio.add(serial)
+
+    def _find_page(self, position: int) -> int:
+        """Return the position of the next page behind bytes that are no page, or the end of the file."""
+        start = position
+        while position < min(self.size_bytes, start + MAX_GAP_BYTES):
+            self.check_deadline()
+            self.file.seek(position)
+            block = self.file.read(_BLOCK_BYTES)
+            offset = block.find(MAGIC, position == start)
+            if offset >= 0 and position + offset + HEADER_BYTES <= self.size_bytes:
+                self.gap_bytes += position + offset - start
+                return position + offset
+            position += max(1, len(block) - len(MAGIC) + 1)
+        self.is_cut = self.is_cut or self.size_bytes - start < HEADER_BYTES
+        self.gap_bytes += 0 if self.is_cut else self.size_bytes - start
+        return self.size_bytes
+
+
+def read_statement(file: BinaryIO, size_bytes: int, check_deadline: Callable[[], None]) -> Statement:
+    """Return the statement of an Ogg file, which holds no length but the parts of the file.
+
+    Args:
+        file: the open file, which begins with `MAGIC`.
+        size_bytes: size of the file in bytes.
+        check_deadline: called now and then; raises an error if no time remains.
+    """
+    walk = _Walk(file, size_bytes, check_deadline)
+    walk.run()
+    ends = [*walk.starts[1:], size_bytes]
+    breaks_off = "inside its last page" if walk.is_cut else "before the last page of its stream"
+    return Statement(
+        breaks_off=breaks_off if walk.is_cut or walk.open_audio else "",
+        damage=f"{walk.gap_bytes} bytes belong to no page" if walk.gap_bytes else "",
+        links=tuple(zip(walk.starts, ends, strict=True)) if len(walk.starts) > 1 else (),
+    )

@@ -1,0 +1,28 @@
+"""The statement of a file about its length, with which the length that was decoded is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EXACT_SECONDS = 0.02
+"""Tolerance of a length that is stated in samples. It is shorter than the distance of two frames of a mel, 32 ms."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the bytes of a file state about its audio. An empty statement is that of a file that states nothing."""
+
+    seconds: float = 0.0
+    """Longest length in seconds that the file states, or 0 if it states none."""
+    tolerance_seconds: float = EXACT_SECONDS
+    """Seconds by which the audio of a sound file may be shorter than `seconds`."""
+    origin: str = "the file"
+    """Part of the file that states the length, for messages."""
+    is_regular: bool = True
+    """Whether libsndfile decodes such a file to its end. It stops where a header with a wrong length ends the audio."""
+    breaks_off: str = ""
+    """Sign that the file is cut, for messages, or empty text."""
+    damage: str = ""
+    """Sign that bytes inside the file are damaged, for messages, or empty text."""
+    links: tuple[tuple[int, int], ...] = ()
+    """Start and end in bytes of each part that can be decoded as a file of its own, or nothing for the whole file."""

@@ -1,0 +1,131 @@
+"""Resampling of mono samples in blocks: by soxr HQ, or by the formula of torchaudio.
+
+The second one equals `torchaudio.transforms.Resample` with its defaults (`sinc_interp_hann`, `lowpass_filter_width` 6,
+`rolloff` 0.99) to 1e-5, without torch. Models that were trained on it need it to see what they were trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal, Protocol
+
+import numpy as np
+import soxr
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+Resampler = Literal["soxr", "torchaudio"]
+LOWPASS_FILTER_WIDTH, ROLLOFF = 6, 0.99
+"""Zero crossings of the sinc on each side, and the cutoff as a share of the lower Nyquist frequency."""
+OUTPUTS_PER_PRODUCT, MIN_GROUP_SAMPLES, CACHED_WEIGHTS = 16, 192, 8
+"""Outputs that are computed together, inputs of a group at least, and pairs of rates whose weights are kept."""
+
+
+class ResampleStream(Protocol):
+    """A resampler of one recording."""
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the samples `[T']` that the next samples `[T]` complete."""
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the last samples `[T']`."""
+
+
+def version(resampler: Resampler) -> str:
+    """Return the name of a resampler with its version and settings, for the digest of a store."""
+    if resampler == "soxr":
+        return f"soxr {soxr.__libsoxr_version__} HQ"
+    return f"torchaudio sinc_interp_hann, lowpass_filter_width {LOWPASS_FILTER_WIDTH}, rolloff {ROLLOFF}"
+
+
+def stream(resampler: Resampler, source_rate_hz: int, rate_hz: int) -> ResampleStream:
+    """Return a new stream from `source_rate_hz` to `rate_hz`. Equal rates leave the samples unchanged."""
+    if source_rate_hz == rate_hz:
+        return _Unchanged()
+    return (_Soxr if resampler == "soxr" else _Sinc)(source_rate_hz, rate_hz)
+
+
+class _Unchanged:
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        return samples
+
+    def finish(self) -> NDArray[np.float32]:
+        return np.zeros(0, np.float32)
+
+
+class _Soxr:
+    def __init__(self, source_rate_hz: int, rate_hz: int) -> None:
+        self._stream = soxr.ResampleStream(source_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._stream.resample_chunk(samples)
+
+    def finish(self) -> NDArray[np.float32]:
+        return self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+class _Sinc:
+    """The windowed sinc of torchaudio. `orig` input samples give `new` output samples, after removal of common factors.
+
+    Output `j` of a group is a weighted sum of the inputs within six zero crossings, and its weights are the same in all
+    groups. So a few neighboring outputs of all groups are one product of a matrix of overlapping inputs with weights.
+    """
+
+    def __init__(self, source_rate_hz: int, rate_hz: int) -> None:
+        divisor = math.gcd(source_rate_hz, rate_hz)
+        factor = -(-MIN_GROUP_SAMPLES * divisor // source_rate_hz)  # long groups, so that BLAS needs no copy of a matrix
+        self._orig, self._new = factor * source_rate_hz // divisor, factor * rate_hz // divisor
+        self._width = _width(self._orig, self._new)
+        self._weights = _weights(self._orig, self._new)
+        self._pending = np.zeros(self._width, np.float32)  # torchaudio pads with zeros
+        self._pushed, self._returned = 0, 0
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._pushed += len(samples)
+        self._pending = np.concatenate([self._pending, samples])
+        return self._drain()
+
+    def finish(self) -> NDArray[np.float32]:
+        remaining = -(-self._new * self._pushed // self._orig) - self._returned
+        self._pending = np.concatenate([self._pending, np.zeros(self._width + self._orig, np.float32)])
+        return self._drain()[:remaining]
+
+    def _drain(self) -> NDArray[np.float32]:
+        """Return the outputs of all groups whose inputs are complete, and keep the inputs of the next groups."""
+        groups = max(0, (len(self._pending) - 2 * self._width) // self._orig)
+        result = np.empty((groups, self._new), np.float32)
+        for outputs, first, weights in self._weights if groups else ():
+            inputs = self._pending[first:]
+            strides = (inputs.itemsize * self._orig, inputs.itemsize)
+            result[:, outputs] = as_strided(inputs, (groups, len(weights)), strides, writeable=False) @ weights
+        self._pending = self._pending[groups * self._orig :]
+        self._returned += result.size
+        return result.reshape(-1)
+
+
+def _width(orig: int, new: int) -> int:
+    """Return the number of zeros before the first sample."""
+    return math.ceil(LOWPASS_FILTER_WIDTH * orig / (min(orig, new) * ROLLOFF))
+
+
+@lru_cache(CACHED_WEIGHTS)
+def _weights(orig: int, new: int) -> list[tuple[slice, int, NDArray[np.float32]]]:
+    """Return for each product: the outputs `j` of a group, their first input, and the weights `[inputs, outputs]`.
+
+    The formula is that of `torchaudio.functional.functional._get_sinc_resample_kernel`, computed in float64. Most weights
+    of exactly 0, which torchaudio multiplies as well, are left out.
+    """
+    base, width = min(orig, new) * ROLLOFF, _width(orig, new)
+    products = []
+    for start in range(0, new, OUTPUTS_PER_PRODUCT):
+        j = np.arange(start, min(start + OUTPUTS_PER_PRODUCT, new))
+        reach = LOWPASS_FILTER_WIDTH * orig / base
+        first = math.ceil(j[0] * orig / new + width - reach)
+        stop = min(math.floor(j[-1] * orig / new + width + reach) + 1, 2 * width + orig)
+        time = ((np.arange(first, stop)[:, None] - width) / orig - j / new) * base
+        time = np.clip(time, -LOWPASS_FILTER_WIDTH, LOWPASS_FILTER_WIDTH)
+        window = np.cos(time * np.pi / LOWPASS_FILTER_WIDTH / 2) ** 2
+        weights = (np.sinc(time) * window * base / orig).astype(np.float32)
+        products.append((slice(start, start + len(j)), first, weights))
+    return products

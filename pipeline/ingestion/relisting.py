@@ -1,0 +1,93 @@
+"""The changes that a new listing makes to the rows of a store.
+
+Labels, groups and splits come from the new listing. A clip that is no longer listed becomes `unlisted` and keeps
+everything else. When it is listed again, it returns to its former state without decoding. A clip whose file holds
+another recording now is decoded again. So a recording never stands in a store under a split that it no longer has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.ingestion import replaced_files
+from pipeline.ingestion.replaced_files import FileChanges
+from stores import manifest
+from stores.labels import count_noun
+from stores.manifest import ClipRows
+
+_DESCRIPTION = ("group", "split", "labels")
+_PLACE = ("source", "member", "cut_start_seconds", "cut_seconds")
+
+
+def apply(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], lists_all: bool) -> ClipRows:
+    """Return `rows` with the states and descriptions of a new listing.
+
+    Args:
+        rows: rows of the manifest.
+        listed: one row for each clip that is listed.
+        positions: position in `listed` of each row, `[rows]`, or -1.
+        lists_all: the listing is complete, so that a clip that it does not name is gone.
+    """
+    is_listed = positions >= 0
+    states = rows.column("state").to_numpy().astype(object)
+    returning = rows.in_state("unlisted") & is_listed
+    states[returning] = "written"
+    states[returning & manifest.was_rejected(rows)] = "refused"
+    states[returning & manifest.was_planned(rows)] = "planned"
+    if lists_all:
+        states[~is_listed] = "unlisted"
+    unread = np.where(states == "written", -1, positions)  # a stored clip stays a clip of the file that it came from
+    described = {name: _choose(rows, listed, positions, name) for name in _DESCRIPTION}
+    described |= {name: _choose(rows, listed, unread, name) for name in _PLACE}
+    return rows.with_columns(**described, state=states)
+
+
+def _choose(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], name: str) -> pa.ChunkedArray:
+    """Return the column of `listed` at `positions`, and that of `rows` where the position is -1."""
+    old, new = rows.column(name), listed.column(name)
+    places = np.where(positions >= 0, len(rows) + positions, np.arange(len(rows)))
+    return pa.chunked_array([*old.chunks, *new.chunks], old.type).take(places)
+
+
+def update_places(rows: ClipRows, changes: FileChanges) -> ClipRows:
+    """Return `rows` with the present places of files that were moved, touched or replaced."""
+    suspects = [*changes.moved, *changes.replaced]
+    if not suspects:
+        return rows
+    names = {"source": "source", "member": "member", "source_bytes": "size_bytes", "source_mtime_ns": "mtime_ns"}
+    columns: dict[str, Any] = {name: rows.column(name).to_numpy().copy() for name in names}
+    for suspect in suspects:
+        for name, attribute in names.items():
+            columns[name][list(suspect.clips)] = getattr(suspect.listed, attribute)
+    return rows.with_columns(**columns)
+
+
+def clips_to_decode(before: ClipRows, after: ClipRows, changes: FileChanges) -> NDArray[np.int64]:
+    """Return the indices of clips that must be planned again.
+
+    They are those whose files were replaced, and those that return and were never decoded. The latter must not keep
+    their region, because its other clips may have been written since.
+
+    Args:
+        before: rows before the new listing.
+        after: rows after it.
+        changes: the files that changed.
+    """
+    returned = np.flatnonzero(manifest.was_planned(before) & after.in_state("planned"))
+    return np.union1d(replaced_files.clips_of(changes.replaced), returned)
+
+
+def unlisted_lines(rows: ClipRows) -> list[str]:
+    """Return a line that counts the clips that are no longer listed, if there are any."""
+    count = int(rows.in_state("unlisted").sum())
+    if not count:
+        return []
+    verb = "is" if count == 1 else "are"
+    return [
+        f"  {count_noun(count, 'clip')} {verb} no longer listed: kept, but left out of shards and splits "
+        f"(--prune removes them)"
+    ]
