@@ -15,6 +15,8 @@ JOBS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+FAST := tests/test_architecture.py tests/docs tests/stores tests/pipeline/audio tests/pipeline/datasets \
+	tests/model/objectives tests/model/probes
 # One thread for each process: several processes of several threads each are slower on the same cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
@@ -24,7 +26,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/python -m dags.demo
 
 check: lint types
-	$(PYTEST) -n $(JOBS) -m "not slow and not medium"
+	$(PYTEST) -n $(JOBS) -m "not slow" $(FAST)
 
 test: lint types
 	$(PYTEST) -n $(JOBS) --dist worksteal -m "not slow"

@@ -148,7 +148,7 @@ class ArrowRows(Sequence[Row]):
         return self._selected(self._cache.codes(name, words))
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
-        """Return the rows at `indices`, in this order."""
+        """Return the rows at `indices` `[chosen rows]`, in this order."""
         places = np.asarray(indices, np.int64)
         return type(self)(self._columns, places if self._positions is None else self._positions[places], self._cache)
 
@@ -174,7 +174,7 @@ class ArrowRows(Sequence[Row]):
         return type(self).from_table(table)
 
     def with_rows(self, indices: Sequence[int] | NDArray[np.int64], rows: Iterable[Row]) -> Self:
-        """Return the rows where those at `indices` are replaced by `rows`."""
+        """Return the rows where those at `indices` `[replaced rows]` are replaced by `rows`."""
         places = np.arange(len(self))
         places[np.asarray(indices, np.int64)] = len(self) + np.arange(len(indices))
         return type(self).concat([self, rows]).take(places)

@@ -27,6 +27,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 import tyro
 from annotated_types import Ge, Gt, Le, Lt
 
+from stores import main_module, terminal
 from stores.errors import InvalidInput, exit_status
 from stores.json_codec import read_json
 
@@ -104,7 +105,13 @@ def run_command(
         body: the work.
         epilog: text below the options in `--help`.
     """
-    return exit_status(lambda: body(parse(kind, arguments, command, epilog)))
+    main_module.require_imported_once(command)
+    terminal.protect_output()
+    try:
+        with main_module.leave_out():
+            return exit_status(lambda: body(parse(kind, arguments, command, epilog)))
+    finally:
+        terminal.flush_output()
 
 
 def parse(kind: type[Settings], arguments: Sequence[str] | None, command: str, epilog: str = "") -> Settings:

@@ -95,5 +95,5 @@ def _canonical(content: Any) -> bytes:
 
 
 def codes_digest(codes: NDArray[Any]) -> str:
-    """Return the BLAKE2b-128 of the codes of a clip `[128, frames]`, one mel bin after another, in hex."""
+    """Return the BLAKE2b-128 of the codes of a clip `[n_mels, frames]`, one mel bin after another, in hex."""
     return hashlib.blake2b(np.ascontiguousarray(codes).data, digest_size=16).hexdigest()

@@ -65,6 +65,8 @@ REJECTION_REASONS = {
     "too_short": "fewer samples than one analysis window needs",
     "too_long": "longer than the limit for one track",
     "not_finite": "samples are NaN or infinite, or so loud that their power is infinite",
+    "out_of_scale": "the RMS of the samples is over sqrt(2), where 1 is full scale; the detail says what to divide by",
+    "channels_cancel": "the mean of the channels loses at least 60 dB or is silent, because their polarity is opposite",
     "silent": "no sample exceeds two steps of 16 bits; rejected in datasets that are for training",
     "timeout": "decoding did not end within the limit for one track",
     "missing": "the file does not exist, is not a regular file, or may not be read",

@@ -21,6 +21,7 @@ from pathlib import Path
 from stores.errors import InvalidInput, MissingArtifact
 
 STORES = Path("stores")
+STORE_SUFFIX = ".zarr"
 RUNS = Path("runs")
 REPORTS = Path("reports")
 ENCODER_FILE = "encoder.safetensors"
@@ -41,7 +42,7 @@ def validate_name(name: str) -> str:
 
 def mel_store(dataset: str) -> Path:
     """Return the path of the mel store of `dataset`."""
-    return STORES / f"{validate_name(dataset)}.zarr"
+    return STORES / f"{validate_name(dataset)}{STORE_SUFFIX}"
 
 
 def store_path(text: str) -> Path:
@@ -54,7 +55,30 @@ def store_path(text: str) -> Path:
 
 def shards(store: Path) -> Path:
     """Return the folder of the WebDataset shards of the mel store at `store`, which is beside the store."""
-    return store.with_suffix(".shards")
+    return beside_store(store, ".shards")
+
+
+def beside_store(store: Path, suffix: str) -> Path:
+    """Return the path of a companion of the mel store at `store`: its name without `.zarr`, then `suffix`.
+
+    Any other suffix of the store stays, so that `a.v1` and `a.v2` have different companions.
+    """
+    return store.with_name(store.name.removesuffix(STORE_SUFFIX) + suffix)
+
+
+def store_of_shards(folder: Path) -> Path:
+    """Return the path of the mel store that has its shards in `folder`, as far as the names tell."""
+    plain = folder.with_name(folder.name.removesuffix(".shards"))
+    usual = plain.with_name(f"{plain.name}{STORE_SUFFIX}")
+    return plain if (plain / "zarr.json").is_file() and not usual.exists() else usual
+
+
+def dataset_of(path: Path) -> str:
+    """Return the name of the dataset in the mel store or the shards at `path`, as names of other artifacts contain it.
+
+    Dots become hyphens, because dots separate the parts of those names.
+    """
+    return path.name.removesuffix(STORE_SUFFIX).removesuffix(".shards").replace(".", "-")
 
 
 def run(name: str) -> Path:

@@ -161,7 +161,7 @@ class ClipRows(ArrowRows[ClipRow]):
         return self.in_state("written") | (self.in_state("unlisted") & (self.numbers("frames") > 0))
 
     def index_of(self, ids: pa.ChunkedArray | Iterable[str]) -> NDArray[np.int64]:
-        """Return the position of the row of each id, or -1 if no row has the id."""
+        """Return the position `[ids]` of the row of each id, or -1 if no row has the id."""
         wanted = ids if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.string())
         found = pc.index_in(wanted, value_set=self.column("id"))
         positions: NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
@@ -300,3 +300,11 @@ def count_states(rows: Iterable[ClipRow]) -> dict[str, int]:
     table = ClipRows.of(rows).table(["state", "reason"])
     pairs = zip(table.column("state").to_pylist(), table.column("reason").to_pylist(), strict=True)
     return dict(Counter(f"refused: {reason}" if state == "refused" else state for state, reason in pairs))
+
+
+def clips_for_digest(rows: ClipRows, names: Sequence[str]) -> Iterator[list[list[Any] | None]]:
+    """Yield batches of the values in the columns `names` of each clip, and None for a clip that is unlisted."""
+    for table in rows.batches([*names, *{"state"}.difference(names)]):
+        states = table.column("state").to_pylist()
+        clips = zip(*(table.column(name).to_pylist() for name in names), strict=True)
+        yield [None if state == "unlisted" else [*clip] for state, clip in zip(states, clips, strict=True)]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
+from stores.errors import CorruptArtifact
+
+ResamplerName = Literal["soxr", "torchaudio"]
 FLAGS: Mapping[str, str] = {
     "sample_rate_hz": "--sample-rate-hz",
     "n_fft": "--n-fft-samples",
@@ -14,7 +17,7 @@ FLAGS: Mapping[str, str] = {
     "fmax_hz": "--fmax-hz",
 }
 """Flag of each field of `stores.mel_spec.MelSpec`."""
-DEFAULT_RESAMPLER = "soxr"
+DEFAULT_RESAMPLER: ResamplerName = "soxr"
 _KEYS = ("mel_spec", "preprocessing")
 
 
@@ -47,9 +50,18 @@ def flags_to_continue(stored: Mapping[str, Any], current: Mapping[str, Any]) -> 
     return [*mel_words, *(["--resampler", resamplers[0]] if resamplers[0] != resamplers[1] else [])]
 
 
-def resampler_name(preprocessing: Mapping[str, Any]) -> str:
-    """Return the name of the resampler, which is the first word of what `preprocessing` records of it."""
-    return str(preprocessing.get("resampler", DEFAULT_RESAMPLER)).split()[0]
+def resampler_name(preprocessing: Mapping[str, Any]) -> ResamplerName:
+    """Return the name of the resampler, which is the first word of what `preprocessing` records of it.
+
+    Raises:
+        CorruptArtifact: this version has no resampler of this name.
+    """
+    record = str(preprocessing.get("resampler", DEFAULT_RESAMPLER))
+    for name in get_args(ResamplerName):
+        if record.split()[:1] == [name]:
+            known: ResamplerName = name
+            return known
+    raise CorruptArtifact(f"resampler {record!r} is unknown; use one of {', '.join(get_args(ResamplerName))}")
 
 
 def describe_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
     NAME.zarr/
       zarr.json            attributes "myna": format_version, grid, mel_spec, quantizer, dataset, root, preprocessing
-      mel/                 [128, total_frames], chunked, sharded; uint8 (or uint16) codes as differences along time in
-                           Blosc zstd, or float32 power in Blosc zstd + bitshuffle; a CRC-32C behind every chunk
+      mel/                 [n_mels, total_frames], chunked, sharded; uint8 (or uint16) codes as differences along time
+                           in Blosc zstd, or float32 power in Blosc zstd + bitshuffle; a CRC-32C behind every chunk
       manifest.parquet     one row per clip; only this file states that a clip is complete
       parts/               rows of finished regions, during an ingest
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from stores.manifest import ClipRow, ClipRows
 from stores.manifest_checks import find_problem
 from stores.mel_flags import flags_to_continue
 from stores.mel_spec import MelSpec
-from stores.quantize import Codes, Quantizer
+from stores.quantize import Codes, CodeSlices, Quantizer
 
 # The module docstring explains this warning. Every worker would print it for every region.
 warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3", ZarrUserWarning)
@@ -75,15 +75,15 @@ class MelStore:
         """Create an empty store for planned `rows`.
 
         Args:
-            path: a folder that does not exist yet.
+            path: a folder that does not exist yet, or is empty.
             rows: all clips, in the order of their index, with their regions.
             settings: `mel_spec`, `quantizer`, `dataset`, `root` and `preprocessing`, as JSON values.
             grid: the division of the frame axis.
 
         Raises:
-            InvalidInput: `path` exists.
+            InvalidInput: `path` exists and is not an empty folder.
         """
-        if path.exists():
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise InvalidInput(f"{path} already exists; open it, or choose another path")
         attributes = {"format_version": mel_attributes.FORMAT_VERSION, "grid": asdict(grid), **settings}
         building = path.with_name(f".{path.name}.building")
@@ -150,6 +150,7 @@ class MelStore:
 
     @rows.setter
     def rows(self, rows: Iterable[ClipRow]) -> None:
+        """Use other rows in memory. The store on disk is not changed."""
         self._rows = ClipRows.of(rows)
 
     @property
@@ -163,26 +164,20 @@ class MelStore:
         Clips that are no longer listed leave a gap, so that the digest changes with the clips that are read and with
         their indices. Splits and labels do not change it.
         """
-        clips = self._described_clips(("id", "frames", "source_digest"))
+        clips = manifest.clips_for_digest(self.rows, ("id", "frames", "source_digest"))
         return digest_with_clips(self.value_settings(), clips)
 
     def shards_digest(self) -> str:
         """Return the digest of everything that can change the shards: that of `digest`, and each split and state."""
-        clips = self._described_clips(("id", "frames", "source_digest", "split", "state"))
+        clips = manifest.clips_for_digest(self.rows, ("id", "frames", "source_digest", "split", "state"))
         return digest_with_clips(self.value_settings(), clips)
-
-    def _described_clips(self, names: Sequence[str]) -> Iterator[list[list[Any] | None]]:
-        for table in self.rows.batches([*names, *{"state"}.difference(names)]):
-            states = table.column("state").to_pylist()
-            clips = zip(*(table.column(name).to_pylist() for name in names), strict=True)
-            yield [None if state == "unlisted" else [*clip] for state, clip in zip(states, clips, strict=True)]
 
     def value_settings(self) -> dict[str, Any]:
         """Return the settings that can change a stored value."""
         return mel_attributes.value_settings(self.attributes)
 
     def codes(self, index: int) -> Codes:
-        """Return the codes of clip `index`, `[128, frames]` in the type of the quantizer.
+        """Return the codes of clip `index`, `[n_mels, frames]` in the type of the quantizer.
 
         Raises:
             InvalidInput: there is no such clip, or it has no mel.
@@ -191,7 +186,7 @@ class MelStore:
         return self.read_frames(start, start + frames)
 
     def clip(self, index: int) -> NDArray[np.float32]:
-        """Return the power mel `[128, frames]` of clip `index`, float32 and non-negative.
+        """Return the power mel `[n_mels, frames]` of clip `index`, float32 and non-negative.
 
         Raises:
             InvalidInput: there is no such clip, or it has no mel.
@@ -199,7 +194,7 @@ class MelStore:
         return self.quantizer.decode(self.codes(index))
 
     def window(self, index: int, start: int, frames: int) -> NDArray[np.float32]:
-        """Return `frames` frames of the power mel of clip `index` from its frame `start` on, `[128, frames]`.
+        """Return `frames` frames of the power mel of clip `index` from its frame `start` on, `[n_mels, frames]`.
 
         Raises:
             InvalidInput: there is no such clip, it has no mel, or the window is not inside it.
@@ -212,7 +207,7 @@ class MelStore:
         return self.quantizer.decode(self.read_frames(clip_start + start, clip_start + start + frames))
 
     def frames(self, start_frame: int, frames: int) -> Codes:
-        """Return the codes of consecutive frames of the store, `[128, frames]`, which may belong to several clips.
+        """Return the codes of consecutive frames of the store, `[n_mels, frames]`, which may belong to several clips.
 
         Chunks are always decompressed as a whole, so one call for many clips costs less than one call for each clip.
 
@@ -223,20 +218,23 @@ class MelStore:
             raise InvalidInput(f"frames {start_frame} to {start_frame + frames} are not inside {self.path}")
         return self.read_frames(start_frame, start_frame + frames)
 
-    def write_region(self, region: Region, codes: Codes) -> None:
-        """Write `codes` `[128, n]` at the start of `region`, and zeros in the rest of the last Zarr shard.
+    def write_region(self, region: Region, codes: CodeSlices) -> None:
+        """Write `codes` `[n_mels, n]` at the start of `region`, and zeros in the rest of the last Zarr shard.
 
-        Whole Zarr shards are written, so writing twice leaves the same bytes.
+        Whole Zarr shards are written one after another, so writing twice leaves the same bytes, and memory holds one.
 
         Raises:
             InvalidInput: the codes do not fit into the region.
         """
         if codes.shape[1] > region.frames:
             raise InvalidInput(f"{region.name} has {region.frames} frames, but needs {codes.shape[1]}; plan it larger")
-        padded = np.pad(codes, ((0, 0), (0, self.grid.round_up(codes.shape[1]) - codes.shape[1])))
         for file in self.shard_files(region.start_frame, region.stop_frame):
             file.unlink(missing_ok=True)  # Zarr would read it first, and fail if a power failure has cut it short
-        self._array()[:, region.start_frame : region.start_frame + padded.shape[1]] = padded
+        step = self.grid.zarr_shard_frames
+        for start in range(0, codes.shape[1], step):
+            part = codes[:, start : start + step]
+            first = region.start_frame + start
+            self._array()[:, first : first + step] = np.pad(part, ((0, 0), (0, step - part.shape[1])))
 
     def finish_region(self, region: Region, rows: Sequence[ClipRow]) -> None:
         """Flush the frames of `region` to disk and record its rows, so that a restart skips the region."""
@@ -296,19 +294,17 @@ class MelStore:
         """
         differing = [key for key in settings if self.attributes.get(key) != settings[key]]
         if differing:
-            lines = [f"  {key}: store {self.attributes.get(key)!r}, now {settings[key]!r}" for key in differing]
-            flags = flags_to_continue(self.attributes, settings)
-            advice = f"state {' '.join(flags)} as for this store, or " if flags else ""
-            raise DigestMismatch(
-                f"{self.path} was made with other settings; {advice}choose another --store or remove it:\n"
-                + "\n".join(lines)
-            )
+            flags = " ".join(flags_to_continue(self.attributes, settings))
+            advice = f"state {flags} as for this store, or choose" if flags else "choose"
+            lines = [f"{self.path} was made with other settings; {advice} another --store or remove it:"]
+            lines += [f"  {key}: store {self.attributes.get(key)!r}, now {settings[key]!r}" for key in differing]
+            raise DigestMismatch("\n".join(lines))
 
     def _place(self, index: int) -> tuple[int, int]:
         """Return the first frame and the number of frames of clip `index`."""
         if not 0 <= index < len(self.rows):
             raise InvalidInput(f"clip {index} is not in {self.path}, which has clips 0 to {len(self.rows) - 1}")
-        if not self.rows.in_state("written")[index]:
+        if self.rows.codes("state", manifest.STATES)[index] != manifest.STATES.index("written"):
             row = self.rows[index]
             raise InvalidInput(f"clip {row.id!r} has no mel: {_CAUSES[row.state].format(row=row)}")
         return int(self.rows.numbers("start_frame")[index]), int(self.rows.numbers("frames")[index])
@@ -319,7 +315,7 @@ class MelStore:
         return [self.path / "mel" / "c" / "0" / str(n) for n in range(start_frame // size, -(-stop_frame // size))]
 
     def read_frames(self, start_frame: int, stop_frame: int) -> Codes:
-        """Return the codes of the frames from `start_frame` to `stop_frame`, `[128, frames]`.
+        """Return the codes of the frames from `start_frame` to `stop_frame`, `[n_mels, frames]`.
 
         Raises:
             MissingArtifact: a file does not exist, which Zarr alone would read as silence.

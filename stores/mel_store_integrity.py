@@ -84,7 +84,7 @@ def restore_region(store: MelStore, rows: Sequence[ClipRow], codes: Mapping[int,
     Args:
         store: the store.
         rows: all written rows of the region.
-        codes: the codes `[128, frames]` of damaged clips by index. A damaged clip without codes becomes zeros. All
+        codes: the codes `[n_mels, frames]` of damaged clips by index. A damaged clip without codes becomes zeros. All
             other clips are copied from the store.
     """
     start = rows[0].region_start

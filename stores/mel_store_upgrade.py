@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from stores import manifest, mel_attributes
 from stores.arrow_columns import plain_schema
 from stores.commit import read_bounded, remove_temporary_files, write_bytes
-from stores.errors import CorruptArtifact, MissingArtifact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.mel_store import MANIFEST, PARTS, MelStore
 
 MAX_ATTRIBUTES_BYTES = 1 << 24
@@ -49,6 +49,22 @@ def upgrade(path: Path) -> bool:
     _write_version(path)
     MelStore.open(path, complete=False, checks_array=False)
     return True
+
+
+def require_present_version(path: Path) -> None:
+    """Check that the store at `path` does not have the version that can be converted.
+
+    Raises:
+        InvalidInput: it has. The message names the command.
+    """
+    try:
+        version = mel_attributes.read_any_version(path).get("format_version")
+    except CorruptArtifact:
+        return
+    if version == mel_attributes.UPGRADED_VERSION:
+        raise InvalidInput(
+            f"{path} has format version {version}; convert it with `python -m pipeline.verify --upgrade {path}`"
+        )
 
 
 def _convert(file: Path) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,19 @@ from stores.errors import CorruptArtifact, InvalidInput
 
 Codes = NDArray[Any]
 """Stored values: uint8 or uint16 codes, or float32 power."""
+
+
+class CodeSlices(Protocol):
+    """Codes that need not be in memory as a whole, such as those of a long clip. An array has these members as well."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of mel bins and of frames."""
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> Codes:
+        """Return the codes `[n_mels, stop - start]` of `codes[:, start:stop]`."""
+
+
 _DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
 _KINDS = {8: "log10-uint8", 16: "log10-uint16", 32: "float32"}
 

@@ -36,15 +36,27 @@ def find_damage(folder: Path, summary: ShardSummary) -> tuple[str, str] | None:
     return None if sha256 == summary.sha256 else ("corrupt", "its SHA-256 is not the one in its index")
 
 
-def record_shard(folder: Path, summary: ShardSummary, made_from: str) -> None:
+def record_shard(folder: Path, summary: ShardSummary, made_from: str, store_name: str = "") -> None:
     """Record that a shard is finished, so that a restart can keep it.
 
     Args:
         folder: folder of the shard set.
         summary: the summary of the shard.
         made_from: digest of everything that determines the bytes of the shard.
+        store_name: name of the folder of the mel store.
     """
-    write_json(folder / _PARTS / f"{summary.name}.json", {"made_from": made_from, "facts": asdict(summary)})
+    content = {"made_from": made_from, "store": store_name, "facts": asdict(summary)}
+    write_json(folder / _PARTS / f"{summary.name}.json", content)
+
+
+def recorded_store(folder: Path) -> str:
+    """Return the name of the store whose unfinished shards are in `folder`, or empty text if no record states one."""
+    for path in sorted((folder / _PARTS).glob("*.json")):
+        try:
+            return str(json.loads(path.read_text()).get("store", ""))
+        except (AttributeError, OSError, ValueError):  # not JSON, or not a record
+            continue
+    return ""
 
 
 def find_recorded_shards(folder: Path, made_from: str) -> Iterator[ShardSummary]:

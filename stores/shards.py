@@ -1,7 +1,7 @@
 """WebDataset shards: tars of records with many frame-major clips each, for training.
 
     NAME.shards/
-      NAME-000000.tar      members NAME-000000-0000.codes.npy   uint8 [frames, 128], the clips of the record end to end
+      NAME-000000.tar      members NAME-000000-0000.codes.npy   uint8 [frames, n_mels], clips of the record end to end
                                    NAME-000000-0000.clips.npy   int64 [clips, 2], stable index and frames of each
       index.json           counts, bytes and SHA-256 of every shard, the clips that were left out, the digest of the
                            store, the plan by which clips were shuffled and divided, and a digest of all of these
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import npy
+from stores import locations, npy
 from stores.commit import atomic_write, read_bounded, write_json
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -46,7 +46,7 @@ class Record:
     """The clips that are stored and read together as one WebDataset sample."""
 
     codes: NDArray[np.uint8]
-    """Frame-major codes `[frames, 128]` of the clips, end to end."""
+    """Frame-major codes `[frames, n_mels]` of the clips, end to end."""
     indices: NDArray[np.int64]
     """Stable index of each clip `[clips]`."""
     frames: NDArray[np.int64]
@@ -88,7 +88,7 @@ class ShardSet:
     left_out: dict[str, int]
     """Number of clips of the store that are not in the shards, for each reason."""
     store_digest: str
-    """Digest of the store, from `MelStore.digest`."""
+    """Digest of the store, from `MelStore.shards_digest`."""
     store_clips: int
     """Number of clips in the store, with or without a mel. Every stable index is below this number."""
     spec: MelSpec
@@ -99,6 +99,8 @@ class ShardSet:
     """Decoders, downmix and resampler of the store, with their versions."""
     plan: Mapping[str, int] = field(default_factory=dict)
     """Seed and sizes by which the clips were shuffled and divided into records and shards."""
+    store_name: str = ""
+    """Name of the folder of the store, beside which the shards are. It is empty in sets of earlier versions."""
 
     @property
     def mel_settings(self) -> dict[str, Any]:
@@ -124,7 +126,7 @@ class ShardSet:
     def write_index(self) -> None:
         """Write the index, without which a folder of tars is not a shard set."""
         shards = [asdict(shard) for shard in self.shards]
-        store = {"digest": self.store_digest, "clips": self.store_clips}
+        store = {"name": self.store_name, "digest": self.store_digest, "clips": self.store_clips}
         content = {"format_version": FORMAT_VERSION, "store": store, **self.mel_settings, "left_out": self.left_out}
         content |= {"plan": dict(self.plan), "shards": shards}
         write_json(self.folder / _INDEX, {**content, "digest": digest(content)})
@@ -143,7 +145,7 @@ class ShardSet:
         """
         if not (folder / _INDEX).is_file():
             raise MissingArtifact(
-                f"no shards at {folder}; make them with `python -m pipeline.shard {folder.with_suffix('.zarr')}`"
+                f"no shards at {folder}; make them with `python -m pipeline.shard {locations.store_of_shards(folder)}`"
             )
         try:
             shard_set = cls._from_index(folder, json.loads(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))
@@ -174,6 +176,7 @@ class ShardSet:
             quantizer=Quantizer.from_dict(index["quantizer"]),
             preprocessing=dict(index["preprocessing"]),
             plan=dict(index["plan"]),
+            store_name=str(index["store"].get("name", "")),
         )
 
 
@@ -197,6 +200,15 @@ def write_shard(path: Path, records: Sequence[Record]) -> ShardSummary:
     return ShardSummary(path.name, clips, frames, len(content), hashlib.sha256(content).hexdigest())
 
 
+def shard_name(folder: Path, number: int) -> str:
+    """Return the file name of a shard. Characters that a WebDataset key cannot have become hyphens."""
+    return f"{_key_prefix(folder)}-{number:06d}.tar"
+
+
+def _key_prefix(folder: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", folder.name.removesuffix(".shards"))
+
+
 def remove_shards(folder: Path, keep: Container[str] = ()) -> None:
     """Remove the shard set in `folder`, but no other files.
 
@@ -207,7 +219,7 @@ def remove_shards(folder: Path, keep: Container[str] = ()) -> None:
         keep: names of shards to keep, so that an unfinished set can be continued.
     """
     (folder / _INDEX).unlink(missing_ok=True)
-    for path in folder.glob(f"{folder.stem}-[0-9]*.tar"):
+    for path in folder.glob(f"{_key_prefix(folder)}-[0-9]*.tar"):
         if path.name not in keep:
             path.unlink()
 

@@ -27,6 +27,7 @@ MAY_IMPORT = {
 # (file, module) -> reason why the module is not imported at the top
 LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
+    ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
     ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, midirenderer",
 }
 
@@ -273,22 +274,40 @@ COMMANDS = {
     "pipeline.ingest": {
         *("dataset", "--root", "--store", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
         *(
+            "--n-fft-samples",
+            "--hop-samples",
+            "--n-mels",
+            "--fmin-hz",
+            "--fmax-hz",
+            "--sample-rate-hz",
+            "--resampler",
             "--limit",
             "--dtype",
             "--dry-run",
             "--retry-refused",
+            "--prune",
             "--segments",
             "--ontology",
             "--subset",
             "--splits",
             "--labels",
         ),
+        *("--metadata", "--split-number", "--dataset", "--id-column"),
         *("--clips", "--programs", "--seed"),
     },
     "pipeline.preview": {"store", "--clips", "--id", "--out"},
     "pipeline.shard": {"store", "--seed"},
     "pipeline.verify": {
-        *("paths", "--repair", "--read-audio", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
+        *(
+            "paths",
+            "--repair",
+            "--read-audio",
+            "--upgrade",
+            "--max-seconds",
+            "--decode-seconds",
+            "--scheduler",
+            "--workers",
+        ),
     },
     "model.train": {
         *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
@@ -371,34 +390,49 @@ PUBLIC_NAMES = {
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
-    "stores.digest": "codes_digest diff_settings digest",
+    "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.labels": "SEPARATOR count_noun join_tags split_tags",
     "stores.locations": (
-        "ENCODER_FILE REPORTS RUNS STORES checkpoint_path data_root encoder_of_run feature_store "
-        "latest_finished_encoder mel_store report run scores shards store_path sweep validate_name"
+        "ENCODER_FILE REPORTS RUNS STORES STORE_SUFFIX beside_store checkpoint_path data_root dataset_of encoder_of_run feature_store "
+        "latest_finished_encoder mel_store report run scores shards store_of_shards store_path sweep validate_name"
     ),
     "stores.lock": "lock_file write_lock",
+    "stores.arrow_columns": (
+        "ColumnCache Columns GROUP_ROWS ParquetColumns TableColumns plain_schema read_buffer require_columns to_plain"
+    ),
+    "stores.arrow_rows": "ArrowRows Row",
     "stores.manifest": (
-        "ClipRow SCHEMA STATES assign_regions count_states from_table group_by_recording merge planned_regions read "
-        "read_buffer reset_to_planned to_table total_frames write"
+        "ClipRow ClipRows SCHEMA SCHEMA_3 STATES add_missing_columns assign_regions clips_for_digest "
+        "count_states from_table "
+        "group_by_recording merge planned_regions read reset_to_planned to_table total_frames was_planned "
+        "was_rejected write"
+    ),
+    "stores.manifest_checks": "MAX_FRAMES find_problem",
+    "stores.mel_array": "ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage",
+    "stores.mel_attributes": (
+        "FORMAT_VERSION MAX_ZARR_SHARD_BYTES METADATA UPGRADED_VERSION VALUES_VERSION read read_any_version read_grid "
+        "value_settings"
     ),
     "stores.mel_store_integrity": (
-        "ARRAY_METADATA Damage find_damage find_metadata_damage restore_metadata restore_region written_regions"
+        "Damage find_damage find_metadata_damage restore_metadata restore_region stored_regions"
     ),
+    "stores.mel_store_upgrade": "MAX_ATTRIBUTES_BYTES require_present_version upgrade",
+    "stores.main_module": "leave_out require_imported_once",
     "stores.mel_flags": (
-        "DEFAULT_RESAMPLER FLAGS changed_ingest_flags describe_differences flags_to_continue ingest_flags "
+        "DEFAULT_RESAMPLER FLAGS ResamplerName changed_ingest_flags describe_differences flags_to_continue ingest_flags "
         "resampler_name"
     ),
     "stores.mel_spec": "MelSpec",
-    "stores.mel_store": "FORMAT_VERSION MelStore create_array",
+    "stores.mel_store": "MANIFEST MelStore PARTS",
     "stores.npy": "VERSION read_header",
-    "stores.quantize": "Codes Quantizer",
-    "stores.shard_integrity": "find_damage find_recorded_shards record_shard remove_records",
+    "stores.quantize": "Codes CodeSlices Quantizer",
+    "stores.shard_integrity": "find_damage find_recorded_shards record_shard recorded_store remove_records",
     "stores.shard_tar": "ShardTar",
     "stores.shards": (
         "FORMAT_VERSION MAX_INDEX_BYTES Record ShardSet ShardSummary decode_record remove_shards require_consistent "
-        "write_shard"
+        "shard_name write_shard"
     ),
+    "stores.terminal": "flush_output protect_output",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",
 }
 

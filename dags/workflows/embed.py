@@ -57,15 +57,15 @@ def steps(settings: EmbedSettings, encoder: Path, mel: Mapping[str, Any] = Mappi
         mel: settings of the mels that it was trained on (default: those that an ingest makes by default).
     """
     work = work_folder(settings.out)
-    mel, features = work / "mel.zarr", work / "embeddings.features.zarr"
+    store, features = work / "mel.zarr", work / "embeddings.features.zarr"
     # one word for an option and its path, and paths after --, since a path may begin with a dash
     workers = () if settings.workers is None else ("--workers", str(settings.workers))
-    ingest = ("folder", f"--root={settings.folder}", f"--store={mel}", "--dtype", settings.dtype, *workers)
+    ingest = ("folder", f"--root={settings.folder}", f"--store={store}", "--dtype", settings.dtype, *workers)
     ingest = (*ingest, *changed_ingest_flags(mel, MelSpec().to_dict()))
     outputs = (f"--checkpoint={encoder}", f"--out={features}", "--to", settings.out.suffix[1:])
     return [
         Step("ingest", pipeline.ingest.main, ingest),
-        Step("extract", model.extract.main, (*outputs, *_extract_words(settings), "--", str(mel)), ("ingest",)),
+        Step("extract", model.extract.main, (*outputs, *_extract_words(settings), "--", str(store)), ("ingest",)),
     ]
 
 
@@ -116,7 +116,7 @@ def _run(chain: Sequence[Step], work: Path) -> None:
 def _has_mel(store: Path) -> bool:
     """Return whether a workflow that failed left something to continue with."""
     try:
-        return any(row.state == "written" for row in MelStore.open(store, complete=False).merged_rows())
+        return bool(MelStore.open(store, complete=False).merged_rows().in_state("written").any())
     except (MissingArtifact, CorruptArtifact):
         return False
 
@@ -125,7 +125,7 @@ def _finish(out: Path) -> None:
     """Move the file to its place, remove the work folder, and print how many files were embedded."""
     work = work_folder(out)
     rows = MelStore.open(work / "mel.zarr").rows
-    rejected = sum(row.state == "refused" for row in rows)
+    written, rejected = (int(rows.in_state(state).sum()) for state in ("written", "refused"))
     (work / f"embeddings{out.suffix}").replace(out)
     shutil.rmtree(work)
-    print(f"{out}: {count_noun(len(rows) - rejected, 'file')}; {rejected} rejected")
+    print(f"{out}: {count_noun(written, 'file')}; {rejected} rejected")

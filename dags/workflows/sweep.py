@@ -90,7 +90,7 @@ class SweepPlan:
         return Sweep(
             name=self.name,
             command=shlex.join(["python", "-m", "dags.sweep", *words]),
-            store=self.store.stem,
+            store=locations.dataset_of(self.store),
             over=self.flag.replace("-", "_"),
             fair=FAIR,
             clips_seen=self.clips_seen,
@@ -194,8 +194,8 @@ def sweep(settings: SweepSettings, train_words: Sequence[str]) -> None:
         store=store,
         flag=flag,
         values=settings.over[1:],
-        datasets=settings.probe or (store.stem,),
-        name=settings.name or f"{store.stem}-{flag}",
+        datasets=settings.probe or (locations.dataset_of(store),),
+        name=settings.name or f"{locations.dataset_of(store)}-{flag}",
         train_words=tuple(train_words),
     )
     graph = steps(plan)

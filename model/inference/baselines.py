@@ -24,6 +24,7 @@ from pipeline.audio.remote import audio_path
 from stores import manifest
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
+from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
 
 CEPSTRAL_COEFFICIENTS = 20
@@ -65,6 +66,7 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
         MissingArtifact: a recording is not at the path from which it was ingested.
     """
     root, rate_hz = audio_path(store.attributes["root"]), store.spec.sample_rate_hz
+    resampler = resampler_name(store.attributes["preprocessing"])
     missing = next((row.source for row in rows if not (root / row.source).is_file()), None)
     if missing is not None:
         raise MissingArtifact(
@@ -74,7 +76,7 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     def chroma_of_recording(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
         """Return the mean chroma `[12]` of each clip of one recording."""
         with source.open_audio(root / clips[0].source, clips[0].member) as path:
-            samples = decode(path, rate_hz).samples
+            samples = decode(path, rate_hz, resampler=resampler).samples
         excerpts = (cut(samples, rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
         return [mean_chroma(excerpt, rate_hz) for excerpt in excerpts]
 

@@ -26,7 +26,7 @@ def extract(settings: ExtractSettings) -> None:
     representation = representations.of_checkpoint(checkpoint, _extraction_config(settings), settings.cluster)
     provenance = representation.provenance(store)
     print(f"engine: {provenance['engine']['name']} in {provenance['precision']} on {provenance['engine']['device']}")
-    path = settings.out or representation.path(store.path.stem)
+    path = settings.out or representation.path(locations.dataset_of(store.path))
     features = representation.extract(store, path, replaces=False)
     print(f"{path}: {_summary(features)}")
     if settings.to:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import soxr
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +19,11 @@ from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_over_windows
 from model.inference.windows import Windowing
+from pipeline.audio import resample as resampling
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
 from stores.errors import InvalidInput, MissingArtifact
+from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
 
 
@@ -40,6 +41,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         encoder: the encoder.
         engine: the inference engine.
         mel_spec: specification of the mel that the encoder gets.
+        resampler: name of the resampler of the training data, which also converts what is embedded.
 
     Raises:
         InvalidInput: the mel has another number of bins than the encoder reads.
@@ -57,6 +59,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         self.engine = engine or Eager(encoder, precision)
         self._pretrained = PretrainedFolder(encoder, mel or {}, origin or {})
         self.mel_spec = MelSpec.from_dict(mel["mel_spec"]) if mel else MelSpec()
+        self.resampler = resampler_name((mel or {}).get("preprocessing", {}))
         if self.mel_spec.n_mels != encoder.config.n_mels:
             raise InvalidInput(
                 f"the encoder reads {encoder.config.n_mels} mel bins, but its mel has {self.mel_spec.n_mels}; pass the "
@@ -135,13 +138,13 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         if isinstance(audio, str | Path):
             if rate_hz is not None:
                 raise InvalidInput(f"sample_rate_hz must be left out for the file {audio}, which states its own rate")
-            return decode(Path(audio), self.mel_spec.sample_rate_hz).samples
+            return decode(Path(audio), self.mel_spec.sample_rate_hz, resampler=self.resampler).samples
         if rate_hz is None or rate_hz <= 0:
             raise InvalidInput(
                 f"samples need a positive sample_rate_hz (got {rate_hz}), "
                 "for example embed(samples, sample_rate_hz=44100)"
             )
-        return resample(to_mono(np.asarray(audio)), rate_hz, self.mel_spec.sample_rate_hz)
+        return resample(to_mono(np.asarray(audio)), rate_hz, self.mel_spec.sample_rate_hz, self.resampler)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.write(save_directory, self._pretrained)
@@ -197,10 +200,9 @@ def to_mono(samples: NDArray[Any]) -> NDArray[np.float32]:
     return (mixed / scale).astype(np.float32)
 
 
-def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
-    """Return mono samples `[T]` at another rate, with the resampler that is used for files (soxr HQ)."""
-    if from_hz == to_hz:
-        return samples
-    stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-    resampled: NDArray[np.float32] = stream.resample_chunk(samples, last=True)
-    return resampled
+def resample(
+    samples: NDArray[np.float32], from_hz: int, to_hz: int, resampler: ResamplerName = DEFAULT_RESAMPLER
+) -> NDArray[np.float32]:
+    """Return mono samples `[T]` at another rate, with a resampler that is also used for files."""
+    stream = resampling.stream(resampler, from_hz, to_hz)
+    return np.concatenate([stream.push(samples), stream.finish()])

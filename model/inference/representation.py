@@ -77,7 +77,7 @@ class Representation(ABC):
         Raises:
             InvalidInput: no clip has a mel.
         """
-        rows = [row for row in store.rows if row.state == "written"]
+        rows = list(store.rows.select(state="written"))
         if not rows:
             raise InvalidInput(f"no clip of {store.path} has a mel; its manifest states the reasons")
         return rows
@@ -90,7 +90,8 @@ class Representation(ABC):
 
     def provenance(self, store: MelStore) -> dict[str, Any]:
         """Return the settings of store and representation, with their digest."""
-        source = {"store": store.path.stem, "store_digest": store.digest(), "mel": store.value_settings()}
+        name = locations.dataset_of(store.path)
+        source = {"store": name, "store_digest": store.digest(), "mel": store.value_settings()}
         settings = {"representation": self.name, **source, **self.settings}
         return {**settings, "digest": digest.digest(settings)}
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 from stores.errors import InvalidInput
 from stores.json_codec import JsonSettings
 
-Family = Literal["infonce", "mbcl", "global", "mae"]
+Family = Literal["infonce", "dcl", "mbcl", "global", "mae"]
 Schedule = Literal["constant", "cosine"]
-TemperatureRule = Literal["constant", "shared", "individual"]
+TemperatureRule = Literal["constant", "shared", "individual", "individual-momentum"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,11 @@ class ObjectiveConfig(JsonSettings):
     temperature: float = 0.1
     """Temperature of a contrastive loss; the initial value if it is learned."""
     temperature_rule: TemperatureRule = "constant"
-    """Kind of temperature: constant, learned and shared by all clips, or learned for each clip."""
+    """Kind of temperature: constant, learned and shared by all clips, or learned for each clip, by Adam in its
+    logarithm or by gradient descent with momentum (individual-momentum, the rule of libauc)."""
     temperature_learning_rate: float = 0.0
-    """Learning rate of Adam for the logarithm of learned temperatures; 0.01 changes them by at most 1 % per step."""
+    """Learning rate of Adam for the logarithm of learned temperatures; 0.01 changes them by at most 1 % per step. For
+    individual-momentum, the learning rate of the temperature itself."""
     lowest_temperature: float = 0.01
     """Lower bound of learned temperatures."""
     highest_temperature: float = 1.0
@@ -135,20 +137,23 @@ def _global(name: str, gamma: float, schedule: Schedule, rule: TemperatureRule, 
 
 
 # The numbers of sogclr and isogclr are the defaults of libauc's GCLoss_v1, which is made for two views of one modality.
-# The numbers of FastCLIP come from the commands that its authors publish for CC3M, with 37 epochs of image-text pairs;
-# the temperature of v0 has the learning rate of the model.
+# The numbers of FastCLIP come from the commands that its authors publish for CC3M, with 37 epochs of image-text pairs.
+# The initial temperature is 0.03 in the command of v2, and the default of their code, 0.07, in the others. The
+# temperature of v0 has the learning rate of the model.
 PRESETS: dict[str, ObjectiveConfig] = {
     config.name: config
     for config in (
         ObjectiveConfig(name="infonce", family="infonce"),
+        ObjectiveConfig(name="dcl", family="dcl"),
         ObjectiveConfig(name="mbcl", family="mbcl"),
         ObjectiveConfig(name="mae", family="mae"),
         _global("sogclr", 0.9, "constant", "constant"),
-        _global("isogclr", 0.9, "constant", "individual", temperature_learning_rate=0.01, rho=0.3,
+        _global("isogclr", 0.9, "constant", "individual-momentum", temperature_learning_rate=0.01, rho=0.3,
                 lowest_temperature=0.05, highest_temperature=0.7),
-        _global("fastclip-v0", 0.2, "cosine", "shared", temperature_learning_rate=1e-3, scaled=False),
-        _global("fastclip-v1", 0.2, "cosine", "constant"),
-        _global("fastclip-v2", 0.2, "cosine", "individual", temperature_learning_rate=0.0133, rho=7.0),
-        _global("fastclip-v3", 0.2, "cosine", "shared", temperature_learning_rate=2e-4, rho=6.5),
+        _global("fastclip-v0", 0.2, "cosine", "shared", temperature=0.07, temperature_learning_rate=1e-3, scaled=False),
+        _global("fastclip-v1", 0.2, "cosine", "constant", temperature=0.07),
+        _global("fastclip-v2", 0.2, "cosine", "individual", temperature=0.03, temperature_learning_rate=0.0133,
+                rho=7.0),
+        _global("fastclip-v3", 0.2, "cosine", "shared", temperature=0.07, temperature_learning_rate=2e-4, rho=6.5),
     )
 }  # fmt: skip

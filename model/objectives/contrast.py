@@ -149,11 +149,13 @@ class _MeanWithGradient(torch.autograd.Function):
 
 
 def softmax_loss(views: Views, comparisons: Comparisons, temperature: float) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy of identifying each view's partner among the views that it is compared with.
+    """Return the mean of log Z - s / t over views, where Z sums the views that a view is compared with.
+
+    This is the cross-entropy of identifying the partner, with the similarity s, if the partner is among these views.
 
     Args:
         views: features of the views.
-        comparisons: rule for the views that are compared; it must include the partner.
+        comparisons: rule for the views that are summed in Z.
         temperature: t > 0.
 
     Raises:

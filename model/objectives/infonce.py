@@ -1,4 +1,6 @@
-"""InfoNCE between two views of each clip, the objective of the paper: every other view of the batch is a negative.
+"""InfoNCE between two views of each clip, as in SimCLR: every other view of the batch is compared with the anchor.
+
+This is NT-Xent. The formula that the Myna paper prints leaves the partner out of the denominator, which is `dcl`.
 
 In: two batches of embeddings `[B, D]`. Out: a scalar. `model.objectives.contrast` states the cost.
 

@@ -12,15 +12,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from model.objectives.config import ObjectiveConfig
+from model.objectives.dcl import dcl
 from model.objectives.global_contrastive import GlobalContrastive
 from model.objectives.infonce import infonce
 from model.objectives.mbcl import mbcl
 
-_LOSSES = {"infonce": infonce, "mbcl": mbcl}
+_LOSSES = {"infonce": infonce, "dcl": dcl, "mbcl": mbcl}
 
 
 class MiniBatchObjective(nn.Module):
-    """The objectives `infonce` and `mbcl`, with the interface of `GlobalContrastive` and without any state."""
+    """The objectives `infonce`, `dcl` and `mbcl`, with the interface of `GlobalContrastive` and without any state."""
 
     def __init__(self, config: ObjectiveConfig) -> None:
         super().__init__()

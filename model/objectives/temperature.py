@@ -4,8 +4,11 @@ Learned temperatures are updated by Adam (Kingma and Ba 2015) in their logarithm
 they stay within bounds. The temperature of a clip is updated when the clip is visited, with a count of the clip's own
 visits. The moments of clips that are not in the batch do not decay.
 
-A learned temperature has a state of 16 bytes for each patch kind, and for each clip if clips have their own
-temperatures. Every rank holds a copy. All ranks get the same gradients, so all hold the same bits.
+The rule `individual-momentum` is that of libauc's iSogCLR. Let h be the derivative of the loss with respect to the
+temperature t of a clip. Each visit updates m = 0.1 m + 0.9 h and t = t - rate m, within the bounds of t.
+
+A learned temperature has a state of 16 bytes (12 with `individual-momentum`) for each patch kind, and for each clip if
+clips have their own temperatures. Every rank holds a copy. All ranks get the same gradients, so all hold the same bits.
 
 Axes: E view of all ranks, N clip of all ranks.
 """
@@ -22,6 +25,8 @@ from model.objectives.config import ObjectiveConfig
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
+MOMENTUM = 0.1
+"""Weight of previous gradients in the rule `individual-momentum`."""
 
 
 class Temperature(nn.Module):
@@ -41,11 +46,12 @@ class Temperature(nn.Module):
     def __init__(self, config: ObjectiveConfig, n_kinds: int, n_clips: int) -> None:
         super().__init__()
         self.config = config
-        rows = {"constant": 0, "shared": 1, "individual": n_clips}[config.temperature_rule]
-        if rows:
+        if self.learned:
+            rows = 1 if config.temperature_rule == "shared" else n_clips
             self.register_buffer("log_value", torch.full((n_kinds, rows), math.log(config.temperature)))
             self.register_buffer("mean", torch.zeros(n_kinds, rows))
-            self.register_buffer("square", torch.zeros(n_kinds, rows))
+            if config.temperature_rule != "individual-momentum":
+                self.register_buffer("square", torch.zeros(n_kinds, rows))
             self.register_buffer("visits", torch.zeros(n_kinds, rows, dtype=torch.int32))
 
     @property
@@ -63,7 +69,7 @@ class Temperature(nn.Module):
         return self.log_value[kind, self._rows(clips)].exp().to(like.dtype)
 
     def update(self, kind: int, clips: Int64[Tensor, " N"], gradients: Float[Tensor, " N"]) -> None:
-        """Do one step of Adam.
+        """Do one step of the temperature rule.
 
         Args:
             kind: number of the patch kind.
@@ -73,15 +79,28 @@ class Temperature(nn.Module):
         rows = self._rows(clips)
         if self.config.temperature_rule == "shared":
             rows, gradients = rows[:1], gradients.mean(dim=0, keepdim=True)
+        update = self._momentum_step if self.config.temperature_rule == "individual-momentum" else self._adam_step
+        update(kind, rows, gradients)
+
+    def _momentum_step(self, kind: int, rows: Tensor, gradients: Tensor) -> None:
+        value = self.log_value[kind, rows].to(gradients).exp()
+        mean = torch.lerp(gradients / value, self.mean[kind, rows].to(gradients), MOMENTUM)
+        value = value - self.config.temperature_learning_rate * mean
+        bounded = value.clamp(self.config.lowest_temperature, self.config.highest_temperature)
+        self._store(kind, rows, log_value=bounded.log(), mean=mean, visits=self.visits[kind, rows] + 1)
+
+    def _adam_step(self, kind: int, rows: Tensor, gradients: Tensor) -> None:
         visits = (self.visits[kind, rows] + 1).to(gradients)
         mean = torch.lerp(gradients, self.mean[kind, rows].to(gradients), BETAS[0])
         square = torch.lerp(gradients.square(), self.square[kind, rows].to(gradients), BETAS[1])
         step = (mean / (1 - BETAS[0] ** visits)) / ((square / (1 - BETAS[1] ** visits)).sqrt() + EPSILON)
         log_value = self.log_value[kind, rows] - self.config.temperature_learning_rate * step
         bounds = math.log(self.config.lowest_temperature), math.log(self.config.highest_temperature)
-        for state, value in (
-            (self.log_value, log_value.clamp(*bounds)), (self.mean, mean), (self.square, square), (self.visits, visits),
-        ):  # fmt: skip
+        self._store(kind, rows, log_value=log_value.clamp(*bounds), mean=mean, square=square, visits=visits)
+
+    def _store(self, kind: int, rows: Tensor, **values: Tensor) -> None:
+        for name, value in values.items():
+            state = self.get_buffer(name)
             state[kind, rows] = value.to(state.dtype)
 
     def average(self) -> float:
@@ -91,4 +110,4 @@ class Temperature(nn.Module):
         return float(self.log_value[self.visits > 0].exp().mean())
 
     def _rows(self, clips: Tensor) -> Tensor:
-        return clips if self.config.temperature_rule == "individual" else torch.zeros_like(clips)
+        return torch.zeros_like(clips) if self.config.temperature_rule == "shared" else clips

@@ -27,6 +27,17 @@ def parse_key(label: str) -> tuple[int, str] | None:
     return (_PITCH_CLASSES[match[1]] + _ACCIDENTALS[match[2]]) % 12, match[3]
 
 
+def label_ranks(classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place of each class in JukeMIR's list of labels, `[C]`: major keys from C upward, then minor keys.
+
+    If a class is not a key, these are the places in `classes`.
+    """
+    keys = [parse_key(label) for label in classes]
+    places = [(key[1] == "minor", key[0]) for key in keys if key]
+    order = sorted(range(len(classes)), key=places.__getitem__) if all(keys) else range(len(classes))
+    return np.argsort(np.array(order, np.int64))
+
+
 def relation(true: tuple[int, str], predicted: tuple[int, str]) -> str:
     """Return the relation of a predicted key to the true key, which is a name of `CREDIT`."""
     semitones = (predicted[0] - true[0]) % 12

@@ -40,17 +40,17 @@ def probe_dataset(settings: ProbeSettings) -> None:
         for note in Task.of(features[scores.TRAINED], task).notes():
             print(f"note: {note}", file=sys.stderr)
         if settings.few_shot.train_groups is None:
-            _score(task, store.path.stem, trained.name, features, GRIDS[settings.grid])
+            _score(task, locations.dataset_of(store.path), trained.name, features, GRIDS[settings.grid])
         else:
             few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
-            print(table(few_shot.score(task, store.path.stem, trained.name, features)))
+            print(table(few_shot.score(task, locations.dataset_of(store.path), trained.name, features)))
 
 
 def _all_features(
     settings: ProbeSettings, store: MelStore, trained: Representation, checkpoint: Path
 ) -> dict[str, FeatureStore]:
     """Return the features of the encoder, of all baselines and of other models, by representation."""
-    dataset = store.path.stem
+    dataset = locations.dataset_of(store.path)
     encoder_features = _extracted_features(trained, store, settings.dataset, checkpoint)
     others = _external_features(settings.features, encoder_features)
     # baselines take minutes, so tasks that cannot be scored are reported before them
@@ -97,7 +97,8 @@ def _external_features(paths: Sequence[Path], features: FeatureStore) -> dict[st
 
 def _extracted_features(trained: Representation, store: MelStore, dataset: str, checkpoint: Path) -> FeatureStore:
     """Return the features that `model.extract` has written, if they belong to this store and this encoder."""
-    path, command = trained.path(store.path.stem), f"python -m model.extract {dataset} --checkpoint {checkpoint}"
+    path = trained.path(locations.dataset_of(store.path))
+    command = f"python -m model.extract {dataset} --checkpoint {checkpoint}"
     if not path.exists():
         raise MissingArtifact(f"no features at {path}; make them with `{command}`")
     features, expected = FeatureStore.read(path), trained.provenance(store)
@@ -108,7 +109,7 @@ def _extracted_features(trained: Representation, store: MelStore, dataset: str, 
 
 
 def _tasks(store: MelStore, dataset: str) -> list[str]:
-    names = task_names(row for row in store.rows if row.state == "written")
+    names = task_names(store.rows.select(state="written"))
     if not names:
         raise InvalidInput(
             f"the clips of {dataset!r} have no labels, and a probe needs labels; ingest a dataset with labels, or a "

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from model.encoder.vit import Encoder
 from model.probes.nearest_neighbors import nearest, weighted_vote
-from stores import digest
+from stores import digest, locations
 from stores.errors import InvalidInput
 from stores.labels import SEPARATOR
 from stores.manifest import ClipRow
@@ -76,7 +76,7 @@ class KnnValidation:
         classes = sorted({row.labels[task] for row in rows})
         windows = [_windows(store.codes(row.index), window_frames) for row in rows]
         return cls(
-            name=f"{task} of {store.path.stem}",
+            name=f"{task} of {locations.dataset_of(store.path)}",
             codes=np.concatenate(windows),
             clips=np.repeat(np.arange(len(rows)), [len(of_clip) for of_clip in windows]),
             targets=np.array([classes.index(row.labels[task]) for row in rows], np.int64),
@@ -136,7 +136,7 @@ def vote(embeddings: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
 
 
 def _choose_clips(store: MelStore, task: str, split: str) -> list[ClipRow]:
-    rows = [row for row in store.rows if row.state == "written" and row.split == split and task in row.labels]
+    rows = [row for row in store.rows.select(state="written", split=split) if task in row.labels]
     positions = np.random.default_rng(0).permutation(len(rows))[: MAX_CLIPS[split]]
     return [rows[position] for position in sorted(positions)]
 

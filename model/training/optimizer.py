@@ -1,7 +1,8 @@
 """Optimizers, the moments that each stores per weight, and the learning rate schedule.
 
-The paper uses adam. FastCLIP compares adamw, lamb, lion and sgd. Adam, adamw and sgd are PyTorch's. lamb and lion are
-those of pytorch_optimizer, which is imported only for these two, because the import takes a fifth of a command's start.
+The paper uses adam. FastCLIP compares adamw, lamb, lion and sgd. Adam, adamw and sgd are PyTorch's, and lamb follows
+FastCLIP's code. lion is that of pytorch_optimizer, which is imported only for it, because the import takes a fifth of a
+command's start.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from model.training.config import TrainConfig
+from model.training.lamb import Lamb
 
 _MOMENT_NAMES = {
     "Adam": ("exp_avg", "exp_avg_sq"),
@@ -34,32 +37,40 @@ def build(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Build the optimizer of `config` over all weights of `model`.
 
     adam (Kingma and Ba 2015) is fused and adds L2 to the gradient, as in the public code. adamw (Loshchilov and Hutter
-    2019, fused), lamb (You et al. 2020, without bias correction) and lion (Chen et al. 2023) subtract the decay from
-    the weights. sgd has momentum 0.9, as in the public code, and L2.
+    2019, fused) and lion (Chen et al. 2023) subtract the decay from the weights. lamb (You et al. 2020) adds it to the
+    update of weight matrices, before the trust ratio; biases and gains have neither. sgd has momentum 0.9, as in the
+    public code, and L2.
     """
     weights, rate, decay = list(model.parameters()), config.learning_rate, config.weight_decay
     match config.optimizer:
         case "adamw":
             return AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         case "lamb":
-            # Without adam_debias the first step would be ten times the rate, because the trust ratio has already
-            # compensated for the small first moment.
-            return _pytorch_optimizer("Lamb")(weights, lr=rate, weight_decay=decay, adam_debias=True)
+            return Lamb(_decayed_matrices(weights, decay), lr=rate)
         case "lion":
-            return _pytorch_optimizer("Lion")(weights, lr=rate, weight_decay=decay)
+            return _lion()(weights, lr=rate, weight_decay=decay)
         case "sgd":
             return SGD(weights, lr=rate, weight_decay=decay, momentum=0.9)
         case _:
             return Adam(weights, lr=rate, weight_decay=decay, fused=True)
 
 
-def _pytorch_optimizer(name: str) -> Callable[..., Optimizer]:
-    optimizer_class: Callable[..., Optimizer] = getattr(import_module("pytorch_optimizer"), name)
-    return optimizer_class
+def _lion() -> Callable[..., Optimizer]:
+    lion: Callable[..., Optimizer] = import_module("pytorch_optimizer").Lion
+    return lion
+
+
+def _decayed_matrices(weights: list[nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Return two groups: matrices with decay, and biases and gains without it."""
+    matrices, vectors = [w for w in weights if w.ndim > 1], [w for w in weights if w.ndim <= 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def set_steps(optimizer: Optimizer, steps: int) -> None:
-    """Set the number of steps of an optimizer whose moments were restored; only adam and adamw need this number."""
+    """Set the number of steps of an optimizer whose moments were restored; adam, adamw and lamb need this number."""
+    if isinstance(optimizer, Lamb):
+        for group in optimizer.param_groups:
+            group["step"] = steps
     if isinstance(optimizer, Adam):  # AdamW is a subclass of Adam
         for group in optimizer.param_groups:
             for weight in group["params"]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stores import locations
 from stores.digest import digest
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput
 from stores.mel_flags import ingest_flags
@@ -48,7 +49,7 @@ class TrainingShards:
     @property
     def name(self) -> str:
         """Names of the stores, joined by hyphens."""
-        return "-".join(shards.folder.stem for shards in self.sets)
+        return "-".join(locations.dataset_of(shards.folder) for shards in self.sets)
 
     @property
     def digest(self) -> str:

@@ -157,7 +157,7 @@ def _shards(store: Path) -> ShardSet:
 
 def _make_shards(store: Path) -> None:
     """Make the shards of `store` in a process of their own, unless they are there."""
-    digest, folder = MelStore.open(store).digest(), locations.shards(store)
+    digest, folder = MelStore.open(store).shards_digest(), locations.shards(store)
     try:
         if ShardSet.open(folder).store_digest == digest:
             return

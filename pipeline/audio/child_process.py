@@ -115,6 +115,7 @@ class _Guard:
         try:
             process.stdin.write(line.encode())  # type: ignore[union-attr]
         except BrokenPipeError:  # somebody has killed the guard
+            self.stop()
             self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:

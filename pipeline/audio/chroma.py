@@ -10,10 +10,11 @@ from functools import cache
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from nnAudio.librosa_functions import chroma as chroma_filters
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from pipeline.audio.mel import hann
 
 N_FFT = 8_192
 HOP_SAMPLES = 2_048
@@ -31,7 +32,7 @@ def mean_chroma(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float3
     """
     padded = np.pad(samples, (0, max(0, N_FFT - len(samples))))
     windows = sliding_window_view(padded, N_FFT)[::HOP_SAMPLES]
-    magnitude = np.abs(scipy.fft.rfft(windows * scipy.signal.get_window("hann", N_FFT).astype(np.float32), axis=1))
+    magnitude = np.abs(scipy.fft.rfft(windows * hann(N_FFT), axis=1))
     chroma = magnitude**2 @ _filters(rate_hz).T
     peak = chroma.max(axis=1, keepdims=True)
     mean: NDArray[np.float32] = (chroma / np.where(peak > 0, peak, 1)).mean(axis=0)

@@ -1,37 +1,40 @@
 """Decoding of an audio file of any format to mono float32 samples at the sample rate of the mel.
 
 libav and libsndfile decode, in this process, the formats that they decode best. ffmpeg decodes all others. If a decoder
-rejects a file, the next one tries it. The downmix is always the mean of the channels, and the resampler is always soxr
-HQ. Samples are processed in blocks, so memory holds the mono result and a few mebibytes, even for 8 channels at
-192 kHz.
+rejects a file, or decodes less than the file states, the next one tries it. The downmix is always the mean of the
+channels. Samples are processed in blocks, so `decode_stream` needs a few mebibytes for a recording of any length.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from pipeline.audio import ffmpeg, libav, sndfile
+from pipeline.audio import attempt, completeness, ffmpeg, libav, resample, sndfile
+from pipeline.audio.attempt import Attempt, BlockDecoder, Consumer, Result, StreamSettings
 from pipeline.audio.deadline import Deadline
+from pipeline.audio.lengths.by_format import read_statement
+from pipeline.audio.lengths.statement import EXACT_SECONDS, Statement
+from pipeline.audio.levels import MonoLevels, SpanLevels, judge
+from pipeline.audio.resample import Resampler
 from stores.errors import DecodeError
 
 REVISION = 2
-"""Revision of this code, which increases when samples change. Revision 2 reads MP3 without a seek between blocks."""
+"""Revision of this code, which increases when samples of sound files change. Revision 2 reads MP3 without seeks."""
+DIGEST_BLOCK_BYTES = 1 << 18
 RETRY_REASONS = ("unreadable", "no_audio")
 """Rejection reasons of one decoder after which the next one is tried."""
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A decoded recording."""
+    """A decoded recording in memory."""
 
     samples: NDArray[np.float32]
     """Mono samples `[T]` at the requested rate, full scale -1 to 1. There are at most as many as were to be kept."""
@@ -44,27 +47,43 @@ class Audio:
     decoder: str
     """Name and version of the decoder."""
     decoder_warnings: str
-    """Messages of the decoders about a file that was decoded anyway, or empty text."""
+    """Text of the warnings, or empty text."""
+    warnings: tuple[str, ...] = ()
+    """Names of the warnings, such as `short` or `clipped`."""
+    expected_seconds: float = 0.0
+    """Longest length in seconds that the file or its container states, or 0 if none is stated."""
 
 
-class BlockDecoder(Protocol):
-    """The decoder of one file. Sample rate and channels are known after the first block, messages after the last."""
+@dataclass(frozen=True)
+class Recording:
+    """What is known of a recording after its samples have passed by."""
 
-    name: str
-    rate_hz: int
-    channels: int
-    messages: str
+    total_samples: int
+    """Number of samples at the requested rate."""
+    seconds: float
+    """Length of the audio that was decoded, in seconds."""
+    expected_seconds: float
+    """Longest length in seconds that the file or its container states, or 0 if none is stated."""
+    source_rate_hz: int
+    """Sample rate of the file in Hz, at its start if it changes."""
+    source_channels: int
+    """Number of channels of the file, at its start if it changes."""
+    decoder: str
+    """Name and version of the decoder."""
+    warnings: tuple[tuple[str, str], ...]
+    """Name and text of each warning about the length and the bytes of the file."""
+    stores_floats: bool
+    """Whether the file holds samples in floating point."""
+    levels: tuple[SpanLevels, ...]
+    """Levels of the channels in each span."""
 
-    def blocks(self) -> Generator[NDArray[np.float32], None, None]:
-        """Yield interleaved samples `[T, channels]` in blocks."""
 
-
-def preprocessing() -> dict[str, Any]:
+def preprocessing(resampler: Resampler = "soxr") -> dict[str, Any]:
     """Return all settings and versions that can change a sample, for the digest of a store."""
     return {
         "decoders": [libav.version(), sndfile.version(), ffmpeg.version()],
         "downmix": "mean of channels",
-        "resampler": f"soxr {soxr.__libsoxr_version__} HQ",
+        "resampler": resample.version(resampler),
         "revision": REVISION,
     }
 
@@ -75,6 +94,8 @@ def decode(
     max_seconds: float = 3_600.0,
     timeout_seconds: float = 300.0,
     keep_seconds: float | None = None,
+    deadline: Deadline | None = None,
+    resampler: Resampler = "soxr",
 ) -> Audio:
     """Decode the first audio stream of `path` to mono at `rate_hz`.
 
@@ -84,39 +105,107 @@ def decode(
         max_seconds: longest recording that is accepted, in seconds of audio.
         timeout_seconds: longest time that decoding may take, in wall-clock seconds.
         keep_seconds: seconds of audio to keep in memory from the start (default: all). The rest is decoded and counted.
+        deadline: time limit that began before the call (default: `timeout_seconds` from now).
+        resampler: `soxr` (HQ), or `torchaudio` for the formula of `torchaudio.transforms.Resample`.
+
+    Raises:
+        DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
+    """
+    keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
+    settings = StreamSettings(rate_hz, max_seconds, resampler)
+    samples, recording = decode_stream(
+        path, settings, lambda blocks: _collect(blocks, keep_samples), deadline or Deadline(timeout_seconds)
+    )
+    mono = MonoLevels()
+    mono.add(samples)
+    verdict = judge(recording.levels[0], mono, recording.stores_floats)
+    if verdict.reason == "not_finite":
+        raise DecodeError(verdict.reason, verdict.detail)
+    loud = [(verdict.reason, verdict.detail)] if verdict.reason in ("out_of_scale", "channels_cancel") else []
+    warnings = (*recording.warnings, *loud, *verdict.warnings)
+    return Audio(
+        samples,
+        recording.total_samples,
+        recording.source_rate_hz,
+        recording.source_channels,
+        recording.decoder,
+        "; ".join(text for _, text in warnings),
+        tuple(name for name, _ in warnings),
+        recording.expected_seconds,
+    )
+
+
+def decode_stream(
+    path: Path, settings: StreamSettings, consume: Consumer[Result], deadline: Deadline
+) -> tuple[Result, Recording]:
+    """Decode the first audio stream of `path`, and pass its samples to `consume` in blocks.
+
+    If a decoder fails or stops early, the next one starts again from the first sample, and `consume` is called again.
+
+    Args:
+        path: the file. Its content determines the format, and its name does not.
+        settings: rate, longest recording, resampler, and the spans in which levels are measured.
+        consume: gets an iterator of mono samples `[T]`, must reach its end, and returns a result.
+        deadline: time limit of all decoders together.
+
+    Returns:
+        The result of `consume` for the decoder that decoded most, and what is known of the recording.
 
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
     if not path.is_file():
         raise DecodeError("missing", f"{path} is not a regular file")
-    keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
-    rejections: list[DecodeError] = []
-    for decoder in _decoders(path, Deadline(timeout_seconds)):
-        try:
-            return _decode(decoder, rate_hz, max_seconds, keep_samples, rejections)
-        except DecodeError as rejection:
-            if rejection.reason not in RETRY_REASONS:
-                raise
-            rejections.append(rejection)
-    raise DecodeError(rejections[-1].reason, "; ".join(rejection.detail for rejection in rejections))
-
-
-def file_digest(path: Path) -> str:
-    """Return the BLAKE2b-128 of the bytes of `path`, in hex.
-
-    Raises:
-        DecodeError: `missing`, if the file cannot be read.
-    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        statement = read_statement(path, deadline.require_remaining)
     except OSError as error:
         raise DecodeError("missing", str(error)) from error
+    attempts: list[Attempt[Result]] = []
+    rejections: list[tuple[BlockDecoder, DecodeError]] = []
+    for decoder in _decoders(path, deadline, statement):
+        try:
+            attempts.append(attempt.run(decoder, settings, consume))
+        except DecodeError as rejection:
+            if rejection.reason not in (*RETRY_REASONS, *(("timeout",) if attempts else ())):
+                raise
+            rejections.append((decoder, rejection))
+            continue
+        if decoder.is_exhaustive or not _expect(statement, attempts[-1]).is_missed_by(attempts[-1].seconds):
+            break
+    if not attempts:
+        raise DecodeError(rejections[-1][1].reason, "; ".join(rejection.detail for _, rejection in rejections))
+    longest = _longest(attempts)
+    return longest.result, _recording(longest, statement, rejections)
 
 
-def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
-    """Return the decoders to try, the best one first. ffmpeg is always the last."""
+def file_digest(path: Path, deadline: Deadline | None = None) -> str:
+    """Return the BLAKE2b-128 of the bytes of `path`, in hex.
+
+    Args:
+        path: the file.
+        deadline: time limit (default: none).
+
+    Raises:
+        DecodeError: `missing`, if the file cannot be read; `timeout`, if it is too large for the time limit.
+    """
+    digest, block = hashlib.blake2b(digest_size=16), memoryview(bytearray(DIGEST_BLOCK_BYTES))
+    try:
+        with path.open("rb", buffering=0) as file:
+            while size := file.readinto(block):
+                digest.update(block[:size])
+                if deadline is not None:
+                    deadline.require_remaining()
+    except OSError as error:
+        raise DecodeError("missing", str(error)) from error
+    return digest.hexdigest()
+
+
+def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[BlockDecoder]:
+    """Return the decoders to try, the best one first.
+
+    libav is best for Ogg. libsndfile is best for regular files of the other formats that it knows, and would stop early
+    in irregular ones.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(sndfile.HEAD_BYTES)
@@ -124,60 +213,52 @@ def _decoders(path: Path, deadline: Deadline) -> list[BlockDecoder]:
         raise DecodeError("missing", str(error)) from error
     if not head:
         raise DecodeError("unreadable", "the file is empty")
-    in_process = [decoder for decoder in (libav, sndfile) if decoder.supports(head)]
-    return [decoder.FileDecoder(path, deadline) for decoder in (*in_process, ffmpeg)]
+    use_libav, use_sndfile = libav.supports(head), sndfile.supports(head)
+    by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement)] if use_libav else []
+    by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline)] if use_sndfile else []
+    by_ffmpeg = ffmpeg.FileDecoder(path, deadline)
+    if not statement.is_regular:
+        return [*by_libav, by_ffmpeg, *by_sndfile]
+    is_ogg = head.startswith(libav.OGG_MAGIC)
+    return [*by_libav, *by_sndfile, by_ffmpeg] if is_ogg else [*by_sndfile, *by_libav, by_ffmpeg]
 
 
-def _decode(
-    decoder: BlockDecoder, rate_hz: int, max_seconds: float, keep_samples: int, rejections: list[DecodeError]
-) -> Audio:
+def _collect(blocks: Iterator[NDArray[np.float32]], keep_samples: int) -> NDArray[np.float32]:
     kept, total = [np.zeros(0, np.float32)], 0
-    with closing(decoder.blocks()) as blocks:
-        for block in _resample(decoder, _limit_length(decoder, blocks, max_seconds), rate_hz):
-            kept.append(block[: max(0, keep_samples - total)])
-            total += len(block)
-    if not total:
-        raise DecodeError("no_audio", decoder.messages or f"{decoder.name}: the audio stream has no samples")
-    samples = np.concatenate(kept)
-    if not np.isfinite(samples).all():
-        raise DecodeError("not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
-    warnings = "; ".join(filter(None, [*(rejection.detail for rejection in rejections), decoder.messages]))
-    return Audio(samples, total, decoder.rate_hz, decoder.channels, decoder.name, warnings)
-
-
-def _resample(
-    decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], rate_hz: int
-) -> Iterator[NDArray[np.float32]]:
-    stream: soxr.ResampleStream | None = None
     for block in blocks:
-        mono = _mean_of_channels(block)
-        if decoder.rate_hz == rate_hz:
-            yield mono
-            continue
-        stream = stream or soxr.ResampleStream(decoder.rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
-        yield stream.resample_chunk(mono)
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        kept.append(block[: max(0, keep_samples - total)])
+        total += len(block)
+    return np.concatenate(kept)
 
 
-def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return mono `[T]` of `[T, channels]`. Adding channels is twenty times as fast as NumPy's mean of short rows."""
-    if block.shape[1] == 1:
-        return block[:, 0]
-    total = block[:, 0].copy()
-    for channel in block.T[1:]:
-        total += channel
-    total /= np.float32(block.shape[1])
-    return total
+def _expect(statement: Statement, attempted: Attempt[Any]) -> completeness.Expectation:
+    return completeness.expect(statement, attempted.decoder.statement)
 
 
-def _limit_length(
-    decoder: BlockDecoder, blocks: Iterator[NDArray[np.float32]], max_seconds: float
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the blocks and check the length before resampling, where a rate of 1 Hz would make gigabytes of a block."""
-    samples = 0
-    for block in blocks:
-        samples += len(block)
-        if samples > max_seconds * decoder.rate_hz:
-            raise DecodeError("too_long", f"longer than the limit of {max_seconds:g} s; raise --max-seconds")
-        yield block
+def _longest(attempts: Sequence[Attempt[Result]]) -> Attempt[Result]:
+    """Return the first attempt, unless a later one decoded more."""
+    longest = attempts[0]
+    for other in attempts[1:]:
+        if other.seconds > longest.seconds + EXACT_SECONDS:
+            longest = other
+    return longest
+
+
+def _recording(
+    attempted: Attempt[Any], statement: Statement, rejections: Sequence[tuple[BlockDecoder, DecodeError]]
+) -> Recording:
+    decoder, expectation = attempted.decoder, _expect(statement, attempted)
+    # A decoder that had opened the file failed at its content. Any other one leaves the format to the next.
+    errors = [error.detail for failed, error in rejections if failed.rate_hz and error.reason == "unreadable"]
+    warnings = completeness.find_warnings(attempted.seconds, expectation, statement, [*errors, decoder.messages])
+    return Recording(
+        attempted.total_samples,
+        attempted.seconds,
+        expectation.seconds,
+        attempted.source_rate_hz,
+        attempted.source_channels,
+        decoder.name,
+        tuple(warnings),
+        decoder.stores_floats,
+        tuple(attempted.levels),
+    )

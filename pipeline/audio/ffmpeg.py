@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Generator
 from contextlib import closing
 from functools import cache
@@ -24,8 +22,11 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio import child_process
 from pipeline.audio.au import AuStream
 from pipeline.audio.deadline import Deadline
+from pipeline.audio.ffmpeg_log import FfmpegLog
+from pipeline.audio.lengths.statement import Statement
 from stores.errors import DecodeError, MissingArtifact
 
 BLOCK_BYTES = 1 << 20
@@ -33,7 +34,6 @@ MAX_LOG_BYTES = 1 << 16
 MAX_MESSAGE_CHARACTERS = 2_048
 NO_STREAM_MESSAGE = "matches no streams"
 """Text of the message of ffmpeg if a file has no audio stream."""
-_REDUNDANT_OUTPUT = r" @ 0x[0-9a-f]+|^ *Last message repeated.*$|^Error opening input files?\b.*$"
 # Audio containers and raw streams, without formats that name other files or hosts: concat, hls, dash, sdp, image2.
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp3,mpc,mpc8,mpegts,ogg,tta,voc,w64,wav,wv"
@@ -82,7 +82,7 @@ def decode_command(path: Path, timeout_seconds: float) -> list[str]:
     stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     stream = stream.global_args(
-        "-nostdin", "-hide_banner", "-v", "error", "-timelimit", str(math.ceil(timeout_seconds) + 1)
+        "-nostdin", "-hide_banner", "-nostats", "-v", "level+info", "-timelimit", str(math.ceil(timeout_seconds) + 1)
     )
     command: list[str] = stream.compile(cmd=executable())
     return command
@@ -90,8 +90,21 @@ def decode_command(path: Path, timeout_seconds: float) -> list[str]:
 
 def inspect_command(path: Path) -> list[str]:
     """Return the command that prints the header of `path` on standard error and then fails, having no output."""
+    return [executable(), "-nostdin", "-hide_banner", *_input_words(path)]
+
+
+def packets_command(path: Path) -> list[str]:
+    """Return the command that reads the packets of the first audio stream, and prints the time of the last one.
+
+    Nothing is decoded. The output has a line `out_time_us=MICROSECONDS`.
+    """
+    report = ["-v", "error", "-nostats", "-progress", "pipe:1", "-stats_period", "1000000"]
+    return [executable(), "-nostdin", *report, *_input_words(path), "-map", "a:0", "-c", "copy", "-f", "null", "-"]
+
+
+def _input_words(path: Path) -> list[str]:
     options = [word for name, value in _INPUT_OPTIONS.items() for word in (f"-{name}", value)]
-    return [executable(), "-nostdin", "-hide_banner", *options, "-i", f"file:{path}"]
+    return [*options, "-i", f"file:{path}"]
 
 
 class FileDecoder:
@@ -102,13 +115,29 @@ class FileDecoder:
         deadline: time limit, after which the process group is killed.
     """
 
+    is_exhaustive = measures_peak = True
+
     def __init__(self, path: Path, deadline: Deadline) -> None:
         self._path = path
         self._deadline = deadline
-        self._timed_out = False
+        self._log = FfmpegLog("")
         self.name = version()
         self.rate_hz, self.channels = 0, 0
-        self.messages = ""
+
+    @property
+    def messages(self) -> str:
+        """Errors that ffmpeg reported."""
+        return self._log.errors().replace(f"file:{self._path}", "the file")[-MAX_MESSAGE_CHARACTERS:]
+
+    @property
+    def statement(self) -> Statement:
+        """The length that the container states, if any."""
+        return Statement(self._log.stated_seconds(), self._log.tolerance_seconds(), "the container states")
+
+    @property
+    def stores_floats(self) -> bool:
+        """Whether the file holds samples in floating point."""
+        return self._log.stores_floats()
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield interleaved samples `[T, channels]` in blocks of about a mebibyte of float32, full scale -1 to 1.
@@ -129,33 +158,19 @@ class FileDecoder:
             DecodeError: `timeout`, or `no_audio` or `unreadable` if ffmpeg fails.
         """
         with tempfile.TemporaryFile() as errors:  # ffmpeg can block on a pipe, but not on a file
-            process = subprocess.Popen(
-                decode_command(self._path, self._deadline.timeout_seconds),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-            )
-            assert process.stdout is not None
-            timer = threading.Timer(self._deadline.remaining_seconds, self._expire, [process])
-            timer.start()
+            command = decode_command(self._path, self._deadline.timeout_seconds)
             try:
-                while block := process.stdout.read(BLOCK_BYTES):
-                    yield block
-                process.wait()
+                with child_process.start(command, self._deadline, stdout=subprocess.PIPE, stderr=errors) as process:
+                    assert process.stdout is not None
+                    while block := process.stdout.read(BLOCK_BYTES):
+                        yield block
+                    process.wait()
             finally:
-                timer.cancel()
-                _kill(process)
-                process.stdout.close()
-                self.messages = _read_messages(errors.fileno(), self._path)
+                self._log = FfmpegLog(_read(errors.fileno()))
         self._require_success(process.returncode)
 
-    def _expire(self, process: subprocess.Popen[bytes]) -> None:
-        self._timed_out = True
-        _kill(process)
-
     def _require_success(self, status: int) -> None:
-        if self._timed_out:
+        if status == -signal.SIGKILL and not self._deadline.remaining_seconds:
             raise self._deadline.timeout_error()
         if status != 0 and NO_STREAM_MESSAGE in self.messages:
             raise DecodeError("no_audio", f"{self.name}: no audio stream")
@@ -163,16 +178,9 @@ class FileDecoder:
             raise DecodeError("unreadable", f"{self.name}: {self.messages or f'ended with status {status}'}")
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _read_messages(descriptor: int, path: Path) -> str:
-    """Return the messages without what differs between runs: addresses, the path of a copy, the order of threads."""
+def _read(descriptor: int) -> str:
+    """Return the start and the end of a file as text. The start has the header, and the end the last errors."""
     size = os.fstat(descriptor).st_size
-    content = os.pread(descriptor, MAX_LOG_BYTES, max(0, size - MAX_LOG_BYTES)).decode("utf-8", "replace")
-    messages = re.sub(_REDUNDANT_OUTPUT, "", content, flags=re.MULTILINE)
-    messages = messages.replace(f"file:{path}", "the file")
-    return "\n".join(sorted(set(filter(None, messages.splitlines()))))[-MAX_MESSAGE_CHARACTERS:]
+    start = os.pread(descriptor, MAX_LOG_BYTES, 0)
+    end = os.pread(descriptor, MAX_LOG_BYTES, max(len(start), size - MAX_LOG_BYTES))
+    return (start + end).decode("utf-8", "replace")

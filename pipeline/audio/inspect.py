@@ -1,20 +1,29 @@
-"""The length that the header of an audio file claims. It is used to plan, and is never trusted."""
+"""The length of an audio file, as its header claims it or as its packets and its size allow. It is used to plan."""
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
 
-from pipeline.audio import ffmpeg, sndfile
+from pipeline.audio import child_process, ffmpeg, sndfile
+from pipeline.audio.deadline import Deadline
+from pipeline.audio.lengths.by_format import read_statement
+from stores.errors import DecodeError
 
-_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 TIMEOUT_SECONDS = 30.0
+MAX_OUTPUT_BYTES = 1 << 20
+MIN_BYTES_PER_SECOND = 1_000.0
+"""Lowest plausible rate of a file of unknown format: 8 kbit/s, the lowest bit rate of MP3."""
+_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_PACKET_TIME = re.compile(r"out_time_us=(\d+)")
 
 
-def claimed_seconds(path: Path, in_process: bool = True) -> float | None:
+def claimed_seconds(path: Path, deadline: Deadline | None = None) -> float | None:
     """Return the seconds that the header of `path` claims, or None if it claims nothing or cannot be read.
 
     libsndfile takes well under a millisecond for WAV, FLAC, OGG, MP3 and AIFF. Other formats need an ffmpeg process.
@@ -22,33 +31,77 @@ def claimed_seconds(path: Path, in_process: bool = True) -> float | None:
 
     Args:
         path: the audio file.
-        in_process: whether libsndfile may be used in this process.
+        deadline: time limit of ffmpeg (default: 30 s).
     """
     try:
-        with path.open("rb", buffering=0) as content:  # unbuffered, so that the descriptor has its position
-            if not (head := content.read(sndfile.HEAD_BYTES)):
-                return 0.0  # an empty file will be rejected and needs no space
-            use_libsndfile = in_process and sndfile.supports(head)
-            content.seek(0)
-            return _seconds_by_libsndfile(content.fileno()) if use_libsndfile else _seconds_by_ffmpeg(path)
-    except soundfile.LibsndfileError:
-        return _seconds_by_ffmpeg(path)
+        if not path.stat().st_size:
+            return 0.0  # an empty file will be rejected and needs no space
+        header = _sndfile_header(path)
     except OSError:
         return None
+    if header is None:
+        return _seconds_by_ffmpeg(path, deadline or Deadline(TIMEOUT_SECONDS))
+    return header.frames / header.samplerate if 0 < header.frames < 1 << 40 else None
 
 
-def _seconds_by_libsndfile(descriptor: int) -> float | None:
-    with soundfile.SoundFile(descriptor, closefd=False) as file:
-        return float(file.frames) / file.samplerate if 0 < file.frames < 1 << 40 else None
+def bound_seconds(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float:
+    """Return the seconds that the header of `path` claims, or else those of its packets, or else a bound by its size.
+
+    Of a FLAC file, only the last frame is read. Of any other file, ffmpeg reads all packets without decoding them.
+
+    Args:
+        path: the audio file.
+        timeout_seconds: time limit of all programs together.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    deadline = Deadline(min(timeout_seconds, TIMEOUT_SECONDS))
+    seconds = claimed_seconds(path, deadline)
+    if seconds is not None:
+        return seconds
+    seconds = _stated_seconds(path, deadline) or _seconds_by_packets(path, deadline)
+    return seconds or path.stat().st_size / MIN_BYTES_PER_SECOND
 
 
-def _seconds_by_ffmpeg(path: Path) -> float | None:
-    command = ffmpeg.inspect_command(path)
+def _sndfile_header(path: Path) -> soundfile.SoundFile | None:
+    """Return the header as libsndfile reads it, or None if libsndfile is not the better reader or fails."""
+    with path.open("rb", buffering=0) as content:  # unbuffered, so that the descriptor has its position
+        if not sndfile.supports(content.read(sndfile.HEAD_BYTES)):
+            return None
+        content.seek(0)
+        try:
+            with soundfile.SoundFile(content.fileno(), closefd=False) as file:
+                return file
+        except soundfile.LibsndfileError:
+            return None
+
+
+def _stated_seconds(path: Path, deadline: Deadline) -> float:
+    """Return the length that the bytes of a file state, above all those of the last frame of a FLAC file, or 0."""
     try:
-        result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_SECONDS, check=False
-        )
-    except (subprocess.TimeoutExpired, OSError):
-        return None
-    duration = _DURATION.search(result.stderr.decode("utf-8", "replace"))
+        return read_statement(path, deadline.require_remaining).seconds
+    except DecodeError:
+        return 0.0
+
+
+def _seconds_by_ffmpeg(path: Path, deadline: Deadline) -> float | None:
+    duration = _DURATION.search(_output(ffmpeg.inspect_command(path), deadline))
     return int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else None
+
+
+def _seconds_by_packets(path: Path, deadline: Deadline) -> float:
+    """Return the time of the last packet, or 0 if ffmpeg cannot read the packets in time."""
+    times = _PACKET_TIME.findall(_output(ffmpeg.packets_command(path), deadline))
+    return int(times[-1]) / 1e6 if times else 0.0
+
+
+def _output(command: Sequence[str], deadline: Deadline) -> str:
+    """Return what a program prints on both outputs until it ends or is ended by the deadline."""
+    with tempfile.TemporaryFile() as output:  # a program can block on a pipe, but not on a file
+        with child_process.start(command, deadline, stdout=output, stderr=output) as process:
+            process.wait()
+        if process.returncode < 0 or not deadline.remaining_seconds:
+            return ""
+        start = max(0, os.fstat(output.fileno()).st_size - MAX_OUTPUT_BYTES)
+        return os.pread(output.fileno(), MAX_OUTPUT_BYTES, start).decode("utf-8", "replace")

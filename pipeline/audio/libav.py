@@ -1,8 +1,11 @@
-"""Decoding of OGG by libav in this process, through PyAV. Vorbis takes two thirds of the time of libsndfile.
+"""Decoding of Ogg, and of irregular MP3 and FLAC files, by libav in this process, through PyAV.
 
-libav is the library inside ffmpeg, so no program has to be started. It gets only OGG files, and only its OGG demuxer is
-enabled, so its other demuxers never see untrusted data. If a stream changes its rate or its channels half-way, this
-decoder rejects the file, and ffmpeg decodes it.
+libav is the library inside ffmpeg, so no program has to be started, and it decodes what ffmpeg decodes. Vorbis takes
+two thirds of the time of libsndfile. MP3 and FLAC come here if libsndfile would stop early: files that were joined,
+headers with a wrong length, bytes that are no audio. Only the demuxers of these three formats are enabled, so the
+others never see untrusted data. The sample rate and the channels of each frame are its own, so they may change inside a
+file. ffmpeg stops at the end of the first of several chained Ogg streams if the next one differs. Here, each one is
+opened by itself.
 """
 
 from __future__ import annotations
@@ -16,21 +19,33 @@ import numpy as np
 from av import library_versions
 from numpy.typing import NDArray
 
+from pipeline.audio.byte_range import ByteRange
 from pipeline.audio.deadline import Deadline
+from pipeline.audio.lengths import mpeg_frame
+from pipeline.audio.lengths.statement import NO_STATEMENT, Statement
 from stores.errors import DecodeError
 
-FORMAT, MAGIC = "ogg", b"OggS"
-CODECS = ("vorbis", "libvorbis", "opus", "libopus", "flac")
-"""Common codecs in OGG, which are the best tested. OGG files can name any codec, and all others are left to ffmpeg."""
-_CONTAINER_OPTIONS = {"format_whitelist": FORMAT, "protocol_whitelist": "none", "codec_whitelist": ",".join(CODECS)}
+OGG_MAGIC = b"OggS"
+CODECS = {
+    "ogg": ("vorbis", "libvorbis", "opus", "libopus", "flac"),
+    "flac": ("flac",),
+    "mp3": ("mp3", "mp3float"),
+}
+"""Common codecs of each format, which are the best tested. OGG files can name any codec, and all others are left to
+ffmpeg.
+"""
+STATED_TOLERANCE_SECONDS = 0.05
+"""Difference between the length in the last page of a sound Ogg file and its audio: Opus counts its delay of 6.5 ms."""
 BLOCK_FRAMES = 64
 """Codec frames that are joined to a block. A Vorbis frame has a thousand samples, too few for one pass of NumPy and
 soxr."""
+_FULL_SCALE = {"s16": 1 << 15, "s16p": 1 << 15, "s32": 1 << 31, "s32p": 1 << 31, "flt": 1, "fltp": 1}
+Layout = tuple[int, int]
 
 
 def supports(head: bytes) -> bool:
-    """Return whether libav is the better decoder for a file that begins with `head`."""
-    return head.startswith(MAGIC)
+    """Return whether libav decodes a file that begins with `head`. For Ogg it is the better decoder."""
+    return head.startswith((OGG_MAGIC, b"fLaC", b"ID3")) or mpeg_frame.parse(head[:4]) is not None
 
 
 def version() -> str:
@@ -39,19 +54,36 @@ def version() -> str:
 
 
 class FileDecoder:
-    """The decoder of one OGG file.
+    """The decoder of one file.
 
     Args:
-        path: the OGG file.
-        deadline: time limit, which is checked between blocks.
+        path: the file.
+        deadline: time limit, which is checked at every read.
+        statement: what the file states of its length, with the parts that are decoded one after another.
     """
 
-    def __init__(self, path: Path, deadline: Deadline) -> None:
+    is_exhaustive = True
+    measures_peak = stores_floats = False
+
+    def __init__(self, path: Path, deadline: Deadline, statement: Statement = NO_STATEMENT) -> None:
         self._path = path
         self._deadline = deadline
+        self._links, self._granules = statement.links, statement.granules
         self.name = version()
         self.rate_hz, self.channels = 0, 0
-        self.messages = ""
+        self._stated_seconds, self._damaged_packets = 0.0, 0
+        self._failed_links: list[DecodeError] = []
+
+    @property
+    def messages(self) -> str:
+        """What went wrong in packets and parts that could not be decoded."""
+        packets = f"{self.name}: {self._damaged_packets} packets could not be read" if self._damaged_packets else ""
+        return "; ".join(filter(None, [packets, *(error.detail for error in self._failed_links)]))
+
+    @property
+    def statement(self) -> Statement:
+        """The length of an Ogg file, from the positions of its first and its last sample."""
+        return Statement(self._stated_seconds, STATED_TOLERANCE_SECONDS, "the last page states")
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield interleaved samples `[T, channels]` in blocks of float32, full scale -1 to 1.
@@ -60,43 +92,101 @@ class FileDecoder:
             DecodeError: `unreadable`, `no_audio` or `timeout`.
         """
         try:
-            with (
-                self._path.open("rb") as content,
-                av.open(content, format=FORMAT, container_options=_CONTAINER_OPTIONS) as container,
-            ):
-                self._require_supported_codec(container)
-                for block in _join_frames(self._frames(container)):
-                    yield block
-                    self._deadline.require_remaining()
-        except (av.FFmpegError, OSError, ValueError) as error:
+            with self._path.open("rb", buffering=0) as file:
+                for number, (start, stop) in enumerate(self._links or ((0, self._path.stat().st_size),)):
+                    content = ByteRange(file, start, stop, self._deadline.require_remaining)
+                    yield from self._try_link(content, self._granules[number] if self._granules else 0)
+        except OSError as error:
             raise DecodeError("unreadable", f"{self.name}: {error}") from error
+        if not self.rate_hz and self._failed_links:
+            raise self._failed_links[0]
 
-    def _require_supported_codec(self, container: Any) -> None:
+    def _try_link(self, content: ByteRange, granule: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the blocks of one part of the file. A part that cannot be decoded costs no other part."""
+        try:
+            yield from self._link_blocks(content, granule)
+        except (av.FFmpegError, ValueError) as error:
+            self._failed_links.append(DecodeError("unreadable", f"{self.name}: {error}"))
+        except DecodeError as error:
+            if error.reason not in ("unreadable", "no_audio"):
+                raise
+            self._failed_links.append(error)
+
+    def _link_blocks(self, content: ByteRange, granule: int) -> Iterator[NDArray[np.float32]]:
+        name = _format_name(content.read(4))
+        content.seek(0)
+        options = {"format_whitelist": name, "protocol_whitelist": "none", "codec_whitelist": ",".join(CODECS[name])}
+        with av.open(content, format=name, container_options=options) as container:
+            stream = self._stream(container, name)
+            if name == "ogg":
+                stated = max(granule - (stream.start_time or 0), stream.duration or 0)
+                self._stated_seconds += float(stated * stream.time_base)
+            for layout, block in _join(self._frames(container, stream, name)):
+                self.rate_hz, self.channels = layout
+                yield block
+                self._deadline.require_remaining()
+
+    def _stream(self, container: Any, name: str) -> Any:
         if not container.streams.audio:
             raise DecodeError("no_audio", f"{self.name}: no audio stream")
-        codec = container.streams.audio[0].codec_context.name
-        if codec not in CODECS:
-            raise DecodeError("unreadable", f"{self.name}: codec {codec} is left to ffmpeg")
+        stream = container.streams.audio[0]
+        if stream.codec_context.name not in CODECS[name]:
+            raise DecodeError("unreadable", f"{self.name}: codec {stream.codec_context.name} is left to ffmpeg")
+        return stream
 
-    def _frames(self, container: Any) -> Iterator[NDArray[np.float32]]:
-        for frame in container.decode(container.streams.audio[0]):
-            layout = frame.sample_rate, frame.layout.nb_channels
-            if not self.rate_hz:
-                self.rate_hz, self.channels = layout
-            if frame.format.name != "fltp" or layout != (self.rate_hz, self.channels):
-                raise DecodeError(
-                    "unreadable", f"{self.name}: samples are {frame.format.name}, or rate or channels change half-way"
-                )
-            yield frame.to_ndarray()
+    def _frames(self, container: Any, stream: Any, name: str) -> Iterator[Any]:
+        """Yield the frames of all packets. A packet that cannot be decoded is left out, as ffmpeg does."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.EOFError):
+                return
+            except av.FFmpegError:  # the demuxer cannot go on
+                self._damaged_packets += 1
+                return
+            try:
+                yield from packet.decode()
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self._damaged_packets += name != "mp3"  # in MP3, also a tag between joined files is such a packet
 
 
-def _join_frames(frames: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Yield planar frames `[channels, T]` joined to interleaved blocks `[T, channels]`."""
+def _format_name(magic: bytes) -> str:
+    if magic == OGG_MAGIC:
+        return "ogg"
+    if magic == b"fLaC":
+        return "flac"
+    if mpeg_frame.parse(magic) is None:
+        raise DecodeError("unreadable", f"{version()}: a file that begins with {magic!r} is left to ffmpeg")
+    return "mp3"
+
+
+def _join(frames: Iterator[Any]) -> Iterator[tuple[Layout, NDArray[np.float32]]]:
+    """Yield sample rate and channels, and frames of the same layout joined to interleaved blocks `[T, channels]`."""
     pending: list[NDArray[np.float32]] = []
+    current: Layout | None = None
     for frame in frames:
-        pending.append(frame)
-        if len(pending) == BLOCK_FRAMES:
-            yield np.concatenate(pending, axis=1).T
+        layout = frame.sample_rate, frame.layout.nb_channels
+        if current is not None and pending and (layout != current or len(pending) == BLOCK_FRAMES):
+            yield current, np.concatenate(pending, axis=1).T
             pending = []
-    if pending:
-        yield np.concatenate(pending, axis=1).T
+        current = layout
+        pending.append(_planar(frame, layout[1]))
+    if current is not None and pending:
+        yield current, np.concatenate(pending, axis=1).T
+
+
+def _planar(frame: Any, channels: int) -> NDArray[np.float32]:
+    """Return the samples of a frame, `[channels, T]` float32 with full scale 1."""
+    name = frame.format.name
+    if name not in _FULL_SCALE:
+        raise DecodeError("unreadable", f"{version()}: samples in {name} are left to ffmpeg")
+    samples = frame.to_ndarray()
+    if name == "fltp":
+        return samples  # type: ignore[no-any-return]
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, channels).T
+    scaled: NDArray[np.float32] = (samples / np.float32(_FULL_SCALE[name])).astype(np.float32)
+    return scaled

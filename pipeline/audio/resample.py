@@ -15,11 +15,17 @@ import soxr
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from stores.errors import DecodeError
+
 Resampler = Literal["soxr", "torchaudio"]
 LOWPASS_FILTER_WIDTH, ROLLOFF = 6, 0.99
 """Zero crossings of the sinc on each side, and the cutoff as a share of the lower Nyquist frequency."""
-OUTPUTS_PER_PRODUCT, MIN_GROUP_SAMPLES, CACHED_WEIGHTS = 16, 192, 8
-"""Outputs that are computed together, inputs of a group at least, and pairs of rates whose weights are kept."""
+OUTPUTS_PER_PRODUCT = 16
+"""Outputs that are computed together. With 1, resampling takes eight times as long."""
+MIN_GROUP_SAMPLES, MAX_GROUP_OUTPUTS = 192, 8_192
+"""Inputs of a group at least, so that BLAS needs no copy of overlapping inputs, and outputs of such a group at most."""
+MAX_WEIGHTS, CACHED_WEIGHTS = 1 << 24, 4
+"""Weights for a pair of rates (an absurd rate in a header needs billions), and pairs whose weights are kept."""
 
 
 class ResampleStream(Protocol):
@@ -59,10 +65,12 @@ class _Soxr:
         self._stream = soxr.ResampleStream(source_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._stream.resample_chunk(samples)
+        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples)
+        return resampled
 
     def finish(self) -> NDArray[np.float32]:
-        return self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        resampled: NDArray[np.float32] = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        return resampled
 
 
 class _Sinc:
@@ -74,9 +82,12 @@ class _Sinc:
 
     def __init__(self, source_rate_hz: int, rate_hz: int) -> None:
         divisor = math.gcd(source_rate_hz, rate_hz)
-        factor = -(-MIN_GROUP_SAMPLES * divisor // source_rate_hz)  # long groups, so that BLAS needs no copy of a matrix
-        self._orig, self._new = factor * source_rate_hz // divisor, factor * rate_hz // divisor
+        orig, new = source_rate_hz // divisor, rate_hz // divisor
+        factor = max(1, min(-(-MIN_GROUP_SAMPLES // orig), MAX_GROUP_OUTPUTS // new))  # a common factor changes nothing
+        self._orig, self._new = factor * orig, factor * new
         self._width = _width(self._orig, self._new)
+        if (2 * self._width + OUTPUTS_PER_PRODUCT * orig // new) * self._new > MAX_WEIGHTS:
+            raise DecodeError("unreadable", f"torchaudio's formula needs too many weights for {source_rate_hz} Hz")
         self._weights = _weights(self._orig, self._new)
         self._pending = np.zeros(self._width, np.float32)  # torchaudio pads with zeros
         self._pushed, self._returned = 0, 0
@@ -113,8 +124,8 @@ def _width(orig: int, new: int) -> int:
 def _weights(orig: int, new: int) -> list[tuple[slice, int, NDArray[np.float32]]]:
     """Return for each product: the outputs `j` of a group, their first input, and the weights `[inputs, outputs]`.
 
-    The formula is that of `torchaudio.functional.functional._get_sinc_resample_kernel`, computed in float64. Most weights
-    of exactly 0, which torchaudio multiplies as well, are left out.
+    The formula is that of `torchaudio.functional.functional._get_sinc_resample_kernel`, computed in float64. Most
+    weights of exactly 0, which torchaudio multiplies as well, are left out.
     """
     base, width = min(orig, new) * ROLLOFF, _width(orig, new)
     products = []

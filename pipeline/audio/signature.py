@@ -49,10 +49,13 @@ def is_transport_stream(head: bytes) -> bool:
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
-    """Return whether `head` is a frame of MPEG audio (layers 1 to 3) or of AAC in ADTS."""
+    """Return whether `head` is a frame of MPEG audio (layers 2 and 3) or of AAC in ADTS.
+
+    Layer 1 is not used for music, and would be mistaken for text in UTF-16.
+    """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     if layer == 0:  # ADTS has twelve set bits and an index of the sample rate below 13
         return head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13
-    return version != 1 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3
+    return version != 1 and layer != 3 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio.deadline import Deadline
+from pipeline.audio.lengths.statement import NO_STATEMENT
+from pipeline.audio.native_output import NativeOutput
 from stores.errors import DecodeError
 
 HEAD_BYTES = 64
 BLOCK_SAMPLES = 1 << 18
 """Samples of all channels in a block, which are 1 MiB."""
 
+FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "W64", "FLAC", "OGG", "MPEG", "MP3")
 """Formats that libsndfile may report for a supported file. Any format can follow an ID3 tag."""
 
@@ -50,12 +54,21 @@ class FileDecoder:
         deadline: time limit, which is checked between blocks.
     """
 
+    is_exhaustive = False
+    statement = NO_STATEMENT
+
     def __init__(self, path: Path, deadline: Deadline) -> None:
         self._path = path
         self._deadline = deadline
+        self._output = NativeOutput()
         self.name = version()
         self.rate_hz, self.channels = 0, 0
-        self.messages = ""
+        self.measures_peak = self.stores_floats = False
+
+    @property
+    def messages(self) -> str:
+        """What the library has printed by itself."""
+        return self._output.text()
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield interleaved samples `[T, channels]` in blocks of float32, full scale -1 to 1.
@@ -64,22 +77,27 @@ class FileDecoder:
             DecodeError: `unreadable` or `timeout`.
         """
         try:
-            with self._path.open("rb") as content, _ForwardSoundFile(content.fileno(), closefd=False) as file:
+            with self._path.open("rb") as content, self._open(content) as file:
                 if file.format not in FORMATS:
                     raise DecodeError("unreadable", f"{self.name}: {file.format} is left to ffmpeg")
                 self.rate_hz, self.channels = file.samplerate, file.channels
-                yield from self._read(file)
+                self.measures_peak = self.stores_floats = file.subtype in FLOAT_SUBTYPES
+                while len(block := self._read(file)):
+                    yield block
+                    self._deadline.require_remaining()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
             raise DecodeError("unreadable", f"{self.name}: {error}") from error
 
-    def _read(self, file: soundfile.SoundFile) -> Generator[NDArray[np.float32], None, None]:
-        frames, claimed = 0, file.frames
-        while len(block := file.read(max(1, BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True)):
-            yield block
-            frames += len(block)
-            self._deadline.require_remaining()
-        if frames != claimed:
-            self.messages = f"the header claims {claimed} samples per channel, and {frames} could be decoded"
+    def _open(self, content: BinaryIO) -> _ForwardSoundFile:
+        with self._output.capture():
+            return _ForwardSoundFile(content.fileno(), closefd=False)
+
+    def _read(self, file: soundfile.SoundFile) -> NDArray[np.float32]:
+        with self._output.capture():
+            block: NDArray[np.float32] = file.read(
+                max(1, BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True
+            )
+        return block
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no type hints

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing.spawn
 import signal
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -19,10 +18,8 @@ import dask
 from distributed import Nanny, Scheduler, SpecCluster, Worker
 from distributed.security import Security
 
-from pipeline.cluster.machine import available_bytes, total_bytes, usable_cpus
+from pipeline.cluster.machine import IDLE_WORKER_BYTES, available_bytes, total_bytes, usable_cpus
 
-IDLE_WORKER_BYTES = 191_000_000
-"""Memory that a worker uses before its first task, if it imports nothing but Dask, NumPy, Arrow and Zarr."""
 _HOST = "127.0.0.1"
 _SETTINGS = {
     "distributed.worker.daemon": False,
@@ -72,7 +69,7 @@ def start_processes(workers: int) -> Iterator[SpecCluster]:
         "security": security,
         "silence_logs": logging.CRITICAL,
     }
-    with _workers_without_main_module(), _start(Nanny, workers, options, security) as cluster:
+    with _start(Nanny, workers, options, security) as cluster:
         yield cluster
 
 
@@ -112,24 +109,3 @@ def _blocked_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _workers_without_main_module() -> Iterator[None]:
-    """Start workers that do not import the script that started them.
-
-    A new process of multiprocessing imports the main module of its parent. A script that calls a command outside of
-    `if __name__ == "__main__"` would start the command again in every worker. Tasks are functions of modules.
-    """
-    prepare = multiprocessing.spawn.get_preparation_data
-
-    def prepare_worker(name: str) -> dict[str, Any]:
-        data = prepare(name)
-        is_worker = name.startswith("Dask Worker process")
-        return {key: value for key, value in data.items() if not (is_worker and key.startswith("init_main_"))}
-
-    multiprocessing.spawn.get_preparation_data = prepare_worker
-    try:
-        yield
-    finally:
-        multiprocessing.spawn.get_preparation_data = prepare

@@ -17,6 +17,8 @@ import psutil
 
 PROCESS = Path("/proc/self")
 """Folder in which Linux describes this process."""
+IDLE_WORKER_BYTES = 191_000_000
+"""Memory that a worker uses before its first task, if it imports nothing but Dask, NumPy, Arrow and Zarr."""
 _RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")
 """Entries of memory.stat whose memory the kernel frees on demand. In version 1, they are prefixed with `total_`."""
 

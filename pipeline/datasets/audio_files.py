@@ -189,7 +189,7 @@ class _Walk:
         """Return the kind of a file, and count it if it is passed over."""
         kind = file_kinds.kind(path.name)
         if kind in ("audio", "container", "unknown") and not self._is_file(path):
-            self.passed_over.reasons["no regular files, such as broken links and pipes"] += 1
+            self.passed_over.reasons["broken links, pipes and the like"] += 1
             return "other"
         if kind == "unknown" and self._is_audio(path):
             return "audio"

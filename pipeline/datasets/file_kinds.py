@@ -94,11 +94,11 @@ class PassedOver:
     def add_file(self, name: str) -> None:
         """Count a file by its kind or its suffix."""
         if kind(name) == "AppleDouble":
-            self.reasons["AppleDouble files (._*)"] += 1
+            self.reasons["AppleDouble (._*)"] += 1
         elif suffix := suffix_of(name):
             self.suffixes[suffix] += 1
         else:
-            self.reasons["without a suffix that are no audio"] += 1
+            self.reasons["without a suffix, no audio"] += 1
 
     def counts(self) -> Mapping[str, int]:
         """Return all counts by description, the most frequent first."""

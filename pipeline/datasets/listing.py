@@ -9,6 +9,15 @@ from dataclasses import dataclass, field
 from pipeline.datasets.file_kinds import PassedOver
 from pipeline.datasets.track import Track
 
+_UNREAD = (
+    "could not be opened",
+    "folders that cannot be opened",
+    "containers that cannot be read to their end",
+    "damaged: ",
+    "Parquet file not read: ",
+)
+"""Beginnings of the descriptions of files and folders whose recordings could not be listed."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -26,6 +35,11 @@ class Listing:
     """Counts of files that are no audio, and of system folders."""
     notes: Sequence[str] = ()
     """Further lines to print, such as the rows of a table that name no file."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything below the root could be read, so that a clip that is not listed is gone."""
+        return not any(count and description.startswith(_UNREAD) for description, count in self.counts.items())
 
     def lines(self) -> list[str]:
         """Return the comparison as lines to print. The list is empty if there is nothing to compare."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,16 +20,17 @@ from pipeline.audio.decode import file_digest, preprocessing
 from pipeline.audio.remote import AudioPath
 from pipeline.cluster.tasks import run_all
 from pipeline.datasets.track import CUT_SLACK_SECONDS, Track
-from pipeline.ingestion import plan, region_task, relisting, replaced_files
+from pipeline.ingestion import plan, region_task, relisting, replaced_files, store_folder
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.region_task import RegionTask
+from pipeline.ingestion.subprocess_decode import GRACE_SECONDS
 from pipeline.ingestion.watchdog import time_limit
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, Region
 from stores.errors import DecodeError, DigestMismatch
 from stores.manifest import ClipRow, ClipRows
-from stores.mel_flags import DEFAULT_RESAMPLER
+from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -59,8 +61,8 @@ class Build:
     """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
     """Store silent clips and flag them. If false, silent clips are rejected."""
-    resampler: str = DEFAULT_RESAMPLER
-    """Name of the resampler, one of `pipeline.ingestion.config.ResamplerName`."""
+    resampler: ResamplerName = DEFAULT_RESAMPLER
+    """Conversion of the sample rate."""
 
     @property
     def cut_slack_seconds(self) -> float:
@@ -74,12 +76,17 @@ class Build:
             "root": str(self.root),
             "mel_spec": self.spec.to_dict(),
             "quantizer": self.quantizer.to_dict(),
-            "preprocessing": preprocessing(),
+            "preprocessing": preprocessing(self.resampler),
             "keeps_silence": self.keeps_silence,
         }
 
     def plan_manifest(
-        self, tracks: Sequence[Track], client: Client, retry_rejected: bool = False, lists_all: bool = True
+        self,
+        tracks: Sequence[Track],
+        client: Client,
+        retry_rejected: bool = False,
+        lists_all: bool = True,
+        report: Callable[[list[str]], None] = lambda _: None,
     ) -> ClipRows:
         """Return the manifest of all clips: rows of earlier ingests keep their places, and new rows get new regions.
 
@@ -91,41 +98,55 @@ class Build:
             client: client of the cluster that inspects headers.
             retry_rejected: plan rejected clips again, if `tracks` still lists them.
             lists_all: `tracks` are all tracks of the dataset, so that the clips of other files become unlisted.
+            report: function that gets lines about the clips that the new listing changes.
 
         Raises:
             InvalidInput: there are no tracks, or two tracks have the same id.
             DigestMismatch: the store was made with other settings, or from another folder.
         """
         listed = plan.plan_rows(tracks, self.root)
-        rows = self._relist(listed, client, retry_rejected, lists_all) if self.path.exists() else ClipRows.of(())
-        new = np.flatnonzero(rows.index_of(listed.column("id")) < 0)
-        added = listed.take(new).with_columns(index=len(rows) + np.arange(len(new)))
-        planned = np.flatnonzero(added.in_state("planned"))
-        bounds = self._bounds([tracks[position] for position in new[planned]], client)
-        return self._assign_regions(ClipRows.concat([rows, added]), len(rows) + planned, bounds)
+        rows = ClipRows.of(())
+        if store_folder.has_store(self.path):
+            rows, clips = self._relist(listed, client, lists_all, report)
+            retried = np.flatnonzero(_can_be_retried(rows, listed)) if retry_rejected else clips
+            again = np.union1d(clips, retried)
+            rows = self.plan_again(relisting.with_listed_cuts(rows, listed, again), again, client)
+        return self._add_new(rows, listed, tracks, client)
 
-    def _relist(self, listed: ClipRows, client: Client, retry_rejected: bool, lists_all: bool) -> ClipRows:
-        """Return the rows of the existing store as the new listing changes them."""
+    def _relist(
+        self, listed: ClipRows, client: Client, lists_all: bool, report: Callable[[list[str]], None]
+    ) -> tuple[ClipRows, NDArray[np.int64]]:
+        """Return the rows of the store as the new listing changes them, and the indices of clips to decode again."""
         store = self._existing_store(listed)
         before, decoded = store.rows, store.merged_rows()
         positions = listed.index_of(before.column("id"))
         stored = np.flatnonzero(decoded.has_frames() & (positions >= 0))
         changes = replaced_files.find(decoded.take(stored), listed.take(positions[stored]), self.root, client)
         rows = relisting.update_places(relisting.apply(before, listed, positions, lists_all), changes)
-        clips = relisting.clips_to_decode(before, rows, changes)
-        if retry_rejected:
-            clips = np.union1d(clips, np.flatnonzero(_can_be_retried(rows) & (positions >= 0)))
-        return self.plan_again(rows, clips, client)
+        report(relisting.change_lines(before, rows, changes))
+        return rows, relisting.clips_to_decode(before, rows, changes)
+
+    def _add_new(self, rows: ClipRows, listed: ClipRows, tracks: Sequence[Track], client: Client) -> ClipRows:
+        """Return `rows` and, after them, the listed clips that are not among them."""
+        new = np.flatnonzero(rows.index_of(listed.column("id")) < 0)
+        if not len(new):
+            return rows
+        added = listed.take(new).with_columns(index=len(rows) + np.arange(len(new)))
+        planned = np.flatnonzero(added.in_state("planned"))
+        bounds = self._bounds([tracks[position] for position in new[planned]], client)
+        return self._assign_regions(ClipRows.concat([rows, added]), len(rows) + planned, bounds)
 
     def plan_again(self, rows: Iterable[ClipRow], clips: Sequence[int] | NDArray[np.int64], client: Client) -> ClipRows:
         """Return `rows` with some clips planned as if they were new, in regions after all others.
 
         Args:
             rows: all rows of the manifest.
-            clips: indices of the clips to decode again; they keep their labels, split and group.
+            clips: indices `[clips]` of the clips to decode again; they keep their labels, split and group.
             client: client of the cluster that inspects headers.
         """
         existing = ClipRows.of(rows)
+        if not len(clips):
+            return existing
         again = ClipRows.of(manifest.reset_to_planned(row) for row in existing.take(clips))
         bounds = self._bounds([self._track(row) for row in again], client)
         return self._assign_regions(existing.with_rows(clips, again), clips, bounds)
@@ -139,7 +160,7 @@ class Build:
 
     def create_or_update(self, rows: ClipRows) -> MelStore:
         """Create the store, or update it, so that its manifest is `rows`."""
-        if not self.path.exists():
+        if not store_folder.has_store(self.path):
             return MelStore.create(self.path, rows, self.settings(), self.grid)
         store = MelStore.open(self.path, complete=False)
         if rows != store.rows:
@@ -243,10 +264,10 @@ class Build:
                 progress.add(result, self.spec.seconds_for(result.frames))
 
 
-def _can_be_retried(rows: ClipRows) -> NDArray[np.bool_]:
-    has_bad_name = pc.equal(rows.column("reason"), "bad_name").to_numpy()
-    can_be_retried: NDArray[np.bool_] = rows.in_state("refused") & ~has_bad_name  # a renamed file is another clip
-    return can_be_retried
+def _can_be_retried(rows: ClipRows, listed: ClipRows) -> NDArray[np.bool_]:
+    has_bad_name = pc.equal(rows.column("reason"), "bad_name").to_numpy()  # a file that was renamed is another clip
+    can_be_retried: NDArray[np.bool_] = rows.in_state("refused") & ~has_bad_name
+    return can_be_retried & (listed.index_of(rows.column("id")) >= 0)
 
 
 def _inspect(
@@ -254,7 +275,8 @@ def _inspect(
 ) -> Mapping[int, int]:
     bounds = {}
     for position, track in batch:
-        with time_limit(limits.decode_seconds):
+        limit_seconds = limits.decode_seconds + GRACE_SECONDS
+        with time_limit(limit_seconds) if in_process else contextlib.nullcontext():  # a subprocess has its own limit
             bounds[position] = plan.bound_frames(track, spec, limits, in_process)
     return bounds
 

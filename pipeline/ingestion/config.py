@@ -12,19 +12,19 @@ from tyro.conf import Positional
 from pipeline.cluster.config import ClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.errors import InvalidInput
+from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 
 DatasetName = Literal[
     "audioset", "gtzan", "magnatagatune", "giantsteps", "emomusic", "mtg_jamendo", "fma", "mirdata", "folder", "demo"
 ]
 StoredType = Literal["uint8", "uint16", "float32"]
-ResamplerName = Literal["soxr", "torchaudio"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits(CheckedSettings):
     """What decoding one recording may cost."""
 
-    max_seconds: Annotated[float, Gt(0)] = 3_600.0
+    max_seconds: Annotated[float, Gt(0)] = 86_400.0
     """Longest recording that is accepted, in seconds of audio."""
     decode_seconds: Annotated[float, Gt(0)] = 300.0
     """Longest time that decoding one recording may take, in seconds of wall clock."""
@@ -50,7 +50,7 @@ class MelSettings(CheckedSettings):
     """Upper edge of the last mel bin, in Hz, at most half of --sample-rate-hz."""
     sample_rate_hz: Annotated[int, Ge(1_000), Le(384_000)] = 16_000
     """Sample rate to which recordings are converted, in Hz."""
-    resampler: ResamplerName = "soxr"
+    resampler: ResamplerName = DEFAULT_RESAMPLER
     """Conversion of the sample rate: soxr HQ, or torchaudio's Resample with its defaults, which the published models
     were trained with."""
 
@@ -143,6 +143,9 @@ class IngestSettings(CommandSettings):
     """Stored values: 8-bit or 16-bit codes of log power, or power as float32."""
     retry_refused: bool = False
     """Retry rejected clips, for example after their files were fixed."""
+    prune: bool = False
+    """Remove clips that are no longer listed from the store. The other clips are numbered again, so that shards and
+    features are made again."""
     dry_run: bool = False
     """Print the plan and its resource estimate, then exit."""
     mel: MelSettings = field(default_factory=MelSettings)

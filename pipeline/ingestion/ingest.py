@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.audio.remote import AudioPath
 from pipeline.cluster.client import connect, count_threads, is_local
+from pipeline.cluster.machine import IDLE_WORKER_BYTES, available_bytes
 from pipeline.datasets import (
     audioset,
     dataset_root,
@@ -28,19 +29,13 @@ from pipeline.datasets import (
     mtg_jamendo,
 )
 from pipeline.datasets.listing import Listing
-from pipeline.ingestion import mel_definition, summary
+from pipeline.ingestion import mel_definition, shared_recordings, summary
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.config import DatasetName, IngestSettings
 from pipeline.ingestion.log import log_to_file
 from pipeline.ingestion.plan import count_clips_at_limit
 from pipeline.ingestion.progress import IngestProgress
-from pipeline.ingestion.resources import (
-    IDLE_WORKER_BYTES,
-    ResourceEstimate,
-    available_bytes,
-    estimate_resources,
-    peak_bytes,
-)
+from pipeline.ingestion.resources import ResourceEstimate, estimate_resources, peak_bytes
 from stores import locations
 from stores.commit import remove_temporary_files
 from stores.labels import count_noun
@@ -71,10 +66,11 @@ def ingest(settings: IngestSettings) -> None:
         store = _build_store(_build(settings, root, path, listing), listing, settings, progress)
         if store is not None:
             _report_results(store, listing, progress, time.perf_counter() - start)
+            _report(shared_recordings.require_separate(store))
 
 
 def _log_path(store: Path) -> Path:
-    return store.with_suffix(".ingest.log")
+    return locations.beside_store(store, ".ingest.log")
 
 
 def _build(settings: IngestSettings, root: AudioPath, path: Path, listing: Listing) -> Build:
@@ -95,13 +91,15 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
     """Return the finished store, or None after a dry run."""
     cluster = settings.cluster
     with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
-        rows = build.plan_manifest(listing.tracks[: settings.limit], client, settings.retry_refused)
+        lists_all = settings.limit is None and listing.is_complete
+        tracks, notes = listing.tracks[: settings.limit], list[str]()
+        rows = build.plan_manifest(tracks, client, settings.retry_refused, lists_all, notes.extend)
         estimate, workers = estimate_resources(rows, build.spec, build.quantizer), count_threads(client)
         # the workers of a workflow import what the workflow imports, above all PyTorch
         excess = max(0, max(client.run(peak_bytes).values(), default=0) - IDLE_WORKER_BYTES)
         estimate = replace(estimate, worker_bytes=estimate.worker_bytes + excess)
         longest = count_clips_at_limit(rows, build.spec, build.limits)
-        _report([f"{build.path}:", *_estimate_lines(estimate, workers, longest, build.limits.max_seconds)])
+        _report([f"{build.path}:", *notes, *_estimate_lines(estimate, workers, longest, build.limits.max_seconds)])
         if is_local(cluster.scheduler):  # the memory of other machines is unknown here
             estimate.require_memory(available_bytes(), workers)
         if settings.dry_run:
@@ -110,9 +108,11 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
         try:
             build.run(store, client, progress)
         except KeyboardInterrupt:
-            finished = sum(row.state != "planned" for row in store.merged_rows())
+            finished = int((~store.merged_rows().in_state("planned")).sum())
             _report([f"{build.path}:", f"  finished so far: {finished} of {len(rows)} clips"])
             raise
+        if settings.prune:
+            _report([f"  removed: {count_noun(build.prune(store), 'clip')} no longer listed"])
         return store
 
 

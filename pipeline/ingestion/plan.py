@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio import source
-from pipeline.audio.inspect import claimed_seconds
+from pipeline.audio.inspect import bound_seconds
 from pipeline.audio.remote import AudioPath, name_below
 from pipeline.datasets.track import Track
+from pipeline.ingestion import subprocess_inspect
 from pipeline.ingestion.config import Limits
 from stores import manifest
 from stores.chunk_grid import ChunkGrid, plan_regions
@@ -102,27 +103,30 @@ def stated_bound_frames(track: Track, spec: MelSpec) -> int:
 
 
 def bound_frames(track: Track, spec: MelSpec, limits: Limits, in_process: bool = True) -> int:
-    """Return an upper bound of the frames of `track`, from the header of its recording.
+    """Return an upper bound of the frames of `track`, from the header, the packets or the size of its recording.
 
     Args:
         track: a recording, or one clip of it.
         spec: the mel specification.
-        limits: the limits of a recording. A claim that is longer counts as `max_seconds`, and so does a missing claim.
-        in_process: whether a decoder may open the file in this process.
+        limits: the limits of a recording. A longer bound counts as `max_seconds`.
+        in_process: whether decoders may open the file in this process.
     """
     try:
-        with source.open_audio(track.path, track.member) as path:
-            seconds = claimed_seconds(path, in_process)
-    except DecodeError:  # the region task will reject it and record the reason
+        if not in_process:
+            seconds = subprocess_inspect.read_seconds(track.path, track.member, limits.decode_seconds)
+        else:
+            with source.open_audio(track.path, track.member) as path:
+                seconds = bound_seconds(path, limits.decode_seconds)
+    except (DecodeError, OSError):  # the region task will reject it and record the reason
         seconds = 0.0
-    bound = limits.max_seconds if seconds is None else min(seconds + SLACK_SECONDS, limits.max_seconds)
+    bound = min(seconds + SLACK_SECONDS, limits.max_seconds)
     return _frames(max(0.0, bound - track.cut_start_seconds), spec)
 
 
 def count_clips_at_limit(rows: Iterable[ClipRow], spec: MelSpec, limits: Limits) -> int:
     """Return the number of planned clips that count as `max_seconds` long.
 
-    Their headers claim no length, or a length that is not shorter.
+    Their headers claim a length that is not shorter, or none, and then their size does not exclude it.
     """
     longest, clips = _frames(limits.max_seconds, spec), ClipRows.of(rows)
     return int((clips.in_state("planned") & (clips.numbers("bound_frames") == longest)).sum())
@@ -139,7 +143,7 @@ def assign_new_regions(rows: Iterable[ClipRow], bounds: Sequence[int] | NDArray[
 
     Args:
         rows: all rows of the manifest.
-        bounds: upper bound of the frames of each row; 0 for rows that keep their region.
+        bounds: upper bound `[rows]` of the frames of each row; 0 for rows that keep their region.
         grid: the chunk grid of the store.
     """
     clips, bound_frames = ClipRows.of(rows), np.asarray(bounds, np.int64)

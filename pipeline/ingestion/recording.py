@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import errno
+import math
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.audio import source
-from pipeline.audio.cut import cut
-from pipeline.audio.decode import Audio, decode, file_digest
-from pipeline.audio.mel import mel_power
+from pipeline.audio.attempt import StreamSettings
+from pipeline.audio.clip_encoder import ClipEncoder
+from pipeline.audio.code_spool import SpooledCodes
+from pipeline.audio.completeness import Warning
+from pipeline.audio.deadline import Deadline
+from pipeline.audio.decode import Recording, decode_stream, file_digest
+from pipeline.audio.levels import SILENT_PEAK, SpanLevels, Verdict, judge
 from pipeline.audio.remote import AudioPath
 from pipeline.ingestion.config import Limits
-from stores.digest import codes_digest
 from stores.errors import DecodeError, MissingArtifact
 from stores.manifest import ClipRow
-from stores.mel_flags import DEFAULT_RESAMPLER
+from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 from stores.mel_spec import MelSpec
 from stores.quantize import Codes, Quantizer
 
-SILENT_PEAK = 2.0**-14
-"""Largest sample of a silent clip: two steps of 16 bits, which dither and rounding leave in silence."""
+StoredCodes = Codes | SpooledCodes
+"""Codes of a clip in memory or, if they are many, in a temporary file. Both have `shape` and `codes[:, start:stop]`."""
+KEPT_REASONS = ("silent", "channels_cancel")
+"""Reasons for which a clip is rejected only if silence is."""
+CUT_TOLERANCE_SECONDS = 0.5
+"""Seconds that may be missing at the end of a clip that the dataset cuts, because videos end a little early."""
+WARNING_SEPARATOR = "|"
 MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE)
 """Errors of the machine, such as a full disk, for which no recording is rejected."""
 
@@ -43,13 +53,13 @@ class DecodeSettings:
     """Limits of the length and the decoding time of a recording."""
     keeps_silence: bool = False
     """Store silent clips. If false, they are rejected."""
-    resampler: str = DEFAULT_RESAMPLER
-    """Name of the resampler, one of `pipeline.ingestion.config.ResamplerName`."""
+    resampler: ResamplerName = DEFAULT_RESAMPLER
+    """Conversion of the sample rate."""
     cut_slack_seconds: float = 0.0
     """Seconds by which a recording may be longer than its clip and still be the clip, already cut. 0: never."""
 
 
-def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
+def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, StoredCodes | None]]:
     """Return the finished rows and the codes of the clips of one recording, which is decoded once.
 
     The codes are None for a clip that is rejected or that does not fit into its region.
@@ -78,32 +88,59 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
         return reject(clips, DecodeError("crashed", f"{type(error).__name__}: {error}"))
 
 
-def reject(clips: Sequence[ClipRow], rejection: DecodeError) -> list[tuple[ClipRow, Codes | None]]:
+def reject(clips: Sequence[ClipRow], rejection: DecodeError) -> list[tuple[ClipRow, StoredCodes | None]]:
     """Return the rows of `clips`, all rejected for the same reason."""
     return [(_reject_clip(row, rejection), None) for row in clips]
 
 
-def _read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, Codes | None]]:
+@dataclass(frozen=True)
+class _Candidate:
+    """A row and the encoder of its clip. A clip that may have been cut already has two, and one of them is used."""
+
+    row: ClipRow
+    encoder: ClipEncoder
+
+
+def _read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, StoredCodes | None]]:
     file = settings.root / clips[0].source
     before = _status(file)
     with source.open_audio(file, clips[0].member) as path:
-        digest = file_digest(path)
-        audio = _decode(settings, clips, path)
+        deadline = Deadline(settings.limits.decode_seconds)
+        digest = file_digest(path, deadline)
+        candidates, recording = _decode(settings, clips, path, deadline)
         if not clips[0].member and _status(file) != before:
             raise DecodeError("changed", f"{clips[0].source} changed while it was read; ingest it when it is complete")
-    size, changed_ns = before
+    measured = list(zip(candidates, recording.levels, strict=True))
     for row in clips:
-        decoded = replace(row, source_digest=digest, source_rate_hz=audio.source_rate_hz, decoder=audio.decoder)
-        decoded = replace(decoded, source_bytes=size, source_mtime_ns=changed_ns, detail=audio.decoder_warnings)
-        yield _clip(settings, _without_cut(settings, decoded, audio), audio)
+        own = [(candidate, levels) for candidate, levels in measured if candidate.row.index == row.index]
+        candidate, levels = own[-1 if _is_already_cut(settings, row, recording) else 0]
+        decoded = replace(candidate.row, source_digest=digest, source_bytes=before[0], source_mtime_ns=before[1])
+        yield _clip(settings, _describe(decoded, recording), candidate.encoder, levels, recording)
 
 
-def _without_cut(settings: DecodeSettings, row: ClipRow, audio: Audio) -> ClipRow:
-    """Return `row` without its cut if the recording is so short that it is the clip, already cut."""
+def _describe(row: ClipRow, recording: Recording) -> ClipRow:
+    return replace(
+        row,
+        source_rate_hz=recording.source_rate_hz,
+        decoder=recording.decoder,
+        decoded_seconds=recording.seconds,
+        expected_seconds=recording.expected_seconds,
+    )
+
+
+def _candidates(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[_Candidate]:
+    for row in clips:
+        uncut = [replace(row, cut_start_seconds=0.0, cut_seconds=0.0)] if settings.cut_slack_seconds else []
+        for candidate in (row, *uncut):
+            cut = candidate.cut_start_seconds, candidate.cut_seconds
+            yield _Candidate(candidate, ClipEncoder(settings.spec, settings.quantizer, *cut, row.bound_frames))
+
+
+def _is_already_cut(settings: DecodeSettings, row: ClipRow, recording: Recording) -> bool:
+    """Return whether the recording is so short that it is the clip itself, already cut."""
     longest_seconds = row.cut_seconds + settings.cut_slack_seconds
-    if settings.cut_slack_seconds and audio.total_samples <= longest_seconds * settings.spec.sample_rate_hz:
-        return replace(row, cut_start_seconds=0.0, cut_seconds=0.0)
-    return row
+    is_short = recording.total_samples <= longest_seconds * settings.spec.sample_rate_hz
+    return bool(settings.cut_slack_seconds) and is_short
 
 
 def _status(file: AudioPath) -> tuple[int, int]:
@@ -123,34 +160,65 @@ def _holds_anything(root: AudioPath) -> bool:
         return False
 
 
-def _decode(settings: DecodeSettings, clips: Sequence[ClipRow], path: Path) -> Audio:
-    spec, limits = settings.spec, settings.limits
-    keep_seconds = max(row.cut_start_seconds + spec.seconds_for(row.bound_frames) for row in clips)
-    return decode(path, spec.sample_rate_hz, limits.max_seconds, limits.decode_seconds, keep_seconds)
+def _decode(
+    settings: DecodeSettings, clips: Sequence[ClipRow], path: Path, deadline: Deadline
+) -> tuple[list[_Candidate], Recording]:
+    """Decode a recording once, and encode all its clips on the way."""
+    spans = [_span_seconds(candidate.row) for candidate in _candidates(settings, clips)]
+    stream = StreamSettings(
+        settings.spec.sample_rate_hz, settings.limits.max_seconds, settings.resampler, spans_seconds=spans
+    )
+
+    def encode(blocks: Iterator[NDArray[np.float32]]) -> list[_Candidate]:
+        candidates = list(_candidates(settings, clips))
+        for block in blocks:
+            for candidate in candidates:
+                candidate.encoder.push(block)
+        return candidates
+
+    return decode_stream(path, stream, encode, deadline)
 
 
-def _clip(settings: DecodeSettings, row: ClipRow, audio: Audio) -> tuple[ClipRow, Codes | None]:
-    spec = settings.spec
-    frames = _needed_frames(row, audio, spec)
-    if frames > row.bound_frames:
-        return replace(row, frames=frames), None  # stays planned with its true length, and fits in the next round
-    samples = cut(audio.samples, spec.sample_rate_hz, row.cut_start_seconds, row.cut_seconds)
-    silent = bool(len(samples)) and float(np.abs(samples).max()) <= SILENT_PEAK
+def _span_seconds(row: ClipRow) -> tuple[float, float]:
+    stop = row.cut_start_seconds + row.cut_seconds if row.cut_seconds else math.inf
+    return row.cut_start_seconds, stop
+
+
+def _clip(
+    settings: DecodeSettings, row: ClipRow, encoder: ClipEncoder, levels: SpanLevels, recording: Recording
+) -> tuple[ClipRow, StoredCodes | None]:
+    if encoder.is_too_long:
+        return replace(row, frames=encoder.frames), None  # stays planned with its true length, and fits next time
+    verdict = judge(levels, encoder.levels, recording.stores_floats) if encoder.levels.samples else Verdict()
+    silent = encoder.levels.samples > 0 and encoder.levels.peak <= SILENT_PEAK
+    if verdict.reason and not (settings.keeps_silence and verdict.reason in KEPT_REASONS):
+        return _reject_clip(row, DecodeError(verdict.reason, verdict.detail)), None
     try:
-        if silent and not settings.keeps_silence:
-            raise DecodeError("silent", f"the largest sample is {np.abs(samples).max():.1e} of full scale")
-        codes = settings.quantizer.encode(mel_power(samples, spec))
+        codes, digest = encoder.take()
     except DecodeError as rejection:
         return _reject_clip(row, rejection), None
-    written = replace(row, state="written", frames=codes.shape[1], silent=silent, codes_digest=codes_digest(codes))
-    return written, codes
+    warnings = [*_length_warnings(row, recording), *verdict.warnings]
+    if verdict.reason == "channels_cancel":
+        warnings.append((verdict.reason, verdict.detail))
+    written = replace(row, state="written", frames=codes.shape[1], silent=silent, codes_digest=digest)
+    return _add_warnings(written, warnings), codes
 
 
-def _needed_frames(row: ClipRow, audio: Audio, spec: MelSpec) -> int:
-    """Return the frames of a clip that lasts to the end of its recording; 0 for a cut clip, which always fits."""
-    if row.cut_seconds:
-        return 0
-    return spec.frames_for(max(0, audio.total_samples - round(row.cut_start_seconds * spec.sample_rate_hz)))
+def _length_warnings(row: ClipRow, recording: Recording) -> Iterator[Warning]:
+    """Yield the warnings about the recording that concern this clip. A clip before the missing part is complete."""
+    stop = row.cut_start_seconds + row.cut_seconds
+    for name, text in recording.warnings:
+        if name != "short" or not row.cut_seconds:
+            yield name, text
+    if row.cut_seconds and recording.seconds < stop - CUT_TOLERANCE_SECONDS:
+        text = f"the clip lasts until {stop:.2f} s, but {recording.seconds:.2f} s of the recording could be decoded"
+        stated = f" of {recording.expected_seconds:.2f} s" if recording.expected_seconds else ""
+        yield "short", text + stated
+
+
+def _add_warnings(row: ClipRow, warnings: Sequence[Warning]) -> ClipRow:
+    names = WARNING_SEPARATOR.join(dict.fromkeys(name for name, _ in warnings))
+    return replace(row, warnings=names, detail=_as_utf8("; ".join(text for _, text in warnings)))
 
 
 def _reject_clip(row: ClipRow, rejection: DecodeError) -> ClipRow:

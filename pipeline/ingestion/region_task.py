@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from pipeline.audio.code_spool import JoinedCodes
 from pipeline.audio.remote import AudioPath
 from pipeline.ingestion import recording, subprocess_decode
 from pipeline.ingestion.config import Limits
-from pipeline.ingestion.recording import DecodeSettings
+from pipeline.ingestion.recording import DecodeSettings, StoredCodes
 from pipeline.ingestion.resources import peak_bytes
 from pipeline.ingestion.subprocess_decode import GRACE_SECONDS
 from pipeline.ingestion.watchdog import time_limit
@@ -21,7 +20,6 @@ from stores.chunk_grid import Region
 from stores.manifest import ClipRow
 from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
-from stores.quantize import Codes
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def run(task: RegionTask) -> RegionResult:
     store = MelStore.open_without_manifest(task.store)
     rows, packed = _pack(task, store)
     if packed:
-        store.write_region(task.region, np.concatenate(packed, axis=1))
+        store.write_region(task.region, JoinedCodes(packed))
     store.finish_region(task.region, rows)
     rejected = sum(row.state == "refused" for row in rows)
     frames = sum(codes.shape[1] for codes in packed)
@@ -80,13 +78,13 @@ def run_in_subprocesses(task: RegionTask) -> RegionResult:
     return run(replace(task, in_subprocesses=True))
 
 
-def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[Codes]]:
+def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[StoredCodes]]:
     resampler = resampler_name(store.attributes["preprocessing"])
     settings = DecodeSettings(
         task.root, store.spec, store.quantizer, task.limits, task.keeps_silence, resampler, task.cut_slack_seconds
     )
     rows: list[ClipRow] = []
-    packed: list[Codes] = []
+    packed: list[StoredCodes] = []
     frame = task.region.start_frame
     for clips in manifest.group_by_recording(task.rows):
         for row, codes in read(settings, clips, task.in_subprocesses):
@@ -98,7 +96,9 @@ def _pack(task: RegionTask, store: MelStore) -> tuple[Sequence[ClipRow], list[Co
     return rows, packed
 
 
-def read(settings: DecodeSettings, clips: Sequence[ClipRow], in_subprocess: bool) -> list[tuple[ClipRow, Codes | None]]:
+def read(
+    settings: DecodeSettings, clips: Sequence[ClipRow], in_subprocess: bool
+) -> Sequence[tuple[ClipRow, StoredCodes | None]]:
     """Return the rows and codes of the clips of one recording, decoded in its own process or under the watchdog."""
     if in_subprocess:
         return subprocess_decode.read(settings, clips)

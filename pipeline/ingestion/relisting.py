@@ -66,8 +66,19 @@ def update_places(rows: ClipRows, changes: FileChanges) -> ClipRows:
     return rows.with_columns(**columns)
 
 
+def with_listed_cuts(rows: ClipRows, listed: ClipRows, clips: NDArray[np.int64]) -> ClipRows:
+    """Return `rows` where `clips` (positions `[n]`) have the cuts of the new listing.
+
+    The row of a stored clip whose file was cut already states no cut, and another file may have to be cut.
+    """
+    positions = np.full(len(rows), -1)
+    positions[clips] = listed.index_of(rows.take(clips).column("id"))
+    cuts = {name: _choose(rows, listed, positions, name) for name in ("cut_start_seconds", "cut_seconds")}
+    return rows.with_columns(**cuts)
+
+
 def clips_to_decode(before: ClipRows, after: ClipRows, changes: FileChanges) -> NDArray[np.int64]:
-    """Return the indices of clips that must be planned again.
+    """Return the indices `[clips]` of clips that must be planned again.
 
     They are those whose files were replaced, and those that return and were never decoded. The latter must not keep
     their region, because its other clips may have been written since.
@@ -81,13 +92,21 @@ def clips_to_decode(before: ClipRows, after: ClipRows, changes: FileChanges) -> 
     return np.union1d(replaced_files.clips_of(changes.replaced), returned)
 
 
-def unlisted_lines(rows: ClipRows) -> list[str]:
-    """Return a line that counts the clips that are no longer listed, if there are any."""
-    count = int(rows.in_state("unlisted").sum())
-    if not count:
-        return []
-    verb = "is" if count == 1 else "are"
-    return [
-        f"  {count_noun(count, 'clip')} {verb} no longer listed: kept, but left out of shards and splits "
-        f"(--prune removes them)"
-    ]
+def change_lines(before: ClipRows, after: ClipRows, changes: FileChanges) -> list[str]:
+    """Return lines that count the clips that are no longer listed, that returned, and whose files were replaced.
+
+    Args:
+        before: rows before the new listing.
+        after: rows after it.
+        changes: the files that changed.
+    """
+    unlisted = after.in_state("unlisted")
+    returned = int((before.in_state("unlisted") & ~unlisted).sum())
+    replaced = len(replaced_files.clips_of(changes.replaced))
+    gone = "no longer listed: kept, but left out of shards and splits (--prune removes them)"
+    counted = (
+        (int(unlisted.sum()), "is", "are", gone),
+        (returned, "is", "are", "listed again, as before"),
+        (replaced, "has", "have", "another recording in the file than before: decoded again"),
+    )
+    return [f"  {count_noun(n, 'clip')} {one if n == 1 else many} {what}" for n, one, many, what in counted if n]

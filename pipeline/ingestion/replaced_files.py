@@ -90,7 +90,7 @@ def find(rows: ClipRows, listed: ClipRows, root: AudioPath, client: Client) -> F
 
 
 def clips_of(suspects: Sequence[Suspect]) -> NDArray[np.int64]:
-    """Return the indices of the clips of all suspects."""
+    """Return the indices `[clips]` of the clips of all suspects."""
     return np.array([clip for suspect in suspects for clip in suspect.clips], np.int64)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,12 @@ import psutil
 from pipeline.audio import source
 from stores import manifest
 from stores.errors import InvalidInput
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
 WORKER_BASE_BYTES = 260_000_000
 """Memory of a worker without data: Python with Dask, NumPy, SciPy, Arrow and Zarr (191 MB measured), and decoders."""
-IDLE_WORKER_BYTES = 191_000_000
-"""The part of `WORKER_BASE_BYTES` that a worker uses before its first task, if it imports nothing else."""
 PARQUET_BYTES = 200_000_000
 """Memory that Arrow uses to read recordings from a row group, measured with recordings of 1 MB each."""
 SAMPLE_COPIES = 3
@@ -59,13 +57,14 @@ class ResourceEstimate:
             )
 
 
-def estimate_resources(rows: Sequence[ClipRow], spec: MelSpec, quantizer: Quantizer) -> ResourceEstimate:
+def estimate_resources(rows: Iterable[ClipRow], spec: MelSpec, quantizer: Quantizer) -> ResourceEstimate:
     """Return the resources that the planned regions of `rows` need."""
     regions = manifest.planned_regions(rows)
-    bounds = {row.index: row.bound_frames for row in rows if row.state == "planned"}
-    frames = sum(bounds.values())
+    clips = ClipRows.of(rows)
+    bounds = clips.numbers("bound_frames")[clips.in_state("planned")]
+    frames = int(bounds.sum())
     cell_bytes = np.dtype(quantizer.dtype).itemsize
-    tasks = [_task_bytes([rows[clip] for clip in region.clips], spec, cell_bytes) for region in regions]
+    tasks = [_task_bytes(list(clips.take(region.clips)), spec, cell_bytes) for region in regions]
     return ResourceEstimate(
         clips=len(bounds),
         regions=len(regions),
@@ -100,8 +99,3 @@ def peak_bytes() -> int:
     if _STATUS.exists() and (match := re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())):
         return int(match[1]) * 1024
     return int(psutil.Process().memory_info().rss)
-
-
-def available_bytes() -> int:
-    """Return the memory that can be used without swapping."""
-    return int(psutil.virtual_memory().available)

@@ -7,9 +7,7 @@ way. Rows travel as a manifest and codes as plain arrays, in a temporary folder.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.audio import native_output
 from pipeline.audio.remote import audio_path
-from pipeline.ingestion import recording
+from pipeline.ingestion import python_process, recording
 from pipeline.ingestion.config import Limits
-from pipeline.ingestion.recording import DecodeSettings
+from pipeline.ingestion.recording import DecodeSettings, StoredCodes
 from stores import manifest
 from stores.commit import write_json
 from stores.errors import DecodeError, MissingArtifact
@@ -32,13 +31,11 @@ from stores.quantize import Codes, Quantizer
 
 GRACE_SECONDS = 30.0
 """Seconds beyond the limit of decoding, for starting, reading from a container, computing the mel and writing."""
-MAX_OUTPUT_CHARACTERS = 2_048
-"""Length of the end of the process's output that an error message quotes."""
 _STATUS_ROOT_MISSING = 3
 _CHILD_CODE = "from pipeline.ingestion import subprocess_decode; subprocess_decode.run_child()"
 
 
-def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, Codes | None]]:
+def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipRow, StoredCodes | None]]:
     """Return the result of `recording.read`, computed in a new process.
 
     Raises:
@@ -50,29 +47,12 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
         manifest.write(folder / "clips.parquet", clips)
         write_json(folder / "settings.json", _to_json(settings))
         try:
-            _run(folder, settings.limits.decode_seconds + GRACE_SECONDS)
+            limit_seconds = settings.limits.decode_seconds + GRACE_SECONDS
+            _require_success(*python_process.run(_CHILD_CODE, [name], limit_seconds, folder / "output"))
         except DecodeError as rejection:
             return recording.reject(clips, rejection)
         rows = manifest.read(folder / "rows.parquet")
         return [(row, _codes(folder, row)) for row in rows]
-
-
-def _run(folder: Path, limit_seconds: float) -> None:
-    command = [sys.executable, "-c", _CHILD_CODE, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with (folder / "output").open("wb+") as file:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, start_new_session=True
-        )
-        try:
-            status = process.wait(limit_seconds)
-        except subprocess.TimeoutExpired:
-            raise DecodeError("timeout", f"reading it took longer than {limit_seconds:g} s") from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    _require_success(status, (folder / "output").read_text("utf-8", "replace")[-MAX_OUTPUT_CHARACTERS:].strip())
 
 
 def _require_success(status: int, output: str) -> None:
@@ -87,6 +67,7 @@ def _require_success(status: int, output: str) -> None:
 
 def run_child() -> None:
     """Decode one recording in the new process. The only argument of its command line is the temporary folder."""
+    native_output.disable()  # the parent reads standard error, also after a crash
     folder = Path(sys.argv[1])
     settings = _from_json(json.loads((folder / "settings.json").read_text()))
     try:
@@ -107,7 +88,7 @@ def _file(folder: Path, row: ClipRow) -> Path:
 def _codes(folder: Path, row: ClipRow) -> Codes | None:
     if row.state != "written":
         return None
-    codes: Codes = np.load(_file(folder, row), allow_pickle=False)
+    codes: Codes = np.load(_file(folder, row), mmap_mode="r", allow_pickle=False)  # a long clip stays on disk
     return codes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stores.commit import write_json
 from stores.labels import count_noun
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_store import MelStore
 
 REPORT = "report.json"
@@ -67,16 +67,16 @@ class IngestSummary:
 
 def summarize(store: MelStore, listing: Mapping[str, int], seconds: float, worker_peak_bytes: int) -> IngestSummary:
     """Return the summary of `store` after a run that took `seconds`."""
-    written = [row for row in store.rows if row.state == "written"]
+    written, rejected = store.rows.select(state="written"), store.rows.select(state="refused")
     return IngestSummary(
         dataset=str(store.attributes["dataset"]),
         written=len(written),
-        written_by_split=dict(Counter(row.split or NO_SPLIT for row in written)),
-        complaints=sum(bool(row.detail) for row in written),
-        silent=sum(row.silent for row in written),
-        refused=dict(Counter(row.reason for row in store.rows if row.state == "refused")),
+        written_by_split=dict(Counter(split or NO_SPLIT for split in written.column("split").to_pylist())),
+        complaints=sum(map(bool, written.column("detail").to_pylist())),
+        silent=int(written.numbers("silent").sum()),
+        refused=dict(Counter(rejected.column("reason").to_pylist())),
         listing=dict(listing),
-        audio_hours=store.spec.seconds_for(sum(row.frames for row in written)) / 3600,
+        audio_hours=store.spec.seconds_for(int(written.numbers("frames").sum())) / 3600,
         store_bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         seconds=seconds,
         worker_peak_bytes=worker_peak_bytes,
@@ -87,6 +87,5 @@ def rejection_lines(rows: Sequence[ClipRow]) -> list[str]:
     """Return a line for each rejected clip: its id, the reason and the last line of the detail."""
     return [
         f"rejected {row.id!r}: {row.reason}: {row.detail.splitlines()[-1] if row.detail else ''}"
-        for row in rows
-        if row.state == "refused"
+        for row in ClipRows.of(rows).select(state="refused")
     ]

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.ingestion import shared_recordings
 from stores import shard_integrity
 from stores.chunk_grid import pack_in_order
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
-from stores.shards import Record, ShardSet, ShardSummary, remove_shards, write_shard
+from stores.shards import Record, ShardSet, ShardSummary, remove_shards, shard_name, write_shard
 
 WINDOW_FRAMES = 96
 """Length of the shortest training clip in frames, which is one window."""
@@ -40,16 +42,39 @@ class ShardPlan:
     """Number of records in a shard (64 MiB)."""
 
 
-def select_clips(rows: Sequence[ClipRow]) -> tuple[list[ClipRow], dict[str, int]]:
+@dataclass(frozen=True)
+class ShardSource:
+    """What the bytes of shards are made from."""
+
+    name: str
+    """Name of the folder of the mel store."""
+    digest: str
+    """Digest of the store and of the plan."""
+
+
+def select_clips(rows: Iterable[ClipRow]) -> tuple[ClipRows, dict[str, int]]:
     """Return the rows of the training clips, and the number of other clips by the reason why they are left out."""
-    reasons = [(row, _exclusion_reason(row)) for row in rows]
-    return [row for row, reason in reasons if not reason], dict(Counter(reason for _, reason in reasons if reason))
+    clips = ClipRows.of(rows)
+    reasons = _exclusion_reasons(clips)
+    return clips.take(np.flatnonzero(reasons == "")), dict(Counter(reasons[reasons != ""].tolist()))
 
 
-def plan_shards(clips: Sequence[ClipRow], plan: ShardPlan) -> list[list[list[int]]]:
+def _exclusion_reasons(rows: ClipRows) -> NDArray[Any]:
+    """Return why each clip is not trained on, as the index of a shard set stores it. Empty for a training clip."""
+    states, splits = (rows.column(name).to_numpy().astype(object) for name in ("state", "split"))
+    is_short = rows.numbers("frames") < WINDOW_FRAMES
+    reasons = np.where(is_short, f"shorter than {WINDOW_FRAMES} frames", "").astype(object)
+    is_other_split = ~np.isin(splits.astype(str), TRAINING_SPLITS)
+    reasons[is_other_split] = "split " + splits[is_other_split]
+    return np.where(rows.in_state("written"), reasons, states)
+
+
+def plan_shards(clips: Iterable[ClipRow], plan: ShardPlan) -> list[list[list[int]]]:
     """Return the clip indices of each record of each shard, after a shuffle of all clips with `plan.seed`."""
-    order = np.random.default_rng(plan.seed).permutation(len(clips))
-    records = list(pack_in_order(((clips[i].index, clips[i].frames) for i in order), plan.record_frames))
+    rows = ClipRows.of(clips)
+    order = np.random.default_rng(plan.seed).permutation(len(rows))
+    indices, frames = (rows.numbers(name)[order].tolist() for name in ("index", "frames"))
+    records = list(pack_in_order(zip(indices, frames, strict=True), plan.record_frames))
     return [records[i : i + plan.records_per_shard] for i in range(0, len(records), plan.records_per_shard)]
 
 
@@ -65,45 +90,72 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes:
         trust_sizes: treat a shard of a finished set as sound if it has the recorded size; otherwise read all its bytes.
 
     Raises:
-        InvalidInput: no clip of the store can be trained on.
+        InvalidInput: no clip of the store can be trained on, a recording is in two splits that a user stated, or
+            `folder` holds the shards of another store.
         CorruptArtifact: a clip of the store cannot be read.
     """
-    inputs_digest = digest({"store": store.digest(), "plan": asdict(plan)})
-    existing = _existing_set(store, folder, plan)
+    shared_recordings.require_separate(store)
+    store_digest = store.shards_digest()
+    _require_own_folder(store, store_digest, folder)
+    source = ShardSource(_name(store), digest({"store": store_digest, "plan": asdict(plan)}))
+    existing = _existing_set(store_digest, folder, plan)
     if existing is not None and trust_sizes and _has_recorded_sizes(existing):
         shard_integrity.remove_records(folder)  # which a run leaves if it is killed after it wrote the index
         return existing
     clips, left_out = select_clips(store.rows)
-    if not clips:
+    if not len(clips):
         raise InvalidInput(f"no clip of {store.path} can be trained on: {left_out}")
-    sound = _sound_shards(folder, existing, inputs_digest)
+    sound = _sound_shards(folder, existing, source)
     if existing is not None and len(sound) == len(existing.shards):
         shard_integrity.remove_records(folder)
         return existing
     remove_shards(folder, keep=sound)
     shards = ShardSet(
         folder,
-        tuple(_write_tars(store, folder, plan_shards(clips, plan), sound, inputs_digest)),
+        tuple(_write_tars(store, folder, plan_shards(clips, plan), sound, source)),
         left_out,
-        store_digest=store.digest(),
+        store_digest=store_digest,
         store_clips=len(store),
         spec=store.spec,
         quantizer=_shard_quantizer(store),
         preprocessing=store.attributes["preprocessing"],
         plan=asdict(plan),
+        store_name=source.name,
     )
     shards.write_index()
     shard_integrity.remove_records(folder)
     return shards
 
 
-def _existing_set(store: MelStore, folder: Path, plan: ShardPlan) -> ShardSet | None:
+def _name(store: MelStore) -> str:
+    return store.path.absolute().name
+
+
+def _require_own_folder(store: MelStore, store_digest: str, folder: Path) -> None:
+    """Check that `folder` does not hold the shards of another store, which would be lost.
+
+    Raises:
+        InvalidInput: it does.
+    """
+    try:
+        shards = ShardSet.open(folder, complete=False)
+        owner = shards.store_name if shards.store_digest != store_digest else ""  # the store may have been renamed
+    except (MissingArtifact, CorruptArtifact):
+        owner = shard_integrity.recorded_store(folder)
+    if owner and owner != _name(store):
+        raise InvalidInput(
+            f"{folder} holds the shards of {owner}, and not of {store.path}; rename one of the two stores, or remove "
+            f"{folder} if its shards are not needed"
+        )
+
+
+def _existing_set(store_digest: str, folder: Path, plan: ShardPlan) -> ShardSet | None:
     """Return the finished set of the same store and plan, sound or damaged, if there is one."""
     try:
         shards = ShardSet.open(folder, complete=False)
     except (MissingArtifact, CorruptArtifact):
         return None
-    return shards if shards.store_digest == store.digest() and shards.plan == asdict(plan) else None
+    return shards if shards.store_digest == store_digest and shards.plan == asdict(plan) else None
 
 
 def _has_recorded_sizes(shards: ShardSet) -> bool:
@@ -114,7 +166,7 @@ def _has_recorded_sizes(shards: ShardSet) -> bool:
     return True
 
 
-def _sound_shards(folder: Path, existing: ShardSet | None, inputs_digest: str) -> dict[str, ShardSummary]:
+def _sound_shards(folder: Path, existing: ShardSet | None, source: ShardSource) -> dict[str, ShardSummary]:
     """Return the sound shards of a damaged or unfinished set by name.
 
     They are recorded in `parts/` first, because the index, which lists them until now, will be removed.
@@ -122,8 +174,8 @@ def _sound_shards(folder: Path, existing: ShardSet | None, inputs_digest: str) -
     if existing is not None:
         for shard in existing.shards:
             if shard_integrity.find_damage(folder, shard) is None:
-                shard_integrity.record_shard(folder, shard, inputs_digest)
-    return {shard.name: shard for shard in shard_integrity.find_recorded_shards(folder, inputs_digest)}
+                shard_integrity.record_shard(folder, shard, source.digest, source.name)
+    return {shard.name: shard for shard in shard_integrity.find_recorded_shards(folder, source.digest)}
 
 
 def _write_tars(
@@ -131,27 +183,18 @@ def _write_tars(
     folder: Path,
     planned: Sequence[Sequence[Sequence[int]]],
     sound: Mapping[str, ShardSummary],
-    inputs_digest: str,
+    source: ShardSource,
 ) -> Iterator[ShardSummary]:
     with tqdm(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
         for number, records in enumerate(planned):
-            path = folder / f"{folder.stem}-{number:06d}.tar"
+            path = folder / shard_name(folder, number)
             if path.name in sound:
                 shard = sound[path.name]
                 bar.update(shard.clips)
             else:
                 shard = write_shard(path, list(_records(store, records, bar)))
-                shard_integrity.record_shard(folder, shard, inputs_digest)
+                shard_integrity.record_shard(folder, shard, source.digest, source.name)
             yield shard
-
-
-def _exclusion_reason(row: ClipRow) -> str:
-    """Return why a clip is not trained on, as the index of a shard set stores it. Empty for a training clip."""
-    if row.state != "written":
-        return row.state
-    if row.split not in TRAINING_SPLITS:
-        return f"split {row.split}"
-    return "" if row.frames >= WINDOW_FRAMES else f"shorter than {WINDOW_FRAMES} frames"
 
 
 def _records(store: MelStore, records: Sequence[Sequence[int]], bar: tqdm[None]) -> Iterator[Record]:

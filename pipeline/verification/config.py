@@ -26,6 +26,8 @@ class VerifySettings(CommandSettings):
     """Restore damaged data and decode changed audio again, then check again."""
     read_audio: bool = False
     """Compare all audio by digest. Otherwise only files whose size or time of change differs are read."""
+    upgrade: bool = False
+    """Convert mel stores of the previous format version to the present one, without decoding, and check nothing."""
     limits: Limits = field(default_factory=Limits)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 

@@ -13,9 +13,11 @@ from pipeline.audio import source
 from pipeline.audio.decode import file_digest
 from pipeline.audio.remote import AudioPath, audio_path
 from pipeline.cluster.tasks import run_all
+from pipeline.ingestion import shared_recordings
 from stores import manifest, mel_store_integrity
 from stores.errors import DecodeError
 from stores.manifest import ClipRow
+from stores.mel_array import ARRAY_METADATA
 from stores.mel_store import MelStore
 
 
@@ -24,7 +26,8 @@ class Finding:
     """One missing, corrupt or stale item."""
 
     kind: str
-    """`missing`: the item does not exist. `corrupt`: its bytes changed. `stale`: the item it came from changed."""
+    """`missing`: the item does not exist. `corrupt`: its bytes changed. `stale`: the item it came from changed.
+    `shared`: a recording is in two splits."""
     subject: str
     """The clip or file as printed text."""
     detail: str
@@ -57,15 +60,18 @@ def check(store: MelStore, client: Client, read_audio: bool = False) -> Iterator
     """
     yield RegionCheck(tuple(_check_metadata(store)), 0, 0)
     task = partial(_check_region, store.path, audio_path(store.attributes["root"]), read_audio)
-    yield from run_all(client, task, mel_store_integrity.written_regions(store.rows))
+    yield from run_all(client, task, mel_store_integrity.stored_regions(store.rows))
 
 
 def _check_metadata(store: MelStore) -> Iterator[Finding]:
     if detail := mel_store_integrity.find_metadata_damage(store):
-        kind = "corrupt" if (store.path / mel_store_integrity.ARRAY_METADATA).exists() else "missing"
-        yield Finding(kind, mel_store_integrity.ARRAY_METADATA, detail)
-    if planned := sum(row.state == "planned" for row in store.rows):
+        kind = "corrupt" if (store.path / ARRAY_METADATA).exists() else "missing"
+        yield Finding(kind, ARRAY_METADATA, detail)
+    if planned := int(store.rows.in_state("planned").sum()):
         yield Finding("missing", f"{planned} clips", "planned, but not decoded yet; start the same ingest again")
+    if shared_recordings.is_error(store):
+        for recording in shared_recordings.find(store.rows):
+            yield Finding("shared", str(recording), "one recording in two splits; see `python -m pipeline.ingest`")
 
 
 def _check_region(path: Path, root: AudioPath, read_audio: bool, rows: Sequence[ClipRow]) -> RegionCheck:
@@ -75,7 +81,7 @@ def _check_region(path: Path, root: AudioPath, read_audio: bool, rows: Sequence[
         for damage in mel_store_integrity.find_damage(MelStore.open_without_manifest(path), rows)
     ]
     without_audio = 0
-    for clips in manifest.group_by_recording(rows):
+    for clips in manifest.group_by_recording(row for row in rows if row.state != "unlisted"):
         try:
             if _audio_changed(root, clips[0], read_audio):
                 findings += [Finding("stale", repr(row.id), "its audio has changed", row.index) for row in clips]

@@ -17,7 +17,7 @@ from stores import locations
 from stores.commit import atomic_write
 from stores.errors import InvalidInput
 from stores.labels import split_tags
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 
@@ -38,7 +38,7 @@ def preview(settings: PreviewSettings) -> None:
         MissingArtifact, CorruptArtifact: the store cannot be read.
     """
     path = locations.store_path(settings.store)
-    out = settings.out or path.with_suffix(".png")
+    out = settings.out or locations.beside_store(path, ".png")
     if out.suffix.lower() != ".png":
         raise InvalidInput(f"--out must end in .png, because a PNG is written (got {out})")
     store = MelStore.open(path, complete=False)
@@ -54,15 +54,16 @@ def select_clips(rows: Sequence[ClipRow], count: int, ids: Sequence[str] = ()) -
     Raises:
         InvalidInput: `count` is less than one, an id is unknown or was rejected, or no clip has a mel.
     """
-    written = {row.id: row for row in rows if row.state == "written"}
-    if unknown := [name for name in ids if name not in written]:
+    written = ClipRows.of(rows).select(state="written")
+    chosen = written.index_of(ids)
+    if unknown := [name for name, position in zip(ids, chosen, strict=True) if position < 0]:
         raise InvalidInput(f"no mel of {unknown} in the store; its manifest states which clips were rejected and why")
     if ids:
-        return [written[name] for name in ids]
-    if count < 1 or not written:
+        return list(written.take(chosen))
+    if count < 1 or not len(written):
         raise InvalidInput(f"{count} of {len(written)} clips with a mel cannot be drawn; both must be at least 1")
     positions = np.linspace(0, len(written) - 1, min(count, len(written))).round().astype(int)
-    return [list(written.values())[position] for position in positions]
+    return list(written.take(positions))
 
 
 def draw(store: MelStore, rows: Sequence[ClipRow]) -> Figure:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from distributed import Client
 
 from pipeline.audio.remote import audio_path
@@ -23,6 +24,7 @@ from pipeline.verification.mel_store import Finding
 from stores import manifest, mel_store_integrity
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
+from stores.mel_array import ARRAY_METADATA
 from stores.mel_flags import resampler_name
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
@@ -73,13 +75,11 @@ def repair(store: MelStore, findings: Iterable[Finding], client: Client, limits:
         )
     store.require_settings(build.settings())
     findings = list(findings)
-    if any(finding.subject == mel_store_integrity.ARRAY_METADATA for finding in findings):
+    if any(finding.subject == ARRAY_METADATA for finding in findings):
         mel_store_integrity.restore_metadata(store)
         store = MelStore.open(store.path, complete=False)
     lost = _restore(store, build, [f for f in findings if f.clip >= 0 and f.kind != "stale"], client)
-    rows = list(store.rows)
-    for row in lost:
-        rows[row.index] = row
+    rows = store.rows.with_rows([row.index for row in lost], lost)
     stale = {f.clip for f in findings if f.kind == "stale"} | {row.index for row in lost if row.state == "planned"}
     if stale or lost:
         store.update(build.plan_again(rows, sorted(stale), client))
@@ -120,7 +120,7 @@ def _restore(store: MelStore, build: Build, damages: Sequence[Finding], client: 
     damaged = frozenset(finding.clip for finding in damages)
     tasks = (
         RepairTask(store.path, settings, tuple(rows), damaged)
-        for rows in mel_store_integrity.written_regions(store.rows)
+        for rows in mel_store_integrity.stored_regions(store.rows)
         if any(row.index in damaged for row in rows)
     )
     return [row for lost in run_all(client, run, tasks, run_in_subprocesses) for row in lost]
@@ -133,7 +133,7 @@ def run(task: RepairTask) -> list[ClipRow]:
         results = region_task.read(task.settings, clips, task.in_subprocesses)
         for before, (row, codes) in zip(clips, results, strict=True):
             if codes is not None and row.codes_digest == before.codes_digest:
-                restored[row.index] = codes
+                restored[row.index] = np.asarray(codes)
             else:
                 lost.append(_lost_row(before, row))
     mel_store_integrity.restore_region(MelStore.open_without_manifest(task.store), task.rows, restored)
@@ -142,6 +142,8 @@ def run(task: RepairTask) -> list[ClipRow]:
 
 def _lost_row(before: ClipRow, row: ClipRow) -> ClipRow:
     planned = manifest.reset_to_planned(before)
+    if before.state == "unlisted":  # it is decoded when it is listed again
+        return replace(planned, state="unlisted")
     if row.state != "refused":
         return planned
     detail = f"its frames were damaged, and its audio cannot be read again: {row.detail}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
 from pipeline.verification.mel_store import Finding
-from stores import shard_integrity
+from stores import locations, shard_integrity
 from stores.errors import CorruptArtifact, MissingArtifact
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
@@ -33,7 +33,7 @@ def _check(folder: Path) -> Iterator[Finding]:
 
 
 def _compare_with_store(shards: ShardSet) -> Iterator[Finding]:
-    path = store_path(shards.folder)
+    path = store_path(shards.folder, shards.store_name)
     try:
         store = MelStore.open(path, complete=False)
     except MissingArtifact:  # a shard set can be used without its store
@@ -41,8 +41,9 @@ def _compare_with_store(shards: ShardSet) -> Iterator[Finding]:
     except CorruptArtifact as error:
         yield Finding("stale", shards.folder.name, f"its store cannot be read: {error}")
         return
-    if store.digest() != shards.store_digest:
-        yield Finding("stale", shards.folder.name, f"{path} has changed since the shards were made")
+    if store.shards_digest() != shards.store_digest:
+        detail = f"{path} has changed since the shards were made (its clips, their splits or their states)"
+        yield Finding("stale", shards.folder.name, detail)
 
 
 def repair(folder: Path) -> None:
@@ -52,14 +53,21 @@ def repair(folder: Path) -> None:
         MissingArtifact: there is no store, or its ingest has not finished.
         CorruptArtifact: the store is damaged and must be repaired first.
     """
-    store = MelStore.open(store_path(folder))
+    plan, store_name = ShardPlan(), ""
     try:
-        plan = ShardPlan(**ShardSet.open(folder, complete=False).plan)
+        shards = ShardSet.open(folder, complete=False)
+        plan, store_name = ShardPlan(**shards.plan), shards.store_name
     except (MissingArtifact, CorruptArtifact, TypeError):  # TypeError: the plan of another version
-        plan = ShardPlan()
-    write_shards(store, folder, plan, trust_sizes=False)
+        store_name = shard_integrity.recorded_store(folder)
+    write_shards(MelStore.open(store_path(folder, store_name)), folder, plan, trust_sizes=False)
 
 
-def store_path(folder: Path) -> Path:
-    """Return the path of the mel store from which the shard set in `folder` is made."""
-    return folder.with_suffix(".zarr")
+def store_path(folder: Path, store_name: str = "") -> Path:
+    """Return the path of the mel store from which the shard set in `folder` is made.
+
+    Args:
+        folder: folder of the shard set.
+        store_name: name of the folder of the store, as the shard set states it.
+    """
+    stated = folder.with_name(Path(store_name).name) if store_name else folder
+    return stated if store_name and stated.exists() else locations.store_of_shards(folder)

@@ -11,10 +11,12 @@ from distributed import Client
 from tqdm import tqdm
 
 from pipeline.cluster.client import connect
+from pipeline.ingestion import shared_recordings
 from pipeline.verification import mel_store, shards
 from pipeline.verification import repair as store_repair
 from pipeline.verification.config import VerifySettings
 from pipeline.verification.mel_store import Finding, RegionCheck
+from stores import locations, mel_attributes, mel_store_upgrade
 from stores.commit import remove_temporary_files
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
@@ -22,7 +24,7 @@ from stores.lock import write_lock
 from stores.mel_store import MelStore
 
 MAX_SHOWN_FINDINGS = 20
-KINDS = ("missing", "corrupt", "stale")
+KINDS = ("missing", "corrupt", "stale", "shared")
 
 
 def verify(settings: VerifySettings) -> int:
@@ -38,17 +40,25 @@ def verify(settings: VerifySettings) -> int:
 def _verify_path(path: Path, settings: VerifySettings) -> int:
     if not path.is_dir():
         raise MissingArtifact(f"{path} does not exist; state a folder NAME.zarr or NAME.shards")
-    with write_lock(path) if settings.repair else contextlib.nullcontext():
+    with write_lock(path) if settings.repair or settings.upgrade else contextlib.nullcontext():
         if path.suffix == ".shards":
-            return _verify_shards(path, settings.repair)
-        if path.suffix == ".zarr":
-            return _verify_store(path, settings)
+            return _verify_shards(path, settings)
+        if path.suffix == locations.STORE_SUFFIX or (path / mel_attributes.METADATA).is_file():
+            return _upgrade_store(path) if settings.upgrade else _verify_store(path, settings)
     raise InvalidInput(f"{path} is neither NAME.zarr nor NAME.shards")
 
 
+def _upgrade_store(path: Path) -> int:
+    converted = mel_store_upgrade.upgrade(path)
+    version = mel_attributes.FORMAT_VERSION
+    print(f"{path}: " + (f"converted to format version {version}" if converted else f"has format version {version}"))
+    return 0
+
+
 def _verify_store(path: Path, settings: VerifySettings) -> int:
+    mel_store_upgrade.require_present_version(path)
     try:
-        store = MelStore.open(path, complete=False)
+        store = MelStore.open(path, complete=False, checks_array=False)
     except (CorruptArtifact, MissingArtifact) as error:
         kind = "corrupt" if isinstance(error, CorruptArtifact) else "missing"
         detail = f"{error}; the manifest cannot be restored: remove {path} and ingest again"
@@ -70,7 +80,7 @@ def _verify_store(path: Path, settings: VerifySettings) -> int:
 
 def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Finding]:
     checks = list[RegionCheck]()
-    written = sum(row.state == "written" for row in store.rows)
+    written = int(store.rows.has_frames().sum())
     with tqdm(total=written, unit="clip", desc="verify") as bar:
         for region in mel_store.check(store, client, read_audio):
             checks.append(region)
@@ -79,13 +89,22 @@ def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Find
     _report(store.path, sorted(findings, key=lambda finding: finding.clip), count_noun(written, "clip"))
     if without_audio := sum(region.clips_without_audio for region in checks):
         print(f"  clips whose audio is gone, so that they could not be restored: {without_audio}")
+    if unlisted := int(store.rows.in_state("unlisted").sum()):
+        print(f"  clips that are no longer listed, which `python -m pipeline.ingest --prune` removes: {unlisted}")
+    if not shared_recordings.is_error(store):
+        for line in shared_recordings.warning_lines(shared_recordings.find(store.rows)):
+            print(line)
     return findings
 
 
-def _verify_shards(path: Path, repair: bool) -> int:
+def _verify_shards(path: Path, settings: VerifySettings) -> int:
+    if settings.upgrade:
+        raise InvalidInput(
+            f"{path} is a shard set, and only mel stores are converted; `python -m pipeline.shard` makes it"
+        )
     findings = shards.check(path)
     _report(path, findings)
-    if not findings or not repair:
+    if not findings or not settings.repair:
         return len(findings)
     remove_temporary_files(path)
     shards.repair(path)

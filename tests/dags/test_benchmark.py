@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import tiny
 from dags import benchmark
 from model import compare, extract, probe, report
 from pipeline.ingestion import ingest
+from pipeline.ingestion.config import MelSettings
+from stores.mel_spec import MelSpec
 
 
 @pytest.fixture
@@ -34,6 +37,14 @@ def test_local_splits_and_audio_are_passed_on_to_ingest(ingested):
 def test_without_a_root_ingest_uses_its_default(ingested):
     assert benchmark.main(["gtzan"]) == 0
     assert [(one.dataset, one.benchmark.splits, one.root) for one in ingested] == [("gtzan", None, None)]
+
+
+def test_the_sets_are_ingested_with_the_mel_of_the_encoder(ingested, tmp_path):
+    mel = {"mel_spec": replace(MelSpec(), hop_samples=160).to_dict()}
+    tiny.write_run(tmp_path / "runs" / "fine", tiny.train_config(mel=mel))
+    assert benchmark.main(["gtzan", "--checkpoint", "fine"]) == 0
+    assert benchmark.main(["gtzan", "--checkpoint", "first"]) == 0
+    assert [one.mel for one in ingested] == [MelSettings(hop_samples=160), MelSettings()]
 
 
 @pytest.mark.parametrize("more", [[], ["--draw"]])

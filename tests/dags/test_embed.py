@@ -11,6 +11,7 @@ import tiny
 import model
 from dags import embed
 from stores.errors import InvalidInput
+from stores.mel_spec import MelSpec
 
 
 @pytest.fixture
@@ -37,6 +38,17 @@ def test_a_folder_becomes_one_parquet_file_that_python_agrees_with(workplace, ca
         distance = np.linalg.norm(np.array(row["embedding"]) - expected) / np.linalg.norm(expected)
         assert distance <= myna.engine.tolerance
     assert sorted(path.name for path in workplace.iterdir()) == ["music", "out.parquet", "runs"]
+
+
+def test_the_audio_is_ingested_with_the_mel_of_the_encoder(workplace):
+    spec = MelSpec(22_050, 1024, 160, 64, 60.0, 7_800.0)
+    config = tiny.train_config(encoder=tiny.encoder_config(n_mels=64), mel={"mel_spec": spec.to_dict()})
+    tiny.write_run(workplace / "runs" / "fine", config)
+    assert embed.main(["music", "--checkpoint", "fine", "--out", "out.npz", "--workers", "1"]) == 0
+    myna = model.Myna.from_pretrained(workplace / "runs" / "fine" / "encoder.safetensors")
+    expected = myna.embed(workplace / "music" / "a.mp3")
+    with np.load("out.npz") as out:
+        assert np.linalg.norm(out["embeddings"][0] - expected) <= myna.engine.tolerance * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize(

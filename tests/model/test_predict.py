@@ -141,6 +141,12 @@ def test_clips_of_a_song_get_the_key_of_the_song_by_the_probes_aggregation():
         np.testing.assert_allclose(table["a"].to_numpy()[:3], probabilities[:3, 0].mean(), rtol=1e-5)
 
 
+def test_a_vote_that_ties_goes_to_the_first_key_in_the_list_of_jukemir():
+    probe = _identity_probe("key", ["A minor", "D major"], "vote")
+    table = prediction_table(probe, list("wx"), np.eye(2, dtype=np.float32), ["s", "s"])
+    assert table["prediction"].to_pylist() == ["D major"] * 2
+
+
 def test_a_probe_of_a_hybrid_slice_reads_its_columns_of_the_embedding():
     probe = _identity_probe("numbers", ["arousal", "valence"])
     probe = replace(probe, metadata={**probe.metadata, "columns": [2, 4], "part": "vertical"})

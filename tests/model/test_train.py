@@ -86,7 +86,7 @@ def test_the_runs_settings_are_written_down_with_what_the_codes_mean(workplace, 
     config = checkpoint.load(workplace / "runs" / "run" / locations.ENCODER_FILE).config
     assert written == {**config.to_dict(), "store": "made"}
     assert config.mel == {key: store.attributes[key] for key in ("mel_spec", "quantizer", "preprocessing")}
-    assert (config.seed, config.masking_ratio, config.shards) == (5, 0.5, store.digest())
+    assert (config.seed, config.masking_ratio, config.shards) == (5, 0.5, store.shards_digest())
 
 
 def test_a_finished_run_says_so_and_is_left_alone(workplace, sharded_here, capsys):
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_init_that_does_not_fit_leaves_no_folder(workplace, shar
 def test_a_store_may_be_called_by_its_name(workplace, sharded_here, capsys):
     options = ["--preset", "mini", "--batch", "4", "--steps", "1", "--projection-width", "8", "--name", "run"]
     assert command.main(["--store", "made", *options]) == 0
-    assert _config_of().shards == MelStore.open(STORE).digest()
+    assert _config_of().shards == MelStore.open(STORE).shards_digest()
     assert command.main(["--store", "none", *options]) == 2
     assert "no mel store at stores/none.zarr" in capsys.readouterr().err
 
@@ -357,7 +357,7 @@ def test_several_stores_are_one_collection(workplace, sharded_here, make_store, 
     assert "runs/made-more-mini: 1 step of 9 clips, 1 step per epoch" in printed
     config = checkpoint.load(workplace / "runs" / "made-more-mini" / locations.ENCODER_FILE).config
     assert config.samples == len(LENGTHS) + 4
-    assert config.shards == digest({"stores": [MelStore.open(STORE).digest(), more.digest()]})
+    assert config.shards == digest({"stores": [MelStore.open(STORE).shards_digest(), more.shards_digest()]})
     assert json.loads((workplace / "runs" / "made-more-mini" / "config.json").read_text())["store"] == "made-more"
     assert command.main(["--store", str(more.path), "--store", STORE, *options, "--name", "made-more-mini"]) == 2
     assert "shards: " in capsys.readouterr().err
@@ -392,11 +392,11 @@ def test_shards_of_a_store_that_has_changed_are_made_again_and_the_old_run_is_no
     assert _train() == 2
     told = capsys.readouterr()
     assert f"stores/made.shards: {STORE} has changed since these shards were made; making them again" in told.out
-    assert f"shards: {old!r} before, {new.digest()!r} now" in told.err
+    assert f"shards: {old!r} before, {new.shards_digest()!r} now" in told.err
     assert _train(name="second") == 0
-    assert _stored_digest() == new.digest() != old
+    assert _stored_digest() == new.shards_digest() != old
     assert sharded_here == [STORE, STORE]
-    assert checkpoint.load(workplace / "runs" / "second" / locations.ENCODER_FILE).config.shards == new.digest()
+    assert checkpoint.load(workplace / "runs" / "second" / locations.ENCODER_FILE).config.shards == new.shards_digest()
 
 
 def test_damaged_shards_are_made_again(workplace, sharded_here, capsys):

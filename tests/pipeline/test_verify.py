@@ -164,7 +164,7 @@ def test_replaced_audio_is_stale_and_decoded_again(place, capsys):
     assert _verify(place / "m.shards") == 1
     assert "stale: m.shards" in capsys.readouterr().out
     assert _verify(place / "m.shards", "--repair") == 0
-    assert ShardSet.open(place / "m.shards").store_digest == after.digest()
+    assert ShardSet.open(place / "m.shards").store_digest == after.shards_digest()
 
 
 def test_a_touched_file_is_not_stale_and_a_hidden_change_is_found_by_digest(place, capsys):
@@ -274,3 +274,39 @@ def test_a_path_that_is_neither_store_nor_shard_set_is_an_error(tmp_path, capsys
 def test_a_command_line_without_paths_is_an_error(capsys):
     assert _verify() == 2
     assert "state at least one folder NAME.zarr or NAME.shards" in capsys.readouterr().err
+
+
+def test_repair_of_a_neighbor_keeps_the_frames_of_an_unlisted_clip(place, capsys):
+    expected = MelStore.open(place / "m.zarr").codes(1)
+    shutil.move(place / "music" / "01.flac", place / "kept.flac")
+    _ingest(place / "music", place / "m.zarr")
+    store = MelStore.open(place / "m.zarr")
+    assert store.rows[1].state == "unlisted"
+    assert _verify(store.path) == 0
+    zarr.open(store.path, mode="r+")["mel"][:, store.rows[0].start_frame] = 7
+    assert _verify(store.path, "--repair") == 0
+    shutil.move(place / "kept.flac", place / "music" / "01.flac")
+    _ingest(place / "music", place / "m.zarr")
+    np.testing.assert_array_equal(MelStore.open(store.path).codes(1), expected)
+
+
+def test_a_damaged_unlisted_clip_is_decoded_when_it_is_listed_again(place):
+    expected = MelStore.open(place / "m.zarr").codes(1)
+    shutil.move(place / "music" / "01.flac", place / "kept.flac")
+    _ingest(place / "music", place / "m.zarr")
+    store = MelStore.open(place / "m.zarr")
+    zarr.open(store.path, mode="r+")["mel"][:, store.rows[1].start_frame] = 7
+    assert _verify(store.path) == 1
+    assert _verify(store.path, "--repair") == 0
+    assert MelStore.open(store.path).rows[1].state == "unlisted"
+    shutil.move(place / "kept.flac", place / "music" / "01.flac")
+    _ingest(place / "music", place / "m.zarr")
+    after = MelStore.open(store.path)
+    assert after.rows[1].state == "written"
+    np.testing.assert_array_equal(after.codes(1), expected)
+    assert _verify(store.path) == 0
+
+
+def test_a_store_without_the_usual_suffix_is_checked(place):
+    (place / "m.zarr").rename(place / "m.v1")
+    assert _verify(place / "m.v1") == 0

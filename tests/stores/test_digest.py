@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from stores.digest import diff_settings, digest
+from stores.digest import diff_settings, digest, digest_with_clips
 from stores.errors import DigestMismatch
 from stores.quantize import Quantizer
 
@@ -64,3 +64,14 @@ def test_another_mel_specification_is_an_error():
 
 def test_unknown_settings_have_no_differences():
     assert diff_settings({}, MEL) == []
+
+
+def test_clips_in_batches_give_the_digest_of_all_clips():
+    clips = [["a", 1, "x"], None, ["ä", 2, "y"], ["c", 3, "z"]]
+    settings = {"mel_spec": {"n_mels": 128}, "format_version": 3}
+    expected = digest({"settings": settings, "clips": clips})
+    for sizes in ([4], [1, 1, 1, 1], [0, 3, 0, 1, 0]):
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        batches = [clips[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+        assert digest_with_clips(settings, batches) == expected
+    assert digest_with_clips(settings, []) == digest({"settings": settings, "clips": []})

@@ -69,3 +69,28 @@ def test_the_environment_sets_the_folder_of_the_audio(monkeypatch):
     assert locations.data_root("gtzan") == Path("data/gtzan")
     monkeypatch.setenv("MYNA_DATA", "/mnt/music")
     assert locations.data_root("gtzan") == Path("/mnt/music/gtzan")
+
+
+@pytest.mark.parametrize(
+    ("store", "shards", "dataset"),
+    [
+        ("stores/demo.zarr", "stores/demo.shards", "demo"),
+        ("stores/a.v1", "stores/a.v1.shards", "a-v1"),
+        ("stores/a.v2", "stores/a.v2.shards", "a-v2"),
+        ("stores/a.v1.zarr", "stores/a.v1.shards", "a-v1"),
+        ("a", "a.shards", "a"),
+    ],
+)
+def test_only_the_suffix_of_a_store_is_taken_off_its_name(store, shards, dataset):
+    assert locations.shards(Path(store)) == Path(shards)
+    assert locations.dataset_of(Path(store)) == locations.dataset_of(Path(shards)) == dataset
+    assert locations.beside_store(Path(store), ".png") == Path(shards).with_suffix(".png")
+
+
+def test_the_store_of_shards_is_the_one_that_exists(tmp_path):
+    assert locations.store_of_shards(tmp_path / "a.shards") == tmp_path / "a.zarr"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "zarr.json").touch()
+    assert locations.store_of_shards(tmp_path / "a.shards") == tmp_path / "a"
+    (tmp_path / "a.zarr").mkdir()
+    assert locations.store_of_shards(tmp_path / "a.shards") == tmp_path / "a.zarr"

@@ -1,16 +1,33 @@
-"""Mel stores with a manifest of many rows and without frames, for measurements of the manifest alone."""
+"""Mel stores with a manifest of many rows and without frames, and measurements of their opening."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 from small_stores import store_settings
 
+from stores import mel_array, mel_store
 from stores.chunk_grid import ChunkGrid
 from stores.manifest import SCHEMA, ClipRows
 from stores.mel_store import MelStore
+
+OPENING = """
+import re, sys, time
+from pathlib import Path
+from stores.mel_store import MelStore
+start = time.process_time()
+store = MelStore.open(sys.argv[1])
+seconds = time.process_time() - start
+peak_kib = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+print(len(store), seconds, time.process_time(), peak_kib / 1024)
+"""
 
 FRAMES, CLIPS_PER_REGION = 313, 100
 
@@ -53,3 +70,40 @@ def rows(count):
 def write_store(path, count):
     """Write a store with `count` rows and return it."""
     return MelStore.create(path, rows(count), store_settings(), ChunkGrid())
+
+
+def measure_opening(path):
+    """Return CPU seconds and the largest memory of a new process that opens the store, with its imports."""
+    command = [sys.executable, "-c", OPENING, str(path)]
+    root = Path(__file__).parents[2]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root).stdout
+    rows, seconds, with_imports, peak = printed.split()
+    return {
+        "rows": int(rows),
+        "open_cpu_seconds": round(float(seconds), 3),
+        "with_imports_cpu_seconds": round(float(with_imports), 3),
+        "peak_mib": round(float(peak)),
+    }
+
+
+def open_ms(path):
+    """Return the CPU milliseconds of an opening with all checks."""
+    start = time.process_time()
+    MelStore.open(path)
+    return 1e3 * (time.process_time() - start)
+
+
+def open_ms_unchecked(path):
+    """Return the CPU milliseconds of an opening that reads the same columns and checks no metadata and no number."""
+    names = ("index", "region_start", "region_stop", "start_frame", "frames", "bound_frames")
+
+    def read_only(rows, _grid):
+        for name in names:
+            rows.numbers(name)
+        return ""
+
+    with (
+        mock.patch.object(mel_store, "find_problem", read_only),
+        mock.patch.object(mel_array, "find_metadata_damage", return_value=""),
+    ):
+        return open_ms(path)

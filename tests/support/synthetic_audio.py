@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,13 +89,29 @@ def loudest_hz(samples, rate_hz=RATE_HZ):
     return (peak + 0.5 * (left - right) / (left - 2 * middle + right)) * rate_hz / len(samples)
 
 
-def pack(path: Path, files):
-    """Write `files` into a tar or into a Parquet file with the columns of the Hugging Face hub, and return `path`."""
+def write_text(path: Path, text="text"):
+    """Write a text file, and return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".tar":
-        with tarfile.open(path, "w") as tar:
+    path.write_text(text)
+    return path
+
+
+def pack(path: Path, files):
+    """Write `files` into a tar, a tar in gzip, a zip, or a Parquet file with the columns of the Hugging Face hub.
+
+    Returns:
+        `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".tar", ".gz", ".tgz"):
+        with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as tar:
             for file in files:
                 tar.add(file, file.name)
+        return path
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in files:
+                archive.write(file, file.name)
         return path
     rows = [{"video_id": file.stem, "audio": {"bytes": file.read_bytes(), "path": file.name}} for file in files]
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=2)

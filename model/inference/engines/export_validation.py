@@ -134,7 +134,7 @@ def _samples_of_window(frames: int, spec: MelSpec) -> int:
 
 def _music_of_store(frames: int, store: MelStore) -> list[NDArray[np.float32]]:
     """Return the first windows of clips that are spread over the store."""
-    clips = [row for row in store.rows if row.state == "written" and row.frames >= frames]
+    clips = [row for row in store.rows.select(state="written") if row.frames >= frames]
     if not clips:
         raise InvalidInput(
             f"no clip of {store.path} has the {frames} frames that a comparison needs; use another --store"

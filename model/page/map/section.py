@@ -202,8 +202,9 @@ class EmbeddingMap:
 
 
 def _require_same_clips(features: FeatureStore, store: MelStore) -> None:
-    for row in features.clips:
-        if not 0 <= row.index < len(store.rows) or store.rows[row.index].id != row.id:
+    positions = store.rows.index_of(row.id for row in features.clips)
+    for row, position in zip(features.clips, positions, strict=True):
+        if position != row.index:
             raise DigestMismatch(
                 f"{store.path} has no clip {row.id!r} at index {row.index}, which the features contain; "
                 "run `python -m model.extract` again"

@@ -22,6 +22,7 @@ from pipeline.audio.decode import decode, file_digest
 from pipeline.audio.remote import AudioPath, audio_path
 from stores.errors import DecodeError
 from stores.manifest import ClipRow
+from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
 
 SECONDS = 5.0
@@ -48,12 +49,12 @@ class Sound:
             rows: clips on the map.
             chosen: indices of the clips to read.
         """
-        root, rate_hz = audio_path(store.attributes["root"]), store.spec.sample_rate_hz
+        root = audio_path(store.attributes["root"])
         clips: dict[int, bytes] = {}
         rejected: Counter[str] = Counter()
         for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
             try:
-                clips[int(clip)] = _first_seconds(root, rows[clip], rate_hz)
+                clips[int(clip)] = _first_seconds(root, rows[clip], store)
             except DecodeError as error:
                 rejected[error.reason] += 1
         return cls(clips, dict(sorted(rejected.items())))
@@ -80,18 +81,21 @@ def spread(panel: Sequence[int], encoding: ColorEncoding | None, max_clips: int,
     return sorted(in_turn[:max_clips])
 
 
-def _first_seconds(root: AudioPath, row: ClipRow, rate_hz: int) -> bytes:
+def _first_seconds(root: AudioPath, row: ClipRow, store: MelStore) -> bytes:
     """Return the first seconds of a clip as MP3.
 
     Raises:
         DecodeError: the audio is missing, has changed, or cannot be decoded.
     """
+    rate_hz, resampler = store.spec.sample_rate_hz, resampler_name(store.attributes.get("preprocessing", {}))
     seconds = min(SECONDS, row.cut_seconds or SECONDS)
     with source.open_audio(root / row.source, row.member) as path:
         if file_digest(path) != row.source_digest:
             raise DecodeError("changed", f"{row.source} has changed since the mel store was made")
         keep_seconds = row.cut_start_seconds + seconds
-        audio = decode(path, rate_hz, MAX_RECORDING_SECONDS, DECODE_SECONDS, keep_seconds=keep_seconds)
+        audio = decode(
+            path, rate_hz, MAX_RECORDING_SECONDS, DECODE_SECONDS, keep_seconds=keep_seconds, resampler=resampler
+        )
     samples = cut(audio.samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
         raise DecodeError("too_short", f"{row.source} ends before the clip begins")

@@ -71,7 +71,9 @@ def scored_outputs(task: Task, split: str, outputs: NDArray[np.float32], aggrega
     if clips.songs is None or not aggregation:
         return ScoredOutputs(outputs.argmax(1), clips.targets, clips.groups)
     count, (_, first_clips) = int(clips.songs.max()) + 1, np.unique(clips.songs, return_index=True)
-    songs = song_aggregation.song_predictions(torch.from_numpy(outputs)[None], torch.from_numpy(clips.songs), count)
+    tensors = torch.from_numpy(outputs)[None], torch.from_numpy(clips.songs)
+    ranks = torch.from_numpy(musical_keys.label_ranks(task.classes))
+    songs = song_aggregation.song_predictions(*tensors, count, ranks)
     return ScoredOutputs(songs[aggregation][0].numpy(), clips.targets[first_clips], clips.groups[first_clips])
 
 

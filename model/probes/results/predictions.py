@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from model.probes import song_aggregation
+from model.probes import musical_keys, song_aggregation
 from model.probes.probe import Probe
 from stores.commit import atomic_write
 from stores.errors import InvalidInput
@@ -89,7 +89,8 @@ def _classes(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -
     if aggregation:
         names, song_of = np.unique(np.array(songs), return_inverse=True)
         song = torch.from_numpy(song_of)
-        predicted = song_aggregation.song_predictions(tensor[None], song, len(names))[aggregation][0][song]
+        ranks = torch.from_numpy(musical_keys.label_ranks(probe.metadata["classes"]))
+        predicted = song_aggregation.song_predictions(tensor[None], song, len(names), ranks)[aggregation][0][song]
         sums = torch.zeros(len(names), tensor.shape[1]).index_add(0, song, probabilities)
         probabilities = (sums / torch.bincount(song)[:, None])[song]
     labels = [probe.metadata["classes"][index] for index in predicted.tolist()]

@@ -24,7 +24,7 @@ from model.probes.training.batched_trainer import TrainedProbe
 from stores.commit import atomic_write
 from stores.digest import digest
 
-FORMAT = "myna-probe-stack-1"
+FORMAT = "myna-probe-stack-2"
 CachedResult = tuple[list[TrainedProbe], MlpWeights]
 """The result of each probe of a stack, and the weights of the best one."""
 

@@ -63,7 +63,8 @@ def _validation_score(task: Task, device: torch.device) -> Score:
         return losses.ClassScore(torch.from_numpy(credit[valid.targets]).to(device), None)
     _, first_clips = np.unique(valid.songs, return_index=True)
     songs = torch.from_numpy(valid.songs).to(device)
-    return losses.ClassScore(torch.from_numpy(credit[valid.targets[first_clips]]).to(device), songs)
+    ranks = torch.from_numpy(musical_keys.label_ranks(task.classes)).to(device)
+    return losses.ClassScore(torch.from_numpy(credit[valid.targets[first_clips]]).to(device), songs, ranks)
 
 
 class ProbeInputs:

@@ -67,13 +67,15 @@ class ClassScore:
     """Credit for each predicted class, `[clips, C]`, or `[songs, C]` if songs are scored."""
     songs: Tensor | None
     """Song of each validation clip, numbered from 0. None if clips are scored."""
+    ranks: Tensor | None = None
+    """Place of each class `[C]`, which decides votes that tie. None means the order of the outputs."""
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Return the score `[P]` of outputs `[P, clips, C]`, which is NaN where outputs are not finite."""
         if self.songs is None:
             scores = self._mean_credit(outputs.argmax(-1))
         else:
-            predictions = song_aggregation.song_predictions(outputs, self.songs, len(self.credit))
+            predictions = song_aggregation.song_predictions(outputs, self.songs, len(self.credit), self.ranks)
             scores = torch.stack([self._mean_credit(songs) for songs in predictions.values()]).amax(0)
         return torch.where(outputs.isfinite().all(-1).all(-1), scores, torch.nan)
 

@@ -60,12 +60,12 @@ def read_statement(file: BinaryIO, size_bytes: int, head: bytes) -> Statement | 
         return None
     if not sound.size_bytes:
         return Statement(is_regular=not sound.is_empty)
-    end = sound.start + sound.size_bytes
+    end, origin = sound.start + sound.size_bytes, "the header states"
     if size_bytes <= end < sound.container_end and sound.container_end - end > 8:
         end = sound.container_end  # the size of the audio was mended to the cut file, and that of the file was not
     elif (unread := _unread_bytes(file, size_bytes, end, chunks)) > 0:
-        end += unread
-    return Statement((end - sound.start) / sound.bytes_per_second, origin="the header states")
+        end, origin = end + unread, "the bytes of the file hold"
+    return Statement((end - sound.start) / sound.bytes_per_second, origin=origin)
 
 
 def _read_sound(file: BinaryIO, size_bytes: int, head: bytes) -> tuple[_Sound | None, list[_Chunk]]:

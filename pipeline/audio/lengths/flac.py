@@ -48,6 +48,7 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int) -> Statement | N
         seconds=seconds,
         origin="STREAMINFO states" if total >= (counted or 0) else "the last frame states",
         is_regular=counted is not None and total in (0, counted),
+        links=((start, size_bytes),),
     )
 
 
@@ -114,7 +115,7 @@ def _read_number(content: bytes) -> tuple[int, int] | None:
     """Return a number in the extended UTF-8 of FLAC and its length in bytes, or None if it is malformed."""
     first = content[0]
     extra = 0 if first < 0x80 else 7 - (~first & 0xFF).bit_length()
-    if first >= 0x80 and not 1 <= extra <= 6 or len(content) <= extra:
+    if (first >= 0x80 and not 1 <= extra <= 6) or len(content) <= extra:
         return None
     number = first if not extra else first & (0x3F >> extra)
     for byte in content[1 : 1 + extra]:

@@ -22,16 +22,12 @@ MAX_GAP_BYTES = 1 << 24
 MAX_TRAILING_BYTES = 1 << 16
 """Longest end of a sound file that is no audio, such as a tag of an unknown kind."""
 TOLERANCE_FRAMES, TOLERANCE_FRAMES_PER_INSERTION = 3, 2
-"""Frames that a decoder may leave out of a sound file, for the frame of the header and for the delay of the decoder, and
-where files were joined.
-"""
+"""Frames that may be left out of a sound file, for the length header and the delay of decoders, and at each join."""
 _LONGEST_FRAME_BYTES = 2_881
 _ID3V1, _APE, _LYRICS = b"TAG", b"APETAGEX", b"LYRICSBEGIN"
 
 
-def read_statement(
-    file: BinaryIO, size_bytes: int, start: int, check_deadline: Callable[[], None]
-) -> Statement | None:
+def read_statement(file: BinaryIO, size_bytes: int, start: int, check_deadline: Callable[[], None]) -> Statement | None:
     """Return the statement of an MP3 file, or None if there is no MP3 frame at `start`.
 
     Args:
@@ -141,23 +137,28 @@ def _statement(walk: _Walk, header: mpeg_frame.LengthHeader, start: int) -> Stat
     first = next(iter(walk.frames))
     stated = (header.frames * first.frame_samples - header.padding_samples) / first.rate_hz
     counted = sum(count * layout.frame_samples / layout.rate_hz for layout, count in walk.frames.items())
+    if header.frames:  # its own frame is no audio
+        counted -= (first.frame_samples + header.padding_samples) / first.rate_hz
     is_single = not walk.insertions and header.frames in (0, walk.frames[first] - 1)
     tolerance_frames = TOLERANCE_FRAMES + TOLERANCE_FRAMES_PER_INSERTION * walk.insertions
-    if is_single and header.frames:
-        counted = stated
     return Statement(
         seconds=max(stated, counted),
         tolerance_seconds=tolerance_frames * first.frame_samples / first.rate_hz,
         origin="the header of the first frame states" if stated > counted else "the frames hold",
-        is_regular=is_single and not walk.is_cut and (bool(header.frames) or _has_constant_bit_rate(walk)),
+        is_regular=is_single and not walk.is_cut and (bool(header.frames) or _is_plain(walk)),
         breaks_off="inside its last frame" if walk.is_cut else "",
         damage=_damage(walk),
-        links=((start, walk.end),),
+        links=((start, walk.size_bytes if walk.is_cut else walk.end),),
     )
 
 
-def _has_constant_bit_rate(walk: _Walk) -> bool:
-    return max(walk.lengths, default=0) - min(walk.lengths, default=0) <= 1  # a frame may be padded by one byte
+def _is_plain(walk: _Walk) -> bool:
+    """Return whether libsndfile reads a file without a length header to its end: the bit rate is constant.
+
+    It estimates the length from the size of the file and the first frames, and stops there.
+    """
+    has_constant_bit_rate = max(walk.lengths, default=0) - min(walk.lengths, default=0) <= 1  # one byte of padding
+    return has_constant_bit_rate and not walk.trailing_bytes
 
 
 def _damage(walk: _Walk) -> str:

@@ -1,7 +1,7 @@
 """The pages of an Ogg file: where its chained streams begin and end, and whether the file breaks off (RFC 3533).
 
-A page states its own size, so the walk reads 27 to 282 bytes of each page and decodes nothing. The length of a stream
-is stated in its last page, and libav compares it with what it decodes.
+A page states its own size, so the walk reads 27 to 282 bytes of each page and decodes nothing. The last page states the
+position of its last sample. libav knows the position of the first one, so it computes the length.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ PAGES_PER_CHECK = 256
 """Number of pages between two checks of the deadline."""
 _BLOCK_BYTES = 1 << 16
 _FIRST, _LAST = 2, 4
+_NO_POSITION = b"\xff" * 8
+"""Position of a page in which no packet ends."""
+MAX_GRANULE = 1 << 48
+"""Largest plausible position, which is 185 years at 48 kHz."""
 _AUDIO_MAGIC = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 
 
@@ -32,6 +36,10 @@ class _Walk:
     check_deadline: Callable[[], None]
     starts: list[int] = field(default_factory=list)
     """Start of each chained stream, in bytes."""
+    granules: list[int] = field(default_factory=list)
+    """Position that the last page of audio in each chained stream states, in units of its codec."""
+    audio: set[int] = field(default_factory=set)
+    """Serial numbers of the audio streams in the present chained stream."""
     open_audio: set[int] = field(default_factory=set)
     """Serial numbers of audio streams whose last page has not come yet."""
     gap_bytes: int = 0
@@ -62,6 +70,8 @@ class _Walk:
             self._begin(page, position, serial, content)
         elif flags & _LAST:
             self.open_audio.discard(serial)
+        if serial in self.audio and page[6:14] != _NO_POSITION:
+            self.granules[-1] = int.from_bytes(page[6:14], "little")
         self.in_head = bool(flags & _FIRST)
         end = position + content + sum(page[HEADER_BYTES:content])
         self.is_cut = end > self.size_bytes
@@ -70,9 +80,12 @@ class _Walk:
     def _begin(self, page: bytes, position: int, serial: int, content: int) -> None:
         if not self.in_head:
             self.starts.append(position)
-            self.open_audio.clear()
-        if page[content : content + 8].startswith(_AUDIO_MAGIC) and not page[5] & _LAST:
-            self.open_audio.add(serial)
+            self.granules.append(0)
+            self.audio, self.open_audio = set(), set()
+        if page[content : content + 8].startswith(_AUDIO_MAGIC):
+            self.audio.add(serial)
+            if not page[5] & _LAST:
+                self.open_audio.add(serial)
 
     def _find_page(self, position: int) -> int:
         """Return the position of the next page behind bytes that are no page, or the end of the file."""
@@ -101,10 +114,13 @@ def read_statement(file: BinaryIO, size_bytes: int, check_deadline: Callable[[],
     """
     walk = _Walk(file, size_bytes, check_deadline)
     walk.run()
+    if not walk.starts:
+        return Statement(damage=f"{walk.gap_bytes} bytes belong to no page" if walk.gap_bytes else "")
     ends = [*walk.starts[1:], size_bytes]
     breaks_off = "inside its last page" if walk.is_cut else "before the last page of its stream"
     return Statement(
         breaks_off=breaks_off if walk.is_cut or walk.open_audio else "",
         damage=f"{walk.gap_bytes} bytes belong to no page" if walk.gap_bytes else "",
-        links=tuple(zip(walk.starts, ends, strict=True)) if len(walk.starts) > 1 else (),
+        links=tuple(zip(walk.starts, ends, strict=True)),
+        granules=tuple(granule if granule < MAX_GRANULE else 0 for granule in walk.granules),
     )

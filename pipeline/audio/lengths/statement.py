@@ -16,13 +16,19 @@ class Statement:
     """Longest length in seconds that the file states, or 0 if it states none."""
     tolerance_seconds: float = EXACT_SECONDS
     """Seconds by which the audio of a sound file may be shorter than `seconds`."""
-    origin: str = "the file"
-    """Part of the file that states the length, for messages."""
+    origin: str = "the file states"
+    """What states the length, for messages, such as `the header states`."""
     is_regular: bool = True
     """Whether libsndfile decodes such a file to its end. It stops where a header with a wrong length ends the audio."""
     breaks_off: str = ""
-    """Sign that the file is cut, for messages, or empty text."""
+    """Place where the file is cut, for messages, such as `inside its last page`, or empty text."""
     damage: str = ""
     """Sign that bytes inside the file are damaged, for messages, or empty text."""
     links: tuple[tuple[int, int], ...] = ()
     """Start and end in bytes of each part that can be decoded as a file of its own, or nothing for the whole file."""
+    granules: tuple[int, ...] = ()
+    """Position of the last sample of each part of an Ogg file, in the units of its codec, or 0 if it is unknown."""
+
+
+NO_STATEMENT = Statement()
+"""The statement of a file that states nothing."""

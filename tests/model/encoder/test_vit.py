@@ -232,6 +232,24 @@ def test_impossible_configurations_raise_an_error(change, message):
         replace(SMALL["hybrid"], **change)
 
 
+@pytest.mark.parametrize(
+    ("patches", "n_mels", "shape", "count"),
+    [
+        ("vertical", 128, (128, 2), 48),
+        ("vertical", 64, (64, 2), 48),
+        ("vertical", 80, (80, 2), 48),
+        ("square", 128, (16, 16), 48),
+        ("square", 64, (16, 16), 24),
+        ("square", 256, (16, 16), 96),
+    ],
+)
+def test_patches_follow_the_number_of_mel_bins(patches, n_mels, shape, count):
+    config = replace(SMALL[patches], n_mels=n_mels)
+    assert config.patch_shapes == {patches: shape}
+    assert config.patch_counts == {patches: count}
+    assert _encoder(config)(torch.rand(2, n_mels, 96)).shape == (2, config.width)
+
+
 def test_errors_list_unknown_and_missing_names():
     values = SMALL["square"].to_dict()
     with pytest.raises(InvalidInput, match=r"unknown key 'pool'; unknown key 'dropout'"):

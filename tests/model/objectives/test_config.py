@@ -11,28 +11,30 @@ import pytest
 from model.objectives.config import PRESETS, ObjectiveConfig, preset
 from stores.errors import InvalidInput
 
-# name: gamma, its schedule, temperature rule, whether the loss is multiplied by the temperature, rho
+# name: gamma, its schedule, temperature, its rule, whether the loss is multiplied by the temperature, rho
 GLOBAL_PRESETS = {
-    "sogclr": (0.9, "constant", "constant", True, 0.0),
-    "isogclr": (0.9, "constant", "individual", True, 0.3),
-    "fastclip-v0": (0.2, "cosine", "shared", False, 0.0),
-    "fastclip-v1": (0.2, "cosine", "constant", True, 0.0),
-    "fastclip-v2": (0.2, "cosine", "individual", True, 7.0),
-    "fastclip-v3": (0.2, "cosine", "shared", True, 6.5),
+    "sogclr": (0.9, "constant", 0.1, "constant", True, 0.0),
+    "isogclr": (0.9, "constant", 0.1, "individual-momentum", True, 0.3),
+    "fastclip-v0": (0.2, "cosine", 0.07, "shared", False, 0.0),
+    "fastclip-v1": (0.2, "cosine", 0.07, "constant", True, 0.0),
+    "fastclip-v2": (0.2, "cosine", 0.03, "individual", True, 7.0),
+    "fastclip-v3": (0.2, "cosine", 0.07, "shared", True, 6.5),
 }
 
 
 def test_the_global_presets_differ_as_in_their_papers():
     presets = {
-        name: (config.gamma, config.gamma_schedule, config.temperature_rule, config.scaled, config.rho)
+        name: (
+            config.gamma, config.gamma_schedule, config.temperature, config.temperature_rule, config.scaled, config.rho,
+        )
         for name, config in PRESETS.items()
         if config.has_memory
-    }
+    }  # fmt: skip
     assert presets == GLOBAL_PRESETS
 
 
 def test_the_other_presets_have_no_memory():
-    assert {name for name, config in PRESETS.items() if not config.has_memory} == {"infonce", "mbcl", "mae"}
+    assert {name for name, config in PRESETS.items() if not config.has_memory} == {"infonce", "dcl", "mbcl", "mae"}
 
 
 def test_gamma_is_constant_or_follows_a_cosine_from_1():
@@ -58,16 +60,18 @@ def test_errors_list_unknown_and_missing_names():
 
 
 def test_the_error_for_an_unknown_preset_lists_the_presets():
-    with pytest.raises(InvalidInput, match=r"objective must be one of infonce, mbcl, mae, sogclr.*\(got 'simclr'\)"):
+    with pytest.raises(
+        InvalidInput, match=r"objective must be one of infonce, dcl, mbcl, mae, sogclr.*\(got 'simclr'\)"
+    ):
         preset("simclr")
 
 
 @pytest.mark.parametrize(
     ("name", "changed", "message"),
     [
-        ("infonce", {"family": "triplet"}, r"family must be one of infonce, mbcl, global, mae \(got 'triplet'\)"),
+        ("infonce", {"family": "triplet"}, r"family must be one of infonce, dcl, mbcl, global, mae \(got 'triplet'\)"),
         ("sogclr", {"gamma_schedule": "linear"}, r"gamma_schedule must be .*\(got 'linear'\)"),
-        ("sogclr", {"temperature_rule": "ours"}, "must be one of constant, shared, individual"),
+        ("sogclr", {"temperature_rule": "ours"}, "must be one of constant, shared, individual, individual-momentum"),
         ("infonce", {"temperature": 0.0}, r"temperature must be positive and finite \(got 0\.0\)"),
         ("infonce", {"temperature": float("nan")}, r"temperature must be positive and finite \(got nan\)"),
         ("sogclr", {"gamma": 0.0}, r"gamma must be greater than 0 and at most 1 \(got 0\.0\)"),

@@ -31,13 +31,17 @@ def _visits(steps=6, batch=4, dtype=torch.float64, clips=CLIPS, seed=0):
 
 
 class Loops:
-    """The formulas of the module's docstring, view by view, with an Adam of PyTorch for each clip's temperature."""
+    """The formulas of the module's docstring, view by view, with an Adam of PyTorch for each clip's temperature.
+
+    With individual momentum, there is the rule of libauc instead of Adam.
+    """
 
     def __init__(self, config):
-        self.config, self.u, self.logs, self.adams = config, {}, {}, {}
+        self.config, self.u, self.logs, self.adams, self.slopes = config, {}, {}, {}, {}
+        self.individual = config.temperature_rule.startswith("individual")
 
     def _log_temperature(self, clip):
-        owner = clip if self.config.temperature_rule == "individual" else "all"
+        owner = clip if self.individual else "all"
         if owner not in self.logs:
             self.logs[owner] = torch.tensor(math.log(self.config.temperature), dtype=torch.float64, requires_grad=True)
             rate = self.config.temperature_learning_rate
@@ -71,13 +75,22 @@ class Loops:
     def _learn(self, clips):
         if self.config.temperature_rule == "constant":
             return
-        for owner in set(clips) if self.config.temperature_rule == "individual" else {"all"}:
+        for owner in set(clips) if self.individual else {"all"}:
             if owner != "all":  # the gradient of a clip is the mean over its two views, not a share of the batch mean
                 self.logs[owner].grad *= len(clips) / 2
-            self.adams[owner].step()
+            if self.config.temperature_rule == "individual-momentum":
+                self._descend(owner)
+            else:
+                self.adams[owner].step()
             self.logs[owner].grad = None
             low, high = self.config.lowest_temperature, self.config.highest_temperature
             self.logs[owner].data.clamp_(math.log(low), math.log(high))
+
+    def _descend(self, clip):
+        value = self.logs[clip].detach().exp()
+        self.slopes[clip] = 0.1 * self.slopes.get(clip, 0.0) + 0.9 * self.logs[clip].grad / value
+        lowered = value - self.config.temperature_learning_rate * self.slopes[clip]
+        self.logs[clip].data = lowered.clamp(min=self.config.lowest_temperature).log()
 
 
 @pytest.mark.parametrize("name", GLOBAL)
@@ -102,7 +115,7 @@ def test_values_gradients_and_memory_equal_the_loops_over_many_visits(name, dtyp
     if config.temperature_rule != "constant":
         temperatures = ours.temperature.values(0, torch.tensor(visited), log_u)
         expected = torch.stack([loops._log_temperature(clip).exp().detach() for clip in visited])
-        assert len(expected.unique()) > (1 if config.temperature_rule == "individual" else 0)
+        assert len(expected.unique()) > (1 if loops.individual else 0)
         torch.testing.assert_close(temperatures, expected, rtol=tolerance, atol=0)
 
 
@@ -121,7 +134,10 @@ def test_at_gamma_1_the_gradient_is_that_of_the_loss_itself(scaled):
         torch.testing.assert_close(gradient, exact_gradient)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("libauc") is None, reason="libauc is not installed")
+LIBAUC = pytest.mark.skipif(importlib.util.find_spec("libauc") is None, reason="libauc is not installed")
+
+
+@LIBAUC
 def test_sogclr_equals_libauc_visit_by_visit(capsys):
     contrastive = importlib.import_module("libauc.losses.contrastive")
     libauc_loss = contrastive.GCLoss_v1(N=CLIPS, tau=0.1, gamma=0.6, device=torch.device("cpu"))
@@ -136,6 +152,22 @@ def test_sogclr_equals_libauc_visit_by_visit(capsys):
             # libauc takes the sum over both views, and we take the mean
             torch.testing.assert_close(2 * gradient, libauc_gradient, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(ours.log_u[0, indices].exp(), libauc_loss.u[indices, 0], rtol=1e-4, atol=0)
+
+
+@LIBAUC
+def test_isogclr_has_the_gradients_and_temperatures_of_libauc_over_30_visits(capsys):
+    contrastive = importlib.import_module("libauc.losses.contrastive")
+    clips = torch.arange(8)
+    libauc_loss = contrastive.GCLoss_v1(N=8, enable_isogclr=True, device=torch.device("cpu"))
+    ours = GlobalContrastive(preset("isogclr"), 1, 8)
+    for first, second, _ in _visits(30, batch=8, dtype=torch.float32):
+        gradients = torch.autograd.grad(ours(first, second, clips, 0, 0), (first, second))
+        expected = torch.autograd.grad(libauc_loss(first, second, clips), (first, second))
+        for gradient, libauc_gradient in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(2 * gradient, libauc_gradient, rtol=1e-3, atol=1e-6)
+    temperatures = ours.temperature.values(0, clips, first)
+    torch.testing.assert_close(temperatures, libauc_loss.learnable_tau[:, 0], rtol=1e-4, atol=0)
+    assert float(temperatures.mean()) > 0.15
 
 
 def test_a_new_clip_starts_with_its_batch_beside_a_visited_clip():
@@ -197,7 +229,9 @@ def test_an_unknown_number_of_clips_raises_an_error():
         GlobalContrastive(preset("sogclr"), 1, 0)
 
 
-@pytest.mark.parametrize(("name", "size_bytes"), [("sogclr", 4), ("fastclip-v1", 4), ("isogclr", 20)])
+@pytest.mark.parametrize(
+    ("name", "size_bytes"), [("sogclr", 4), ("fastclip-v1", 4), ("isogclr", 16), ("fastclip-v2", 20)]
+)
 def test_the_state_of_a_clip_has_the_documented_size(name, size_bytes):
     state = GlobalContrastive(preset(name), 2, 1000).state_dict().values()
     assert sum(buffer.numel() * buffer.element_size() for buffer in state) == 2 * 1000 * size_bytes
@@ -205,7 +239,7 @@ def test_the_state_of_a_clip_has_the_documented_size(name, size_bytes):
 
 def test_metrics_contain_gamma_and_the_mean_temperature():
     ours = GlobalContrastive(replace(preset("fastclip-v1"), gamma_decay_epochs=2), 1, CLIPS)
-    assert ours.metrics(1) == {"gamma": pytest.approx(0.6), "temperature": 0.1}
+    assert ours.metrics(1) == {"gamma": pytest.approx(0.6), "temperature": 0.07}
 
 
 def test_shapes_and_types_match_the_annotations():

@@ -12,6 +12,7 @@ import view_pairs
 
 from model.objectives import objective
 from model.objectives.config import PRESETS, preset
+from model.objectives.dcl import dcl
 from model.objectives.global_contrastive import GlobalContrastive
 from model.objectives.infonce import infonce
 from model.objectives.kernels import log_normalizers, repulsion
@@ -36,7 +37,7 @@ def _visits(steps=4, batch=5, width=7, dtype=torch.float32):
         yield tuple(view.to(view_pairs.DEVICE, dtype).requires_grad_() for view in (first, second)), indices
 
 
-@pytest.mark.parametrize(("name", "loss"), [("infonce", infonce), ("mbcl", mbcl)])
+@pytest.mark.parametrize(("name", "loss"), [("infonce", infonce), ("dcl", dcl), ("mbcl", mbcl)])
 def test_mini_batch_objectives_equal_their_losses_and_have_no_state(name, loss):
     mini_batch = objective.build(preset(name), 2, 0)
     first, second = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))
@@ -46,7 +47,7 @@ def test_mini_batch_objectives_equal_their_losses_and_have_no_state(name, loss):
 
 
 def test_global_objectives_have_a_memory_for_every_clip_and_patch_kind():
-    global_objective = objective.build(preset("isogclr"), 2, 30)
+    global_objective = objective.build(preset("fastclip-v2"), 2, 30)
     assert isinstance(global_objective, GlobalContrastive)
     assert {tuple(state.shape) for state in global_objective.state_dict().values()} == {(2, 30)}
 

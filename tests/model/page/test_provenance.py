@@ -16,6 +16,7 @@ from model.page.run_results import PAPER
 from model.training.config import TrainSettings
 from model.training.train import resolve
 from stores.command_line import parse
+from stores.mel_spec import MelSpec
 
 CONFIGS = {
     "defaults": {},
@@ -75,6 +76,14 @@ def test_the_commands_lead_from_the_store_to_this_page(results):
     assert commands[5] == "python -m model.extract magnatagatune --checkpoint runs/first/encoder.safetensors"
     assert commands[6] == "python -m model.probe magnatagatune --checkpoint runs/first/encoder.safetensors"
     assert commands[-1] == "python -m model.report magnatagatune gtzan giantsteps emomusic made --run first"
+
+
+def test_the_commands_state_the_mel_of_the_run(results):
+    spec = replace(MelSpec(), hop_samples=160, fmin_hz=60.0)
+    mel = {"mel_spec": spec.to_dict(), "preprocessing": {"resampler": "torchaudio sinc_interp_hann"}}
+    commands = provenance.commands(replace(results, config=replace(results.config, mel=mel)))
+    flags = "--hop-samples 160 --fmin-hz 60 --resampler torchaudio"
+    assert commands[:4] == [f"python -m pipeline.ingest {name} {flags}" for name in PAPER]
 
 
 def test_the_commands_state_the_engine_that_was_used(results):

@@ -147,7 +147,7 @@ def test_gradients_losses_and_memory_equal_those_of_one_rank(results, number, na
 
 
 @RANKS
-@pytest.mark.parametrize("name", ["sogclr", "isogclr", "fastclip-v3"])
+@pytest.mark.parametrize("name", ["sogclr", "isogclr", "fastclip-v2", "fastclip-v3"])
 def test_the_memory_of_all_ranks_has_the_same_bits(results, number, name):
     memories = [result["trained"][name][2] for result in results(number)]
     assert len(memories[0]["log_u"][0]) == 140
@@ -163,7 +163,7 @@ def test_the_gradient_of_mbcl_equals_that_of_openclip(results, number):
 
 
 # bytes per view besides its features; all other objectives send 16
-SCALARS = {"infonce": 4, "mbcl": 4, "sogclr": 12, "fastclip-v1": 12}
+SCALARS = {"infonce": 4, "dcl": 4, "mbcl": 4, "sogclr": 12, "fastclip-v1": 12}
 
 
 @RANKS

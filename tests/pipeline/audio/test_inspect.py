@@ -1,16 +1,19 @@
-"""Lengths that headers claim."""
+"""Lengths that headers claim, and bounds of the length where they claim none."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 
 import numpy as np
+import psutil
 import pytest
 import synthetic_audio
 
 from pipeline.audio import ffmpeg
 from pipeline.audio import inspect as inspecting
-from pipeline.audio.inspect import claimed_seconds
+from pipeline.audio.inspect import bound_seconds, claimed_seconds
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".webm", ".aiff", ".mka"])
@@ -45,30 +48,64 @@ def test_a_file_without_samples_claims_nothing(tmp_path):
     assert claimed_seconds(synthetic_audio.write(tmp_path / "x.wav", np.zeros(0, np.float32))) is None
 
 
-def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended(tmp_path, monkeypatch):
-    script = tmp_path / "ffmpeg"
-    script.write_text("#!/bin/sh\nexec sleep 60\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(ffmpeg, "executable", lambda: str(script))
+def _replace_ffmpeg(tmp_path, monkeypatch, script):
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setattr(ffmpeg, "executable", lambda: str(tmp_path / "ffmpeg"))
+
+
+def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended_with_its_children(tmp_path, monkeypatch):
+    _replace_ffmpeg(tmp_path, monkeypatch, f"sleep 61 & echo $! > {tmp_path}/child; exec sleep 60")
     monkeypatch.setattr(inspecting, "TIMEOUT_SECONDS", 0.3)
     (tmp_path / "x.wav").write_bytes(b"no audio")
     assert claimed_seconds(tmp_path / "x.wav") is None
+    child = int((tmp_path / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_ffmpeg_that_hangs_leaves_the_size_as_the_bound(tmp_path, monkeypatch):
+    _replace_ffmpeg(tmp_path, monkeypatch, "exec sleep 60")
+    (tmp_path / "x.wav").write_bytes(bytes(5_000))
+    start = time.perf_counter()
+    assert bound_seconds(tmp_path / "x.wav", timeout_seconds=0.3) == 5.0
+    assert time.perf_counter() - start < 10
 
 
 def test_inspecting_reads_no_standard_input(tmp_path, monkeypatch):
-    used = {}
-    monkeypatch.setattr(subprocess, "run", lambda command, **options: used.update(options, command=command) or 1 / 0)
+    _replace_ffmpeg(tmp_path, monkeypatch, 'echo "Duration: 00:00:0$(wc -c).00" >&2')
     (tmp_path / "x.wav").write_bytes(b"no audio")
-    with pytest.raises(ZeroDivisionError):
-        claimed_seconds(tmp_path / "x.wav")
-    assert used["stdin"] == subprocess.DEVNULL
-    assert "-nostdin" in used["command"]
+    assert claimed_seconds(tmp_path / "x.wav") == 0.0
+    assert "-nostdin" in ffmpeg.inspect_command(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [("flac", []), ("matroska", []), ("webm", ["-c:a", "libopus"]), ("wv", []), ("mp3", []), ("wav", []), ("au", [])],
+)
+def test_a_length_that_a_pipe_could_not_write_into_the_header_is_found(tmp_path, suffix, options):
+    path = synthetic_audio.write(tmp_path / "x.wav", synthetic_audio.chords(20.0, 48_000), 48_000)
+    command = [ffmpeg.executable(), "-v", "error", "-i", str(path), *options, "-f", suffix, "pipe:1"]
+    piped = tmp_path / "piped"
+    piped.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert bound_seconds(piped) == pytest.approx(20.0, abs=0.15)
+    piped.write_bytes(piped.read_bytes()[: piped.stat().st_size // 2])
+    assert 9.0 <= bound_seconds(piped) <= 20.1
+
+
+def test_a_huge_file_without_audio_is_given_up_in_time(tmp_path):
+    (tmp_path / "huge.mp3").touch()
+    os.truncate(tmp_path / "huge.mp3", 10**12)
+    before, start = psutil.Process().children(recursive=True), time.perf_counter()
+    assert bound_seconds(tmp_path / "huge.mp3", timeout_seconds=1.0) == 10**9
+    assert time.perf_counter() - start < 10
+    assert not [process for process in psutil.Process().children(recursive=True) if "ffmpeg" in process.name()]
+    assert len(before) <= len(psutil.Process().children(recursive=True)) <= len(before) + 1
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff"])
 def test_common_headers_need_no_process(tmp_path, suffix, monkeypatch):
     path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.chords(3.0, 48_000), 48_000)
-    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a program was started"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **options: pytest.fail("a program was started"))
     assert claimed_seconds(path) == pytest.approx(3.0, abs=0.15)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import synthetic_audio
 from synthetic_splits import touch as _touch
 
 from pipeline.datasets import folder
@@ -32,9 +33,12 @@ def test_the_id_and_the_group_of_a_track_are_its_path(tmp_path):
     assert (listing.published, listing.counts, listing.keeps_silence) == ({}, {}, False)
 
 
-def test_hidden_files_and_folders_are_ignored(tmp_path):
-    _touch(tmp_path, "x.wav", "._x.wav", ".hidden.wav", ".git/y.wav", "a/.b/z.wav")
-    assert _ids(tmp_path) == ["x.wav"]
+def test_only_system_folders_and_apple_doubles_are_left_out_and_counted(tmp_path):
+    _touch(tmp_path, "x.wav", "._x.wav", ".38 Special.wav", ".git/y.wav", "a/.b/z.wav", "notes.txt")
+    listing = folder.tracks(tmp_path)
+    assert [track.id for track in listing.tracks] == [".38 Special.wav", "a/.b/z.wav", "x.wav"]
+    assert listing.lines() == ["  passed over: 1 .txt, 1 AppleDouble (._*), 1 system folder (.git)"]
+    assert listing.all_counts()["passed over: .txt"] == 1
 
 
 def test_a_hidden_folder_above_the_root_has_no_effect(tmp_path):
@@ -127,13 +131,13 @@ def test_a_path_matches_in_both_encodings_of_accents(tmp_path):
         ("path,genre\n,a\n", "line 2: the path is empty"),
         (
             "path,split,group\nz.wav,test,g\na/x.wav,train,g\n",
-            "line 3: group 'g' is in the splits 'test' and 'train'",
+            r"line 3: group 'g' is in the splits 'test' \(line 2\) and 'train'",
         ),
         (b"path,genre\nz.wav,caf\xe9\n", "is not a CSV table in UTF-8"),
         ('path,genre\nz.wav,"a\n', "is not a CSV table in UTF-8"),
         ("path,genre\nz.wav," + "a" * 200_000, "is not a CSV table in UTF-8"),
         (
-            "path\n/music/z.wav\na\\\\x.wav\n",
+            "path\n/music/z.wav\nmusic:x.wav\n",
             r"none of the 2 rows .* A path in the table is '/music/z.wav', and a file is 'a/x.wav'",
         ),
     ],
@@ -156,3 +160,95 @@ def test_linked_folders_are_not_entered_and_counted(tmp_path):
     (tmp_path / "root" / "self").symlink_to(tmp_path / "root")
     listing = folder.tracks(tmp_path / "root")
     assert ([track.id for track in listing.tracks], listing.counts) == (["x.wav"], {"linked folders not entered": 2})
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("z.wav ", "z.wav"),
+        (" a / x.wav", "a/x.wav"),
+        ("./z.wav", "z.wav"),
+        ("a//x.wav", "a/x.wav"),
+        ("a/../z.wav", "z.wav"),
+        ("a\\x.wav", "a/x.wav"),
+        ("A/X.WAV", "a/x.wav"),
+        ("z.mp3", "z.wav"),
+        ("a/x", "a/x.wav"),
+        ("\uff5a.wav", "z.wav"),
+        ("\ufeffz.wav", "z.wav"),
+        ("{root}/z.wav", "z.wav"),
+    ],
+)
+def test_a_path_in_another_spelling_keeps_its_clip_out_of_training(tmp_path, path, name):
+    listing = _table(tmp_path, f"path,split\n{path.format(root=tmp_path / 'root')},test\n")
+    assert {track.id: track.split for track in listing.tracks if track.split} == {name: "test"}
+    assert [count for description, count in listing.counts.items() if description.startswith("rows matched")] == [1]
+    assert (listing.counts["rows without a file"], listing.counts["files without a row"]) == (0, 2)
+
+
+def test_a_path_that_fits_two_files_is_an_error_that_names_both(tmp_path):
+    _touch(tmp_path / "root", "x.wav", "x.mp3", "Y.wav", "y.WAV")
+    for path in ("x.flac", "y.wav"):
+        (tmp_path / "labels.csv").write_text(f"path,split\n\n{path},test\n")
+        with pytest.raises(InvalidInput, match=r"labels.csv, line 3: .* fits two files, '[xY].*' and '[xy]"):
+            folder.tracks(tmp_path / "root", tmp_path / "labels.csv")
+
+
+def test_a_file_with_a_row_of_its_own_is_not_taken_by_another_row(tmp_path):
+    _touch(tmp_path / "root", "y.wav", "Y.wav")
+    (tmp_path / "labels.csv").write_text("path,split\ny.wav,train\nY.WAV,test\n")
+    tracks = folder.tracks(tmp_path / "root", tmp_path / "labels.csv").tracks
+    assert {track.id: track.split for track in tracks} == {"y.wav": "train", "Y.wav": "test"}
+
+
+def test_rows_of_one_file_that_contradict_each_other_are_an_error(tmp_path):
+    with pytest.raises(InvalidInput, match=r"line 3: this row and line 2 name the same file 'z.wav' and contradict"):
+        _table(tmp_path, "path,split\nz.wav,train\nZ.wav ,test\n")
+    listing = _table(tmp_path, "path,split\nz.wav,test\nZ.wav ,test\n")
+    assert listing.counts["rows that repeat another row of the same file"] == 1
+
+
+def test_rows_of_valid_and_test_without_a_file_are_named(tmp_path):
+    listing = _table(tmp_path, "path,split\nz.wav,test\ngone.wav,valid\nlost.wav,train\nblues 1.wav,test\n")
+    named = [line.strip() for line in listing.lines() if line.startswith("  no file")]
+    assert [line.partition(";")[0] for line in named] == [
+        "no file for the valid row 'gone.wav' (line 3)",
+        "no file for the test row 'blues 1.wav' (line 5)",
+    ]
+    many = "".join(f"gone{number}.wav,test\n" for number in range(folder.MAX_NAMED_ROWS + 5))
+    lines = _table(tmp_path, "path,split\nz.wav,test\n" + many).lines()
+    assert lines[-1] == "  ... and 5 more rows of valid and test without a file"
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "NULL", "n/a", "-", "NA", "<NA>", " nan "])
+def test_a_word_for_no_value_is_no_label_no_split_and_no_group(tmp_path, word):
+    listing = _table(tmp_path, f"path,split,group,mood\na/x.wav,{word},{word},{word}\nz.wav,test,{word},calm\n")
+    by_id = {track.id: track for track in listing.tracks}
+    assert (by_id["a/x.wav"].split, by_id["a/x.wav"].group, dict(by_id["a/x.wav"].labels)) == ("", "a/x.wav", {})
+    assert (by_id["z.wav"].group, dict(by_id["z.wav"].labels)) == ("z.wav", {"mood": "calm"})
+    assert listing.counts["cells with a word for no value, such as nan"] == 4
+
+
+def test_columns_of_path_split_and_group_are_recognized_in_any_case(tmp_path):
+    listing = _table(tmp_path, "Path, Split,GROUP\nz.wav,test,g\n")
+    assert {track.id: (track.split, track.group) for track in listing.tracks if track.split} == {"z.wav": ("test", "g")}
+    with pytest.raises(InvalidInput, match=r"line 1: .*not repeated \(in any case\)"):
+        _table(tmp_path, "path,split,Split\nz.wav,test,train\n")
+
+
+def test_a_column_of_splits_under_another_name_is_an_error(tmp_path):
+    with pytest.raises(InvalidInput, match=r"the column 'subset' holds splits \(test, training\); call it 'split'"):
+        _table(tmp_path, "path,subset\nz.wav,test\na/x.wav,Training\n")
+    assert _table(tmp_path, "path,subset\nz.wav,a\na/x.wav,b\n").tracks[0].labels == {"subset": "b"}
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
+def test_members_of_archives_are_tracks_and_have_rows(tmp_path, suffix):
+    made = [synthetic_audio.write(tmp_path / f"{n}.flac", synthetic_audio.sine(440, 0.2)) for n in range(2)]
+    synthetic_audio.pack(tmp_path / "root" / f"x.{suffix}", made)
+    (tmp_path / "labels.csv").write_text(f"path,split\nx.{suffix}/0.flac,train\n1.FLAC,test\n")
+    tracks = folder.tracks(tmp_path / "root", tmp_path / "labels.csv").tracks
+    assert [(track.id, track.path.name, track.member, track.split) for track in tracks] == [
+        (f"x.{suffix}/0.flac", f"x.{suffix}", "0.flac", "train"),
+        (f"x.{suffix}/1.flac", f"x.{suffix}", "1.flac", "test"),
+    ]

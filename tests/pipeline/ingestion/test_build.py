@@ -69,7 +69,7 @@ def _assert_stores_all_clips(root, store):
 
 
 def _claims(monkeypatch, seconds_of):
-    monkeypatch.setattr(plan, "claimed_seconds", lambda path, *_: seconds_of.get(path.name, 0.5))
+    monkeypatch.setattr(plan, "bound_seconds", lambda path, *_: seconds_of.get(path.name, 0.5))
 
 
 class Stopped(Exception):
@@ -122,7 +122,7 @@ def test_a_finished_store_is_not_changed(audio, tmp_path, client, monkeypatch):
     store = _build(audio, tmp_path / "a.zarr", client)
     stamps = {path: path.stat().st_mtime_ns for path in store.path.rglob("*")}
     _stop_after(monkeypatch, 0)
-    monkeypatch.setattr(plan, "claimed_seconds", lambda *_: 1 / 0)
+    monkeypatch.setattr(plan, "bound_seconds", lambda *_: 1 / 0)
     _build(audio, store.path, client)
     assert {path: path.stat().st_mtime_ns for path in store.path.rglob("*")} == stamps
 
@@ -152,16 +152,6 @@ def test_old_clips_keep_index_and_bytes_when_the_folder_grows(tmp_path, client):
     assert [row.id for row in grown.rows] == ["b.wav", "d.wav", "a.wav", "c.wav", "e.wav"]
     np.testing.assert_array_equal(_mel(grown)[:, : mel.shape[1]], mel)
     _assert_stores_all_clips(root, grown)
-
-
-def test_clips_of_deleted_files_stay_in_the_store(tmp_path, client):
-    root = tmp_path / "audio"
-    for name in ("a", "b"):
-        synthetic_audio.write(root / f"{name}.wav", synthetic_audio.chords(1.0, seed=ord(name)))
-    before = _build(root, tmp_path / "a.zarr", client)
-    (root / "a.wav").unlink()
-    after = _build(root, tmp_path / "a.zarr", client)
-    assert after.rows == before.rows
 
 
 @pytest.mark.parametrize("wrong_headers", [(4,), (0, 2, 4), tuple(range(6))])

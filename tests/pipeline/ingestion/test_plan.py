@@ -77,15 +77,14 @@ def test_the_bound_of_a_correct_header_is_sufficient_and_close(tmp_path, suffix)
     assert needed <= bound_frames(_track(path), SPEC, Limits()) <= needed + SPEC.frames_for(16_000 // 2)
 
 
-@pytest.mark.parametrize("claim", [None, 1e9])
-def test_the_bound_of_a_missing_or_too_long_claim_is_the_limit(monkeypatch, claim):
-    monkeypatch.setattr(plan, "claimed_seconds", lambda *_: claim)
+def test_the_bound_of_a_too_long_claim_is_the_limit(monkeypatch):
+    monkeypatch.setattr(plan, "bound_seconds", lambda *_: 1e9)
     assert bound_frames(_track(ROOT), SPEC, Limits(max_seconds=64)) == SPEC.frames_for(64 * 16_000)
 
 
 @pytest.mark.parametrize("claim", [0.0, 1e-9, 0.5])
 def test_the_bound_is_always_positive(monkeypatch, claim):
-    monkeypatch.setattr(plan, "claimed_seconds", lambda *_: claim)
+    monkeypatch.setattr(plan, "bound_seconds", lambda *_: claim)
     assert bound_frames(_track(ROOT), SPEC, Limits()) > 0
 
 
@@ -131,7 +130,7 @@ def test_clips_of_one_recording_share_a_region():
     ("fields", "seconds"),
     [
         ({"cut_seconds": 30.0}, 30.0),
-        ({"cut_seconds": 30.0, "bound_seconds": 99.0}, 30.0),
+        ({"cut_seconds": 30.0, "bound_seconds": 31.0}, 31.0),
         ({"bound_seconds": 10.25}, 10.25),
         ({"bound_seconds": 10.0, "cut_start_seconds": 4.0}, 6.0),
     ],

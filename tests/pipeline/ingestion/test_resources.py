@@ -23,7 +23,7 @@ def _rows(bounds):
 
 
 def test_only_planned_clips_are_counted():
-    rows = _rows([60, 60, 130])
+    rows = list(_rows([60, 60, 130]))
     rows[0] = replace(rows[0], state="written")
     estimate = estimate_resources(rows, SPEC, Quantizer())
     assert (estimate.clips, estimate.regions) == (2, 2)

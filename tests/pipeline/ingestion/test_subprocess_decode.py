@@ -16,7 +16,7 @@ import pytest
 import synthetic_audio
 
 from pipeline import ingest
-from pipeline.ingestion import recording, subprocess_decode
+from pipeline.ingestion import python_process, recording, subprocess_decode
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.recording import DecodeSettings
 from stores.errors import MissingArtifact
@@ -37,6 +37,8 @@ good = sndfile.FileDecoder.blocks
 def blocks(self):
     if "crash" in self._path.name:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "large" in self._path.name:
+        bytearray(2 << 30)
     if "hang" in self._path.name:
         ctypes.PyDLL(None).sleep(600)
     return good(self)
@@ -99,7 +101,8 @@ def test_a_hang_is_ended_in_time_and_no_process_remains(bad_decoder, monkeypatch
     ((row, _),) = subprocess_decode.read(_settings(bad_decoder, decode_seconds=1.0), [_row("hang.wav")])
     assert (row.state, row.reason, row.detail) == ("refused", "timeout", "reading it took longer than 3 s")
     assert time.perf_counter() - start < 30
-    assert psutil.Process().children(recursive=True) == before
+    remaining = set(psutil.Process().children(recursive=True)) - set(before)
+    assert [process for process in remaining if "killpg" not in " ".join(process.cmdline())] == []  # all but the guard
 
 
 @pytest.mark.slow
@@ -140,3 +143,15 @@ def test_a_killed_worker_changes_nothing_in_the_store(tmp_path):
     assert process.returncode == 0, printed
     expected, store = MelStore.open(tmp_path / "a.zarr"), MelStore.open(tmp_path / "b.zarr")
     assert store.rows == expected.rows
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process that runs already")
+def test_a_decoder_that_needs_too_much_memory_is_a_rejection(bad_decoder, monkeypatch):
+    synthetic_audio.write(bad_decoder / "large.wav", synthetic_audio.chords(1.0))
+    synthetic_audio.write(bad_decoder / "good.wav", synthetic_audio.chords(1.0))
+    monkeypatch.setattr(python_process, "max_data_bytes", lambda: 1 << 30)
+    ((row, _),) = subprocess_decode.read(_settings(bad_decoder), [_row("large.wav")])
+    assert (row.state, row.reason) == ("refused", "crashed")
+    assert "MemoryError" in row.detail
+    ((row, _),) = subprocess_decode.read(_settings(bad_decoder), [_row("good.wav")])
+    assert row.state == "written"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import shard
+from pipeline import shard, verify
 from pipeline.sharding.shard_writer import ShardPlan, plan_shards, select_clips, write_shards
 from stores import locations
 from stores.errors import InvalidInput, MissingArtifact
@@ -117,31 +118,100 @@ def test_shards_of_the_same_store_are_kept(make_store):
     assert [path.stat().st_mtime_ns for path in first.paths] == stamps
 
 
-def test_all_shards_of_another_store_are_replaced(make_store):
-    old, new = make_store([200] * 9, "old.zarr"), make_store([200] * 3, "new.zarr", seed=1)
+def test_all_shards_of_a_store_that_changed_are_replaced(make_store):
+    old = make_store([200] * 9, "old.zarr")
     folder = locations.shards(old.path)
     assert len(write_shards(old, folder, SMALL).shards) == 9
+    shutil.rmtree(old.path)
+    new = make_store([200] * 3, "old.zarr", seed=1)
     shards = write_shards(new, folder, SMALL)
-    assert shards.store_digest == new.digest()
+    assert shards.store_digest == new.shards_digest()
     assert sorted(path.name for path in folder.glob("*.tar")) == [path.name for path in shards.paths]
     assert ShardSet.open(folder) == shards
 
 
-def test_an_interrupted_replacement_leaves_no_index_for_mixed_shards(make_store, monkeypatch):
-    old, new = make_store([200] * 3, "old.zarr"), make_store([200] * 3, "new.zarr", seed=1)
-    folder = locations.shards(old.path)
-    write_shards(old, folder, SMALL)
-
+def _interrupt_third_shard(monkeypatch):
     def fail_late(path, records):
         if path.stem.endswith("2"):
             raise KeyboardInterrupt
         return write_shard(path, records)
 
     monkeypatch.setattr("pipeline.sharding.shard_writer.write_shard", fail_late)
+
+
+def test_an_interrupted_replacement_leaves_no_index_for_mixed_shards(make_store, monkeypatch):
+    old = make_store([200] * 3, "old.zarr")
+    folder = locations.shards(old.path)
+    write_shards(old, folder, SMALL)
+    shutil.rmtree(old.path)
+    new = make_store([200] * 3, "old.zarr", seed=1)
+    _interrupt_third_shard(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         write_shards(new, folder, SMALL)
     with pytest.raises(MissingArtifact):  # lengths and sizes are equal, so only an index could tell them apart
         ShardSet.open(folder)
+
+
+def test_shards_of_another_store_are_never_overwritten(make_store):
+    first, second = make_store([200] * 3, "a.zarr"), make_store([200] * 3, "b.zarr", seed=1)
+    folder = locations.shards(first.path)
+    shards = write_shards(first, folder, SMALL)
+    with pytest.raises(InvalidInput, match=r"a\.shards holds the shards of a\.zarr, and not of .*b\.zarr; rename"):
+        write_shards(second, folder, SMALL)
+    assert ShardSet.open(folder) == shards
+
+
+def test_unfinished_shards_of_another_store_are_not_overwritten(make_store, monkeypatch):
+    first, second = make_store([200] * 3, "a.zarr"), make_store([200] * 3, "b.zarr", seed=1)
+    folder = locations.shards(first.path)
+    with monkeypatch.context() as patched:
+        _interrupt_third_shard(patched)
+        with pytest.raises(KeyboardInterrupt):
+            write_shards(first, folder, SMALL)
+    before = {path: path.read_bytes() for path in folder.glob("*.tar")}
+    with pytest.raises(InvalidInput, match="holds the shards of a"):
+        write_shards(second, folder, SMALL)
+    assert {path: path.read_bytes() for path in folder.glob("*.tar")} == before
+
+
+def test_shards_that_were_renamed_with_their_store_are_kept(make_store):
+    store = make_store([200] * 3, "a.zarr")
+    shards = write_shards(store, locations.shards(store.path), SMALL)
+    shards.folder.rename(shards.folder.with_name("b.shards"))
+    store.path.rename(store.path.with_name("b.zarr"))
+    renamed = MelStore.open(store.path.with_name("b.zarr"))
+    assert write_shards(renamed, locations.shards(renamed.path), SMALL).shards == shards.shards
+
+
+@pytest.mark.parametrize("names", [("a.v1", "a.v2"), ("a.v1.zarr", "a.v2.zarr"), ("música", "musica")])
+def test_stores_whose_names_differ_after_a_dot_have_shards_of_their_own(make_store, names, capsys):
+    stores = [make_store([200] * 3, name, seed=seed) for seed, name in enumerate(names)]
+    for store in stores:
+        assert shard.main([str(store.path)]) == 0
+    sets = [ShardSet.open(locations.shards(store.path)) for store in stores]
+    assert sets[0].folder != sets[1].folder
+    assert [shards.store_digest for shards in sets] == [store.shards_digest() for store in stores]
+    for shards in sets:
+        assert {index for index, _ in _clips(shards)} == {0, 1, 2}
+        assert verify.main([str(shards.folder)]) == 0
+        shards.paths[0].unlink()
+        assert verify.main([str(shards.folder), "--repair"]) == 0
+
+
+def test_a_store_with_the_suffix_and_one_without_it_do_not_overwrite_each_other(make_store, capsys):
+    plain, usual = make_store([200] * 3, "a"), make_store([200] * 3, "a.zarr", seed=1)
+    assert shard.main([str(plain.path)]) == 0
+    assert shard.main([str(usual.path)]) == 2
+    assert "holds the shards of a, and not of" in capsys.readouterr().err
+
+
+def test_unlisted_clips_are_left_out_and_make_the_shards_stale(make_store):
+    store = make_store([200] * 3)
+    before = write_shards(store, locations.shards(store.path), SMALL)
+    store.update([replace(row, state="unlisted") if row.index == 1 else row for row in store.rows])
+    after = write_shards(store, before.folder, SMALL)
+    assert (after.clips, after.left_out) == (2, {"unlisted": 1})
+    assert after.store_digest != before.store_digest
 
 
 @pytest.mark.parametrize("damage", ["unlink", "truncate", "index"])

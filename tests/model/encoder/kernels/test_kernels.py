@@ -113,19 +113,38 @@ def test_product_and_gelu_equal_those_of_pytorch(rows, width, hidden, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize(("shape", "columns"), [((16, 16), 6), ((128, 2), 48)])
-@pytest.mark.parametrize(("windows", "n_visible"), [(13, 5), (1, 48), (9, 1)])
-def test_cells_are_gathered_dequantized_and_normalized_as_in_pytorch(shape, columns, windows, n_visible, dtype):
+@pytest.mark.parametrize(
+    ("n_mels", "shape", "columns", "patches"),
+    [(128, (16, 16), 6, 48), (128, (128, 2), 48, 48), (64, (16, 16), 6, 24), (64, (64, 2), 48, 48)],
+)
+@pytest.mark.parametrize(("windows", "n_visible"), [(13, 5), (1, 24), (9, 1)])
+def test_cells_are_gathered_dequantized_and_normalized_as_in_pytorch(
+    n_mels, shape, columns, patches, windows, n_visible, dtype
+):
     generator = torch.Generator().manual_seed(windows)
-    codes = torch.randint(0, 256, (500, 128), dtype=torch.uint8, generator=generator).to(DEVICE)
+    codes = torch.randint(0, 256, (500, n_mels), dtype=torch.uint8, generator=generator).to(DEVICE)
     starts = torch.randint(0, 405, (windows,), generator=generator).to(DEVICE)
     starts[-1] = 404  # the last patch of this window ends where the codes end
-    visible = torch.rand(windows, 48, generator=generator).topk(n_visible).indices.to(DEVICE)
+    visible = torch.rand(windows, patches, generator=generator).topk(n_visible).indices.to(DEVICE)
     table = torch.logspace(-6, 4, 256, device=DEVICE)
     inputs = (codes, starts, visible, table, cells.PatchLayout(shape, columns), dtype)
     result, plain = cells.normalized_cells_fused(*inputs), cells.normalized_cells_plain(*inputs)
     assert result.dtype == plain.dtype == dtype
     torch.testing.assert_close(result, plain, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+def test_patches_that_do_not_suit_the_kernel_are_normalized_without_it(monkeypatch):
+    """A vertical patch of 80 mel bins has 160 cells, which is no size of a Triton block."""
+    layouts = [cells.PatchLayout((80, 2), 48), cells.PatchLayout((16, 16), 6)]
+    assert [layout.suits_kernel for layout in layouts] == [False, True]
+    monkeypatch.setattr(cells, "uses_kernels", lambda _: True)
+    codes = torch.randint(0, 256, (200, 80), dtype=torch.uint8, device=DEVICE)
+    starts, visible = torch.tensor([0, 104], device=DEVICE), torch.tensor([[0, 47], [3, 2]], device=DEVICE)
+    table = torch.linspace(0, 1, 256, device=DEVICE)
+    result = cells.normalized_cells(codes, starts, visible, table, layouts[0], torch.float32)
+    expected = table[codes[104 + 6 : 104 + 8].T.flatten().long()]
+    expected = (expected - expected.mean()) / (expected.var(correction=0) + cells.EPSILON).sqrt()
+    torch.testing.assert_close(result[1, 0], expected, atol=1e-5, rtol=1e-5)
 
 
 def test_silence_becomes_zeros():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import r2_score, roc_auc_score
 
-from model.probes import song_aggregation
+from model.probes import musical_keys, song_aggregation
 from model.probes.training import losses
 
 
@@ -63,6 +63,35 @@ def test_song_predictions_are_those_of_jukemir():
 def test_the_first_class_of_a_tie_wins_a_vote():
     scores = torch.eye(4)[torch.tensor([3, 1, 3, 1, 2, 0])][None]
     assert song_aggregation.song_predictions(scores, torch.zeros(6, dtype=torch.int64), 1)["vote"].tolist() == [[1]]
+
+
+# the labels of JukeMIR's script for GiantSteps, in its order
+TONICS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+JUKEMIR_KEYS = [f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS]
+
+
+def test_the_ranks_of_keys_are_their_places_in_the_list_of_jukemir():
+    classes = sorted(JUKEMIR_KEYS)
+    assert musical_keys.label_ranks(classes).tolist() == [JUKEMIR_KEYS.index(label) for label in classes]
+    some = ["A minor", "Ab major", "C# minor", "D major"]
+    assert musical_keys.label_ranks(some).tolist() == [3, 1, 2, 0]
+    assert musical_keys.label_ranks(["rock", "A minor", "jazz"]).tolist() == [0, 1, 2]
+
+
+def test_votes_for_keys_that_tie_go_to_the_first_key_in_the_list_of_jukemir():
+    classes = sorted(JUKEMIR_KEYS)
+    generator = torch.Generator().manual_seed(5)
+    predicted = torch.randint(24, (300, 4), generator=generator)
+    outputs = torch.eye(24)[predicted].view(1, 1200, 24)
+    songs, ranks = torch.arange(1200) // 4, torch.from_numpy(musical_keys.label_ranks(classes))
+    votes = song_aggregation.song_predictions(outputs, songs, 300, ranks)["vote"][0]
+    for song, clips in enumerate(predicted.tolist()):
+        labels = [JUKEMIR_KEYS.index(classes[clip]) for clip in clips]
+        winner = np.bincount(labels, minlength=24).argmax()  # the first of equals, as scipy's mode
+        assert classes[votes[song]] == JUKEMIR_KEYS[winner]
+    credit = torch.zeros(300, 24)
+    credit[torch.arange(300), votes] = 1
+    assert float(losses.ClassScore(credit, songs, ranks)(outputs)) == pytest.approx(1.0)
 
 
 def test_songs_are_scored_by_the_best_aggregation():

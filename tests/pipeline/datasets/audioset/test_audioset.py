@@ -16,7 +16,8 @@ from audioset_on_disk import (
 
 from pipeline.datasets import audioset
 from pipeline.datasets.audioset import selection
-from pipeline.datasets.audioset.copies import DAMAGED
+from pipeline.datasets.audioset.copies import DAMAGED, HDF5
+from pipeline.datasets.track import CUT_SLACK_SECONDS
 from stores.errors import InvalidInput, MissingArtifact
 from stores.labels import split_tags
 
@@ -62,8 +63,8 @@ def test_tracks_have_the_metadata_of_the_lists(root):
     short = by_id["_______0123"]
     assert (short.group, short.split, short.member) == ("_______0123", "train", "")
     assert split_tags(short.labels["tags"]) == ["Music", "Rock, and roll"]
-    assert short.bound_seconds == pytest.approx(5.12 + audioset.CUT_SLACK_SECONDS)
-    assert (short.cut_start_seconds, short.cut_seconds) == (0, 0)
+    assert short.bound_seconds == pytest.approx(5.12 + CUT_SLACK_SECONDS["audioset"])
+    assert (short.cut_start_seconds, short.cut_seconds) == (0, pytest.approx(5.12))
     assert {i for i, track in by_id.items() if track.split == "test"} == EVAL_IDS & MUSIC_IDS
     assert listing.published == {"test": 2, "train": 5}
     assert not listing.keeps_silence
@@ -160,3 +161,46 @@ def test_the_error_for_an_empty_root_names_everything(tmp_path):
 def test_another_subset_is_an_error(root):
     with pytest.raises(InvalidInput, match=r"subset must be one of \('music', 'all'\) \(got 'speech'\)"):
         audioset.tracks(root, subset="speech")
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("zyxwvutsrqp.flac", (30, 10)),
+        ("Yzyxwvutsrqp.wav", (30, 10)),
+        ("A Title [zyxwvutsrqp].mp3", (30, 10)),
+        ("zyxwvutsrqp_30.0-40.0.ogg", (0, 0)),
+        ("zyxwvutsrqp_30000.mp3", (0, 0)),
+    ],
+)
+def test_only_a_name_that_states_the_start_is_the_segment_for_sure(root, name, cut):
+    write_file(root / name)
+    (track,) = audioset.tracks(root).tracks
+    assert (track.cut_start_seconds, track.cut_seconds) == cut
+    assert track.bound_seconds == 10 + CUT_SLACK_SECONDS["audioset"]
+
+
+@pytest.mark.parametrize(
+    "name", ["A Title [{}].mp3", "[Live] Über (x) [{}].m4a", "Some Title-{}.opus", "{}.webm", "{}"]
+)
+def test_the_names_of_downloaders_are_recognized(root, name):
+    for youtube_id in ("-minus_id_x", "_______0123"):
+        path = write_file(root / name.format(youtube_id))
+        path.write_bytes(b"OggS")
+    assert {track.id for track in audioset.tracks(root).tracks} == {"-minus_id_x", "_______0123"}
+
+
+def test_unfinished_downloads_are_passed_over(root):
+    write_file(root / "Yfirstisa_Y.wav")
+    for name in ("T [zyxwvutsrqp].webm.part", "T [zyxwvutsrqp].f251.webm", "T [zyxwvutsrqp].mp3.ytdl"):
+        write_file(root / name)
+    assert [track.id for track in audioset.tracks(root).tracks] == ["Yfirstisa_Y"]
+
+
+def test_hdf5_files_are_named_as_not_read(root):
+    write_file(root / "hdf5" / "balanced_train.h5")
+    with pytest.raises(MissingArtifact, match=r"1 HDF5 files are not read: .*balanced_train.h5"):
+        audioset.tracks(root)
+    write_file(root / "Yfirstisa_Y.wav")
+    counts = audioset.tracks(root).counts
+    assert (counts[HDF5], counts["HDF5 file not read: hdf5/balanced_train.h5"]) == (1, 1)

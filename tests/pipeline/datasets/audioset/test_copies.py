@@ -8,12 +8,14 @@ import tarfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import synthetic_audio
 from audioset_on_disk import write_file, write_parquet, write_tar
 
 from pipeline.datasets.audioset import inventory
 from pipeline.datasets.audioset.copies import (
     COMPRESSED,
     DAMAGED,
+    HDF5,
     OTHER_COLUMNS,
     ROW_BYTES,
     UNNAMED,
@@ -174,6 +176,15 @@ def test_rows_without_an_id_keep_their_numbers(tmp_path):
     assert _skipped(items) == [(UNNAMED, "x.parquet")] * 2
 
 
-def test_compressed_archives_and_unreadable_folders_are_reported():
-    contents = inventory.Inventory([], [], [], ["/a/x.tar.gz"], [], [], ["/a/shut"])
-    assert _skipped(find_copies(contents)) == [(COMPRESSED, "x.tar.gz"), (UNREADABLE, "shut")]
+def test_archives_and_files_that_are_not_read_and_unreadable_folders_are_reported():
+    contents = inventory.Inventory([], [], [], ["/a/x.7z"], ["/a/y.h5"], [], [], ["/a/shut"])
+    assert _skipped(find_copies(contents)) == [(COMPRESSED, "x.7z"), (HDF5, "y.h5"), (UNREADABLE, "shut")]
+
+
+@pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
+def test_members_of_compressed_archives_are_copies(tmp_path, suffix):
+    made = [write_file(tmp_path / "made" / f"{youtube_id}.flac", 10) for youtube_id in IDS]
+    synthetic_audio.pack(tmp_path / "root" / f"x.{suffix}", made)
+    assert [(item.name.youtube_id, item.member, item.size_bytes()) for item in _items(tmp_path / "root")] == [
+        (youtube_id, f"{youtube_id}.flac", 10) for youtube_id in IDS
+    ]

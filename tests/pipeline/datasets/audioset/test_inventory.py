@@ -17,17 +17,25 @@ def _below(root, paths):
 def test_files_are_listed_by_kind_and_sorted(tmp_path):
     names = {
         "audio": ["a/x.WAV", "b.flac", "c.tar/d.opus"],
-        "tars": ["a/b/c.tar", "d.TAR"],
+        "archives": ["a.tar.gz", "a/b/c.tar", "b.tgz", "c.zip", "d.TAR"],
         "parquets": ["data/eval/00.parquet"],
-        "compressed": ["a.tar.gz", "b.tgz", "c.zip"],
+        "compressed": ["a.7z", "b.tar.xz"],
+        "hdf5": ["balanced.h5", "eval.HDF5"],
         "segments": ["csv/eval_segments.csv", "eval_segments.csv"],
         "ontologies": ["metadata/ontology.json"],
     }
-    for name in (*chain(*names.values()), "x.json", "wav", "class_labels_indices.csv", ".hidden/y.wav", "._b.flac"):
+    for name in (*chain(*names.values()), "x.json", "wav", "class_labels_indices.csv", ".git/y.wav", "._b.flac"):
         write_file(tmp_path / name)
     contents = inventory.scan(tmp_path)
     assert {kind: _below(tmp_path, getattr(contents, kind)) for kind in names} == names
     assert contents.unreadable == []
+    assert contents.passed_over.counts() == {
+        ".json": 1,
+        ".csv": 1,
+        "system folders .git": 1,
+        "without a suffix, no audio": 1,
+        "AppleDouble (._*)": 1,
+    }
 
 
 def test_links_are_followed_but_not_in_cycles_or_to_parent_folders(tmp_path):

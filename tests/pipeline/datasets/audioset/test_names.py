@@ -67,3 +67,9 @@ def test_other_names_are_not_clip_names(stem):
 )
 def test_a_name_fits_a_segment_if_the_starts_agree(written, start, expected):
     assert may_start_at(ClipName("abcdefghijk", written), start) is expected
+
+
+@given(ids, st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=30))
+def test_the_names_of_yt_dlp_and_youtube_dl_are_parsed(youtube_id, title):
+    assert parse(f"{title} [{youtube_id}]") == ClipName(youtube_id)
+    assert parse(f"é{title}-{youtube_id}") == ClipName(youtube_id)

@@ -75,8 +75,8 @@ def test_existing_lists_and_audio_are_not_in_the_message(root):
 
 def test_the_error_for_compressed_archives_says_to_unpack_them(tmp_path):
     write_lists(tmp_path)
-    write_file(tmp_path / "eval00.tar.gz")
-    with pytest.raises(MissingArtifact, match=r"no AudioSet audio in .*; 1 compressed archives must be unpacked first"):
+    write_file(tmp_path / "eval00.tar.xz")
+    with pytest.raises(MissingArtifact, match=r"no AudioSet audio in .*; 1 archives \(.*\) must be unpacked first"):
         _find(tmp_path)
 
 

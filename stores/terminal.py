@@ -1,0 +1,66 @@
+"""Standard output and standard error of a command, which neither an encoding nor a closed pipe can break."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+
+class _Output(io.TextIOWrapper):
+    """A stream that goes on without a reader, as after `command | head -1`: what nobody reads is dropped."""
+
+    def write(self, text: str) -> int:
+        """Write `text`, or drop it."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._drop_output()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, or drop it."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._drop_output()
+
+    def _drop_output(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
+
+
+def protect_output() -> None:
+    """Make the output of this process robust. It stays so, because log handlers keep the streams.
+
+    Characters that the encoding of the terminal lacks are escaped. A program that stops reading does not stop the
+    command, whose work and exit status do not depend on who reads its output. Streams that something else has put into
+    their place, such as a test or a notebook, keep their type.
+    """
+    sys.stdout = _protect(sys.stdout, sys.__stdout__)
+    sys.stderr = _protect(sys.stderr, sys.__stderr__)
+
+
+def flush_output() -> None:
+    """Write what is buffered, before the interpreter does so and reports a closed pipe in its own way."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+def _protect(stream: TextIO, original: TextIO | None) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):  # also None, in a process without a terminal
+        return stream
+    if stream is not original:
+        stream.reconfigure(errors="backslashreplace")
+        return stream
+    stream.flush()
+    return _Output(
+        stream.buffer,
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )

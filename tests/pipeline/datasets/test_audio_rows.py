@@ -1,0 +1,138 @@
+"""Parquet files of audio in the layouts of the Hugging Face hub, read as a folder."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.audio.source import open_audio
+from pipeline.datasets import folder
+from pipeline.datasets.audio_rows import split_of
+from stores.errors import InvalidInput, MissingArtifact
+
+
+def _write(path, columns, audio="audio", features=None, rows=3, row_group_size=2):
+    """Write a table with `rows` rows of audio, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [{"bytes": bytes([65 + number]), "path": f"{number}.flac"} for number in range(rows)]
+    table = pa.table({audio: cells, **columns})
+    if features:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, path, row_group_size=row_group_size)
+    return path
+
+
+def _tracks(root, **options):
+    return folder.tracks(root, **options).tracks
+
+
+def _content(track):
+    with open_audio(track.path, track.member) as path:
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize("audio", ["audio", "recording"])
+def test_each_row_is_a_track_in_the_order_of_the_file(tmp_path, audio):
+    _write(tmp_path / "data.parquet", {"track_id": [f"t{number}" for number in range(12)]}, audio, rows=12)
+    tracks = _tracks(tmp_path)
+    assert [track.id for track in tracks] == [f"data.parquet/t{number}" for number in range(12)]
+    assert [track.member for track in tracks] == [str(number) for number in range(12)]
+    assert [_content(track) for track in tracks] == [bytes([65 + number]) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids"),
+    [
+        ({"id": ["a", "b", "c"], "name": ["x", "y", "z"]}, ["a", "b", "c"]),
+        ({"song_id": [7, 8, 9]}, ["7", "8", "9"]),
+        ({"ID": ["a", "b", "c"]}, ["a", "b", "c"]),
+        ({"id": ["a", "a", "b"]}, ["0.flac", "1.flac", "2.flac"]),  # not all different: the path of the audio
+        ({"id": ["a", None, "b"]}, ["0.flac", "1.flac", "2.flac"]),
+        ({"genre": ["a", "b", "c"]}, ["0.flac", "1.flac", "2.flac"]),
+    ],
+)
+def test_the_id_is_the_first_column_of_different_ids(tmp_path, columns, ids):
+    _write(tmp_path / "x.parquet", columns)
+    assert [track.id for track in _tracks(tmp_path)] == [f"x.parquet/{row_id}" for row_id in ids]
+
+
+def test_without_ids_and_paths_the_number_is_the_id(tmp_path):
+    audio = [{"bytes": b"a", "path": None}, {"bytes": b"b", "path": None}]
+    pq.write_table(pa.table({"audio": audio}), tmp_path / "x.parquet")
+    assert [track.id for track in _tracks(tmp_path)] == ["x.parquet/0", "x.parquet/1"]
+
+
+def test_an_id_column_may_be_named(tmp_path):
+    _write(tmp_path / "x.parquet", {"id": ["a", "b", "c"], "isrc": ["x", "y", "z"], "genre": ["r", "r", "r"]})
+    assert [track.id for track in _tracks(tmp_path, id_column="isrc")] == [f"x.parquet/{i}" for i in "xyz"]
+    for column in ("genre", "none"):
+        with pytest.raises(InvalidInput, match=rf"the column '{column}' of .*x.parquet cannot be ids"):
+            _tracks(tmp_path, id_column=column)
+
+
+def test_other_columns_are_labels_with_the_names_of_their_classes(tmp_path):
+    columns = {
+        "id": ["a", "b", "c"],
+        "genre": [1, 0, -1],
+        "tags": [["x", "y"], [], ["nan", "x"]],
+        "moods": [[0, 1], [1], []],
+        "tempo": [120.5, None, 90.0],
+        "title": ["A", "nan", " "],
+        "blob": [b"1", b"2", b"3"],
+    }
+    classes = {"_type": "ClassLabel", "names": ["rock", "jazz"]}
+    features = {"genre": classes, "moods": {"feature": {"names": ["calm", "wild"]}, "_type": "Sequence"}}
+    _write(tmp_path / "x.parquet", columns, features=features)
+    assert [dict(track.labels) for track in _tracks(tmp_path)] == [
+        {"genre": "jazz", "tags": "x|y", "moods": "calm|wild", "tempo": "120.5", "title": "A"},
+        {"genre": "rock", "moods": "wild"},
+        {"tags": "x", "tempo": "90.0"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("data/train-00000-of-00012.parquet", "train"),
+        ("data/validation-00000-of-00001-abcdef.parquet", "valid"),
+        ("test-00000-of-00001.parquet", "test"),
+        ("eval/00.parquet", "test"),
+        ("default/test/0000.parquet", "test"),
+        ("all.parquet", ""),
+        ("contest.parquet", ""),
+    ],
+)
+def test_the_name_of_the_file_states_the_split(tmp_path, name, split):
+    assert split_of(name) == split
+    _write(tmp_path / name, {})
+    listing = folder.tracks(tmp_path)
+    assert {track.split for track in listing.tracks} == {split}
+    assert listing.published == ({split: 3} if split else {})
+
+
+def test_a_row_of_the_label_table_takes_precedence(tmp_path):
+    _write(tmp_path / "root" / "train-0.parquet", {"id": ["a", "b", "c"], "genre": ["r", "s", "t"]})
+    (tmp_path / "labels.csv").write_text("path,split,mood\ntrain-0.parquet/b,test,calm\n")
+    tracks = _tracks(tmp_path / "root", labels=tmp_path / "labels.csv")
+    assert [(track.split, dict(track.labels)) for track in tracks] == [
+        ("train", {"genre": "r"}),
+        ("test", {"mood": "calm"}),
+        ("train", {"genre": "t"}),
+    ]
+
+
+def test_parquet_files_without_audio_and_damaged_ones_are_named(tmp_path):
+    _write(tmp_path / "x.parquet", {})
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "features.parquet")
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1" + bytes(50))
+    counts = folder.tracks(tmp_path).counts
+    assert sorted(name.partition(" (")[0] for name in counts) == [
+        "Parquet file not read: damaged.parquet",
+        "Parquet file not read: features.parquet",
+    ]
+    (tmp_path / "x.parquet").unlink()
+    with pytest.raises(MissingArtifact, match=r"Parquet file not read: features.parquet"):
+        folder.tracks(tmp_path)
