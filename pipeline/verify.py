@@ -1,7 +1,8 @@
 """`python -m pipeline.verify PATH ...`: check mel stores and shard sets, and repair them with `--repair`.
 
-Three things can be wrong. Missing: a file does not exist, or an ingest has not finished. Corrupt: bytes are not those
-that were written. Stale: the audio of a clip, or the store of a shard set, has changed.
+Four things can be wrong. Missing: a file does not exist, or an ingest has not finished. Corrupt: bytes are not those
+that were written. Stale: the audio of a clip, or the store of a shard set, has changed. Shared: a recording is in two
+splits. `--upgrade` converts a store of the previous format version instead.
 
 Exit status: 0 if everything is sound, 1 if something is wrong (with `--repair`: is still wrong), 2 after an error.
 """

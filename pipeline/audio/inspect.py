@@ -13,6 +13,7 @@ import soundfile
 from pipeline.audio import child_process, ffmpeg, sndfile
 from pipeline.audio.deadline import Deadline
 from pipeline.audio.lengths.by_format import read_statement
+from pipeline.audio.native_output import NativeOutput
 from stores.errors import DecodeError
 
 TIMEOUT_SECONDS = 30.0
@@ -71,7 +72,8 @@ def _sndfile_header(path: Path) -> soundfile.SoundFile | None:
             return None
         content.seek(0)
         try:
-            with soundfile.SoundFile(content.fileno(), closefd=False) as file:
+            # what libraries print here, they print again when the file is decoded, where it becomes a warning
+            with NativeOutput().capture(), soundfile.SoundFile(content.fileno(), closefd=False) as file:
                 return file
         except soundfile.LibsndfileError:
             return None

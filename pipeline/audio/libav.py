@@ -36,6 +36,8 @@ ffmpeg.
 """
 STATED_TOLERANCE_SECONDS = 0.05
 """Difference between the length in the last page of a sound Ogg file and its audio: Opus counts its delay of 6.5 ms."""
+MAX_PAGE_SECONDS = 60
+"""Longest first page of an Ogg stream that starts at 0. A page holds 64 KiB, so it is reached below 9 kbit/s only."""
 BLOCK_FRAMES = 64
 """Codec frames that are joined to a block. A Vorbis frame has a thousand samples, too few for one pass of NumPy and
 soxr."""
@@ -95,16 +97,16 @@ class FileDecoder:
             with self._path.open("rb", buffering=0) as file:
                 for number, (start, stop) in enumerate(self._links or ((0, self._path.stat().st_size),)):
                     content = ByteRange(file, start, stop, self._deadline.require_remaining)
-                    yield from self._try_link(content, self._granules[number] if self._granules else 0)
+                    yield from self._try_link(content, self._granules[number] if self._granules else (0, 0))
         except OSError as error:
             raise DecodeError("unreadable", f"{self.name}: {error}") from error
         if not self.rate_hz and self._failed_links:
             raise self._failed_links[0]
 
-    def _try_link(self, content: ByteRange, granule: int) -> Iterator[NDArray[np.float32]]:
+    def _try_link(self, content: ByteRange, granules: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
         """Yield the blocks of one part of the file. A part that cannot be decoded costs no other part."""
         try:
-            yield from self._link_blocks(content, granule)
+            yield from self._link_blocks(content, granules)
         except (av.FFmpegError, ValueError) as error:
             self._failed_links.append(DecodeError("unreadable", f"{self.name}: {error}"))
         except DecodeError as error:
@@ -112,19 +114,30 @@ class FileDecoder:
                 raise
             self._failed_links.append(error)
 
-    def _link_blocks(self, content: ByteRange, granule: int) -> Iterator[NDArray[np.float32]]:
+    def _link_blocks(self, content: ByteRange, granules: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
         name = _format_name(content.read(4))
         content.seek(0)
         options = {"format_whitelist": name, "protocol_whitelist": "none", "codec_whitelist": ",".join(CODECS[name])}
         with av.open(content, format=name, container_options=options) as container:
             stream = self._stream(container, name)
             if name == "ogg":
-                stated = max(granule - (stream.start_time or 0), stream.duration or 0)
-                self._stated_seconds += float(stated * stream.time_base)
+                self._stated_seconds += float(self._stated_samples(stream, *granules) * stream.time_base)
             for layout, block in _join(self._frames(container, stream, name)):
                 self.rate_hz, self.channels = layout
                 yield block
                 self._deadline.require_remaining()
+
+    def _stated_samples(self, stream: Any, first_granule: int, last_granule: int) -> int:
+        """Return the number of samples between the start of an Ogg stream and its last page.
+
+        A stream that was cut from another one does not start at 0. libav knows where it starts, unless it had to leave
+        out the first page.
+        """
+        start = stream.start_time or 0
+        if 0 < first_granule <= start:
+            self._damaged_packets += 1
+            start = 0 if first_granule * stream.time_base < MAX_PAGE_SECONDS else first_granule
+        return int(max(last_granule - start, stream.duration or 0))
 
     def _stream(self, container: Any, name: str) -> Any:
         if not container.streams.audio:

@@ -35,7 +35,7 @@ class ResampleStream(Protocol):
         """Return the samples `[T']` that the next samples `[T]` complete."""
 
     def finish(self) -> NDArray[np.float32]:
-        """Return the last samples `[T']`."""
+        """Return the last samples `[T]`."""
 
 
 def version(resampler: Resampler) -> str:

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 from pipeline.audio import container
@@ -50,8 +49,10 @@ def suffix_of(name: str) -> str:
     What follows a dot is a suffix if it has at most six letters and digits, and at least one letter. So `.38 Special`,
     `01. Song` and `jazz.00054` have none.
     """
-    suffix = PurePosixPath(name.rpartition("/")[2].lower()).suffix
-    return suffix if _SUFFIX.fullmatch(suffix) else ""
+    stem, _, last = name.rpartition("/")[2].rpartition(".")
+    suffix = f".{last.lower()}"
+    is_suffix = suffix in SUFFIXES or _SUFFIX.fullmatch(suffix)
+    return suffix if stem and is_suffix else ""
 
 
 def without_suffix(name: str) -> str:

@@ -122,7 +122,7 @@ class Build:
         positions = listed.index_of(before.column("id"))
         stored = np.flatnonzero(decoded.has_frames() & (positions >= 0))
         changes = replaced_files.find(decoded.take(stored), listed.take(positions[stored]), self.root, client)
-        rows = relisting.update_places(relisting.apply(before, listed, positions, lists_all), changes)
+        rows = relisting.apply(before, listed, positions, lists_all, changes)
         report(relisting.change_lines(before, rows, changes))
         return rows, relisting.clips_to_decode(before, rows, changes)
 

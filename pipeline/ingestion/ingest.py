@@ -133,14 +133,15 @@ def _report_results(store: MelStore, listing: Listing, progress: IngestProgress,
     results = summary.summarize(store, listing.all_counts(), seconds, progress.peak_bytes)
     if progress.peak_bytes or not (store.path / summary.REPORT).exists():  # without work there are no news
         results.write(store.path)
-    rejections = summary.rejection_lines(store.rows)
-    for line in rejections:
+    warnings, rejections = summary.warning_lines(store.rows), summary.rejection_lines(store.rows)
+    for line in (*warnings, *rejections):
         LOG.warning(line)
     _report([f"{store.path}:", *results.lines()])
-    for line in rejections[: summary.MAX_SHOWN_REJECTIONS]:
-        print(f"  {line}")
-    if len(rejections) > summary.MAX_SHOWN_REJECTIONS:
-        print(f"  ... and {len(rejections) - summary.MAX_SHOWN_REJECTIONS} more, all in {_log_path(store.path)}")
+    for lines in (warnings, rejections):
+        for line in lines[: summary.MAX_SHOWN_LINES]:
+            print(f"  {line}")
+        if len(lines) > summary.MAX_SHOWN_LINES:
+            print(f"  ... and {len(lines) - summary.MAX_SHOWN_LINES} more, all in {_log_path(store.path)}")
 
 
 def _report(lines: Sequence[str]) -> None:

@@ -23,7 +23,9 @@ _DESCRIPTION = ("group", "split", "labels")
 _PLACE = ("source", "member", "cut_start_seconds", "cut_seconds")
 
 
-def apply(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], lists_all: bool) -> ClipRows:
+def apply(
+    rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], lists_all: bool, changes: FileChanges
+) -> ClipRows:
     """Return `rows` with the states and descriptions of a new listing.
 
     Args:
@@ -31,6 +33,7 @@ def apply(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], lists_
         listed: one row for each clip that is listed.
         positions: position in `listed` of each row, `[rows]`, or -1.
         lists_all: the listing is complete, so that a clip that it does not name is gone.
+        changes: the files that changed.
     """
     is_listed = positions >= 0
     states = rows.column("state").to_numpy().astype(object)
@@ -41,9 +44,11 @@ def apply(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], lists_
     if lists_all:
         states[~is_listed] = "unlisted"
     unread = np.where(states == "written", -1, positions)  # a stored clip stays a clip of the file that it came from
+    replaced = replaced_files.clips_of(changes.replaced)
+    unread[replaced] = positions[replaced]
     described = {name: _choose(rows, listed, positions, name) for name in _DESCRIPTION}
     described |= {name: _choose(rows, listed, unread, name) for name in _PLACE}
-    return rows.with_columns(**described, state=states)
+    return _update_places(rows.with_columns(**described, state=states), changes)
 
 
 def _choose(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], name: str) -> pa.ChunkedArray:
@@ -53,14 +58,13 @@ def _choose(rows: ClipRows, listed: ClipRows, positions: NDArray[np.int64], name
     return pa.chunked_array([*old.chunks, *new.chunks], old.type).take(places)
 
 
-def update_places(rows: ClipRows, changes: FileChanges) -> ClipRows:
-    """Return `rows` with the present places of files that were moved, touched or replaced."""
-    suspects = [*changes.moved, *changes.replaced]
-    if not suspects:
+def _update_places(rows: ClipRows, changes: FileChanges) -> ClipRows:
+    """Return `rows` with the present places of files that were moved or touched."""
+    if not changes.moved:
         return rows
     names = {"source": "source", "member": "member", "source_bytes": "size_bytes", "source_mtime_ns": "mtime_ns"}
     columns: dict[str, Any] = {name: rows.column(name).to_numpy().copy() for name in names}
-    for suspect in suspects:
+    for suspect in changes.moved:
         for name, attribute in names.items():
             columns[name][list(suspect.clips)] = getattr(suspect.listed, attribute)
     return rows.with_columns(**columns)

@@ -36,8 +36,8 @@ class _Walk:
     check_deadline: Callable[[], None]
     starts: list[int] = field(default_factory=list)
     """Start of each chained stream, in bytes."""
-    granules: list[int] = field(default_factory=list)
-    """Position that the last page of audio in each chained stream states, in units of its codec."""
+    granules: list[tuple[int, int]] = field(default_factory=list)
+    """Positions that the first and the last page of audio in each chained stream state, in units of its codec."""
     audio: set[int] = field(default_factory=set)
     """Serial numbers of the audio streams in the present chained stream."""
     open_audio: set[int] = field(default_factory=set)
@@ -71,7 +71,8 @@ class _Walk:
         elif flags & _LAST:
             self.open_audio.discard(serial)
         if serial in self.audio and page[6:14] != _NO_POSITION:
-            self.granules[-1] = int.from_bytes(page[6:14], "little")
+            granule = int.from_bytes(page[6:14], "little")
+            self.granules[-1] = self.granules[-1][0] or granule, granule  # headers are at position 0
         self.in_head = bool(flags & _FIRST)
         end = position + content + sum(page[HEADER_BYTES:content])
         self.is_cut = end > self.size_bytes
@@ -80,7 +81,7 @@ class _Walk:
     def _begin(self, page: bytes, position: int, serial: int, content: int) -> None:
         if not self.in_head:
             self.starts.append(position)
-            self.granules.append(0)
+            self.granules.append((0, 0))
             self.audio, self.open_audio = set(), set()
         if page[content : content + 8].startswith(_AUDIO_MAGIC):
             self.audio.add(serial)
@@ -122,5 +123,5 @@ def read_statement(file: BinaryIO, size_bytes: int, check_deadline: Callable[[],
         breaks_off=breaks_off if walk.is_cut or walk.open_audio else "",
         damage=f"{walk.gap_bytes} bytes belong to no page" if walk.gap_bytes else "",
         links=tuple(zip(walk.starts, ends, strict=True)),
-        granules=tuple(granule if granule < MAX_GRANULE else 0 for granule in walk.granules),
+        granules=tuple(granules if max(granules) < MAX_GRANULE else (0, 0) for granules in walk.granules),
     )

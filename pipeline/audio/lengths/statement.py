@@ -26,8 +26,10 @@ class Statement:
     """Sign that bytes inside the file are damaged, for messages, or empty text."""
     links: tuple[tuple[int, int], ...] = ()
     """Start and end in bytes of each part that can be decoded as a file of its own, or nothing for the whole file."""
-    granules: tuple[int, ...] = ()
-    """Position of the last sample of each part of an Ogg file, in the units of its codec, or 0 if it is unknown."""
+    granules: tuple[tuple[int, int], ...] = ()
+    """Positions of the last samples in the first and in the last page of each part of an Ogg file, in the units of its
+    codec. They are 0 if they are unknown.
+    """
 
 
 NO_STATEMENT = Statement()

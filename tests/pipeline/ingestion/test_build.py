@@ -217,7 +217,9 @@ def test_a_region_without_a_good_clip_is_finished(tmp_path, client):
 
 
 def test_an_error_in_a_decoder_rejects_one_recording(audio, tmp_path, client, monkeypatch):
-    monkeypatch.setattr(recording, "decode", lambda path, *rest: 1 / 0 if path.name == "1.wav" else decode(path, *rest))
+    original = recording.decode_stream
+    fail = lambda path, *rest: 1 / 0 if path.name == "1.wav" else original(path, *rest)  # noqa: E731
+    monkeypatch.setattr(recording, "decode_stream", fail)
     rows = _build(audio, tmp_path / "a.zarr", client).rows
     assert [row.id for row in rows if row.state == "refused"] == ["1.wav"]
     assert (rows[1].reason, rows[1].detail) == ("crashed", "ZeroDivisionError: division by zero")
@@ -283,8 +285,8 @@ def test_another_folder_for_an_existing_store_is_an_error(tmp_path, client):
 
 def test_a_recording_is_decoded_once_and_its_clips_are_cut_correctly(tmp_path, client, monkeypatch):
     path = synthetic_audio.write(tmp_path / "audio" / "long.wav", synthetic_audio.chords(5.0))
-    decoded = []
-    monkeypatch.setattr(recording, "decode", lambda path, *rest: decoded.append(path) or decode(path, *rest))
+    decoded, original = [], recording.decode_stream
+    monkeypatch.setattr(recording, "decode_stream", lambda path, *rest: decoded.append(path) or original(path, *rest))
     spans = [(0.0, 1.5), (1.5, 1.5), (4.0, 1.5), (2.5, 0.0)]
     tracks = [
         Track(f"long-{i}", path, "long", cut_start_seconds=start, cut_seconds=seconds)

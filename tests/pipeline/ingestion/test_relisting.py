@@ -44,8 +44,8 @@ def root(tmp_path):
 @pytest.fixture
 def decoded(monkeypatch):
     """Collect the names of all files that are decoded."""
-    names, decode = [], recording.decode
-    monkeypatch.setattr(recording, "decode", lambda path, *rest: names.append(path.name) or decode(path, *rest))
+    names, decode = [], recording.decode_stream
+    monkeypatch.setattr(recording, "decode_stream", lambda path, *rest: names.append(path.name) or decode(path, *rest))
     return names
 
 
