@@ -137,7 +137,7 @@ class FileDecoder:
         if 0 < first_granule <= start:
             self._damaged_packets += 1
             start = 0 if first_granule * stream.time_base < MAX_PAGE_SECONDS else first_granule
-        return int(max(last_granule - start, stream.duration or 0))
+        return int(max(0, last_granule - start) if last_granule else stream.duration or 0)
 
     def _stream(self, container: Any, name: str) -> Any:
         if not container.streams.audio:

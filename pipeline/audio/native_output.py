@@ -8,6 +8,7 @@ several threads are inside a library at the same time, nobody knows which of the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
@@ -93,8 +94,8 @@ class _Redirection:
             return
         os.dup2(self._terminal, STANDARD_ERROR)
         os.close(self._terminal)
-        self._is_redirected = False
-        if self._size_bytes():
+        size_bytes, self._is_redirected = self._size_bytes(), False
+        if size_bytes:
             for line in os.pread(self._file.fileno(), MAX_BYTES, 0).splitlines(keepends=True):
                 if _LOG_LINE.match(line):
                     os.write(STANDARD_ERROR, line)
@@ -114,7 +115,9 @@ class _Redirection:
 def _file_in_memory() -> IO[bytes]:
     if not hasattr(os, "memfd_create"):
         return tempfile.TemporaryFile(buffering=0)
-    return os.fdopen(os.memfd_create("myna-native-output"), "wb+", buffering=0)
+    file = os.fdopen(os.memfd_create("myna-native-output"), "wb+", buffering=0)
+    atexit.register(file.close)
+    return file
 
 
 _redirection = _Redirection()

@@ -85,10 +85,10 @@ class _Sinc:
         orig, new = source_rate_hz // divisor, rate_hz // divisor
         factor = max(1, min(-(-MIN_GROUP_SAMPLES // orig), MAX_GROUP_OUTPUTS // new))  # a common factor changes nothing
         self._orig, self._new = factor * orig, factor * new
-        self._width = _width(self._orig, self._new)
+        self._width = _width(orig, new)
         if (2 * self._width + OUTPUTS_PER_PRODUCT * orig // new) * self._new > MAX_WEIGHTS:
             raise DecodeError("unreadable", f"torchaudio's formula needs too many weights for {source_rate_hz} Hz")
-        self._weights = _weights(self._orig, self._new)
+        self._weights = _weights(orig, new, factor)
         self._pending = np.zeros(self._width, np.float32)  # torchaudio pads with zeros
         self._pushed, self._returned = 0, 0
 
@@ -121,22 +121,41 @@ def _width(orig: int, new: int) -> int:
 
 
 @lru_cache(CACHED_WEIGHTS)
-def _weights(orig: int, new: int) -> list[tuple[slice, int, NDArray[np.float32]]]:
-    """Return for each product: the outputs `j` of a group, their first input, and the weights `[inputs, outputs]`.
+def _weights(orig: int, new: int, factor: int) -> list[tuple[slice, int, NDArray[np.float32]]]:
+    """Return for each product: the outputs of a group, their first input, and the weights `[inputs, outputs]`.
 
-    The formula is that of `torchaudio.functional.functional._get_sinc_resample_kernel`, computed in float64. Most
-    weights of exactly 0, which torchaudio multiplies as well, are left out.
+    The formula is that of `torchaudio.functional.functional._get_sinc_resample_kernel`, in float64. Only the position
+    `j / new` of an output is in float32 there, which moves the result by up to 1e-4. Most weights of exactly 0, which
+    torchaudio multiplies as well, are left out.
+
+    Args:
+        orig: input samples for `new` output samples, without a common factor.
+        new: output samples for `orig` input samples.
+        factor: number of such groups that form one group.
     """
-    base, width = min(orig, new) * ROLLOFF, _width(orig, new)
     products = []
-    for start in range(0, new, OUTPUTS_PER_PRODUCT):
-        j = np.arange(start, min(start + OUTPUTS_PER_PRODUCT, new))
-        reach = LOWPASS_FILTER_WIDTH * orig / base
-        first = math.ceil(j[0] * orig / new + width - reach)
-        stop = min(math.floor(j[-1] * orig / new + width + reach) + 1, 2 * width + orig)
-        time = ((np.arange(first, stop)[:, None] - width) / orig - j / new) * base
-        time = np.clip(time, -LOWPASS_FILTER_WIDTH, LOWPASS_FILTER_WIDTH)
-        window = np.cos(time * np.pi / LOWPASS_FILTER_WIDTH / 2) ** 2
-        weights = (np.sinc(time) * window * base / orig).astype(np.float32)
-        products.append((slice(start, start + len(j)), first, weights))
+    for start in range(0, factor * new, OUTPUTS_PER_PRODUCT):
+        outputs = np.arange(start, min(start + OUTPUTS_PER_PRODUCT, factor * new))
+        first, stop = _input_range(outputs, orig, new, factor)
+        inputs = np.arange(first, stop)[:, None] - _width(orig, new) - outputs // new * orig
+        position = -(outputs % new).astype(np.float32) / np.float32(new)
+        products.append((slice(start, start + len(outputs)), first, _kernel(inputs / orig + position, orig, new)))
     return products
+
+
+def _input_range(outputs: NDArray[np.int64], orig: int, new: int, factor: int) -> tuple[int, int]:
+    """Return the first input within reach of `outputs` `[N]`, and the one behind the last."""
+    width = _width(orig, new)
+    reach = LOWPASS_FILTER_WIDTH * orig / (min(orig, new) * ROLLOFF)
+    first = math.ceil(outputs[0] * orig / new + width - reach)
+    stop = math.floor(outputs[-1] * orig / new + width + reach) + 1
+    return max(0, first), min(stop, 2 * width + factor * orig)
+
+
+def _kernel(distance: NDArray[np.float64], orig: int, new: int) -> NDArray[np.float32]:
+    """Return the windowed sinc, any shape, at a distance in units of a group."""
+    base = min(orig, new) * ROLLOFF
+    time = np.clip(distance * base, -LOWPASS_FILTER_WIDTH, LOWPASS_FILTER_WIDTH)
+    window = np.cos(time * np.pi / LOWPASS_FILTER_WIDTH / 2) ** 2
+    kernel: NDArray[np.float32] = (np.sinc(time) * window * base / orig).astype(np.float32)
+    return kernel

@@ -94,7 +94,7 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
         lists_all = settings.limit is None and listing.is_complete
         tracks, notes = listing.tracks[: settings.limit], list[str]()
         rows = build.plan_manifest(tracks, client, settings.retry_refused, lists_all, notes.extend)
-        estimate, workers = estimate_resources(rows, build.spec, build.quantizer), count_threads(client)
+        estimate, workers = estimate_resources(rows, build.spec, build.quantizer, build.grid), count_threads(client)
         # the workers of a workflow import what the workflow imports, above all PyTorch
         excess = max(0, max(client.run(peak_bytes).values(), default=0) - IDLE_WORKER_BYTES)
         estimate = replace(estimate, worker_bytes=estimate.worker_bytes + excess)

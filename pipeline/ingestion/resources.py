@@ -11,7 +11,9 @@ import numpy as np
 import psutil
 
 from pipeline.audio import source
+from pipeline.audio.code_spool import MAX_MEMORY_BYTES
 from stores import manifest
+from stores.chunk_grid import ChunkGrid
 from stores.errors import InvalidInput
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
@@ -21,8 +23,8 @@ WORKER_BASE_BYTES = 260_000_000
 """Memory of a worker without data: Python with Dask, NumPy, SciPy, Arrow and Zarr (191 MB measured), and decoders."""
 PARQUET_BYTES = 200_000_000
 """Memory that Arrow uses to read recordings from a row group, measured with recordings of 1 MB each."""
-SAMPLE_COPIES = 3
-"""Copies of the samples in memory at the same time: the blocks, the joined samples and the padded samples."""
+SHARD_COPIES = 9
+"""Copies of a Zarr shard in memory while it is written, measured: parts, joined and padded codes, encoded chunks."""
 STORED_BYTES_PER_CODE_BYTE = 0.7
 """Ratio of compression: 0.59 on real music (tests/benchmarks/bench_store.py), more for the manifest and small stores.
 """
@@ -41,7 +43,7 @@ class ResourceEstimate:
     store_bytes: int
     """Approximate size of the store on disk, if the bounds are true."""
     worker_bytes: int
-    """Largest memory of one worker: its base, the samples and mel of its longest recording, the codes of its region."""
+    """Largest memory of one worker: its base, the codes of its region that stay in memory, and a Zarr shard."""
 
     def require_memory(self, available_bytes: int, workers: int) -> None:
         """Check that the work fits into the available memory.
@@ -57,35 +59,31 @@ class ResourceEstimate:
             )
 
 
-def estimate_resources(rows: Iterable[ClipRow], spec: MelSpec, quantizer: Quantizer) -> ResourceEstimate:
+def estimate_resources(
+    rows: Iterable[ClipRow], spec: MelSpec, quantizer: Quantizer, grid: ChunkGrid
+) -> ResourceEstimate:
     """Return the resources that the planned regions of `rows` need."""
     regions = manifest.planned_regions(rows)
     clips = ClipRows.of(rows)
     bounds = clips.numbers("bound_frames")[clips.in_state("planned")]
     frames = int(bounds.sum())
-    cell_bytes = np.dtype(quantizer.dtype).itemsize
-    tasks = [_task_bytes(list(clips.take(region.clips)), spec, cell_bytes) for region in regions]
+    frame_bytes = spec.n_mels * np.dtype(quantizer.dtype).itemsize
+    shard_bytes = SHARD_COPIES * grid.zarr_shard_frames * frame_bytes
+    tasks = [_task_bytes(list(clips.take(region.clips)), frame_bytes) + shard_bytes for region in regions]
     return ResourceEstimate(
         clips=len(bounds),
         regions=len(regions),
         audio_seconds=spec.seconds_for(frames),
-        store_bytes=int(frames * spec.n_mels * cell_bytes * STORED_BYTES_PER_CODE_BYTE),
+        store_bytes=int(frames * frame_bytes * STORED_BYTES_PER_CODE_BYTE),
         worker_bytes=WORKER_BASE_BYTES + max(tasks, default=0),
     )
 
 
-def _task_bytes(rows: Sequence[ClipRow], spec: MelSpec, cell_bytes: int) -> int:
-    codes = sum(row.bound_frames for row in rows) * spec.n_mels * cell_bytes
-    recording = max((_recording_frames(clips, spec) for clips in manifest.group_by_recording(rows)), default=0)
-    longest = max((row.bound_frames for row in rows), default=0)
-    samples = recording * spec.hop_samples * 4 * SAMPLE_COPIES
+def _task_bytes(rows: Sequence[ClipRow], frame_bytes: int) -> int:
+    """Return the memory of the codes of a region. Those of long clips are in files, and others are joined once."""
+    codes = [min(row.bound_frames * frame_bytes, MAX_MEMORY_BYTES) for row in rows]
     arrow = PARQUET_BYTES if any(source.is_parquet(row.source) for row in rows) else 0
-    return samples + longest * spec.n_mels * (4 + 4) + SAMPLE_COPIES * codes + arrow  # the mel in blocks and joined
-
-
-def _recording_frames(clips: Sequence[ClipRow], spec: MelSpec) -> int:
-    """Return the frames of a recording that are kept in memory, from its start to the end of its last clip."""
-    return max(spec.frames_for(int(row.cut_start_seconds * spec.sample_rate_hz)) + row.bound_frames for row in clips)
+    return sum(codes) + max(codes, default=0) + arrow
 
 
 _STATUS = Path("/proc/self/status")

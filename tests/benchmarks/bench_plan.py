@@ -30,7 +30,7 @@ seconds = time.perf_counter() - start
 first = regions[0]
 task = RegionTask(Path("/stores/a.zarr"), Path("/data"), first, tuple(planned[i] for i in first.clips), Limits())
 task_bytes = len(pickle.dumps(task))
-estimate = estimate_resources(planned, SPEC, Quantizer())
+estimate = estimate_resources(planned, SPEC, Quantizer(), GRID)
 row = {
     "benchmark": f"plan of {CLIPS} clips on {WORKERS} workers",
     "tasks": len(regions),

@@ -18,7 +18,7 @@ import pytest
 import synthetic_audio
 
 from pipeline import ingest, shard
-from pipeline.audio.decode import decode
+from pipeline.audio.decode import decode_stream
 from pipeline.cluster.client import connect
 from pipeline.datasets import folder
 from pipeline.ingestion import recording
@@ -154,14 +154,14 @@ def test_a_file_that_vanishes_midway_is_rejected_and_its_neighbors_are_stored(fi
 
 def test_a_file_that_grows_while_it_is_read_is_rejected_until_it_is_complete(five_recordings, tmp_path, monkeypatch):
     def decode_and_grow(path, *rest):
-        audio = decode(path, *rest)
+        result = decode_stream(path, *rest)
         if path.name == "1.wav":
             with path.open("ab") as file:
                 file.write(b"more")
-        return audio
+        return result
 
     with monkeypatch.context() as context:
-        context.setattr(recording, "decode", decode_and_grow)
+        context.setattr(recording, "decode_stream", decode_and_grow)
         rows = _ingest_undisturbed(five_recordings, tmp_path / "m.zarr").rows
     assert (rows[1].state, rows[1].reason) == ("refused", "changed")
     assert "ingest it when it is complete" in rows[1].detail

@@ -60,7 +60,7 @@ def test_good_files_are_stored_and_bad_files_are_counted(mixed, tmp_path, capsys
     printed = capsys.readouterr().out
     assert "found: 8 clips" in printed
     assert "written: 4 clips (4 without a split), 0 of them silent\n" in printed
-    assert "decoder warnings" not in printed
+    assert "warnings" not in printed
     assert "1 too_short" in printed
     assert "rejected 'text.wav': unreadable:" in printed
     log = (tmp_path / "m.ingest.log").read_text()
@@ -74,10 +74,26 @@ def test_a_truncated_file_is_stored_with_a_warning(tmp_path, capsys):
     path = synthetic_audio.write(tmp_path / "music" / "x.flac", synthetic_audio.chords(9.0))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert _ingest("folder", "--root", tmp_path / "music", "--store", tmp_path / "m.zarr") == 0
-    assert "  decoder warnings: 1 clip (see `detail` in manifest.parquet)" in capsys.readouterr().out
+    printed, log = capsys.readouterr().out, (tmp_path / "m.ingest.log").read_text()
     (row,) = MelStore.open(tmp_path / "m.zarr").rows
-    assert row.detail
-    assert json.loads((tmp_path / "m.zarr" / "report.json").read_text())["complaints"] == 1
+    assert "short" in row.warnings.split("|")
+    assert re.search(r"^  warnings: 1 clip \(.*1 short.*\)$", printed, re.MULTILINE)
+    for text in (printed, log):
+        assert re.search(r"warning 'x\.flac': short: \d.* s are stored, but .* states 9\.00 s", text)
+    report = json.loads((tmp_path / "m.zarr" / "report.json").read_text())
+    assert (report["complaints"], report["warnings"]["short"]) == (1, 1)
+
+
+def test_ten_warnings_are_printed_and_the_log_has_all(tmp_path, capsys):
+    for number in range(12):
+        path = synthetic_audio.write(tmp_path / "music" / f"{number:02}.wav", synthetic_audio.chords(4.0))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert _ingest("folder", "--root", tmp_path / "music", "--store", tmp_path / "m.zarr") == 0
+    printed, log = capsys.readouterr().out, (tmp_path / "m.ingest.log").read_text()
+    assert "  warnings: 12 clips (12 short)\n" in printed
+    assert printed.count("  warning '") == 10
+    assert f"... and 2 more, all in {tmp_path / 'm.ingest.log'}" in printed
+    assert log.count("WARNING warning '") == 12
 
 
 def test_files_that_may_be_too_long_are_counted_as_the_longest(mixed, tmp_path, monkeypatch, capsys):

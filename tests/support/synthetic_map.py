@@ -10,7 +10,7 @@ import synthetic_audio
 
 from pipeline.audio.decode import file_digest
 from stores.features import FeatureStore
-from stores.manifest import ClipRow
+from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
 
 GENRES = ("</script><script>window.pwned = 1</script>", "fiddle & <b>pipe</b>", "mass")
@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 class SyntheticStore:
     """The parts of a mel store that a map reads."""
 
-    rows: list[ClipRow]
+    rows: ClipRows
     attributes: dict[str, str]
     path: Path = Path("made.zarr")
     spec: MelSpec = MelSpec()  # noqa: RUF009 -- frozen
@@ -71,4 +71,4 @@ def features_and_store(clips, root=None, with_audio=()):
         file = synthetic_audio.write(root / f"{i}.wav", synthetic_audio.sine(220 + 10 * i, 7.0))
         clip_rows[i] = replace(clip_rows[i], source_digest=file_digest(file))
     features = FeatureStore(embeddings(clips), clip_rows, {"digest": "d"})
-    return features, SyntheticStore(clip_rows, {"root": str(root)})
+    return features, SyntheticStore(ClipRows.of(clip_rows), {"root": str(root)})

@@ -17,8 +17,8 @@ from pipeline.audio.lengths.mpeg_frame import HEADER_BYTES, Format
 from pipeline.audio.lengths.statement import Statement
 
 BLOCK_BYTES = 1 << 20
-MAX_GAP_BYTES = 1 << 24
-"""Longest gap in the audio that is searched for another frame."""
+MAX_GAP_BYTES = 1 << 30
+"""Longest gap in the audio that is searched for another frame, such as one that a download has left out."""
 MAX_TRAILING_BYTES = 1 << 16
 """Longest end of a sound file that is no audio, such as a tag of an unknown kind."""
 TOLERANCE_FRAMES, TOLERANCE_FRAMES_PER_INSERTION = 3, 2

@@ -14,11 +14,13 @@ from pipeline.audio.lengths.statement import Statement
 
 MAGIC = b"OggS"
 HEADER_BYTES = 27
-MAX_GAP_BYTES = 1 << 24
+MAX_GAP_BYTES = 1 << 30
 """Longest gap in a file that is searched for another page."""
+MAX_TRAILING_BYTES = 1 << 16
+"""Longest end of a sound file that is no page, such as a tag or padding."""
 PAGES_PER_CHECK = 256
 """Number of pages between two checks of the deadline."""
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
 _FIRST, _LAST = 2, 4
 _NO_POSITION = b"\xff" * 8
 """Position of a page in which no packet ends."""
@@ -44,6 +46,8 @@ class _Walk:
     """Serial numbers of audio streams whose last page has not come yet."""
     gap_bytes: int = 0
     """Bytes that belong to no page."""
+    end: int = 0
+    """Position behind the last page."""
     is_cut: bool = False
     """Whether the file ends inside a page."""
     in_head: bool = False
@@ -75,7 +79,7 @@ class _Walk:
             self.granules[-1] = self.granules[-1][0] or granule, granule  # headers are at position 0
         self.in_head = bool(flags & _FIRST)
         end = position + content + sum(page[HEADER_BYTES:content])
-        self.is_cut = end > self.size_bytes
+        self.is_cut, self.end = end > self.size_bytes, end
         return end
 
     def _begin(self, page: bytes, position: int, serial: int, content: int) -> None:
@@ -100,8 +104,10 @@ class _Walk:
                 self.gap_bytes += position + offset - start
                 return position + offset
             position += max(1, len(block) - len(MAGIC) + 1)
-        self.is_cut = self.is_cut or self.size_bytes - start < HEADER_BYTES
-        self.gap_bytes += 0 if self.is_cut else self.size_bytes - start
+        rest = self.size_bytes - start
+        self.is_cut = self.is_cut or (bool(self.open_audio) and rest < HEADER_BYTES)
+        if not self.is_cut and (self.open_audio or rest > MAX_TRAILING_BYTES):
+            self.gap_bytes += rest
         return self.size_bytes
 
 
@@ -117,7 +123,7 @@ def read_statement(file: BinaryIO, size_bytes: int, check_deadline: Callable[[],
     walk.run()
     if not walk.starts:
         return Statement(damage=f"{walk.gap_bytes} bytes belong to no page" if walk.gap_bytes else "")
-    ends = [*walk.starts[1:], size_bytes]
+    ends = [*walk.starts[1:], min(walk.end, size_bytes)]
     breaks_off = "inside its last page" if walk.is_cut else "before the last page of its stream"
     return Statement(
         breaks_off=breaks_off if walk.is_cut or walk.open_audio else "",

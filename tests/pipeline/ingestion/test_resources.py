@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.audio.code_spool import MAX_MEMORY_BYTES
 from pipeline.ingestion.plan import assign_new_regions
 from pipeline.ingestion.resources import WORKER_BASE_BYTES, ResourceEstimate, estimate_resources
 from stores.chunk_grid import ChunkGrid
@@ -25,32 +26,35 @@ def _rows(bounds):
 def test_only_planned_clips_are_counted():
     rows = list(_rows([60, 60, 130]))
     rows[0] = replace(rows[0], state="written")
-    estimate = estimate_resources(rows, SPEC, Quantizer())
+    estimate = estimate_resources(rows, SPEC, Quantizer(), GRID)
     assert (estimate.clips, estimate.regions) == (2, 2)
     assert estimate.audio_seconds == SPEC.seconds_for(190)
     assert 0 < estimate.store_bytes < 190 * 128
 
 
 def test_without_planned_clips_only_the_workers_need_memory():
-    assert estimate_resources([], SPEC, Quantizer()) == ResourceEstimate(0, 0, 0.0, 0, WORKER_BASE_BYTES)
+    assert estimate_resources([], SPEC, Quantizer(), GRID) == ResourceEstimate(0, 0, 0.0, 0, WORKER_BASE_BYTES)
 
 
-def test_a_worker_needs_memory_for_its_longest_recording():
-    short, long = (
-        estimate_resources(_rows([10, 10]), SPEC, Quantizer()),
-        estimate_resources(_rows([10, 1000]), SPEC, Quantizer()),
+def test_a_worker_needs_memory_for_the_codes_of_its_region_and_no_more_than_that_of_a_short_clip_for_a_long_one():
+    bounds = ([10, 10], [10, 1_000], [10, 1_000_000], [10, 100_000_000])
+    short, long, longer, longest = (
+        estimate_resources(_rows(bound), SPEC, Quantizer(), GRID).worker_bytes for bound in bounds
     )
-    assert long.worker_bytes - short.worker_bytes >= 990 * (4 * 512 + 4 * 128)  # samples and mel
+    assert long - short >= 990 * 128
+    assert longer - short <= 2 * MAX_MEMORY_BYTES
+    assert longest == longer
 
 
-def test_a_clip_needs_memory_for_its_recording_from_the_start():
+def test_the_place_of_a_clip_in_its_recording_needs_no_memory():
     late = [replace(row, cut_start_seconds=600.0) for row in _rows([10])]
-    assert estimate_resources(late, SPEC, Quantizer()).worker_bytes >= WORKER_BASE_BYTES + 600 * 16_000 * 4
+    assert estimate_resources(late, SPEC, Quantizer(), GRID) == estimate_resources(_rows([10]), SPEC, Quantizer(), GRID)
 
 
 def test_wider_types_need_more_disk_space_and_memory():
     sizes = [
-        estimate_resources(_rows([1000]), SPEC, Quantizer.from_dtype(dtype)) for dtype in ("uint8", "uint16", "float32")
+        estimate_resources(_rows([1000]), SPEC, Quantizer.from_dtype(dtype), GRID)
+        for dtype in ("uint8", "uint16", "float32")
     ]
     assert sizes[0].store_bytes < sizes[1].store_bytes < sizes[2].store_bytes
     assert sizes[0].worker_bytes < sizes[1].worker_bytes < sizes[2].worker_bytes

@@ -14,6 +14,7 @@ import synthetic_map
 from model.page.document import page
 from model.page.map.section import EmbeddingMap
 from stores.errors import DigestMismatch
+from stores.manifest import ClipRows
 
 
 def _build(clips, **options):
@@ -95,7 +96,7 @@ def test_two_maps_of_a_page_have_different_ids(embedding_map):
 
 def test_features_of_another_store_are_rejected():
     features, store = synthetic_map.features_and_store(12)
-    store.rows = [*store.rows[:5], replace(store.rows[5], id="other"), *store.rows[6:]]
+    store.rows = ClipRows.of([*store.rows[:5], replace(store.rows[5], id="other"), *store.rows[6:]])
     with pytest.raises(DigestMismatch, match=r"made.zarr has no clip .* at index 5"):
         EmbeddingMap.build(features, store)
 

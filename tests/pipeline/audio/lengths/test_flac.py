@@ -1,0 +1,90 @@
+"""The length of FLAC files by STREAMINFO and by their last frame."""
+
+from __future__ import annotations
+
+import irregular_audio as irregular
+import numpy as np
+import pytest
+import soundfile
+import synthetic_audio
+
+from pipeline.audio.lengths import flac
+from pipeline.audio.lengths.by_format import read_statement
+
+SAMPLES = 88_200
+
+
+def _statement(path):
+    return read_statement(path, lambda: None)
+
+
+@pytest.fixture(params=["sndfile", "ffmpeg", "24-bit", "mono", "silence", "short"])
+def sound(request, tmp_path):
+    path = tmp_path / "x.flac"
+    if request.param == "ffmpeg":
+        return irregular.encode(path, "-c:a", "flac")
+    samples = {"mono": irregular.music(channels=1), "silence": np.zeros((SAMPLES, 2))}.get(
+        request.param, irregular.music()
+    )
+    if request.param == "short":
+        samples = samples[:100]
+    soundfile.write(str(path), samples, 44_100, subtype="PCM_24" if request.param == "24-bit" else "PCM_16")
+    return path
+
+
+def test_the_last_frame_states_the_same_length_as_the_header(sound):
+    statement, seconds = _statement(sound), soundfile.info(str(sound)).duration
+    assert (statement.seconds, statement.is_regular) == (pytest.approx(seconds), True)
+
+
+def test_a_header_without_a_length_is_regular_and_the_last_frame_states_it(sound):
+    seconds = soundfile.info(str(sound)).duration
+    statement = _statement(irregular.state_flac_samples(sound, 0))
+    assert (statement.seconds, statement.is_regular) == (pytest.approx(seconds), True)
+
+
+@pytest.mark.parametrize("difference", [-60, -1, 1, 44_100])
+def test_a_header_that_lies_is_irregular_and_the_longer_length_counts(sound, difference):
+    samples = soundfile.info(str(sound)).frames
+    statement = _statement(irregular.state_flac_samples(sound, samples + difference))
+    assert not statement.is_regular
+    assert statement.seconds == pytest.approx(max(samples, samples + difference) / 44_100)
+
+
+def test_a_cut_file_is_irregular(tmp_path):
+    path = irregular.cut(synthetic_audio.write(tmp_path / "x.flac", irregular.music(), 44_100))
+    statement = _statement(path)
+    assert (statement.seconds, statement.is_regular) == (pytest.approx(2.0), False)
+
+
+def test_tags_before_and_in_the_file_are_skipped(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.flac", irregular.music(), 44_100)
+    tagged = b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + path.read_bytes()
+    assert _statement(irregular.change(path, tagged)).seconds == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("content", [b"fLaC", b"fLaC" + bytes(30), b"fLaC\0\0\0\x22" + bytes(34), b"fLaC" * 100])
+def test_a_header_without_sense_states_nothing(tmp_path, content):
+    assert _statement(irregular.change(tmp_path / "x.flac", content)).seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        (b"\x00", (0, 1)),
+        (b"\x7f", (127, 1)),
+        (b"\xc2\x80", (128, 2)),
+        (b"\xe0\xa0\x80", (2_048, 3)),
+        (b"\xfe\x82\x80\x80\x80\x80\x80", (2 << 30, 7)),
+        (b"\xc2\x00", None),
+        (b"\x80", None),
+        (b"\xff", None),
+        (b"\xc2", None),
+    ],
+)
+def test_numbers_of_frames_are_read(content, number):
+    assert flac._read_number(content) == number
+
+
+def test_the_checksum_is_that_of_the_format():
+    assert flac._crc8(b"123456789") == 0xF4
