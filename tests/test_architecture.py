@@ -280,7 +280,6 @@ FLAGS_OF_OTHER_COMMANDS = {"--ingest", "--train"}
 COMMANDS = {
     "pipeline.ingest": {
         *("dataset", "--root", "--store", "--max-seconds", "--decode-seconds", "--scheduler", "--workers"),
-        *("--tls-ca-file", "--tls-cert", "--tls-key"),
         *(
             "--n-fft-samples",
             "--hop-samples",
@@ -315,9 +314,6 @@ COMMANDS = {
             "--max-seconds",
             "--decode-seconds",
             "--scheduler",
-            "--tls-ca-file",
-            "--tls-cert",
-            "--tls-key",
             "--workers",
         ),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
@@ -348,7 +344,6 @@ COMMANDS = {
     "model.extract": {
         *("dataset", "--checkpoint", "--out", "--to", "--hop", "--tail", "--pool", "--engine", "--precision"),
         *("--layer", "--scheduler", "--workers", "--patches", "--input-scale"),
-        *("--tls-ca-file", "--tls-cert", "--tls-key"),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.export": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ class SpooledCodes:
         self.dtype = np.dtype(dtype)
         self._n_mels, self._max_frames, self._frames = n_mels, max_frames, 0
         self._file = tempfile.TemporaryFile(prefix="myna-", buffering=0)  # noqa: SIM115  # open as long as this object
+        weakref.finalize(self, self._file.close)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+import scipy.signal
 import synthetic_audio
 import torch
 from nnAudio.features.mel import MelSpectrogram
 
 from pipeline.audio import mel as module
-from pipeline.audio.mel import mel_power
+from pipeline.audio.mel import MelStream, hann, mel_power
 from stores.errors import DecodeError, InvalidInput
 from stores.mel_spec import MelSpec
 
@@ -148,3 +153,51 @@ def test_samples_whose_power_overflows_are_rejected(loud):
     samples[8000] = loud
     with pytest.raises(DecodeError, match="not_finite"):
         mel_power(samples, SPEC)
+
+
+def _stream(samples, spec, block):
+    stream = MelStream(spec)
+    blocks = [mel for start in range(0, len(samples), block) for mel in stream.push(samples[start : start + block])]
+    return np.concatenate([*blocks, *stream.finish()], axis=1)
+
+
+@pytest.mark.parametrize("spec", [*SPECS, MelSpec(hop_samples=1_024), MelSpec(hop_samples=3_000)])
+@pytest.mark.parametrize("extra", [0, 1, 511, 512, 40_000, 90_003])
+def test_a_stream_is_bit_for_bit_the_mel_of_the_whole(spec, extra):
+    samples = synthetic_audio.noise(6.0)[: spec.min_samples + extra]
+    whole = mel_power(samples, spec)
+    assert whole.shape[1] == spec.frames_for(len(samples))
+    for block in (997, 30_000, 10**6):
+        np.testing.assert_array_equal(_stream(samples, spec, block), whole)
+
+
+def test_a_stream_of_single_samples_is_the_mel_of_the_whole():
+    samples = synthetic_audio.noise(1.0)[:3_000]
+    np.testing.assert_array_equal(_stream(samples, SPEC, 1), mel_power(samples, SPEC))
+
+
+def test_a_stream_that_is_too_short_is_rejected_at_its_end():
+    stream = MelStream(SPEC)
+    assert stream.push(np.zeros(1_000, np.float32)) == []
+    with pytest.raises(DecodeError, match="too_short: 1000 samples"):
+        stream.finish()
+
+
+@pytest.mark.parametrize("length", [2, 256, 400, 1_024, 2_048, 4_096, 8_192])
+def test_the_window_is_bit_for_bit_that_of_scipy(length):
+    expected = scipy.signal.get_window("hann", length, fftbins=True).astype(np.float32)
+    np.testing.assert_array_equal(hann(length), expected)
+
+
+def test_neither_mel_nor_decoding_imports_scipy_signal():
+    code = (
+        "import sys, pipeline.audio.decode, pipeline.audio.mel, pipeline.audio.chroma, pipeline.ingestion.region_task"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('scipy.signal' in sys.modules)"],
+        cwd=Path(module.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"

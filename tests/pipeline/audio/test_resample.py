@@ -21,7 +21,7 @@ from stores.errors import DecodeError
 
 RATES = [
     *((44_100, 16_000), (48_000, 16_000), (22_050, 16_000), (8_000, 16_000), (11_025, 16_000), (32_000, 16_000)),
-    *((96_000, 16_000), (44_100, 22_050), (16_000, 44_100), (44_056, 16_000), (16_010, 16_000), (192_000, 8_000)),
+    *((96_000, 16_000), (44_100, 22_050), (16_000, 44_100), (16_010, 16_000), (192_000, 8_000)),
 ]
 WHEEL = os.environ.get("MYNA_TORCHAUDIO_WHEEL")
 """Path of a wheel of torchaudio, as `pip download --no-deps torchaudio` gets it. It is read and not installed."""
