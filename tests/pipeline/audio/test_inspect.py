@@ -56,7 +56,7 @@ def _replace_ffmpeg(tmp_path, monkeypatch, script):
 
 def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended_with_its_children(tmp_path, monkeypatch):
     _replace_ffmpeg(tmp_path, monkeypatch, f"sleep 61 & echo $! > {tmp_path}/child; exec sleep 60")
-    monkeypatch.setattr(inspecting, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(inspecting, "TIMEOUT_SECONDS", 3.0)
     (tmp_path / "x.wav").write_bytes(b"no audio")
     assert claimed_seconds(tmp_path / "x.wav") is None
     child = int((tmp_path / "child").read_text())
