@@ -11,7 +11,7 @@
 # README).
 
 PYTHON ?= python3
-JOBS ?= auto
+JOBS ?= logical
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -26,10 +26,10 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/python -m dags.demo
 
 check: lint types
-	$(PYTEST) -n $(JOBS) -m "not slow" $(FAST)
+	$(PYTEST) -n $(JOBS) --maxprocesses 8 -m "not slow" $(FAST)
 
 test: lint types
-	$(PYTEST) -n $(JOBS) --dist worksteal -m "not slow"
+	$(PYTEST) -n $(JOBS) --maxprocesses 8 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m slow --timeout 1800
