@@ -22,6 +22,7 @@ from model.page.map.sound import Sound
 from model.page.map.thumbnails import Thumbnails
 from stores.errors import DigestMismatch
 from stores.features import FeatureStore
+from stores.manifest import ClipRows
 from stores.mel_store import MelStore
 
 _DIGITS = 4
@@ -202,7 +203,7 @@ class EmbeddingMap:
 
 
 def _require_same_clips(features: FeatureStore, store: MelStore) -> None:
-    positions = store.rows.index_of(row.id for row in features.clips)
+    positions = ClipRows.of(store.rows).index_of(row.id for row in features.clips)
     for row, position in zip(features.clips, positions, strict=True):
         if position != row.index:
             raise DigestMismatch(
