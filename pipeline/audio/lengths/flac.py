@@ -15,6 +15,10 @@ from pipeline.audio.lengths.statement import Statement
 MAGIC = b"fLaC"
 TAIL_BYTES = 1 << 16
 """Bytes at the end that are searched for the last frame if STREAMINFO does not state the largest frame."""
+MAX_TAIL_BYTES = 1 << 22
+"""Largest tail that is searched: twice the largest frame of eight channels of 24 bits with 65,535 samples each."""
+MAX_CANDIDATES = 10_000
+"""Places in the tail that look like a frame and are tried. Sound audio has one in 65,536 bytes."""
 MAX_METADATA_BLOCKS = 1_000
 _HEADER_BYTES = 16
 _BLOCK_SIZES = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
@@ -42,7 +46,7 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int) -> Statement | N
     if len(info) < 42 or info[:4] != MAGIC or info[4] & 0x7F or not rate_hz:
         return None
     total, max_frame_bytes = int.from_bytes(info[21:26], "big") & (1 << 36) - 1, int.from_bytes(info[15:18], "big")
-    counted = _counted_samples(file, size_bytes, start, 2 * max_frame_bytes or TAIL_BYTES)
+    counted = _counted_samples(file, size_bytes, start, min(2 * max_frame_bytes or TAIL_BYTES, MAX_TAIL_BYTES))
     seconds = max(total, counted or 0) / rate_hz
     return Statement(
         seconds=seconds,
@@ -59,11 +63,13 @@ def _counted_samples(file: BinaryIO, size_bytes: int, start: int, tail_bytes: in
         return None
     file.seek(audio)
     first_header = file.read(_HEADER_BYTES)
-    first = _parse(first_header, first_header)
+    first = _parse(first_header, first_header) if len(first_header) == _HEADER_BYTES else None
+    if first is None:
+        return None
     tail_start = max(audio, size_bytes - tail_bytes)
     file.seek(tail_start)
     last = _last_frame(file.read(size_bytes - tail_start), first_header)
-    if first is None or last is None:
+    if last is None:
         return None
     has_fixed_length = not first_header[1] & 1
     return last.position * (first.samples if has_fixed_length else 1) + last.samples
@@ -83,11 +89,13 @@ def _skip_metadata(file: BinaryIO, start: int) -> int | None:
 
 
 def _last_frame(tail: bytes, first_header: bytes) -> _Frame | None:
-    position = tail.rfind(first_header[:2])
-    while position >= 0:
+    position = len(tail)
+    for _ in range(MAX_CANDIDATES):
+        position = tail.rfind(first_header[:2], 0, position)
+        if position < 0:
+            return None
         if frame := _parse(tail[position : position + _HEADER_BYTES], first_header):
             return frame
-        position = tail.rfind(first_header[:2], 0, position)
     return None
 
 
