@@ -75,7 +75,7 @@ class ClipRow:
     cut_seconds: float = 0.0
     """Length of the clip in seconds. If it is 0, the clip lasts until the end of the recording."""
     silent: bool = False
-    """Whether no sample exceeds two steps of 16 bits. Silent clips are stored for benchmark sets only."""
+    """True if no sample exceeds two steps of 16 bits. Silent clips are stored for benchmark sets only."""
     codes_digest: str = ""
     """Digest of the stored codes by `digest.codes_digest`. It is empty unless the clip was written."""
     source_bytes: int = 0

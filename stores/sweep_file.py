@@ -83,7 +83,7 @@ class Sweep(JsonSettings):
     over: str
     """Name of the setting, for example `masking_ratio`."""
     fair: str
-    """What is equal in all runs, in words."""
+    """Description of the settings that all runs share."""
     clips_seen: int
     """Clips that each run sees, counted once per step."""
     points: tuple[SweepPoint, ...]

@@ -17,7 +17,7 @@ from stores.mel_spec import MelSpec
 
 PUBLISHED_SUFFIXES = (".pth", ".pt", ".bin")
 PUBLISHED_MEL: Mapping[str, Any] = {"mel_spec": MelSpec().to_dict()}
-"""What is known of the mels that the published models were trained on: their specification is the default one."""
+"""The mels that the published models were trained on, as far as they are known: their specification is the default."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LoadedCheckpoint:
     encoder: Encoder
     """The encoder, in evaluation mode on the CPU."""
     origin: Mapping[str, Any]
-    """How the encoder was made, as JSON values for provenance."""
+    """Origin of the encoder, as JSON values for provenance."""
     mel: Mapping[str, Any]
     """Settings of the mels that the encoder was trained on; empty if they are unknown."""
 

@@ -33,7 +33,7 @@ class WindowReader:
     batch_windows: int
     """Number of windows of a batch."""
     as_codes: bool
-    """Whether windows are stored codes; otherwise they are converted to power."""
+    """True if windows remain stored codes, and false if they are converted to power."""
 
     def batches(self, rows: Sequence[ClipRow]) -> Iterator[NDArray[Any]]:
         """Yield all windows of `rows` in order as batches `[n, M, N]`, of which only the last can be smaller."""

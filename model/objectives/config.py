@@ -46,7 +46,7 @@ class ObjectiveConfig(JsonSettings):
     rho: float = 0.0
     """Distance in nats of the weights of the negatives from equal weights that learned temperatures aim at."""
     scaled: bool = True
-    """Whether the loss is multiplied by the temperature."""
+    """True if the loss is multiplied by the temperature."""
     gamma: float = 1.0
     """Inner learning rate at its lowest: the weight of the current batch in the moving average over visits."""
     gamma_schedule: Schedule = "constant"
@@ -91,7 +91,7 @@ class ObjectiveConfig(JsonSettings):
 
     @property
     def has_memory(self) -> bool:
-        """Whether the objective keeps a state for each clip."""
+        """True if the objective keeps a state for each clip."""
         return self.family == "global"
 
     @property

@@ -53,7 +53,7 @@ class Views:
     all_views: Float[Tensor, "E D"]
     """Normalized features of the views of all ranks, own views included, without a gradient."""
     in_bfloat16: bool = False
-    """Whether the embeddings were bfloat16, so that their products may be computed in bfloat16."""
+    """True if the embeddings were bfloat16, so that their products may be computed in bfloat16."""
 
     @classmethod
     def gather(cls, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]) -> Views:

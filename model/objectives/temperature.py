@@ -56,7 +56,7 @@ class Temperature(nn.Module):
 
     @property
     def learned(self) -> bool:
-        """Whether the temperature is learned."""
+        """True if the temperature is learned."""
         return self.config.temperature_rule != "constant"
 
     def values(self, kind: int, clips: Int64[Tensor, " E"], like: Tensor) -> Float[Tensor, " E"]:

@@ -30,7 +30,7 @@ class PageTable:
     caption: str
     """Caption, which is also the accessible name of the table."""
     of_words: bool = False
-    """Whether cells hold words, which are aligned to the left, instead of numbers."""
+    """True if cells hold words, which are aligned to the left, instead of numbers."""
 
 
 @dataclass(frozen=True)

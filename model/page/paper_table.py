@@ -73,7 +73,7 @@ class ScoreTable:
 
     @property
     def of_paper(self) -> bool:
-        """Whether these are the paper's datasets."""
+        """True if these are the paper's datasets."""
         return self.tasks[0].dataset in PAPER
 
     def average(self, values: Mapping[str, float]) -> float | None:

@@ -1,4 +1,4 @@
-"""Where the numbers come from: settings, digests, versions, training time, and the commands that reproduce the page."""
+"""Origin of the numbers: settings, digests, versions, training time, and the commands that reproduce the page."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _SETTINGS: Mapping[str, Callable[[SweepPoint], str]] = {
 
 
 class Column(NamedTuple):
-    """What a score is of."""
+    """The dataset, task and metric of a score."""
 
     dataset: str
     """Name of the dataset that was probed."""

@@ -42,7 +42,7 @@ class Theme:
 
     @property
     def dark(self) -> bool:
-        """Whether text is lighter than its background."""
+        """True if text is lighter than its background."""
         return self is DARK
 
 

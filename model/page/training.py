@@ -1,4 +1,4 @@
-"""How a run trained: its loss, k-NN validation, speed, and the reconstructions of a masked autoencoder."""
+"""Training curves of a run: its loss, k-NN validation, speed, and the reconstructions of a masked autoencoder."""
 
 from __future__ import annotations
 

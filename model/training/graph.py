@@ -38,7 +38,7 @@ class CudaGraph(Generic[Result]):
 
     @property
     def captured(self) -> bool:
-        """Whether calls are replayed from a captured graph."""
+        """True if calls are replayed from a captured graph."""
         return self._graph is not None
 
     def __call__(self, *inputs: Tensor) -> Result:

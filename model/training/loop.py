@@ -110,7 +110,7 @@ class Run:
 
     @property
     def _logs(self) -> bool:
-        """Whether the current step gets a line of metrics."""
+        """True if the current step gets a line of metrics."""
         return self.step % self._logging.log_every == 0 or self._is_last or self._validates
 
     @property
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def _validates(self) -> bool:
-        """Whether a k-NN validation follows the current step."""
+        """True if a k-NN validation follows the current step."""
         return self._validation is not None and ((self.step + 1) % self._logging.check_every == 0 or self._is_last)
 
     def _train_step(self, step: TrainingStep, stream: BatchSource, bar: tqdm[None]) -> None:

@@ -35,7 +35,7 @@ class ClipsOnDisk:
     n_mels: int
     """Number of mel bins of a frame."""
     pinned: bool = False
-    """Whether batches are read into page-locked memory, from which a GPU can copy on its own."""
+    """True if batches are read into page-locked memory, from which a GPU can copy on its own."""
 
     @classmethod
     def open(cls, sources: TrainingShards, *, pinned: bool = False) -> ClipsOnDisk:

@@ -77,7 +77,7 @@ class TrainingStep:
 
     @property
     def captured(self) -> bool:
-        """Whether steps are replayed as a CUDA graph."""
+        """True if steps are replayed as a CUDA graph."""
         return self._graph is not None and self._graph.captured
 
     def backward(self, batch: TrainingBatch, step: int) -> StepResult:

@@ -47,7 +47,7 @@ from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
 HELD_KEYS = ("store", "shards", "samples", "mel", "init")
-"""What a run's config.json holds besides settings."""
+"""Keys of a run's config.json that are not settings."""
 
 
 def train(settings: TrainSettings) -> None:

@@ -36,9 +36,9 @@ class BlockDecoder(Protocol):
     rate_hz: int
     channels: int
     measures_peak: bool
-    """Whether the samples may be floating point, so that their peak is measured."""
+    """True if the samples may be floating point, so that their peak is measured."""
     is_exhaustive: bool
-    """Whether it decodes everything that ffmpeg decodes, so that no other decoder is asked for more."""
+    """True if it decodes everything that ffmpeg decodes, so that no other decoder is asked for more."""
 
     @property
     def messages(self) -> str:
@@ -46,11 +46,11 @@ class BlockDecoder(Protocol):
 
     @property
     def stores_floats(self) -> bool:
-        """Whether the file holds samples in floating point."""
+        """True if the file holds samples in floating point."""
 
     @property
     def statement(self) -> Statement:
-        """What the container states about the length, as far as only the decoder knows it."""
+        """The length that the container states, as far as only the decoder knows it."""
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield interleaved samples `[T, channels]` in blocks."""
@@ -75,7 +75,7 @@ class Attempt(Generic[Result]):
     """The result of a decoder that reached the end of its file."""
 
     result: Result
-    """What the consumer made of the samples."""
+    """The result of the consumer of the samples."""
     decoder: BlockDecoder
     """The decoder."""
     source_rate_hz: int

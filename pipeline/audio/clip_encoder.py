@@ -46,7 +46,7 @@ class ClipEncoder:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the clip has more frames than there is space for."""
+        """True if the clip has more frames than there is space for."""
         return self.frames > self._max_frames
 
     def push(self, samples: NDArray[np.float32]) -> None:

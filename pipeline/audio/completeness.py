@@ -20,7 +20,7 @@ class Expectation:
     tolerance_seconds: float
     """Seconds by which the audio of a sound file may be shorter."""
     origin: str
-    """What states the length, for messages."""
+    """Name of the source of the length, for messages."""
 
     def is_missed_by(self, seconds: float) -> bool:
         """Return whether audio of `seconds` seconds is too short."""

@@ -56,7 +56,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Recording:
-    """What is known of a recording after its samples have passed by."""
+    """Properties of a recording that are known once all of its samples were read."""
 
     total_samples: int
     """Number of samples at the requested rate."""
@@ -73,7 +73,7 @@ class Recording:
     warnings: tuple[tuple[str, str], ...]
     """Name and text of each warning about the length and the bytes of the file."""
     stores_floats: bool
-    """Whether the file holds samples in floating point."""
+    """True if the file holds samples in floating point."""
     levels: tuple[SpanLevels, ...]
     """Levels of the channels in each span."""
 

@@ -136,7 +136,7 @@ class FileDecoder:
 
     @property
     def stores_floats(self) -> bool:
-        """Whether the file holds samples in floating point."""
+        """True if the file holds samples in floating point."""
         return self._log.stores_floats()
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:

@@ -137,7 +137,7 @@ class MonoLevels:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the levels of a clip say of it. A clip with a reason is rejected, and one with a warning is stored."""
+    """The verdict on the levels of a clip. A clip with a reason is rejected, and one with a warning is stored."""
 
     reason: str = ""
     """Reason for a rejection, one of `REJECTION_REASONS`, or empty."""

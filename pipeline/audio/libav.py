@@ -78,7 +78,7 @@ class FileDecoder:
 
     @property
     def messages(self) -> str:
-        """What went wrong in packets and parts that could not be decoded."""
+        """Messages about packets and parts that could not be decoded."""
         packets = f"{self.name}: {self._damaged_packets} packets could not be read" if self._damaged_packets else ""
         return "; ".join(filter(None, [packets, *(error.detail for error in self._failed_links)]))
 

@@ -26,7 +26,7 @@ _HARMLESS = re.compile(r"Xing stream size off by more than 1%")
 
 
 class NativeOutput:
-    """What libraries have printed in all captures of one recording."""
+    """Text that libraries have printed in all captures of one recording."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []

@@ -67,7 +67,7 @@ class FileDecoder:
 
     @property
     def messages(self) -> str:
-        """What the library has printed by itself."""
+        """Text that the library has printed by itself."""
         return self._output.text()
 
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:

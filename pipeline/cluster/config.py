@@ -27,7 +27,7 @@ class TlsSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class OptionalClusterSettings(CheckedSettings):
-    """Where the work runs."""
+    """The processes that do the work."""
 
     scheduler: Annotated[str | None, shown(SCHEDULERS, "no cluster, only this process")] = None
     """Dask cluster: processes of this machine, a thread of this process, or the address of a running scheduler."""
@@ -38,7 +38,7 @@ class OptionalClusterSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSettings(OptionalClusterSettings):
-    """Where the work runs."""
+    """The processes that do the work."""
 
     scheduler: Annotated[str, shown(SCHEDULERS)] = "processes"
     """Processes of this machine, threads of one process, or the address of a running Dask scheduler."""

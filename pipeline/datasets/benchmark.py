@@ -46,7 +46,7 @@ class BenchmarkSet:
     file_names: str
     """Description of the names of its audio files, for messages."""
     advice: str
-    """Where to get the audio, in one or more sentences, for messages."""
+    """The place to get the audio, in one or more sentences, for messages."""
     suffixes: Sequence[str]
     """Suffixes of the published audio. Of several copies of a recording, these are preferred, in this order."""
     damaged_ids: frozenset[str] = frozenset()

@@ -38,7 +38,7 @@ class Listing:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything below the root could be read, so that a clip that is not listed is gone."""
+        """True if everything below the root could be read, so that a clip that is not listed is gone."""
         return not any(count and description.startswith(_UNREAD) for description, count in self.counts.items())
 
     def lines(self) -> list[str]:

@@ -22,7 +22,7 @@ StoredType = Literal["uint8", "uint16", "float32"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits(CheckedSettings):
-    """What decoding one recording may cost."""
+    """Limits of time and memory for decoding one recording."""
 
     max_seconds: Annotated[float, Gt(0)] = 86_400.0
     """Longest recording that is accepted, in seconds of audio."""
@@ -132,7 +132,7 @@ class IngestSettings(CommandSettings):
     """Decode audio files to a mel store. A command that was interrupted goes on where it stopped."""
 
     dataset: Positional[DatasetName]
-    """What to read. The layouts that are understood are described in docs/datasets.md."""
+    """Dataset to read. The supported layouts are described in docs/datasets.md."""
     root: Annotated[str | None, shown("FOLDER", "$MYNA_DATA/DATASET, or data/DATASET if MYNA_DATA is not set")] = None
     """Folder with the audio, or its URL on remote storage, for example s3://BUCKET/FOLDER."""
     store: Annotated[Path | None, shown("STORE", "stores/DATASET.zarr")] = None

@@ -44,7 +44,7 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class ShardSource:
-    """What the bytes of shards are made from."""
+    """The inputs that determine the bytes of shards."""
 
     name: str
     """Name of the folder of the mel store."""

@@ -37,7 +37,7 @@ class PatchLayout:
 
     @property
     def suits_kernel(self) -> bool:
-        """Whether the number of cells of a patch is a power of two, which the size of a Triton block must be."""
+        """True if the number of cells of a patch is a power of two, which the size of a Triton block must be."""
         mels, frames = self.patch_shape
         return power_of_two(mels * frames) == mels * frames
 

@@ -27,7 +27,7 @@ class Rule:
     engine: str
     """Engine that is selected if it can be opened."""
     gpu: bool
-    """Whether the row applies to machines with a GPU, or to those without."""
+    """True if the row applies to machines with a GPU, and false for machines without one."""
     precision: str
     """Fastest precision of the machines that the row applies to."""
     reason: str

@@ -35,7 +35,7 @@ class ExportValidation:
     of: str
     """Path of the store with the music, or `made up` for synthesized music."""
     finite: bool
-    """Whether every value is finite."""
+    """True if every value is finite."""
     least_cosine: float
     """Smallest cosine between the two embeddings of a window, over all windows and batches."""
     largest_distance: float

@@ -20,7 +20,7 @@ MAX_CHARACTERS = 22
 _CHARACTER_WIDTH, _MARGIN, _LINE_HEIGHT = 0.053, 0.05, 0.105
 """Width of a character, margin beside a name, and height of a line, in bold text of 12 pixels."""
 _SHIFTS = tuple((widths, lines) for widths in (0, 0.6, -0.6) for lines in (0, 0.8, -0.8))
-"""How far a name may be moved from the center, in widths to the side and lines upward. Earlier shifts are better."""
+"""Distances by which a name may move from the center: widths to the side, and lines upward. Earlier ones are better."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Neighbors:
     cosines: tuple[tuple[float, ...], ...]
     """Cosines of the neighbors, from -1 to 1."""
     same_group: tuple[int, ...]
-    """How many of the `COUNT` nearest clips of all belong to the clip's own group."""
+    """Number of clips of the clip's own group among its `COUNT` nearest clips."""
 
     @classmethod
     def compute(cls, embeddings: NDArray[np.float32], groups: Sequence[str], count: int = COUNT) -> Neighbors:

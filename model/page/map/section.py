@@ -116,7 +116,7 @@ class EmbeddingMap:
 
     @property
     def grouped(self) -> bool:
-        """Whether several clips on the map belong to the same piece or song."""
+        """True if several clips on the map belong to the same piece or song."""
         groups = [row.group for row in self.clips.rows if row.group]
         return len(set(groups)) < len(groups)
 

@@ -42,7 +42,7 @@ class _Sound:
     """Stated size in bytes, or 0 if the writer did not know it."""
     bytes_per_second: float
     is_empty: bool = False
-    """Whether the stated size is 0, which libsndfile believes."""
+    """True if the stated size is 0, which libsndfile believes."""
     container_end: int = 0
     """End of the whole file that its first chunk states, or 0 if it states none."""
 

@@ -66,7 +66,7 @@ class _Walk:
     trailing_bytes: int = 0
     """Bytes behind the last frame that belong to no tag."""
     is_cut: bool = False
-    """Whether the file ends inside a frame."""
+    """True if the file ends inside a frame."""
 
     def run(self) -> None:
         """Walk to the end of the audio."""

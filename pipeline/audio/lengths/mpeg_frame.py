@@ -29,7 +29,7 @@ class Format:
 
 @dataclass(frozen=True)
 class LengthHeader:
-    """What the first frame states about the whole file. All fields are 0 if there is no such header."""
+    """The statements of the first frame about the whole file. All fields are 0 if there is no such header."""
 
     frames: int = 0
     """Number of frames behind this one."""

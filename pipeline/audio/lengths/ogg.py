@@ -49,9 +49,9 @@ class _Walk:
     end: int = 0
     """Position behind the last page."""
     is_cut: bool = False
-    """Whether the file ends inside a page."""
+    """True if the file ends inside a page."""
     in_head: bool = False
-    """Whether only first pages have come since the start of the chained stream."""
+    """True if only first pages have come since the start of the chained stream."""
 
     def run(self) -> None:
         """Walk over all pages of the file."""

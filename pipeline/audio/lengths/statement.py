@@ -10,16 +10,16 @@ EXACT_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Statement:
-    """What the bytes of a file state about its audio. An empty statement is that of a file that states nothing."""
+    """The length of the audio as the bytes of a file state it. A file that states nothing gives an empty statement."""
 
     seconds: float = 0.0
     """Longest length in seconds that the file states, or 0 if it states none."""
     tolerance_seconds: float = EXACT_SECONDS
     """Seconds by which the audio of a sound file may be shorter than `seconds`."""
     origin: str = "the file states"
-    """What states the length, for messages, such as `the header states`."""
+    """Name of the source of the length, for messages, such as `the header states`."""
     is_regular: bool = True
-    """Whether libsndfile decodes such a file to its end. It stops where a header with a wrong length ends the audio."""
+    """True if libsndfile decodes such a file to its end. It stops where a header with a wrong length ends the audio."""
     breaks_off: str = ""
     """Place where the file is cut, for messages, such as `inside its last page`, or empty text."""
     damage: str = ""
