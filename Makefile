@@ -15,8 +15,8 @@ JOBS ?= logical
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-FAST := tests/test_architecture.py tests/docs tests/stores tests/pipeline/audio tests/pipeline/datasets \
-	tests/model/objectives tests/model/probes
+FAST := tests/test_architecture.py tests/docs tests/stores tests/pipeline/datasets tests/model/objectives \
+	tests/model/probes
 # One thread for each process: several processes of several threads each are slower on the same cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
