@@ -35,7 +35,7 @@ from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
-HEADERS_PER_TASK = 256
+HEADERS_PER_TASK = 64
 """Number of media headers that one task inspects."""
 MOVED_ROOT_SAMPLE_FILES = 16
 """Number of files that are compared to decide whether a folder holds the audio of a store."""
