@@ -13,10 +13,7 @@ from typing import Any
 import dask
 from dask.delayed import Delayed
 
-from stores.errors import MynaError, StepStopped
-
-INTERRUPTED = 130
-"""Exit status of a command that was stopped by Ctrl-C."""
+from stores.errors import STATUS_INTERRUPTED, STATUS_STOPPED, MynaError, StepStopped
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def run(steps: Sequence[Step]) -> None:
 
     Raises:
         StepFailed: a step ended with an error. What was finished is kept.
-        StepStopped: a step was stopped by Ctrl-C.
+        StepStopped: a step was stopped by Ctrl-C or by a signal.
     """
     graph(steps).compute(scheduler="synchronous")
 
@@ -74,8 +71,8 @@ def _run(step: Step, _waits: Sequence[Any]) -> str:
     print(f"\n== {step.name}", flush=True)
     start = time.perf_counter()
     status = step.main(step.arguments)
-    if status == INTERRUPTED:
-        raise StepStopped
+    if status in (STATUS_INTERRUPTED, STATUS_STOPPED):
+        raise StepStopped(status)
     if status:
         raise StepFailed(
             f"step {step.name!r} ended with status {status}; fix the error above and start the same command again"

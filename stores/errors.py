@@ -37,8 +37,20 @@ class DigestMismatch(MynaError):
     """Two artifacts were made with settings that must not be mixed."""
 
 
+class StoppedBySignal(KeyboardInterrupt):
+    """SIGTERM or SIGUSR1 that ended a command after its work was saved."""
+
+
 class StepStopped(KeyboardInterrupt):
-    """Ctrl-C that ended a step of a workflow, after the command of the step has reported it."""
+    """Ctrl-C or a signal that ended a step of a workflow, after the command of the step has reported it.
+
+    Attributes:
+        status: exit status of that command.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class DecodeError(MynaError):
@@ -76,6 +88,9 @@ REJECTION_REASONS = {
 }
 
 
+STATUS_INTERRUPTED, STATUS_STOPPED = 130, 143
+"""Exit statuses of a command after Ctrl-C, and after SIGTERM or SIGUSR1: 128 and the number of SIGINT or SIGTERM."""
+
 _MACHINE_ERRORS = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some disk space, or have your quota raised",
@@ -91,7 +106,9 @@ _MACHINE_ERRORS = {
 
 
 def exit_status(command: Callable[[], None]) -> int:
-    """Run the body of a command and return its exit status: 0, 2 after a `MynaError`, or 130 after Ctrl-C.
+    """Run the body of a command and return its exit status: 0, 2 after a `MynaError`, or after a stop.
+
+    The status is 130 after Ctrl-C and 143 after a signal that a command fulfilled.
 
     An error or an interruption is reported in one line on standard error. A full or broken disk and a place without
     write permission are reported like a `MynaError`.
@@ -107,10 +124,10 @@ def exit_status(command: Callable[[], None]) -> int:
         message = f"{error}; {_MACHINE_ERRORS[error.errno]}, then start the same command again to continue"
         print(f"error: {message}", file=sys.stderr)
         return 2
-    except StepStopped:
-        return 130
+    except StepStopped as stopped:
+        return stopped.status
     except KeyboardInterrupt as interruption:  # its argument, if any, says where the command stopped
         where = f" {interruption}" if str(interruption) else ""
         print(f"stopped{where}; finished work is kept, start the same command again to continue", file=sys.stderr)
-        return 130
+        return STATUS_STOPPED if isinstance(interruption, StoppedBySignal) else STATUS_INTERRUPTED
     return 0

@@ -24,6 +24,9 @@ from stores.commit import read_bounded
 from stores.errors import CorruptArtifact, InvalidInput
 
 MAX_REPORTED_ERRORS = 5
+MAX_DEPTH = 64
+"""Deepest nesting of a JSON text that is accepted."""
+_MIN_INTEGER, _MAX_INTEGER = -(1 << 63), (1 << 64) - 1
 Settings = TypeVar("Settings")
 
 
@@ -70,15 +73,44 @@ def from_json(kind: type[Settings], values: Mapping[str, Any], what: str = "") -
 
 
 def parse_json(text: bytes | str) -> Any:
-    """Return the value of a JSON text.
+    """Return the value of a JSON text, which may come from anywhere.
 
     Raises:
-        ValueError: the text is not JSON, or is nested so deeply that Python's parser gives up.
+        ValueError: the text is not JSON, is nested deeper than `MAX_DEPTH`, or has an integer of more than 64 bits.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_int=_bounded_integer)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if _count_brackets(text) > MAX_DEPTH:  # fewer brackets cannot be nested deeper
+        _require_shallow(value)
+    return value
+
+
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+
+
+def _bounded_integer(digits: str) -> int:
+    value = int(digits) if len(digits) <= len(str(_MIN_INTEGER)) + 1 else _MAX_INTEGER + 1
+    if not _MIN_INTEGER <= value <= _MAX_INTEGER:
+        raise ValueError(f"the integer {digits[:24]} has more than 64 bits")
+    return value
+
+
+def _count_brackets(text: bytes | str) -> int:
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
+
+
+def _require_shallow(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [one for one in level if isinstance(one, dict | list)]
+        if not containers:
+            return
+        level = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
+    raise ValueError(_TOO_DEEP)
 
 
 def read_json(path: Path, max_bytes: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Write locks: a file `.NAME.lock` beside a store or a shard set states which process is writing it.
+"""Write locks: a file `.NAME.lock` beside a store, a shard set or a run states which process is writing it since when.
 
 The operating system releases its lock on that file when the process ends, for any reason, so a process that has ended
 on this host blocks no other. A file system that several hosts share may not pass such locks on. In that case the host
@@ -13,11 +13,13 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stores.errors import InvalidInput
+from stores.json_codec import parse_json
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -35,7 +37,7 @@ def write_lock(path: Path) -> Iterator[None]:
 
     Raises:
         InvalidInput: another process holds the lock, or a process of another host left it. The message states its
-            process id and host. It is also raised if the folder cannot be written.
+            process id, its host and the time at which it began. It is also raised if the folder cannot be written.
         OSError: the disk is full.
     """
     file = lock_file(path)
@@ -91,7 +93,7 @@ def _is_file(descriptor: int, file: Path) -> bool:
 
 def _held_error(holder: dict[str, Any], file: Path) -> InvalidInput:
     name = file.name.removeprefix(".").removesuffix(".lock")
-    process = f"process {holder['pid']} on host {holder['host']}" if holder else "another process"
+    process = f"process {holder['pid']} on host {holder['host']}{holder['since']}" if holder else "another process"
     if holder and holder["host"] != socket.gethostname():
         return InvalidInput(
             f"{name} is being written by {process}, and this host cannot check whether that process still runs; if it "
@@ -101,17 +103,23 @@ def _held_error(holder: dict[str, Any], file: Path) -> InvalidInput:
 
 
 def _holder(descriptor: int) -> dict[str, Any]:
-    """Return the process id and host in the lock file, or nothing if they were not written completely."""
+    """Return process id, host and time in words of the lock file, or nothing if they were not written completely."""
     try:
-        content = json.loads(os.pread(descriptor, 4096, 0))
-        return {"pid": int(content["pid"]), "host": str(content["host"])}
-    except (ValueError, KeyError, TypeError):
+        content = parse_json(os.pread(descriptor, 4096, 0))
+        since = _in_words(content["since_unix_seconds"]) if "since_unix_seconds" in content else ""
+        return {"pid": int(content["pid"]), "host": str(content["host"]), "since": since}
+    except (ValueError, KeyError, TypeError, OverflowError):
         return {}
 
 
+def _in_words(unix_seconds: int) -> str:
+    return time.strftime(" since %Y-%m-%d %H:%M:%S UTC", time.gmtime(unix_seconds))
+
+
 def _write_holder(descriptor: int) -> None:
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since_unix_seconds": int(time.time())}
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+    os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     os.fsync(descriptor)
 
 

@@ -338,7 +338,7 @@ COMMANDS = {
             "--seed",
             "--checkpoint-every",
         ),
-        *("--log-every", "--keep", "--check-store", "--check-task", "--check-every"),
+        *("--log-every", "--keep", "--check-store", "--check-task", "--check-every", "--on-sigusr1"),
         *("--input-scale", "--masking", "--clip-gradient-norm", "--init"),
     },
     "model.extract": {
@@ -373,7 +373,7 @@ def test_commands_accept_the_promised_flags(command, capsys):
     assert exit_info.value.code == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: python -m {command} ")
-    flags = set(re.findall(r"^[│ ]{1,2}(--[a-z][a-z-]*)", printed, re.MULTILINE)) - {"--help"}
+    flags = set(re.findall(r"^[│ ]{1,2}(--[a-z][a-z0-9-]*)", printed, re.MULTILINE)) - {"--help"}
     assert (
         flags - {"--config"} == {name for name in COMMANDS[command] if name.startswith("--")} - FLAGS_OF_OTHER_COMMANDS
     )
@@ -390,13 +390,13 @@ PUBLIC_NAMES = {
     "stores.commit": "atomic_write read_bounded remove_temporary_files sync_to_disk write_bytes write_json",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
-        "StepStopped exit_status"
+        "STATUS_INTERRUPTED STATUS_STOPPED StepStopped StoppedBySignal exit_status"
     ),
     "stores.command_line": (
         "CheckedSettings CommandSettings MAX_CONFIG_BYTES SettingDescription Settings describe parse require_finite "
         "run_command shown split_words"
     ),
-    "stores.json_codec": "JsonSettings MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
+    "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
     "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
@@ -439,6 +439,7 @@ PUBLIC_NAMES = {
     "stores.quantize": "Codes CodeSlices Quantizer",
     "stores.shard_integrity": "find_damage find_recorded_shards record_shard recorded_store remove_records",
     "stores.shard_tar": "ShardTar",
+    "stores.safetensors_header": ("FLOAT_TYPES MAX_HEADER_BYTES SafetensorsHeader TensorEntry read sort_metadata"),
     "stores.shards": (
         "FORMAT_VERSION MAX_INDEX_BYTES Record ShardSet ShardSummary decode_record remove_shards require_consistent "
         "shard_name write_shard"

@@ -26,6 +26,11 @@ HYBRID_MELS = SQUARE_PATCH[0] * SQUARE_PATCH[1] // VERTICAL_PATCH_FRAMES
 """The number of mel bins with which a window has as many square as vertical patches. A hybrid puts both through the
 trunk in one pass, so it needs them to be equal."""
 
+MAX_DEPTH = 1024
+"""Largest number of blocks. The published models have 12."""
+MAX_PATCHES = 1 << 14
+"""Largest number of patches of one kind in a window. The published models have 48."""
+
 PATCH_KINDS: dict[PatchMode, tuple[PatchKind, ...]] = {
     "square": ("square",),
     "vertical": ("vertical",),
@@ -39,7 +44,8 @@ class EncoderConfig(JsonSettings):
 
     Raises:
         InvalidInput: a size is not a positive integer, a choice is unknown, the width does not suit the position
-            vectors, a window does not divide into whole patches, or a hybrid would have more patches of one kind.
+            vectors, a window does not divide into whole patches, there are too many of them or too many blocks, or a
+            hybrid would have more patches of one kind.
     """
 
     _MAY_BE_MISSING: ClassVar[frozenset[str]] = frozenset({"head_width", "n_mels", "window_frames", "input_scale"})
@@ -68,12 +74,18 @@ class EncoderConfig(JsonSettings):
     def __post_init__(self) -> None:
         for size in _SIZES:
             _require_positive(size, getattr(self, size))
+        if self.depth > MAX_DEPTH:
+            raise InvalidInput(f"depth must be at most {MAX_DEPTH} (got {self.depth})")
         _require_choice("patches", self.patches, get_args(PatchMode))
         _require_choice("input_scale", self.input_scale, get_args(InputScale))
         _require_positional_width(self.width)
         for kind in self.patch_kinds:
             _require_whole_patches(kind, self.patch_shapes[kind], self.n_mels, self.window_frames)
         _require_equal_counts(self)
+        if max(self.patch_counts.values()) > MAX_PATCHES:
+            raise InvalidInput(
+                f"a window of {self.n_mels} mel bins by {self.window_frames} frames has more than {MAX_PATCHES} patches"
+            )
 
     @property
     def patch_kinds(self) -> tuple[PatchKind, ...]:

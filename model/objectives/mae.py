@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from model.encoder import fused
+from model.encoder import fused, weight_checks
 from model.encoder.config import EncoderConfig
 from model.encoder.vit import Transformer
 
@@ -26,7 +26,7 @@ class MaeDecoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.hidden = nn.Parameter(torch.randn(config.width) * 0.02)  # initialized as by He et al.
-        self.transformer = Transformer(replace(config, depth=max(1, config.depth // 2)))
+        self.transformer = Transformer(replace(config, depth=_depth(config)))
         mels, frames = config.patch_shapes[config.patch_kinds[0]]  # every patch kind has the same number of cells
         self.cells = nn.Linear(config.width, mels * frames)
 
@@ -44,6 +44,17 @@ class MaeDecoder(nn.Module):
         all_tokens = all_tokens.scatter(1, visible[..., None].expand_as(tokens), tokens)
         predicted: Tensor = self.cells(fused.forward(self.transformer, all_tokens + positions.to(all_tokens.dtype)))
         return predicted
+
+
+def decoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of the decoder by its name in the state dict, without building it."""
+    mels, frames = config.patch_shapes[config.patch_kinds[0]]
+    cells = {"cells.weight": (mels * frames, config.width), "cells.bias": (mels * frames,)}
+    return {"hidden": (config.width,), **weight_checks.trunk_shapes(config, _depth(config)), **cells}
+
+
+def _depth(config: EncoderConfig) -> int:
+    return max(1, config.depth // 2)
 
 
 def reconstruction_loss(

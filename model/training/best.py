@@ -10,7 +10,7 @@ A training loss falls for as long as the learning rate does, so the best weights
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -53,7 +53,12 @@ class BestCheckpoint:
             return no_score
         try:
             header = checkpoint.read_header(self._path)
-            is_of_this_run = json.loads(header["config"]) == self._config.to_dict()
+            is_of_this_run = _without_steps(checkpoint.read_config(self._path)) == _without_steps(self._config)
             return (header["by"], float(header["score"])) if is_of_this_run else no_score
         except (CorruptArtifact, KeyError, ValueError):
             return no_score  # a file that this class did not write is replaced by the next update
+
+
+def _without_steps(config: TrainConfig) -> TrainConfig:
+    """Return the settings without the number of steps, which a run that is extended may change."""
+    return replace(config, steps=1)

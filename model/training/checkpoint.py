@@ -21,14 +21,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from model.encoder import weight_checks
 from model.encoder.vit import Encoder
+from model.training import learner
 from model.training.config import TrainConfig
 from model.training.optimizer import moment_names, set_steps
+from stores import safetensors_header
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
+from stores.json_codec import parse_json
+from stores.safetensors_header import SafetensorsHeader
 
 FORMAT = "myna-1"
 _PATTERN = "checkpoint-????????.safetensors"
+_STATE_PREFIXES = ("optimizer.", "objective.")
 
 
 class SaveError(MynaError):
@@ -101,6 +107,7 @@ def save(
     try:
         with atomic_write(path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
+            safetensors_header.sort_metadata(temporary)
     except (OSError, SafetensorError) as error:  # safetensors wraps errors of the file system
         raise save_error(path, error) from error
 
@@ -113,40 +120,75 @@ def save_error(path: Path, error: Exception) -> SaveError:
     )
 
 
-def read_header(path: Path) -> dict[str, str]:
+def read_header(path: Path) -> Mapping[str, str]:
     """Return the entries of a checkpoint's header without reading its tensors.
 
     Raises:
         CorruptArtifact: the file is not a safetensors file.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
+        return safetensors_header.read(path).metadata
+    except OSError as error:
+        raise CorruptArtifact(f"{path} cannot be read: {error}") from error
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Return the settings of the run in the header of a checkpoint, without reading its tensors.
+
+    Raises:
+        CorruptArtifact: the file is not a checkpoint of this version.
+    """
+    return _run_of(read_header(path), path)[0]
+
+
+def read_step(path: Path) -> int:
+    """Return the number of steps that a checkpoint's header states, without reading its tensors.
+
+    Raises:
+        CorruptArtifact: the file is not a checkpoint of this version.
+    """
+    return _run_of(read_header(path), path)[1]
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU. Its header is compared with its settings before a tensor is read.
 
     Raises:
         MissingArtifact: there is no such file.
-        CorruptArtifact: the file is not a checkpoint of this version.
+        CorruptArtifact: the file is not a checkpoint of this version, its weights do not fit its settings, or they are
+            not finite.
     """
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
+    header = safetensors_header.read(path)
+    config, step = _run_of(header.metadata, path)
+    _require_weights(header, config, path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- the file is not a dict
+            tensors = {name: file.get_tensor(name) for name in header.tensors}
     except SafetensorError as error:
         raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
+    numbers = {name: tensor for name, tensor in tensors.items() if not name.startswith("objective.")}
+    weight_checks.require_finite(numbers, path)
+    return Checkpoint(tensors, config, step)
+
+
+def _run_of(header: Mapping[str, str], path: Path) -> tuple[TrainConfig, int]:
+    """Return the settings and the number of steps that a header states."""
     if header.get("format") != FORMAT:
         raise CorruptArtifact(f"{path} is not a Myna checkpoint (format {header.get('format')!r}, needed {FORMAT!r})")
     try:
-        return Checkpoint(tensors, TrainConfig.from_dict(json.loads(header["config"])), int(header["step"]))
+        config, step = TrainConfig.from_dict(parse_json(header["config"])), int(header["step"])
     except (KeyError, TypeError, ValueError, InvalidInput) as error:
         raise CorruptArtifact(f"{path} has settings that this version cannot use: {error}") from error
+    if not 0 <= step <= config.steps:
+        raise CorruptArtifact(f"{path} was saved after {step} steps, but its run has 0 to {config.steps}")
+    return config, step
+
+
+def _require_weights(header: SafetensorsHeader, config: TrainConfig, path: Path) -> None:
+    weights = {name: entry for name, entry in header.tensors.items() if not name.startswith(_STATE_PREFIXES)}
+    weight_checks.require_entries(weights, learner.shapes(config), path)
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, state: TrainingState) -> None:
@@ -155,8 +197,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, state: TrainingState) -> N
     Raises:
         CorruptArtifact: a tensor is missing or has the wrong shape.
     """
-    state_prefixes = ("optimizer.", "objective.")
-    weights = {name: value for name, value in checkpoint.tensors.items() if not name.startswith(state_prefixes)}
+    weights = {name: value for name, value in checkpoint.tensors.items() if not name.startswith(_STATE_PREFIXES)}
     _load_state(model, weights)
     _load_state(state.objective, _without_prefix(checkpoint.tensors, "objective."))
     optimizer = state.optimizer

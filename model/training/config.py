@@ -158,6 +158,8 @@ class LoggingConfig(CheckedSettings):
     """Number of checkpoints to keep. Older ones are deleted."""
     check_every: Annotated[int, Ge(1)] = 500
     """Steps between two k-NN validations."""
+    on_sigusr1: Literal["exit", "save"] = "exit"
+    """Effect of SIGUSR1, which schedulers can send: exit saves a checkpoint and stops as SIGTERM does, save goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)

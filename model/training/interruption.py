@@ -1,33 +1,104 @@
-"""Deferred interruption: the first Ctrl-C waits for the current step, because half a step cannot be saved."""
+"""Deferred interruption: Ctrl-C, SIGTERM and SIGUSR1 wait for the current step, because half a step cannot be saved.
+
+Schedulers send SIGTERM, and SIGUSR1 if they are asked to, before they kill a process. A second Ctrl-C interrupts at
+once. Further signals of a scheduler are ignored while the run saves, because a launcher repeats them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
 from types import FrameType
+from typing import Literal
+
+from stores.errors import StoppedBySignal
+
+OnSigusr1 = Literal["exit", "save"]
+
+
+class Request(IntEnum):
+    """What a signal asks of a run. Where several arrive, the highest counts."""
+
+    NONE = 0
+    SAVE = 1
+    """Save a checkpoint and go on."""
+    INTERRUPT = 2
+    """Save a checkpoint and stop, as after Ctrl-C."""
+    TERMINATE = 3
+    """Save a checkpoint and stop, as a scheduler asks."""
+
+    def stop(self, where: str) -> None:
+        """Raise the interruption that ends the command, with the place where it stopped.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C.
+            StoppedBySignal: after a signal of a scheduler.
+        """
+        if self is Request.INTERRUPT:
+            raise KeyboardInterrupt(where)
+        if self is Request.TERMINATE:
+            raise StoppedBySignal(where)
+
+
+class Requests:
+    """The requests that have arrived and are not yet fulfilled."""
+
+    def __init__(self) -> None:
+        self._arrived = Request.NONE
+
+    def add(self, request: Request) -> None:
+        """Add a request."""
+        self._arrived = max(self._arrived, request)
+
+    def take(self) -> Request:
+        """Return the highest request that has arrived. A request to save is fulfilled by it, and the others remain."""
+        request = self._arrived
+        if request is Request.SAVE:
+            self._arrived = Request.NONE
+        return request
 
 
 @contextlib.contextmanager
-def defer_interruption() -> Iterator[Callable[[], bool]]:
-    """Hold back the first Ctrl-C; the yielded function returns whether it was pressed. A second one interrupts at once.
+def defer_interruption(on_sigusr1: OnSigusr1 = "exit", *, repeats_interrupt: bool = True) -> Iterator[Requests]:
+    """Hold back Ctrl-C, SIGTERM and SIGUSR1, and yield the requests that they make.
 
-    This has an effect only in the main thread, and only where Python's default handler is installed.
+    This has an effect only in the main thread. A signal that is ignored, as Ctrl-C is in the background, or that has
+    a handler of its own, keeps it.
+
+    Args:
+        on_sigusr1: request of SIGUSR1.
+        repeats_interrupt: a second Ctrl-C interrupts at once.
     """
-    pressed = threading.Event()
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    if not is_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield pressed.is_set
-        return
+    requests = Requests()
+    handled = {
+        signal.SIGINT: Request.INTERRUPT,
+        signal.SIGTERM: Request.TERMINATE,
+        signal.SIGUSR1: Request.SAVE if on_sigusr1 == "save" else Request.TERMINATE,
+    }
 
-    def defer(_signal: int, _frame: FrameType | None) -> None:
-        """Record the first Ctrl-C and restore the default handler for the next one."""
-        pressed.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def defer(number: int, _frame: FrameType | None) -> None:
+        """Record the request. After the first Ctrl-C, the next one has its usual effect."""
+        requests.add(handled[signal.Signals(number)])
+        if number == signal.SIGINT and repeats_interrupt:
+            signal.signal(number, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, defer)
+    previous = _defaults(handled)
+    for number in previous:
+        signal.signal(number, defer)
     try:
-        yield pressed.is_set
+        yield requests
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _defaults(numbers: Mapping[signal.Signals, Request]) -> dict[signal.Signals, signal._HANDLER]:
+    """Return those of the signals that have their default effect, with its handler."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    return {number: handler for number, handler in handlers.items() if handler in usual}

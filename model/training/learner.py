@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.encoder import fused
+from model.encoder import fused, weight_checks
 from model.encoder.config import PatchKind
 from model.encoder.vit import Encoder
-from model.objectives.mae import MaeDecoder
+from model.objectives.mae import MaeDecoder, decoder_shapes
 from model.training.config import TrainConfig
 
 
@@ -73,6 +73,16 @@ class MaskedAutoencoder(nn.Module):
             kind: self.decoder(tokens, views[kind][1], self.encoder.embedding(kind).positions)
             for kind, tokens in _embed_visible(self.encoder, views).items()
         }
+
+
+def shapes(config: TrainConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of the model that `build_model` builds, without building it."""
+    sizes = weight_checks.encoder_shapes(config.encoder)
+    weights = {f"encoder.{name}": shape for name, shape in sizes.items()}
+    if config.objective.family != "mae":
+        width, output = config.encoder.width, config.projection_width
+        return {**weights, "linear_head.weight": (output, width), "linear_head.bias": (output,)}
+    return weights | {f"decoder.{name}": shape for name, shape in decoder_shapes(config.encoder).items()}
 
 
 def _embed_visible(encoder: Encoder, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Tensor]:

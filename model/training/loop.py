@@ -1,7 +1,8 @@
 """The training loop: it runs the remaining steps of a run, logs metrics, validates and saves checkpoints.
 
-Ctrl-C finishes the current step, saves a checkpoint and stops. With several ranks, rank 0 logs and saves. All ranks
-notice Ctrl-C at the next line of metrics, where they wait for each other anyway.
+Ctrl-C, SIGTERM and SIGUSR1 finish the current step, save a checkpoint and stop. With several ranks, rank 0 logs and
+saves, and a signal to one of them is a signal to all. On CPUs they compare notes after each step. On GPUs they do so at
+the next line of metrics, where they wait for each other anyway.
 
 Everything that a step needs is a function of (config, step), so a run that is resumed after a kill equals a run that
 was never stopped. The host waits for the device only at lines of metrics, at k-NN validations and at checkpoints.
@@ -23,15 +24,16 @@ from model.objectives.geometry import alignment, uniformity
 from model.training import checkpoint, metrics_log, optimizer, ranks
 from model.training.best import BestCheckpoint
 from model.training.config import LoggingConfig, TrainConfig
+from model.training.continuation import require_continuable
 from model.training.initialization import initialize_from
-from model.training.interruption import defer_interruption
+from model.training.interruption import Request, Requests, defer_interruption
 from model.training.knn_validation import KnnValidation
 from model.training.learner import build_model
 from model.training.step import StepResult, TrainingStep
 from model.training.stream import VIEWS, BatchSource, TrainingBatch
 from stores import locations
 from stores.commit import remove_temporary_files
-from stores.errors import InvalidInput, MynaError
+from stores.errors import MynaError
 from stores.quantize import Quantizer
 
 
@@ -57,7 +59,7 @@ class Run:
         start: checkpoint whose digest is `config.init`. It is read only if the folder has no checkpoint to resume from.
 
     Raises:
-        InvalidInput: the folder holds a run with different settings, or `start` does not fit.
+        InvalidInput: the folder holds a run that cannot be continued with these settings, or `start` does not fit.
     """
 
     def __init__(
@@ -85,8 +87,8 @@ class Run:
             TrainingDiverged: a loss, a gradient norm or a weight is NaN or infinite. The error names the last good
                 checkpoint.
             SaveError: the disk is full. The error names the newest checkpoint.
-            KeyboardInterrupt: Ctrl-C was pressed. The current step is complete and saved, and the message names its
-                checkpoint.
+            KeyboardInterrupt, StoppedBySignal: Ctrl-C was pressed, or a scheduler sent a signal. The current step is
+                complete and saved, and the message names its checkpoint.
         """
         self._logging, self._validation, self._validation_text = logging, validation, ""
         self._interval, self._losses = _Interval(), self._losses_since_checkpoint()
@@ -94,19 +96,30 @@ class Run:
         bar = tqdm(
             total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
         )
-        with defer_interruption() as interrupted, bar:
+        alone = ranks.is_single_process()
+        with defer_interruption(logging.on_sigusr1, repeats_interrupt=alone) as requests, bar:
             while self.step < self.config.steps:
                 logs = self._logs
                 self._train_step(step, stream, bar)
-                if (logs or ranks.is_single_process()) and ranks.any_rank(interrupted(), self._device):
-                    self._save()
-                    path = checkpoint.path_of(self.folder, self.step)
-                    raise KeyboardInterrupt(f"after step {self.step} of {self.config.steps}, saved as {path}")
+                if logs or alone or self._device.type == "cpu":
+                    self._fulfill(requests, bar)
         finished = self.folder / locations.ENCODER_FILE
         if ranks.is_main_process():
             checkpoint.save(finished, self.model, None, self.config, self.step)
         ranks.barrier()
         return finished
+
+    def _fulfill(self, requests: Requests, bar: tqdm[None]) -> None:
+        """Save and stop if a signal to any rank asks for it. All ranks leave together, after rank 0 has saved."""
+        request = Request(ranks.highest(requests.take(), self._device))
+        if request is Request.NONE:
+            return
+        self._save()
+        ranks.barrier()
+        where = f"after step {self.step} of {self.config.steps}, saved as {checkpoint.path_of(self.folder, self.step)}"
+        request.stop(where)
+        if ranks.is_main_process():
+            bar.write(f"SIGUSR1 {where}")
 
     @property
     def _logs(self) -> bool:
@@ -231,7 +244,7 @@ class Run:
         path = checkpoint.newest(self.folder)
         if path is not None:
             saved = checkpoint.load(path)
-            require_same_settings(saved.config, self.config, self.folder)
+            require_continuable(saved.config, self.config, self.folder)
             checkpoint.restore(saved, self.model, self._state)
             self.step = saved.step
         elif self.config.init:
@@ -253,25 +266,3 @@ def _geometry(result: StepResult) -> dict[str, float]:
     if result.projections is None:
         return {}
     return {"alignment": float(alignment(*result.projections)), "uniformity": float(uniformity(result.projections[0]))}
-
-
-def require_same_settings(saved: TrainConfig, requested: TrainConfig, folder: Path) -> None:
-    """Check that the run in `folder` can be resumed with the settings `requested`.
-
-    Raises:
-        InvalidInput: settings differ. The error lists each difference.
-    """
-    saved_values, new_values = saved.to_dict(), requested.to_dict()
-    # settings of the objective are compared one by one, so that the error lists only those that differ
-    saved_values |= saved_values.pop("objective")
-    new_values |= new_values.pop("objective")
-    differences = [
-        f"{key}: {value!r} before, {new_values[key]!r} now"
-        for key, value in saved_values.items()
-        if value != new_values[key]
-    ]
-    if differences:
-        raise InvalidInput(
-            f"{folder} holds a run with different settings (listed below); choose another --name:\n"
-            + "\n".join(differences)
-        )

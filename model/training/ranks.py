@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from model.objectives.gather import rank, world_size
 from stores.errors import InvalidInput
+from stores.lock import write_lock
 
 TIMEOUT = timedelta(hours=4)
 """Time to wait for another rank. Rank 0 may be writing shards, which takes an hour for two million clips. The default
@@ -36,6 +38,18 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def write_lock_of_main_process(path: Path) -> Iterator[None]:
+    """Hold the write lock of `path` in rank 0, for which the other ranks wait; every rank must enter this block.
+
+    Raises:
+        InvalidInput: another process holds the lock. Only rank 0 raises it, and torchrun then ends the others.
+    """
+    with write_lock(path) if is_main_process() else contextlib.nullcontext():
+        barrier()
+        yield
 
 
 def is_main_process() -> bool:
@@ -79,9 +93,13 @@ def average_(values: Tensor) -> None:
         values /= world_size()
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Return whether `flag` is true on at least one rank; every rank must call this function."""
-    return flag if is_single_process() else bool(mean(torch.tensor(float(flag), device=device)) > 0)
+def highest(value: int, device: torch.device) -> int:
+    """Return the largest `value` of all ranks; every rank must call this function."""
+    if is_single_process():
+        return value
+    largest = torch.tensor(value, device=device)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
 
 
 def barrier() -> None:

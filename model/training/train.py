@@ -19,7 +19,7 @@ from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.device import fastest_device, fastest_precision
 from model.objectives.config import ObjectiveConfig
 from model.objectives.config import preset as preset_objective
-from model.training import checkpoint, initialization, ranks
+from model.training import continuation, initialization, ranks
 from model.training.config import (
     EncoderSettings,
     ObjectiveSettings,
@@ -31,7 +31,7 @@ from model.training.config import (
 from model.training.data_location import open_clips, require_device
 from model.training.knn_validation import KnnValidation
 from model.training.learner import MaskedAutoencoder
-from model.training.loop import Run, require_same_settings
+from model.training.loop import Run
 from model.training.malloc_tuning import keep_freed_memory
 from model.training.prefetch import Prefetch
 from model.training.reconstructions import draw_reconstructions
@@ -54,7 +54,8 @@ def train(settings: TrainSettings) -> None:
     """Train an encoder, or continue its run, and print where it lies.
 
     Raises:
-        InvalidInput, DigestMismatch: a setting cannot be used, or the run was started with different ones.
+        InvalidInput, DigestMismatch: a setting cannot be used, the run was started with different ones, or another
+            process trains it.
         MissingArtifact, CorruptArtifact: a store, its shards, or a checkpoint cannot be read.
     """
     device = fastest_device()
@@ -90,14 +91,32 @@ def _train(settings: TrainSettings, device: torch.device) -> None:
     config = resolve(settings, sources)
     _require_same_data(settings.config, config, sources)
     folder = locations.run(settings.name or f"{sources.name}-{settings.encoder.preset}")
-    if (folder / locations.ENCODER_FILE).is_file():
-        require_same_settings(checkpoint.load(folder / locations.ENCODER_FILE).config, config, folder)
+    continuation.require_config_file(folder)
+    saved = continuation.saved_config(folder)
+    if settings.objective.gamma_decay_epochs is None:
+        config = continuation.keep_gamma_decay(config, saved)
+    if continuation.is_finished(folder, saved, config):
         _print(f"{folder}: already finished")
         return
     ranks.local_slice(config.batch)  # rejects a batch that the ranks cannot share before a folder is created
     require_device(settings.loading.resident, device)
+    with ranks.write_lock_of_main_process(folder):
+        extension = continuation.describe_extension(folder, saved, config)
+        _train_in_folder(folder, settings, config, sources, device, extension)
+
+
+def _train_in_folder(
+    folder: Path,
+    settings: TrainSettings,
+    config: TrainConfig,
+    sources: TrainingShards,
+    device: torch.device,
+    extension: str,
+) -> None:
     validation = _validation(settings.validation, config)
     run = _open_run(folder, config, sources, device, _init_checkpoint(settings.encoder))
+    if extension:
+        _print(extension)
     stream = _stream(settings, config, sources, device)
     length, epoch = count_noun(config.steps, "step"), count_noun(stream.sampler.steps_per_epoch, "step")
     _print(f"{folder}: {length} of {config.batch} clips, {epoch} per epoch")
@@ -245,5 +264,7 @@ def _open_run(
 ) -> Run:
     run = Run(folder, config, sources.quantizer, device, init)  # creates no folder, so a rejected run leaves none
     if ranks.is_main_process():
-        write_json(folder / "config.json", {**config.to_dict(), "store": sources.name})
+        # of a run that is extended; its weights are in the newest checkpoint, from which it continues
+        (folder / locations.ENCODER_FILE).unlink(missing_ok=True)
+        write_json(folder / continuation.CONFIG_FILE, {**config.to_dict(), "store": sources.name})
     return run

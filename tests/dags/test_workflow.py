@@ -61,9 +61,11 @@ def test_a_command_that_raises_stops_the_workflow(log):
     assert log.names == ["a"]
 
 
-def test_ctrl_c_in_a_step_stops_the_workflow_without_a_failure(log):
-    with pytest.raises(StepStopped):  # a KeyboardInterrupt that the command has reported
-        run([log.step("a", status=130), log.step("b", "a")])
+@pytest.mark.parametrize("status", [130, 143])
+def test_a_stop_of_a_step_stops_the_workflow_with_its_status(log, status):
+    with pytest.raises(StepStopped) as stopped:  # a KeyboardInterrupt that the command has reported
+        run([log.step("a", status=status), log.step("b", "a")])
+    assert stopped.value.status == status
     assert log.names == ["a"]
 
 

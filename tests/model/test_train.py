@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from model.training.config import RESULT_GROUPS, LoggingConfig, TrainConfig
 from pipeline import shard
 from stores import locations
 from stores.digest import digest
+from stores.lock import lock_file, write_lock
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
@@ -232,7 +234,16 @@ def test_half_a_knn_validation_is_rejected(workplace, sharded_here, capsys, flag
     assert "needs both --check-store and --check-task" in capsys.readouterr().err
 
 
-OTHER_LOGGING = {"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"}
+OTHER_LOGGING = {
+    **{"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"},
+    "--on-sigusr1": "save",
+}
+    "--log-every": "3",
+    "--checkpoint-every": "2",
+    "--keep": "1",
+    "--check-every": "2",
+    "--on-sigusr1": "save",
+}
 
 
 def _flags_of(*groups):
@@ -330,6 +341,139 @@ def test_torchrun_trains_what_one_process_trains_and_either_goes_on_where_the_ot
     for name, expected in alone.items():
         for other in (two, again):
             torch.testing.assert_close(other[name], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_second_training_of_a_run_is_told_who_trains_it_since_when(workplace, sharded_here, capsys):
+    with write_lock(locations.run("run")):
+        assert _train() == 2
+    process = rf"run is being written by process {os.getpid()} on host \S+ since [\d-]+ [\d:]+ UTC; wait for it"
+    assert re.search(process, capsys.readouterr().err)
+    assert not locations.run("run").exists()
+    assert _train() == 0
+    assert [path.name for path in (workplace / "runs").iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("objective", ["infonce", "isogclr"])
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_a_run_with_a_larger_number_of_steps_goes_on_as_if_started_with_it(
+    workplace, sharded_here, capsys, state, objective
+):
+    words = ("--objective", objective, "--log-every", "1", "--checkpoint-every", "2", "--clip-gradient-norm", "1")
+    assert _train(*words, "--steps", "6", name="whole") == 0
+    assert _train(*words, "--steps", "4") == 0
+    if state == "stopped":
+        (workplace / "runs" / "run" / locations.ENCODER_FILE).unlink()
+    capsys.readouterr()
+    assert _train(*words, "--steps", "6") == 0
+    assert "runs/run: extended from 4 to 6 steps\n" in capsys.readouterr().out
+    whole, run = (workplace / "runs" / name for name in ("whole", "run"))
+    for name in ("config.json", locations.ENCODER_FILE, "checkpoint-00000006.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+    steps = [row["step"] for row in metrics_log.read(run)]
+    assert steps == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_cosine_of_gamma_keeps_its_length_when_a_run_is_extended(workplace, sharded_here):
+    assert _train("--objective", "fastclip-v1", "--steps", "8") == 0
+    assert _train("--objective", "fastclip-v1", "--steps", "12") == 0
+    config = _config_of("run")
+    assert (config.steps, config.objective.gamma_decay_epochs) == (12, 4)  # half of 8 epochs of one step
+    assert _train("--objective", "fastclip-v1", "--steps", "12") == 0
+    assert _train("--objective", "fastclip-v1", "--steps", "14", "--gamma-decay-epochs", "7") == 2
+
+
+@pytest.mark.parametrize("state", ["finished", "encoder removed"])
+def test_a_cosine_learning_rate_that_has_ended_is_not_extended(workplace, sharded_here, capsys, state):
+    assert _train("--schedule", "cosine") == 0
+    path = f"runs/run/{locations.ENCODER_FILE}"
+    if state == "encoder removed":
+        Path(path).unlink()
+        path = "runs/run/checkpoint-00000003.safetensors"
+    assert _train("--schedule", "cosine", "--steps", "5") == 2
+    message = capsys.readouterr().err
+    assert "runs/run cannot be extended from 3 to 5 steps, because its learning rate has followed its cosine" in message
+    assert f"--init {path}" in message
+
+
+def test_a_cosine_learning_rate_that_has_not_ended_is_extended_with_a_note(workplace, sharded_here, capsys):
+    words = ("--schedule", "cosine", "--checkpoint-every", "1", "--keep", "9")
+    assert _train(*words) == 0
+    for name in (locations.ENCODER_FILE, "checkpoint-00000003.safetensors"):
+        (workplace / "runs" / "run" / name).unlink()
+    capsys.readouterr()
+    assert _train(*words, "--steps", "4") == 0
+    assert "from 3 to 4 steps; the learning rate follows a cosine of 4 steps from here on" in capsys.readouterr().out
+
+
+def test_a_run_of_which_only_the_encoder_is_left_is_not_extended(workplace, sharded_here, capsys):
+    assert _train() == 0
+    (workplace / "runs" / "run" / "checkpoint-00000003.safetensors").unlink()
+    assert _train("--steps", "5") == 2
+    assert "only its finished encoder; choose another --name, or start from its weights" in capsys.readouterr().err
+    assert (workplace / "runs" / "run" / locations.ENCODER_FILE).is_file()
+
+
+def test_a_smaller_number_of_steps_is_refused(workplace, sharded_here, capsys):
+    assert _train() == 0
+    assert _train("--steps", "2") == 2
+    assert re.search(r"--init runs/run/encoder\.safetensors:\nsteps: 3 before, 2 now", capsys.readouterr().err)
+
+
+def test_a_config_file_that_contradicts_the_weights_is_refused(workplace, sharded_here, capsys):
+    assert _train() == 0
+    path = workplace / "runs" / "run" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seed": 7}))
+    for words in ((), ("--steps", "5")):
+        assert _train(*words) == 2
+        message = capsys.readouterr().err
+        assert "runs/run/config.json contradicts the settings in the header" in message
+        assert "seed: 0 before, 7 now" in message
+
+
+def _process(*words):
+    """Start the training as a process of its own, in which SIGINT is ignored as in the background."""
+    flags = ["--store", STORE, "--preset", "tiny", "--batch", "4", "--projection-width", "8", "--name", "run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(command.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, *words, "-m", "model.train", *flags, "--steps", "100000", "--checkpoint-every", "1"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+
+
+def _wait_for_checkpoint(process):
+    deadline = time.monotonic() + 120
+    while checkpoint.newest(locations.run("run")) is None and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_training_in_the_background_saves_and_exits_with_143_after_a_signal(workplace, sharded_here, number):
+    shard.main([STORE])
+    process = _process()
+    _wait_for_checkpoint(process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    step = checkpoint.load(checkpoint.newest(locations.run("run"))).step
+    assert f"stopped after step {step} of 100000, saved as " in errors
+
+
+@pytest.mark.slow
+def test_ranks_of_torchrun_save_and_leave_together_after_sigterm(workplace, sharded_here):
+    shard.main([STORE])
+    process = _process("-m", "torch.distributed.run", "--nproc-per-node", "2")
+    _wait_for_checkpoint(process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=90)
+    step = checkpoint.load(checkpoint.newest(locations.run("run"))).step
+    assert errors.count(f"stopped after step {step} of 100000, saved as ") == 2
+    assert not lock_file(locations.run("run")).exists()
 
 
 @pytest.mark.parametrize("state", ["finished", "unfinished"])

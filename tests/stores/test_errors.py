@@ -50,8 +50,13 @@ def test_an_interruption_gives_status_130_and_says_how_to_continue(capsys):
 def test_an_interruption_states_its_place_and_is_reported_once(capsys):
     assert exit_status(lambda: _raise(KeyboardInterrupt("after step 3"))) == 130
     assert capsys.readouterr().err.startswith("stopped after step 3; finished work is kept")
-    assert exit_status(lambda: _raise(errors.StepStopped())) == 130
+    assert exit_status(lambda: _raise(errors.StepStopped(143))) == 143
     assert not capsys.readouterr().err
+
+
+def test_a_signal_of_a_scheduler_gives_status_143(capsys):
+    assert exit_status(lambda: _raise(errors.StoppedBySignal("after step 3"))) == 143
+    assert capsys.readouterr().err.startswith("stopped after step 3; finished work is kept")
 
 
 def test_other_errors_are_bugs_and_are_raised():

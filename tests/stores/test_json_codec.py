@@ -11,7 +11,7 @@ import pytest
 from annotated_types import Ge
 
 from stores.errors import CorruptArtifact, InvalidInput
-from stores.json_codec import JsonSettings, from_json, parse_json, read_json
+from stores.json_codec import MAX_DEPTH, JsonSettings, from_json, parse_json, read_json
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,25 @@ def test_wrong_values_are_named(values, message):
 
 
 def test_a_text_that_is_nested_too_deeply_is_a_value_error():
-    with pytest.raises(ValueError, match="nested too deeply"):
+    with pytest.raises(ValueError, match="nested more than 64 levels deep"):
         parse_json("[" * 100_000)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_nesting_is_bounded_where_the_parser_does_not_give_up(opening):
+    closing = "]" if opening == "[" else "}"
+    deepest = opening * MAX_DEPTH + "1" + closing * MAX_DEPTH
+    assert parse_json(deepest)
+    with pytest.raises(ValueError, match="nested more than 64 levels deep"):
+        parse_json(f"[{deepest}]".encode())
+    assert len(parse_json("[" + ",".join(["[]"] * 1000) + "]")) == 1000
+
+
+def test_integers_of_more_than_64_bits_are_a_value_error():
+    assert parse_json("[18446744073709551615, -9223372036854775808]") == [2**64 - 1, -(2**63)]
+    for text in ("18446744073709551616", "-9223372036854775809", "9" * 5000):
+        with pytest.raises(ValueError, match="has more than 64 bits"):
+            parse_json(f"[{text}]")
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[1]", b'"x"', b"[" * 100_000, b"{" + b" " * 99 + b"}"])

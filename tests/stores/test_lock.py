@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,17 @@ def holder(tmp_path):
 def test_the_lock_file_states_its_holder_and_is_removed_at_the_end(tmp_path):
     with write_lock(tmp_path / "new" / "x.zarr"):
         file = lock_file(tmp_path / "new" / "x.zarr")
-        assert json.loads(file.read_text()) == {"pid": os.getpid(), "host": socket.gethostname()}
+        holder = json.loads(file.read_text())
+        assert abs(holder.pop("since_unix_seconds") - time.time()) < 60
+        assert holder == {"pid": os.getpid(), "host": socket.gethostname()}
     assert not file.exists()
 
 
-def test_a_second_writer_gets_the_process_id_and_host_of_the_first(tmp_path, holder):
+def test_a_second_writer_gets_the_process_id_the_host_and_the_start_of_the_first(tmp_path, holder):
+    since = time.strftime("%Y-%m-%d %H:", time.gmtime(lock_file(tmp_path / "x.zarr").stat().st_mtime))
+    process = f"process {holder.pid} on host {socket.gethostname()}"
     with (
-        pytest.raises(
-            InvalidInput, match=f"process {holder.pid} on host {socket.gethostname()}; wait for it or stop it"
-        ),
+        pytest.raises(InvalidInput, match=rf"{process} since {since}\d\d:\d\d UTC; wait for it or stop it"),
         write_lock(tmp_path / "x.zarr"),
     ):
         pass

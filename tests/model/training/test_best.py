@@ -51,14 +51,19 @@ def test_a_resumed_run_knows_its_best_score(tmp_path, model):
     BestCheckpoint(tmp_path, CONFIG).update(model, 5, "loss", -1.25)
     resumed = BestCheckpoint(tmp_path, CONFIG)
     assert (resumed.criterion, resumed.score) == ("loss", -1.25)
-    resumed.update(model, 9, "loss", -1.3)
+    resumed.update(model, 7, "loss", -1.3)
     assert _stored_step(tmp_path) == 5
 
 
 def test_a_score_of_a_new_criterion_replaces_the_stored_weights(tmp_path, model):
     BestCheckpoint(tmp_path, CONFIG).update(model, 5, "loss", -1.0)
-    BestCheckpoint(tmp_path, CONFIG).update(model, 9, "neighbours: key of demo", -3.0)
-    assert _stored_step(tmp_path) == 9
+    BestCheckpoint(tmp_path, CONFIG).update(model, 7, "neighbours: key of demo", -3.0)
+    assert _stored_step(tmp_path) == 7
+
+
+def test_a_run_that_is_extended_knows_its_best_score(tmp_path, model):
+    BestCheckpoint(tmp_path, CONFIG).update(model, 5, "loss", -1.25)
+    assert BestCheckpoint(tmp_path, tiny.train_config(steps=99)).score == -1.25
 
 
 def test_files_of_other_runs_and_other_programs_are_ignored(tmp_path, model):

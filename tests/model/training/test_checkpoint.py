@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import tiny
@@ -13,11 +17,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model import load_encoder
-from model.training import checkpoint, optimizer
+from model.training import checkpoint, learner, optimizer
 from model.training.config import TrainConfig
-from model.training.learner import ModelWithHead
+from model.training.learner import ModelWithHead, build_model
 from stores import locations
 from stores.errors import CorruptArtifact, MissingArtifact
+
+ROOT = Path(checkpoint.__file__).parents[2]
 
 
 def _train(steps=2, **changed):
@@ -169,15 +175,79 @@ NORM = "transformer.norm.weight"
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda tensors, _: tensors.pop(f"encoder.{NORM}"), rf'Missing key.*"{NORM}"'),
-        (lambda tensors, _: tensors.update({"encoder.more": torch.zeros(1)}), r'Unexpected key.*"more"'),
-        (lambda tensors, _: tensors.update({f"encoder.{NORM}": torch.zeros(5)}), rf"size mismatch for {NORM}"),
+        (lambda tensors, _: tensors.pop(f"encoder.{NORM}"), rf"missing tensors: encoder.{NORM}"),
+        (lambda tensors, _: tensors.update({"encoder.more": torch.zeros(1)}), r"unexpected tensors: encoder.more"),
+        (lambda tensors, _: tensors.update({f"encoder.{NORM}": torch.zeros(5)}), rf"{NORM} \[5\], expected \[32\]"),
+        (lambda tensors, _: tensors[f"encoder.{NORM}"].fill_(torch.nan), rf"NaN or infinite: encoder.{NORM}"),
+        (lambda tensors, _: tensors[f"optimizer.exp_avg.encoder.{NORM}"].fill_(torch.inf), "NaN or infinite"),
+        (lambda tensors, _: tensors.update({f"encoder.{NORM}": torch.zeros(32, dtype=torch.int32)}), "is I32"),
+        (lambda tensors, _: tensors.update({f"encoder.{NORM}": torch.zeros(32, dtype=torch.complex64)}), "is C64"),
+        (lambda _, header: header.update(step="-3"), "saved after -3 steps"),
+        (lambda _, header: header.update(step="9"), "saved after 9 steps, but its run has 0 to 8"),
     ],
 )
 def test_weights_that_do_not_fit_are_an_error_that_names_them(saved, change, named):
     _rewrite(saved, change)
-    with pytest.raises(CorruptArtifact, match=rf"(?s)do not fit.*{named}"):
+    with pytest.raises(CorruptArtifact, match=named):
         load_encoder(saved)
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"width": 1 << 20},
+        {"depth": 10**6},
+        {"depth": 1000},
+        {"mlp_width": 1 << 40},
+        {"heads": 1 << 40},
+        {"window_frames": 1 << 40},
+        {"n_mels": 1 << 40},
+    ],
+)
+def test_absurd_sizes_are_rejected_before_a_model_is_built(saved, absurd):
+    def change(_, header):
+        config = json.loads(header["config"])
+        header["config"] = json.dumps({**config, "encoder": {**config["encoder"], **absurd}})
+
+    _rewrite(saved, change)
+    start = time.perf_counter()
+    with pytest.raises(CorruptArtifact, match=r"checkpoint-00000002\.safetensors"):
+        load_encoder(saved)
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize("objective", ["infonce", "mae"])
+@pytest.mark.parametrize("patches", ["square", "vertical", "hybrid"])
+def test_the_expected_shapes_are_those_of_the_model(objective, patches):
+    encoder = tiny.encoder_config(patches, depth=3, head_width=8, window_frames=192)
+    config = tiny.train_config(encoder=encoder, objective=tiny.objective_config(objective))
+    shapes = {name: tuple(tensor.shape) for name, tensor in build_model(config).state_dict().items()}
+    assert learner.shapes(config) == shapes
+
+
+def test_the_same_content_gives_the_same_bytes_in_every_process(saved, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])}
+    copies = [tmp_path / "copies" / f"{number}.safetensors" for number in range(4)]
+    script = f"""
+import sys, torch, tiny
+from pathlib import Path
+from model.training import checkpoint
+loaded = checkpoint.load(Path({str(saved)!r}))
+weights = {{n: t for n, t in loaded.tensors.items() if not n.startswith(("optimizer.", "objective."))}}
+model = checkpoint.learner.build_model(loaded.config)
+model.load_state_dict(weights)
+for path in sys.argv[1:]:
+    checkpoint.save(Path(path), model, None, loaded.config, 2, {{"by": "loss", "score": "1.5"}})
+"""
+    subprocess.run([sys.executable, "-c", script, *map(str, copies[:2])], env=environment, check=True)
+    model = build_model(tiny.train_config())
+    loaded = checkpoint.load(saved)
+    model.load_state_dict({name: loaded.tensors[name] for name in model.state_dict()})
+    for path in copies[2:]:
+        checkpoint.save(path, model, None, loaded.config, 2, {"score": "1.5", "by": "loss"})
+    assert len({path.read_bytes() for path in copies}) == 1
+    assert list(checkpoint.read_header(copies[0])) == sorted(checkpoint.read_header(copies[0]))
+    assert load_file(copies[0]).keys() == model.state_dict().keys()
 
 
 @pytest.mark.parametrize("moment", ["exp_avg", "exp_avg_sq"])

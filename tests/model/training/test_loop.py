@@ -20,10 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from model.objectives.config import PRESETS
 from model.training import best, checkpoint
 from model.training.config import LoggingConfig, Optimizer
+from model.training.continuation import require_continuable
 from model.training.knn_validation import KnnValidation
-from model.training.loop import Run, TrainingDiverged, require_same_settings
+from model.training.loop import Run, TrainingDiverged
 from stores import locations
-from stores.errors import InvalidInput
+from stores.errors import InvalidInput, StoppedBySignal
 from stores.quantize import Quantizer
 
 CPU = torch.device("cpu")
@@ -74,6 +75,14 @@ def _press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def _send_sigterm():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _send_sigusr1():
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
 def _metrics(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in TIMINGS} for line in lines]
@@ -102,6 +111,27 @@ def test_a_run_resumed_after_ctrl_c_ends_like_an_uninterrupted_run(tmp_path, ste
     assert not (tmp_path / "parts" / locations.ENCODER_FILE).exists()
     assert _run(tmp_path / "parts", config).step == steps_done
     _train(tmp_path / "parts", config)
+    _assert_same_files(tmp_path / "parts", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("send", [_send_sigterm, _send_sigusr1])
+def test_a_run_stopped_by_a_signal_ends_like_an_uninterrupted_run(tmp_path, send):
+    config = tiny.train_config()
+    _train(tmp_path / "whole", config)
+    _stop(tmp_path / "parts", config, 4, send, StoppedBySignal)
+    assert checkpoint.newest(tmp_path / "parts") == checkpoint.path_of(tmp_path / "parts", 5)
+    _train(tmp_path / "parts", config)
+    _assert_same_files(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_sigusr1_can_save_a_checkpoint_of_a_run_that_goes_on(tmp_path, capsys):
+    config, logging = tiny.train_config(), LoggingConfig(log_every=1, checkpoint_every=4, keep=9, on_sigusr1="save")
+    _train(tmp_path / "whole", config, logging)
+    run = _run(tmp_path / "parts", config)
+    run.train(InterferingStream(tiny.stream(config), 4, _send_sigusr1), logging)
+    saved = checkpoint.path_of(tmp_path / "parts", 5)
+    assert f"SIGUSR1 after step 5 of 8, saved as {saved}" in "".join(capsys.readouterr())
+    assert checkpoint.load(saved).step == 5
     _assert_same_files(tmp_path / "parts", tmp_path / "whole")
 
 
@@ -229,7 +259,8 @@ def test_the_loss_falls_on_clips_that_differ_clearly(tmp_path):
 def test_different_settings_are_an_error_that_lists_them(tmp_path, changed, differences):
     _kill(tmp_path / "run", tiny.train_config(), 3)
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    message = rf"run with different settings \(listed below\); choose another --name:\n{differences}"
+    path = checkpoint.path_of(tmp_path / "run", 2)
+    message = rf"different settings \(listed below\); choose another --name, or .* --init {path}:\n{differences}"
     with pytest.raises(InvalidInput, match=message):
         _run(tmp_path / "run", tiny.train_config(**changed))
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
@@ -429,7 +460,7 @@ def test_an_interval_below_1_is_an_error_that_names_its_flag(name):
 
 
 def test_equal_settings_are_accepted(tmp_path):
-    require_same_settings(tiny.train_config(), tiny.train_config(), tmp_path)
+    require_continuable(tiny.train_config(), tiny.train_config(), tmp_path)
 
 
 def _divergence_message(folder, step, logging):

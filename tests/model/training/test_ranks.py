@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
+import os
+import signal
 
 import collectives
 import pytest
@@ -19,7 +22,8 @@ from model.training.config import LoggingConfig
 from model.training.learner import build_model
 from model.training.loop import Run
 from stores import locations
-from stores.errors import InvalidInput
+from stores.errors import InvalidInput, StoppedBySignal
+from stores.lock import lock_file
 from stores.quantize import Quantizer
 
 BATCH, STEPS, WIDTH = 8, 3, 16
@@ -94,6 +98,30 @@ def _train_until_killed(folder):
         Run(folder, config, Quantizer(), CPU).train(KilledStream(tiny.stream(config), 5), LOGGING)
 
 
+class SignaledStream:
+    """A stream that sends SIGTERM to the last rank before one step."""
+
+    def __init__(self, stream, step):
+        self.stream, self.step = stream, step
+
+    def batch(self, step):
+        if step == self.step and rank() == world_size() - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.stream.batch(step)
+
+
+def _stop_by_signal(folder):
+    """Return the message with which this rank stops after a signal to another rank, seldom logging anything."""
+    config = _config("infonce", steps=8)
+    logging = LoggingConfig(log_every=100, checkpoint_every=100)
+    with ranks.write_lock_of_main_process(folder):
+        holder = json.loads(lock_file(folder).read_text())["pid"] == os.getpid()
+        run = Run(folder, config, Quantizer(), CPU)
+        with pytest.raises(StoppedBySignal) as stopped:
+            run.train(SignaledStream(tiny.stream(config), 3), logging)
+    return {"message": str(stopped.value), "files": sorted(p.name for p in folder.glob("c*")), "holds_lock": holder}
+
+
 def _work(folder, runs):
     """Compute the results of one rank."""
     rows = gather_rows(torch.full((2, 3), float(rank())))
@@ -104,6 +132,8 @@ def _work(folder, runs):
     _train_until_killed(runs / str(world_size()))
     result = {"rows": rows.numpy(), "trained": trained, "sent": sent, "openclip": _openclip_gradients()}
     result["highest"] = [ranks.highest(rank(), CPU), ranks.highest(0, CPU)]
+    (runs / f"stopped-{world_size()}").mkdir(exist_ok=True)
+    result["stopped"] = _stop_by_signal(runs / f"stopped-{world_size()}")
     result["is_main_process"] = ranks.is_main_process()
     return result
 
@@ -182,6 +212,17 @@ def test_rows_are_gathered_in_the_order_of_ranks(results, number):
         assert result["rows"][:, 0].tolist() == [float(r) for r in range(number) for _ in range(2)]
         assert result["highest"] == [number - 1, 0]
         assert result["is_main_process"] == (position == 0)
+
+
+@RANKS
+def test_a_signal_to_one_rank_saves_once_and_stops_all_ranks_together(results, runs, number):
+    path = checkpoint.path_of(runs / f"stopped-{number}", 4)
+    for position, result in enumerate(results(number)):
+        assert result["stopped"] == {
+            "message": f"after step 4 of 8, saved as {path}",
+            "files": [path.name],  # when this rank has stopped
+            "holds_lock": position == 0,
+        }
 
 
 @RANKS
