@@ -238,12 +238,6 @@ OTHER_LOGGING = {
     **{"--log-every": "3", "--checkpoint-every": "2", "--keep": "1", "--check-every": "2"},
     "--on-sigusr1": "save",
 }
-    "--log-every": "3",
-    "--checkpoint-every": "2",
-    "--keep": "1",
-    "--check-every": "2",
-    "--on-sigusr1": "save",
-}
 
 
 def _flags_of(*groups):
