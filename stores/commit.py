@@ -18,6 +18,7 @@ from typing import Any
 
 from stores.errors import CorruptArtifact
 
+_PROCESS_ID = re.compile(r"\.tmp-(\d+)")
 _TEMPORARY_NAME = re.compile(r"^\..+\.tmp-[\d-]+$|\.[0-9a-f]{32}\.partial$")
 
 
@@ -52,18 +53,41 @@ def _default_mode(path: Path) -> int:
     return mode
 
 
-def remove_temporary_files(folder: Path, *, recursive: bool = True) -> None:
+def remove_temporary_files(folder: Path, *, recursive: bool = True, spares_running: bool = False) -> None:
     """Remove the temporary files of killed processes in `folder`, and below it if `recursive`.
 
-    No process may be writing there. Files of `atomic_write` are called `.NAME.tmp-PID`. The temporary files of Zarr end
-    in `.partial`.
+    Files of `atomic_write` are called `.NAME.tmp-PID`. The temporary files of Zarr end in `.partial`.
+
+    Args:
+        folder: folder in which no process may be writing, unless `spares_running`.
+        recursive: look into the folders in `folder` too.
+        spares_running: keep the files of processes that still run on this host, and those without a process id.
     """
     paths = folder.rglob("*") if recursive else folder.glob("*")
     for path in [path for path in paths if _TEMPORARY_NAME.search(path.name)]:
+        if spares_running and _may_be_written(path.name):
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether this host has a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # the process belongs to another user
+        return True
+    return True
+
+
+def _may_be_written(name: str) -> bool:
+    """Return whether another process that still runs may be writing a temporary file."""
+    match = _PROCESS_ID.search(name)
+    return match is None or (int(match[1]) != os.getpid() and is_running(int(match[1])))
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import features
-from stores.commit import atomic_write, write_json
+from stores import npy
+from stores.commit import atomic_write, remove_temporary_files, write_json
 from stores.errors import CorruptArtifact, DigestMismatch
-from stores.features import FeatureStore, Spans
+from stores.features import FeatureStore, FeatureWriter, Spans
 from stores.manifest import ClipRow
 
 _PLAN = "plan.json"
@@ -63,6 +63,7 @@ class FeatureParts:
                 f"{self.path} was started with different settings ({_differences(existing, plan)}); continue with the "
                 f"same settings, or remove {self.folder} to start again"
             )
+        remove_temporary_files(self.folder, recursive=False)
         return [part for part in range(len(self.sizes)) if not self._part(part).is_file()]
 
     def write(self, part: int, embeddings: NDArray[np.float32]) -> None:
@@ -70,25 +71,20 @@ class FeatureParts:
         if embeddings.shape != (self.sizes[part], self.width):
             raise AssertionError(f"part {part} is {embeddings.shape}, planned as {(self.sizes[part], self.width)}")
         with atomic_write(self._part(part)) as temporary, temporary.open("wb") as file:
-            np.save(file, embeddings.astype(np.float32, copy=False), allow_pickle=False)
+            npy.write(file, embeddings.astype("<f4", copy=False))
 
-    def finish(self, clips: Sequence[ClipRow], spans: Spans, provenance: Mapping[str, Any]) -> FeatureStore:
+    def finish(
+        self, clips: Sequence[ClipRow], spans: Spans, provenance: Mapping[str, Any], mel_store: Path | None = None
+    ) -> FeatureStore:
         """Join all parts to the feature store at `path`, which replaces an existing one, and return it.
 
         Raises:
             CorruptArtifact: a part is damaged.
         """
-        building = self.path.with_name(f".{self.path.name}.building")
-        shutil.rmtree(building, ignore_errors=True)
-        array = features.create(building, (len(spans), self.width), provenance)
-        pending, start = np.zeros((0, self.width), np.float32), 0
-        for part in range(len(self.sizes)):  # writes whole chunks, so that each is compressed once
-            pending = np.concatenate((pending, self._read(part)))
-            whole = len(pending) - len(pending) % features.CHUNK_ROWS
-            array[start : start + whole], pending, start = pending[:whole], pending[whole:], start + whole
-        if len(pending):
-            array[start:] = pending
-        features.publish(building, self.path, clips, spans)
+        writer = FeatureWriter(self.path, (len(spans), self.width))
+        for part in range(len(self.sizes)):
+            writer.append(self._read(part))
+        writer.publish(clips, spans, provenance, mel_store)
         shutil.rmtree(self.folder, ignore_errors=True)
         return FeatureStore.read(self.path)
 
@@ -96,17 +92,15 @@ class FeatureParts:
         return self.folder / f"part-{part:08d}.npy"
 
     def _read(self, part: int) -> NDArray[np.float32]:
-        path = self._part(part)
+        path, needed = self._part(part), (self.sizes[part], self.width)
         try:
-            embeddings: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                dtype, shape = npy.read_header(file, path.stat().st_size)
+                if shape != needed or dtype != np.dtype("<f4"):
+                    raise ValueError(f"it is {dtype} {shape}, and float32 {needed} is needed")
+                return np.fromfile(file, dtype).reshape(shape)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptArtifact(f"{path} cannot be read: {error}; remove it and start again") from error
-        if embeddings.shape != (self.sizes[part], self.width):
-            raise CorruptArtifact(
-                f"{path} has shape {embeddings.shape}, and {(self.sizes[part], self.width)} is needed; "
-                f"remove it and start again"
-            )
-        return embeddings
 
 
 def _differences(existing: Any, plan: Mapping[str, Any]) -> str:

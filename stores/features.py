@@ -1,15 +1,23 @@
 """The feature store: the embeddings of a dataset, the clip and span of each, and the provenance.
 
 DATASET.RUN.features.zarr/
-  zarr.json            attributes "myna": format_version, encoder, engine, windows, mel store and settings by digest
-  embeddings/          float32 [rows, width], one row per clip or per window of a clip
-  clips.parquet        one manifest row per clip
+  zarr.json            attributes "myna": format_version, encoder, engine, windows, mel store and settings by digest,
+                       the path of the mel store, and the digest of the data
+  embeddings/          float32 [rows, width], one row per clip or per window of a clip, a CRC-32C behind every chunk
+  clips.parquet        one row per clip: its id, its recording, and the digests of both
   spans.parquet        one row per embedding: its clip, start, number of averaged windows, whether it was padded
+
+Labels, splits and groups are not stored here. They are those of the mel store's manifest when they are used
+(`stores.feature_labels`). Feature stores of format version 2 had a copy of the manifest and no checksums. They are
+still read, with a note.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,14 +31,32 @@ import zarr
 from numpy.typing import NDArray
 
 from stores import manifest
-from stores.arrow_columns import read_buffer
-from stores.commit import atomic_write
+from stores.arrow_columns import ParquetColumns
+from stores.commit import atomic_write, write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
-from stores.manifest import ClipRow
+from stores.feature_array import (
+    MAX_METADATA_BYTES,
+    METADATA,
+    EmbeddingsWriter,
+    read_attributes,
+    read_embeddings,
+    require_array,
+)
+from stores.json_codec import read_json
+from stores.manifest import ClipRow, ClipRows
 
-FORMAT_VERSION = 2
-CHUNK_ROWS = 4096
-_CLIPS, _SPANS = "clips.parquet", "spans.parquet"
+FORMAT_VERSION = 3
+UNCHECKED_VERSION = 2
+"""Version without checksums and with a copy of the manifest, which is still read."""
+CLIPS = "clips.parquet"
+"""File with the clips, which only a feature store has."""
+_SPANS = "spans.parquet"
+_IDENTITY = ("index", "id", "source", "member", "source_digest", "codes_digest", "frames")
+_CLIP_SCHEMA = pa.schema([manifest.SCHEMA.field(name) for name in _IDENTITY])
+_SPAN_SCHEMA = pa.schema(
+    [("clip", pa.int64()), ("start_seconds", pa.float64()), ("windows", pa.int64()), ("padded", pa.bool_())]
+)
+_OWN_ATTRIBUTES = ("format_version", "mel_store", "data_digest")
 
 
 @dataclass(frozen=True)
@@ -58,11 +84,11 @@ class Spans:
     @classmethod
     def from_table(cls, table: pa.Table) -> Spans:
         """Build the spans from the result of `to_table`."""
-        return cls(*(table[name].to_numpy() for name in ("clip", "start_seconds", "windows", "padded")))
+        return cls(*(table[name].to_numpy() for name in _SPAN_SCHEMA.names))
 
     def to_table(self) -> pa.Table:
         """Return an Arrow table with one row per embedding."""
-        return pa.table(vars(self))
+        return pa.table(vars(self), schema=_SPAN_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -72,11 +98,14 @@ class FeatureStore:
     embeddings: NDArray[np.float32]
     """`[rows, width]`, finite."""
     rows: Sequence[ClipRow]
-    """Manifest row of the clip of each embedding. A clip with several embeddings is repeated."""
+    """Manifest row of the clip of each embedding. A clip with several embeddings is repeated. As read from disk, it has
+    neither labels nor split nor group, which `stores.feature_labels.join` adds."""
     provenance: Mapping[str, Any]
     """Digests and settings of the encoder and the mel store, as JSON values."""
     spans: Spans = field(default_factory=lambda: Spans.one_per_clip(0))
     """Span of each embedding. By default, each embedding describes a whole clip."""
+    mel_store: Path | None = None
+    """Path of the mel store that the embeddings were computed from. None if it was not recorded."""
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -97,36 +126,85 @@ class FeatureStore:
 
     def write(self, path: Path) -> None:
         """Write the store to `path`, where it replaces an existing one. It is built beside `path` and then renamed."""
-        building = path.with_name(f".{path.name}.building")
-        shutil.rmtree(building, ignore_errors=True)
-        embeddings = create(building, self.embeddings.shape, self.provenance)
-        embeddings[:] = self.embeddings
-        publish(building, path, self.clips, self.spans)
+        writer = FeatureWriter(path, self.embeddings.shape)
+        writer.append(self.embeddings)
+        writer.publish(self.clips, self.spans, self.provenance, self.mel_store)
 
     @classmethod
     def read(cls, path: Path) -> FeatureStore:
-        """Read the feature store at `path`.
+        """Read the feature store at `path`, and compare it with its digest.
 
         Raises:
             MissingArtifact: there is no feature store.
-            CorruptArtifact: it is damaged, or not a feature store of this version.
+            CorruptArtifact: it is damaged, something of it is lost, or it is not a feature store of this version.
         """
-        if not (path / _CLIPS).is_file():
+        if not (path / CLIPS).is_file():
             raise MissingArtifact(f"no features at {path}; make them with `python -m model.extract DATASET`")
-        try:
-            group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-            attributes, embeddings = group.attrs.get("myna"), group.get("embeddings")
-        except (TypeError, ValueError, FileNotFoundError) as error:  # TypeError: JSON that is not an object
-            raise CorruptArtifact(f"{path} is damaged: {error}; extract again") from error
-        if not isinstance(attributes, dict) or attributes.get("format_version") != FORMAT_VERSION:
+        attributes = read_attributes(path)
+        version = attributes.get("format_version")
+        if version not in (FORMAT_VERSION, UNCHECKED_VERSION):
             raise CorruptArtifact(f"{path} is not a feature store of format version {FORMAT_VERSION}; extract again")
-        if not isinstance(embeddings, zarr.Array):
-            raise CorruptArtifact(f"{path} has no embeddings; extract again")
-        clips, spans = list(manifest.read(path / _CLIPS, manifest.SCHEMA_3)), _read_spans(path)
-        if len(spans) != embeddings.shape[0] or not _in_order(spans.clip, len(clips)):
-            raise CorruptArtifact(f"{path}: {_SPANS} does not match its embeddings and clips; extract again")
-        rows = [clips[i] for i in spans.clip]
-        return cls(np.asarray(embeddings[:], dtype=np.float32), rows, attributes, spans)
+        is_checked = version == FORMAT_VERSION
+        if not is_checked:
+            print(
+                f"note: {path} was made by an earlier version of Myna and has no checksums; remove it and extract "
+                "again to get them",
+                file=sys.stderr,
+            )
+        span_columns = _open_spans(path)
+        require_array(path, int(span_columns.starts[-1]), has_checksums=is_checked)  # before anything is allocated
+        spans = Spans.from_table(span_columns.read())
+        clips = _read_clips(path, is_checked, len(spans))
+        if not _in_order(spans.clip, len(clips)):
+            raise CorruptArtifact(f"{path}: {_SPANS} does not match its clips; extract again")
+        embeddings = read_embeddings(path)
+        if is_checked and _data_digest(_hashed(embeddings), clips, spans) != attributes.get("data_digest"):
+            raise CorruptArtifact(f"{path} does not hold the data that were written; extract again")
+        provenance = {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES}
+        return cls(embeddings, [clips[i] for i in spans.clip], provenance, spans, _mel_store(path, attributes))
+
+
+class FeatureWriter:
+    """A feature store that is built beside its path, and then renamed."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        """Start a store at `path` with embeddings of `shape` `[rows, width]`."""
+        self._path, self._building = path, path.with_name(f".{path.name}.building")
+        shutil.rmtree(self._building, ignore_errors=True)
+        self._array = EmbeddingsWriter(self._building, (shape[0], shape[1]))
+
+    def append(self, embeddings: NDArray[np.float32]) -> None:
+        """Write further rows `[n, width]`."""
+        self._array.append(embeddings)
+
+    def publish(
+        self, clips: Sequence[ClipRow], spans: Spans, provenance: Mapping[str, Any], mel_store: Path | None = None
+    ) -> None:
+        """Complete the store and rename it to its path, where it replaces an existing feature store.
+
+        Args:
+            clips: the clips in order, of which the identity is stored.
+            spans: span of each embedding.
+            provenance: digests and settings as JSON values.
+            mel_store: path of the mel store, which is recorded relative to the folder of the feature store.
+        """
+        manifest.write(self._building / CLIPS, clips, _CLIP_SCHEMA)
+        with atomic_write(self._building / _SPANS) as temporary:
+            pq.write_table(spans.to_table(), temporary, compression="zstd", write_page_checksum=True)
+        attributes = {**provenance, "format_version": FORMAT_VERSION}
+        if mel_store is not None:
+            attributes["mel_store"] = _relative(mel_store, self._path)
+        attributes["data_digest"] = _data_digest(self._array.hasher, clips, spans)
+        zarr.open_group(self._building, mode="r+", zarr_format=3, use_consolidated=False).attrs["myna"] = attributes
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._building.rename(self._path)
+
+
+def record_mel_store(path: Path, mel_store: Path) -> None:
+    """Record another path of the mel store in the feature store at `path`, for example after it was moved."""
+    content = read_json(path / METADATA, MAX_METADATA_BYTES)
+    content["attributes"]["myna"]["mel_store"] = _relative(mel_store, path)
+    write_json(path / METADATA, content)
 
 
 def require_finite(embeddings: NDArray[np.float32], rows: Sequence[ClipRow]) -> None:
@@ -140,28 +218,53 @@ def require_finite(embeddings: NDArray[np.float32], rows: Sequence[ClipRow]) -> 
         raise InvalidInput(f"the embedding of clip {rows[bad].id!r} is not finite; check the checkpoint")
 
 
-def create(building: Path, shape: tuple[int, ...], provenance: Mapping[str, Any]) -> zarr.Array[Any]:
-    """Create an empty array of embeddings `[rows, width]` in the new folder `building` and return it."""
-    attributes = {**provenance, "format_version": FORMAT_VERSION}
-    group = zarr.open_group(building, mode="w", zarr_format=3, attributes={"myna": attributes})
-    chunks = (min(CHUNK_ROWS, shape[0]), shape[1])
-    return group.create_array("embeddings", shape=shape, dtype="float32", chunks=chunks)
+def _hashed(embeddings: NDArray[np.float32]) -> Any:
+    return hashlib.blake2b(np.ascontiguousarray(embeddings, "<f4").data, digest_size=16)
 
 
-def publish(building: Path, path: Path, clips: Sequence[ClipRow], spans: Spans) -> None:
-    """Complete the folder `building` and rename it to `path`, where it replaces an existing feature store."""
-    manifest.write(building / _CLIPS, clips, manifest.SCHEMA_3)
-    with atomic_write(building / _SPANS) as temporary:
-        pq.write_table(spans.to_table(), temporary, compression="zstd", write_page_checksum=True)
-    shutil.rmtree(path, ignore_errors=True)
-    building.rename(path)
+def _data_digest(hasher: Any, clips: Sequence[ClipRow], spans: Spans) -> str:
+    """Return the digest of embeddings, which `hasher` has read, of the identity of their clips, and of their spans."""
+    whole = hasher.copy()
+    for name in _IDENTITY:
+        whole.update("\0".join([name, *(str(getattr(row, name)) for row in clips)]).encode() + b"\0\0")
+    for column in vars(spans).values():
+        whole.update(np.ascontiguousarray(column).data)
+    return str(whole.hexdigest())
 
 
-def _read_spans(path: Path) -> Spans:
+def _read_clips(path: Path, is_checked: bool, max_clips: int) -> list[ClipRow]:
+    """Return the clips, without labels, splits and groups unless the store is of the version that has a copy."""
+    columns = ParquetColumns(path / CLIPS, _CLIP_SCHEMA if is_checked else manifest.SCHEMA_3)
+    if columns.starts[-1] > max_clips:
+        raise CorruptArtifact(f"{path / CLIPS} has {columns.starts[-1]} clips for {max_clips} rows; extract again")
+    table = columns.read()
+    for name in ("group", "split") if is_checked else ():
+        table = table.append_column(name, pa.repeat("", len(table)))
+    if is_checked:
+        no_labels = pa.array([[]], manifest.SCHEMA.field("labels").type)
+        table = table.append_column("labels", no_labels.take(pa.repeat(0, len(table))))
+    return list(ClipRows.from_table(manifest.add_missing_columns(table)))
+
+
+def _open_spans(path: Path) -> ParquetColumns:
     try:
-        return Spans.from_table(pq.read_table(read_buffer(path / _SPANS)))
-    except (pa.ArrowException, OSError, KeyError) as error:
+        return ParquetColumns(path / _SPANS, _SPAN_SCHEMA)
+    except OSError as error:
         raise CorruptArtifact(f"{path / _SPANS} cannot be read: {error}; extract again") from error
+
+
+def _relative(mel_store: Path, path: Path) -> str:
+    return os.path.relpath(mel_store.absolute(), path.parent.absolute())
+
+
+def _mel_store(path: Path, attributes: Mapping[str, Any]) -> Path | None:
+    """Return the recorded path of the mel store, or the store of the recorded name beside the features."""
+    recorded, name = attributes.get("mel_store"), attributes.get("store")
+    if isinstance(recorded, str) and "\0" not in recorded:
+        return Path(os.path.normpath(path.parent / recorded))
+    if isinstance(name, str) and name == Path(name).name and "\0" not in name:
+        return path.with_name(f"{name}.zarr")
+    return None
 
 
 def _in_order(clip: NDArray[np.int64], clips: int) -> bool:

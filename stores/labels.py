@@ -7,6 +7,13 @@ from collections.abc import Iterable
 from stores.errors import InvalidInput
 
 SEPARATOR = "|"
+EMPTY_WORDS = frozenset({"", "-", "nan", "none", "null", "n/a", "na", "<na>", "#n/a"})
+"""Words, in lower case, that programs write into a cell without a value. They are no label, no split and no group."""
+
+
+def is_empty_word(text: str) -> bool:
+    """Return whether `text` stands for no value, such as `nan`, in any case and with spaces around it."""
+    return text.strip().casefold() in EMPTY_WORDS
 
 
 def join_tags(tags: Iterable[str]) -> str:

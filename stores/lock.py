@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stores.commit import is_running
 from stores.errors import InvalidInput
 from stores.json_codec import parse_json
 
@@ -80,7 +81,7 @@ def _require_free(descriptor: int, file: Path) -> None:
             raise
         is_locked = False  # without locks, the process id of the holder must be checked
     holder = _holder(descriptor)
-    if holder and (holder["host"] != socket.gethostname() or (not is_locked and _is_alive(holder["pid"]))):
+    if holder and (holder["host"] != socket.gethostname() or (not is_locked and is_running(holder["pid"]))):
         raise _held_error(holder, file)
 
 
@@ -121,13 +122,3 @@ def _write_holder(descriptor: int) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     os.fsync(descriptor)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # the process belongs to another user
-        return True
-    return True

@@ -351,10 +351,12 @@ COMMANDS = {
         *("--patches", "--input-scale"),
     },
     "model.metrics": {"runs", "--to"},
-    "model.probe": {"dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint"},
+    "model.probe": {
+        *("dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint", "--store"),
+    },
     "model.predict": {"source", "--probe", "--out"},
-    "model.compare": {"--run"},
-    "model.report": {"datasets", "--run", "--name", "--map", "--audio", "--quoted"},
+    "model.compare": {"datasets", "--run"},
+    "model.report": {"datasets", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.embed": {
@@ -387,7 +389,8 @@ def test_every_command_is_listed():
 
 PUBLIC_NAMES = {
     "stores.chunk_grid": "ChunkGrid MIN_REGIONS MIN_REGION_FRAMES MAX_REGIONS Region pack_in_order plan_regions",
-    "stores.commit": "atomic_write read_bounded remove_temporary_files sync_to_disk write_bytes write_json",
+    "stores.commit": "atomic_write is_running read_bounded remove_temporary_files sync_to_disk write_bytes write_json",
+    "stores.csv_cells": "escape",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
         "STATUS_INTERRUPTED STATUS_STOPPED StepStopped StoppedBySignal exit_status"
@@ -399,9 +402,17 @@ PUBLIC_NAMES = {
     "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",
-    "stores.features": "CHUNK_ROWS FORMAT_VERSION FeatureStore Spans create publish require_finite",
+    "stores.feature_array": (
+        "ARRAY_METADATA CHUNK_ROWS EmbeddingsWriter MAX_BYTES MAX_METADATA_BYTES MAX_WIDTH METADATA "
+        "find_missing_chunks read_attributes read_embeddings require_array"
+    ),
+    "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
+    "stores.feature_labels": "describe_changes join open_mel_store",
+    "stores.features": (
+        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION record_mel_store require_finite"
+    ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
-    "stores.labels": "SEPARATOR count_noun join_tags split_tags",
+    "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
         "ENCODER_FILE REPORTS RUNS STORES STORE_SUFFIX beside_store checkpoint_path data_root dataset_of "
         "encoder_of_run feature_store latest_finished_encoder mel_store report run scores shards store_of_shards "
@@ -435,7 +446,7 @@ PUBLIC_NAMES = {
     ),
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "MANIFEST MelStore PARTS",
-    "stores.npy": "VERSION read_header",
+    "stores.npy": "VERSION read read_header write",
     "stores.quantize": "Codes CodeSlices Quantizer",
     "stores.shard_integrity": "find_damage find_recorded_shards record_shard recorded_store remove_records",
     "stores.shard_tar": "ShardTar",

@@ -70,7 +70,7 @@ def steps(
     ]
     probed = tuple(f"probe-{name}" for name in datasets)
     last = [
-        Step("compare", model.compare.main, (f"--run={run_name}",), probed),
+        Step("compare", model.compare.main, (*datasets, f"--run={run_name}"), probed),
         Step("report", model.report.main, (*datasets, f"--run={run_name}"), probed),
     ]
     return [*chains, *last]

@@ -129,7 +129,7 @@ class EncoderRepresentation(Representation):
                 for windows in self._compute_on_cluster(scheduler, store, engine, files, provenance, missing):
                     bar.update(windows)
         spans = windowing.spans([row.frames for row in rows], store.spec.seconds_for(1))
-        return files.finish(rows, spans, provenance)
+        return files.finish(rows, spans, provenance, store.path)
 
     def _compute_on_cluster(
         self,

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import digest, locations
+from stores import digest, feature_labels, locations
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
-from stores.features import FeatureStore
+from stores.features import FeatureStore, record_mel_store
+from stores.lock import write_lock
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
@@ -41,6 +42,8 @@ class Representation(ABC):
     def extract(self, store: MelStore, path: Path, *, replaces: bool = True) -> FeatureStore:
         """Return the features of every clip with a mel, and compute them unless `path` holds them already.
 
+        Labels, splits and groups are those of `store`.
+
         Features at `path` that were computed from another mel or by another encoder are replaced, with a note.
 
         Args:
@@ -50,7 +53,7 @@ class Representation(ABC):
                 Such features are an error if this is False.
 
         Raises:
-            InvalidInput: the store has no clip with a mel, or an embedding is not finite.
+            InvalidInput: the store has no clip with a mel, an embedding is not finite, or another process is writing.
             DigestMismatch: the encoder was trained on another mel specification (another decoder or quantizer only
                 prints a note); or `path` holds features with other settings that are unfinished or not to be replaced.
         """
@@ -59,17 +62,42 @@ class Representation(ABC):
             print(
                 f"note: {self.name} was trained on other mels than those of {store.path}: {difference}", file=sys.stderr
             )
+        features = self._stored(path, provenance)
+        if features is None:
+            with write_lock(path):  # two extractions into one store would mix
+                features = self._stored(path, provenance)  # another process may have finished meanwhile
+                if features is None:
+                    self._explain(path, provenance, replaces)
+                    features = self.compute(store, self.rows(store), path, provenance)
+        if features.mel_store is None or not features.mel_store.exists():
+            record_mel_store(path, store.path)  # it was moved
+        return feature_labels.join(features, store, path)
+
+    def _stored(self, path: Path, provenance: Mapping[str, Any]) -> FeatureStore | None:
+        """Return the features at `path` if they are those of `provenance`, else None."""
+        try:
+            features = FeatureStore.read(path)
+        except (MissingArtifact, CorruptArtifact):
+            return None
+        return features if features.provenance.get("digest") == provenance["digest"] else None
+
+    def _explain(self, path: Path, provenance: Mapping[str, Any], replaces: bool) -> None:
+        """Say why features that are stored already are computed again.
+
+        Raises:
+            DigestMismatch: they have other options and must not be replaced.
+        """
         try:
             existing = FeatureStore.read(path)
-            if existing.provenance.get("digest") == provenance["digest"]:
-                return existing
-            if not replaces:
-                _require_same_options(existing.provenance, provenance, path)
-            changed = ", ".join(_changed_keys(existing.provenance, provenance))
-            print(f"note: {path} is computed again because of changes in {changed}", file=sys.stderr)
-        except (MissingArtifact, CorruptArtifact):
-            pass  # no features to reuse or to compare with
-        return self.compute(store, self.rows(store), path, provenance)
+        except MissingArtifact:
+            return
+        except CorruptArtifact as error:
+            print(f"note: features are computed again: {error}", file=sys.stderr)
+            return
+        if not replaces:
+            _require_same_options(existing.provenance, provenance, path)
+        changed = ", ".join(_changed_keys(existing.provenance, provenance))
+        print(f"note: {path} is computed again because of changes in {changed}", file=sys.stderr)
 
     def rows(self, store: MelStore) -> list[ClipRow]:
         """Return the clips that have a mel.
@@ -107,7 +135,7 @@ class FunctionRepresentation(Representation):
         self, store: MelStore, rows: Sequence[ClipRow], path: Path, provenance: Mapping[str, Any]
     ) -> FeatureStore:
         """Compute the features of `rows` in their order, write them to `path`, and return them."""
-        features = FeatureStore(self.function(store, rows), rows, provenance)
+        features = FeatureStore(self.function(store, rows), rows, provenance, mel_store=store.path)
         features.write(path)
         return features
 

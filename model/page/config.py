@@ -29,6 +29,8 @@ class ReportSettings(CommandSettings):
     """Name of the page, which is written to reports/NAME.html."""
     map: Annotated[str | None, shown("DATASET", "the first one, and no map if its mel store is missing")] = None
     """Dataset of the clips on the map. It must be one of those with scores."""
+    store: Annotated[str | None, shown("STORE", "the one that the features record, or the one named DATASET")] = None
+    """Mel store of that dataset, as a path or as a name under stores/. The map shows its mels, labels and splits."""
     audio: Annotated[int, Ge(0), shown("[CLIPS]")] = 0
     """Number of clips on the map with sound, 40 kB each. --audio without a number stands for 200 clips. The audio must
     still be where it was ingested from."""

@@ -23,6 +23,7 @@ from model.page.quoted import AVERAGE, FIELDS, Quote
 from model.page.run_results import RunResults
 from model.page.sweeps import UNTRAINED
 from model.probes.results.scores import TRAINED
+from stores import csv_cells
 from stores.commit import write_bytes, write_json
 from stores.sweep_file import Sweep, SweepPoint
 
@@ -81,12 +82,17 @@ def long_form(results: RunResults, quotes: Sequence[Quote]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_measured(results))
+    writer.writerows(map(_escaped, _measured(results)))
     for quote in quotes:
         dataset, task, metric = ("", "", quote.column) if quote.column == AVERAGE else quote.column.split("/")
         subject = {"dataset": dataset, "task": task, "representation": quote.row, "metric": metric}
-        writer.writerow({**subject, "value": quote.value, "source": quote.source})
+        writer.writerow(_escaped({**subject, "value": quote.value, "source": quote.source}))
     return text.getvalue()
+
+
+def _escaped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose texts are no formulas for a spreadsheet."""
+    return {name: csv_cells.escape(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def picture(spec: Mapping[str, Any]) -> tuple[bytes, bytes]:

@@ -28,8 +28,8 @@ from model.page.document import Section
 from model.page.map.section import EmbeddingMap
 from model.page.quoted import Quote
 from model.page.run_results import RunResults
-from stores import locations
-from stores.commit import write_bytes
+from stores import feature_labels, locations
+from stores.commit import remove_temporary_files, write_bytes
 from stores.errors import InvalidInput
 from stores.mel_store import MelStore
 
@@ -46,13 +46,16 @@ def report(settings: ReportSettings) -> None:
         CorruptArtifact, DigestMismatch: something of the run cannot be read, or does not belong together.
     """
     run = settings.run or locations.latest_finished_encoder().parent.name
+    print(f"run: {run}")
     locations.report(settings.name or run)  # an invalid name is rejected before the work
     user_quotes = quoted.read(settings.quoted) if settings.quoted else ()
     results = run_results.gather(run, settings.datasets)
     not_shown = paper_table.not_shown(user_quotes, results.scores, str(settings.quoted))
     quotes = _merge_quotes(quoted.packaged(), user_quotes)
     path = locations.report(settings.name or (run if len(results.datasets) > 1 else f"{results.datasets[0]}-{run}"))
-    embedding_map = _map(results, settings.map, settings.audio)
+    for folder in (path.parent, path.with_suffix(".figures")):  # what a killed report has left
+        remove_temporary_files(folder, recursive=False, spares_running=True)
+    embedding_map = _map(results, settings.map, settings.audio, settings.store)
     sections = _sections(results, quotes, embedding_map)
     page = document.page(f"Myna: {run}", overview.lead(results), sections).encode()
     write_bytes(path, page)
@@ -65,18 +68,22 @@ def _merge_quotes(packaged: Sequence[Quote], user_quotes: Sequence[Quote]) -> li
     return list({(quote.row, quote.column): quote for quote in (*packaged, *user_quotes)}.values())
 
 
-def _map(results: RunResults, dataset: str | None, audio_clips: int) -> EmbeddingMap | None:
+def _map(results: RunResults, dataset: str | None, audio_clips: int, store: str | None) -> EmbeddingMap | None:
     """Return the map of a dataset. If it was not requested and the mel store is missing, say so and return None."""
     name = dataset or results.datasets[0]
     if name not in results.features:
         raise InvalidInput(f"--map must be a dataset of the page: {', '.join(results.datasets)} (got {name!r})")
-    path = locations.mel_store(name)
-    if not path.exists() and not (dataset or audio_clips):
+    features, usual = results.features[name], locations.mel_store(name)
+    recorded = features.mel_store if features.mel_store and features.mel_store.exists() else usual
+    path = locations.store_path(store) if store else recorded
+    if not path.exists() and not (dataset or audio_clips or store):
         print(f"  no map: there is no mel store at {path}")
         return None
     # One thread: several would wait for each other on a busy machine, and their number would change the layout.
     with threadpool_limits(1):
-        return EmbeddingMap.build(results.features[name], MelStore.open(path), audio_clips)
+        mel_store = MelStore.open(path)
+        labeled = feature_labels.join(features, mel_store, locations.feature_store(name, results.run))
+        return EmbeddingMap.build(labeled, mel_store, audio_clips)
 
 
 def _charts(sections: Sequence[Section], embedding_map: EmbeddingMap | None) -> dict[str, Mapping[str, Any]]:

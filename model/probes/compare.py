@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.probes.config import CompareSettings
+from model.probes.results import score_validation
 from model.probes.results.averages import averages
 from model.probes.results.scores import TRAINED, Scores
 from stores import locations
@@ -11,22 +12,30 @@ from stores.features import FeatureStore
 
 
 def compare(settings: CompareSettings) -> None:
-    """Print a table of all scores of a run, and a line for each task whose features have changed since.
+    """Print a table of the scores of a run, and a line for each task whose features have changed since.
 
     Raises:
-        MissingArtifact: no run is finished, or the run has no scores.
-        CorruptArtifact: a file of scores is damaged.
+        MissingArtifact: no run is finished, or the run has no scores of the datasets.
+        CorruptArtifact: a file of scores is damaged, or its values do not fit together.
     """
     run = settings.run or locations.latest_finished_encoder().parent.name
-    paths = sorted((locations.run(run) / "scores").glob("*.json"))
+    print(f"run: {run}")
+    folder = locations.run(run) / "scores"
+    names = tuple(dict.fromkeys(settings.datasets))
+    paths = [path for name in names or ("*",) for path in sorted(folder.glob(f"{_pattern(name)}.*.json"))]
     if not paths:
-        raise MissingArtifact(f"no scores of run {run!r}; make them with `python -m model.probe DATASET`")
-    scores = [Scores.read(path) for path in paths]
-    print(averages(scores))
+        of_datasets = f" on {', '.join(names)}" if names else ""
+        raise MissingArtifact(f"no scores of run {run!r}{of_datasets}; make them with `python -m model.probe DATASET`")
+    scores = [score_validation.read(path) for path in paths]
+    print(averages(scores, names))
     for task in scores:
         if _is_outdated(task):
             command = f"python -m model.probe {task.dataset}"
             print(f"{task.dataset}/{task.task}: scores of other features than the current ones; run `{command}` again")
+
+
+def _pattern(dataset: str) -> str:
+    return dataset if dataset == "*" else locations.validate_name(dataset)
 
 
 def _is_outdated(scores: Scores) -> bool:

@@ -153,6 +153,8 @@ class ProbeSettings(CommandSettings):
     """Probes to try: the 216 of the paper's protocol, or 6 of them."""
     checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
+    store: Annotated[str | None, shown("STORE", "DATASET, or else the mel store that its features record")] = None
+    """Mel store with labels, splits and groups, as a path or as a name under stores/, for example if it was moved."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
 
 
@@ -170,10 +172,12 @@ class PredictSettings(CommandSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings(CommandSettings):
-    """Print the scores of a run on all tasks and their average, with a row for each representation.
+    """Print the scores of a run on its tasks and their average, with a row for each representation.
 
-    The metrics of one task are averaged first, as in the paper.
+    The metrics of one task are averaged first, as in the paper. A representation that lacks a task has no average.
     """
 
+    datasets: Annotated[Positional[tuple[str, ...]], shown("DATASET", "all that the run has scores of")] = ()
+    """Datasets whose tasks are printed and averaged."""
     run: Annotated[str | None, shown("NAME", "the run that finished last")] = None
     """Name of the run."""

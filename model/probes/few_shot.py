@@ -123,6 +123,10 @@ def _scores_row(name: str, task: Task, result: FewShotResult, trained: FewShotRe
         vote="",
         valid={"accuracy": result.valid_accuracy},
         metrics={
-            "accuracy": Metric(result.test_accuracy, confidence_interval(result.correct, groups), difference),
+            "accuracy": Metric(
+                result.test_accuracy,
+                confidence_interval(result.correct, groups).including(result.test_accuracy),
+                difference,
+            ),
         },
     )

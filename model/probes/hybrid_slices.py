@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-CONCATENATED = "concatenated"
+CONCATENATED, SQUARE, VERTICAL = "concatenated", "square", "vertical"
+SLICES = (CONCATENATED, SQUARE, VERTICAL)
+"""Names of the slices of a hybrid's embedding."""
 
 
 def slices_of(provenance: Mapping[str, Any], width: int) -> dict[str, slice]:
@@ -20,7 +22,7 @@ def slices_of(provenance: Mapping[str, Any], width: int) -> dict[str, slice]:
     """
     if width % 2 or not _is_hybrid(provenance.get("encoder")):
         return {"": slice(0, width)}
-    return {CONCATENATED: slice(0, width), "square": slice(0, width // 2), "vertical": slice(width // 2, width)}
+    return {CONCATENATED: slice(0, width), SQUARE: slice(0, width // 2), VERTICAL: slice(width // 2, width)}
 
 
 def _is_hybrid(settings: object) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,12 @@ from numpy.typing import NDArray
 from model.inference import external_embeddings
 from model.inference.representations import BASELINES
 from model.probes.config import PredictSettings
+from model.probes.feature_match import require_match
 from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile, prediction_table
 from stores import locations
-from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
-from stores.features import FeatureStore
-
-_REQUIRED_EQUAL = ("encoder", "hop_frames")  # keys of the provenance on which the meaning of the features depends
+from stores.errors import InvalidInput, MissingArtifact
+from stores.features import CLIPS, FeatureStore
 
 
 def predict(settings: PredictSettings) -> None:
@@ -27,7 +25,7 @@ def predict(settings: PredictSettings) -> None:
     Raises:
         MissingArtifact: there is no such probe, or there are no such features.
         CorruptArtifact: the probe or the embeddings are damaged.
-        DigestMismatch: the embeddings come from another encoder than those that the probe was trained on.
+        DigestMismatch: the embeddings were made otherwise than those that the probe was trained on.
         InvalidInput: the embeddings have another width, or the name of the output file has another suffix.
     """
     probe = Probe.read(settings.probe)
@@ -42,19 +40,19 @@ def predict(settings: PredictSettings) -> None:
 def _embeddings(source: str, probe: Probe) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str]]:
     """Return the ids, embeddings `[clips, width]` and recordings of the clips."""
     path = Path(source)
-    if path.is_dir() and not (path / "clips.parquet").is_file():
+    if path.is_dir() and not (path / CLIPS).is_file():
         raise InvalidInput(
             f"{source} is a folder, and a probe reads embeddings; make them with `python -m dags.embed {source} "
             f"--checkpoint {_checkpoint(probe)} --out X.parquet` and predict from X.parquet"
         )
     if path.suffix in (".parquet", ".npz"):
         external = external_embeddings.read(path)
-        _require_same_encoder(external.provenance, probe, path)
+        require_match(external.provenance, probe.metadata["features"], path)
         return external.ids, external.embeddings, external.ids
     if path.suffix != ".zarr":
         path = _feature_store(source, probe)
     store = FeatureStore.read(path)
-    _require_same_encoder(store.provenance, probe, path)
+    require_match(store.provenance, probe.metadata["features"], path)
     recordings = [f"{row.source}\0{row.member}" for row in store.rows]
     return [row.id for row in store.rows], store.embeddings, recordings
 
@@ -82,17 +80,5 @@ def _feature_store(dataset: str, probe: Probe) -> Path:
 
 
 def _checkpoint(probe: Probe) -> str:
-    name = probe.metadata["features"].get("representation", "NAME")
+    name = locations.validate_name(str(probe.metadata["features"].get("representation", "NAME")))
     return f"runs/{name}/encoder.safetensors"
-
-
-def _require_same_encoder(provenance: Mapping[str, Any], probe: Probe, path: Path) -> None:
-    """Reject embeddings that state another encoder. Embeddings that state none are accepted."""
-    expected = probe.metadata["features"]
-    differing = [
-        key for key in _REQUIRED_EQUAL if key in expected and key in provenance and expected[key] != provenance[key]
-    ]
-    if differing:
-        raise DigestMismatch(
-            f"{path} was made with another {' and '.join(differing)} than the features that the probe was trained on"
-        )

@@ -15,14 +15,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from model.probes.hybrid_slices import SLICES
+from model.probes.song_aggregation import AGGREGATIONS
 from model.probes.training.batched_mlp import MlpWeights
+from stores import locations, safetensors_header
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.feature_array import MAX_WIDTH
+from stores.json_codec import parse_json
 
 FORMAT = "myna-probe-1"
+KINDS = ("classes", "key", "tags", "numbers")
+"""Kinds of tasks that a probe can have."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,10 @@ class Probe:
             tensors[f"weight.{layer}"] = self.weights.tensors[2 * layer][0]
             tensors[f"bias.{layer}"] = self.weights.tensors[2 * layer + 1][0]
         header = {"format": FORMAT, "facts": json.dumps(self.metadata, ensure_ascii=False, allow_nan=False)}
+        content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, header)
         with atomic_write(path) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
+            temporary.write_bytes(content)  # `save_file` reports a full disk without its error number
+            safetensors_header.sort_metadata(temporary)
 
     @classmethod
     def read(cls, path: Path) -> Probe:
@@ -67,25 +76,50 @@ class Probe:
         if not path.is_file():
             raise MissingArtifact(f"no probe at {path}; `python -m model.probe DATASET` writes the winning probes")
         try:
+            header = safetensors_header.read(path).metadata
             with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a mapping
             if header.get("format") != FORMAT:
                 raise ValueError(f"its format is {header.get('format')!r}, and this version reads {FORMAT!r}")
-            metadata = json.loads(header["facts"])
+            metadata = parse_json(header["facts"])
+            _validate_metadata(metadata)
             layers = (len(tensors) - 2) // 2
             names = [f"{kind}.{layer}" for layer in range(layers) for kind in ("weight", "bias")]
             weights = MlpWeights(tuple(tensors[name][None] for name in names))
             _validate(tensors["mean"], tensors["deviation"], weights, metadata)
             return cls(tensors["mean"], tensors["deviation"], weights, metadata)
-        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
+        except (
+            CorruptArtifact,
+            SafetensorError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            InvalidInput,
+        ) as error:
             raise CorruptArtifact(
                 f"{path} is not a probe that this version reads: {error}; run `python -m model.probe DATASET` again"
             ) from error
 
 
+def _validate_metadata(metadata: Any) -> None:
+    """Check everything in the metadata that is read later. The name of the task becomes part of file names."""
+    locations.validate_name(metadata["task"])
+    for key, choices in (("kind", KINDS), ("vote", ("", *AGGREGATIONS)), ("part", ("", *SLICES))):
+        if metadata[key] not in choices:
+            raise ValueError(f"its {key} is {str(metadata[key])[:40]!r}; it must be one of {', '.join(choices)}")
+    start, stop = metadata["columns"]
+    if not (type(start) is int and type(stop) is int and 0 <= start < stop <= MAX_WIDTH):
+        raise ValueError(f"its columns are {str(metadata['columns'])[:40]}; they must be within 0 to {MAX_WIDTH}")
+    if not isinstance(metadata["features"], dict):
+        raise ValueError("the provenance of its features is not an object")
+
+
 def _validate(mean: Tensor, deviation: Tensor, weights: MlpWeights, metadata: Any) -> None:
     """Check that the tensors of a file fit together and to the names of the outputs."""
+    start, stop = metadata["columns"]
+    if mean.shape != (stop - start,):
+        raise ValueError(f"its standardizer has the shape {tuple(mean.shape)}, and it reads {stop - start} columns")
     width = len(mean)
     tensors = [mean, deviation, *weights.tensors]
     if not weights.tensors or any(tensor.dtype != torch.float32 or not tensor.isfinite().all() for tensor in tensors):
@@ -96,5 +130,8 @@ def _validate(mean: Tensor, deviation: Tensor, weights: MlpWeights, metadata: An
         if weight.shape != (1, bias.shape[1], width):
             raise ValueError(f"a layer has the shape {tuple(weight.shape)}, but its input has {width} numbers")
         width = bias.shape[1]
-    if len(metadata["classes"]) != width or not all(isinstance(name, str) for name in metadata["classes"]):
-        raise ValueError(f"it has {width} outputs, but names for {len(metadata['classes'])}")
+    classes = metadata["classes"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("the names of its outputs are not a list of text")
+    if len(set(classes)) != width or len(classes) != width:
+        raise ValueError(f"it has {width} outputs, but {len(set(classes))} different names for them")

@@ -18,7 +18,8 @@ from model.probes.results.text_table import table
 from model.probes.results.winning_probe import probe_path, write_winning_probe
 from model.probes.task import Task, task_names
 from model.probes.training.grid_search import GridSearch
-from stores import locations
+from stores import feature_labels, locations
+from stores.commit import remove_temporary_files
 from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
@@ -30,28 +31,46 @@ def probe_dataset(settings: ProbeSettings) -> None:
     Raises:
         MynaError: the store, the checkpoint or the features cannot be used, or the labels do not make a task.
     """
-    store = MelStore.open(locations.store_path(settings.dataset))
-    tasks = list(settings.task) or _tasks(store, settings.dataset)
+    mel_path = locations.store_path(settings.store or settings.dataset)
+    store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
+    tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
     path = checkpoints.resolve(settings.checkpoint)
     trained = representations.of_checkpoint(path)
     print(f"encoder: {path}")
-    features = _all_features(settings, store, trained, path)
+    dataset = locations.dataset_of(locations.store_path(settings.dataset))
+    store = store or _recorded_store(trained.path(dataset), mel_path)
+    tasks = tasks or _tasks(store, settings.dataset)
+    _remove_temporary_files(trained.name)
+    features = _all_features(settings, dataset, store, trained, path)
     for task in tasks:
         for note in Task.of(features[scores.TRAINED], task).notes():
             print(f"note: {note}", file=sys.stderr)
         if settings.few_shot.train_groups is None:
-            _score(task, locations.dataset_of(store.path), trained.name, features, GRIDS[settings.grid])
+            _score(task, dataset, trained.name, features, GRIDS[settings.grid])
         else:
             few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
-            print(table(few_shot.score(task, locations.dataset_of(store.path), trained.name, features)))
+            print(table(few_shot.score(task, dataset, trained.name, features)))
+
+
+def _recorded_store(features: Path, mel_path: Path) -> MelStore:
+    """Open the mel store that the features record, because there is none at `mel_path`."""
+    try:
+        return feature_labels.open_mel_store(FeatureStore.read(features), features)
+    except MissingArtifact:
+        return MelStore.open(mel_path)  # reports which one is missing
+
+
+def _remove_temporary_files(run: str) -> None:
+    """Remove what a killed command has left in the folders that this one writes."""
+    for folder in ("probes", "scores"):
+        remove_temporary_files(locations.run(run) / folder, spares_running=True)
 
 
 def _all_features(
-    settings: ProbeSettings, store: MelStore, trained: Representation, checkpoint: Path
+    settings: ProbeSettings, dataset: str, store: MelStore, trained: Representation, checkpoint: Path
 ) -> dict[str, FeatureStore]:
     """Return the features of the encoder, of all baselines and of other models, by representation."""
-    dataset = locations.dataset_of(store.path)
-    encoder_features = _extracted_features(trained, store, settings.dataset, checkpoint)
+    encoder_features = _extracted_features(trained, store, dataset, settings.dataset, checkpoint)
     others = _external_features(settings.features, encoder_features)
     # baselines take minutes, so tasks that cannot be scored are reported before them
     for task in settings.task or _tasks(store, settings.dataset)[:1]:
@@ -95,17 +114,19 @@ def _external_features(paths: Sequence[Path], features: FeatureStore) -> dict[st
     return external
 
 
-def _extracted_features(trained: Representation, store: MelStore, dataset: str, checkpoint: Path) -> FeatureStore:
+def _extracted_features(
+    trained: Representation, store: MelStore, dataset: str, dataset_word: str, checkpoint: Path
+) -> FeatureStore:
     """Return the features that `model.extract` has written, if they belong to this store and this encoder."""
-    path = trained.path(locations.dataset_of(store.path))
-    command = f"python -m model.extract {dataset} --checkpoint {checkpoint}"
+    path = trained.path(dataset)
+    command = f"python -m model.extract {dataset_word} --checkpoint {checkpoint}"
     if not path.exists():
         raise MissingArtifact(f"no features at {path}; make them with `{command}`")
     features, expected = FeatureStore.read(path), trained.provenance(store)
     # not the whole digest, because features from another machine or in another precision are accepted
-    if differing := [key for key in ("store_digest", "encoder") if features.provenance.get(key) != expected[key]]:
-        raise DigestMismatch(f"{path} was made with another {' and '.join(differing)}; run `{command}` again")
-    return features
+    if differing := [key for key in ("encoder", "weights") if features.provenance.get(key) != expected.get(key)]:
+        raise DigestMismatch(f"{path} was made with another {differing[0]}; run `{command}` again")
+    return feature_labels.join(features, store, path)
 
 
 def _tasks(store: MelStore, dataset: str) -> list[str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from model.probes import musical_keys
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
-from stores.labels import split_tags
+from stores.labels import count_noun, is_empty_word, split_tags
 from stores.manifest import ClipRow
 
 SPLITS = ("train", "valid", "test")
@@ -62,6 +62,8 @@ class Task:
     """Clips by split: train, valid and test."""
     kind: str = "classes"
     """`classes`, `key`, `tags` or `numbers`."""
+    without_value: int = 0
+    """Number of clips whose label is a word for no value, such as `nan`. They have no label."""
 
     @classmethod
     def of(cls, features: FeatureStore, name: str) -> Task:
@@ -72,7 +74,8 @@ class Task:
                 classes, a number is not finite, or clips of one recording differ in key.
         """
         labels = label_names(name)
-        chosen = [i for i, row in enumerate(features.rows) if row.split in SPLITS and set(labels) <= set(row.labels)]
+        carriers = [i for i, row in enumerate(features.rows) if row.split in SPLITS and set(labels) <= set(row.labels)]
+        chosen = [i for i in carriers if _has_labels(features.rows[i], labels)]
         rows = [features.rows[i] for i in chosen]
         _require_splits(name, [row.split for row in rows])
         _require_whole_groups([(row.group, row.split) for row in rows])
@@ -84,14 +87,22 @@ class Task:
             songs = _songs(clips) if kind == "key" else None
             embeddings = features.embeddings[[chosen[k] for k in places]]
             splits[split] = TaskSplit(embeddings, targets[places], _numbered([row.group for row in clips]), songs)
-        return cls(name, classes, splits, kind)
+        return cls(name, classes, splits, kind, len(carriers) - len(chosen))
 
     def notes(self) -> list[str]:
-        """Return warnings about the labels: classes without a training clip, and numbers that are read as classes."""
-        if self.kind not in ("classes", "key"):
-            return []
-        missing = sorted(set(range(len(self.classes))) - set(self.splits["train"].targets.tolist()))
+        """Return warnings about the labels.
+
+        They are about words for no value, classes without a training clip, and numbers that are read as classes.
+        """
         notes = []
+        if self.without_value:
+            notes.append(
+                f"{count_noun(self.without_value, 'clip')} of {self.name} left out: the label is empty or a word for "
+                "no value, such as nan"
+            )
+        if self.kind not in ("classes", "key"):
+            return notes
+        missing = sorted(set(range(len(self.classes))) - set(self.splits["train"].targets.tolist()))
         if missing:
             notes.append(
                 f"{len(missing)} of {len(self.classes)} classes of {self.name} have no training clip and are never "
@@ -144,10 +155,18 @@ def label_names(task: str) -> tuple[str, ...]:
 
 def task_names(rows: Iterable[ClipRow]) -> list[str]:
     """Return the names of all tasks of which some clip has the labels, sorted."""
-    present = {name for row in rows for name in row.labels}
+    present = {name for row in rows for name in row.labels if _has_labels(row, (name,))}
     numbers = {label for labels in REGRESSION_TASKS.values() for label in labels}
     regression = {name for name, labels in REGRESSION_TASKS.items() if set(labels) <= present}
     return sorted((present - numbers) | regression)
+
+
+def _has_labels(row: ClipRow, names: Sequence[str]) -> bool:
+    """Return whether a clip has values for all these labels. A clip without a tag has the empty label `tags`."""
+    labels = row.labels
+    return all(
+        name in labels and (not is_empty_word(labels[name]) or (name == TAGS and not labels[name])) for name in names
+    )
 
 
 def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], NDArray[Any]]:
@@ -156,7 +175,7 @@ def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], 
         labels = REGRESSION_TASKS[name]
         return "numbers", labels, np.array([[_number(row, label) for label in labels] for row in rows], np.float32)
     if name == TAGS:
-        clip_tags = [set(split_tags(row.labels[name])) for row in rows]
+        clip_tags = [{tag for tag in split_tags(row.labels[name]) if not is_empty_word(tag)} for row in rows]
         tags = tuple(sorted(set().union(*clip_tags)))
         if not tags:
             raise InvalidInput(f"no clip of task {name!r} has a tag; a probe needs at least one")

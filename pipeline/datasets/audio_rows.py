@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from pipeline.audio import container
 from pipeline.audio.remote import RemotePath
 from pipeline.datasets.audio_files import AudioFiles
-from pipeline.datasets.label_table import EMPTY_WORDS, LabelRow
+from pipeline.datasets.label_table import LabelRow
 from stores.errors import InvalidInput
-from stores.labels import SEPARATOR
+from stores.labels import EMPTY_WORDS, SEPARATOR
 
 ID_COLUMNS = (
     *("id", "uid", "uuid", "key", "__key__", "track_id", "song_id", "clip_id", "audio_id", "sample_id", "video_id"),

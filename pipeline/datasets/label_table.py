@@ -11,10 +11,9 @@ from pathlib import Path
 from pipeline.datasets.table_paths import normalize_accents
 from pipeline.datasets.track import SPLITS
 from stores.errors import InvalidInput, MissingArtifact
+from stores.labels import is_empty_word
 
 PATH, SPLIT, GROUP = "path", "split", "group"
-EMPTY_WORDS = frozenset({"", "-", "nan", "none", "null", "n/a", "na", "<na>", "#n/a"})
-"""Words, in lower case, that programs write into a cell without a value. They are no label, no split and no group."""
 _SPLIT_WORDS = frozenset({"train", "training", "valid", "validation", "val", "dev", "test", "testing", "eval"})
 
 
@@ -126,8 +125,7 @@ def _row(location: str, columns: Sequence[str], line: Sequence[str]) -> tuple[st
 
 def _value(cell: str) -> str:
     """Return a cell without spaces around it, or empty text if it is a word for no value."""
-    value = cell.strip()
-    return "" if value.casefold() in EMPTY_WORDS else value
+    return "" if is_empty_word(cell) else cell.strip()
 
 
 def _require_no_hidden_split(table: LabelTable) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets import file_kinds
-from pipeline.datasets.label_table import EMPTY_WORDS
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
-from stores.labels import SEPARATOR
+from stores.labels import EMPTY_WORDS, SEPARATOR
 
 LABELS = {
     "genre": ("genre", "broad_genre", "style"),

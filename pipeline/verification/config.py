@@ -18,10 +18,11 @@ from stores.errors import InvalidInput
 
 @dataclass(frozen=True, kw_only=True)
 class VerifySettings(CommandSettings):
-    """Check mel stores and shard sets for missing, corrupt and stale data, and print what is wrong."""
+    """Check mel stores, shard sets and feature stores for missing, corrupt and stale data, and print what is wrong."""
 
     paths: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH", help_behavior_hint="(required)")]
-    """Mel stores (NAME.zarr) and shard sets (NAME.shards), for example stores/demo.zarr."""
+    """Mel stores (NAME.zarr), shard sets (NAME.shards) and feature stores (NAME.features.zarr), for example
+    stores/demo.zarr."""
     repair: bool = False
     """Restore damaged data and decode changed audio again, then check again."""
     read_audio: bool = False

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from pipeline.cluster.client import connect
 from pipeline.ingestion import shared_recordings
-from pipeline.verification import mel_store, shards
+from pipeline.verification import features, mel_store, shards
 from pipeline.verification import repair as store_repair
 from pipeline.verification.config import VerifySettings
 from pipeline.verification.mel_store import Finding, RegionCheck
-from stores import locations, mel_attributes, mel_store_upgrade
+from stores import feature_integrity, locations, mel_attributes, mel_store_upgrade
 from stores.commit import remove_temporary_files
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
@@ -31,7 +31,7 @@ def verify(settings: VerifySettings) -> int:
     """Check each path, repair it if the settings say so, and return the number of findings that remain.
 
     Raises:
-        InvalidInput: a path is neither a mel store nor a shard set.
+        InvalidInput: a path is neither a mel store nor a shard set nor a feature store.
         MissingArtifact: a path does not exist, or the audio that a repair needs.
     """
     return sum(_verify_path(path.absolute(), settings) for path in settings.paths)
@@ -43,9 +43,11 @@ def _verify_path(path: Path, settings: VerifySettings) -> int:
     with write_lock(path) if settings.repair or settings.upgrade else contextlib.nullcontext():
         if path.suffix == ".shards":
             return _verify_shards(path, settings)
+        if feature_integrity.is_feature_store(path):
+            return _verify_features(path, settings)
         if path.suffix == locations.STORE_SUFFIX or (path / mel_attributes.METADATA).is_file():
             return _upgrade_store(path) if settings.upgrade else _verify_store(path, settings)
-    raise InvalidInput(f"{path} is neither NAME.zarr nor NAME.shards")
+    raise InvalidInput(f"{path} is neither a mel store NAME.zarr, nor NAME.shards, nor a feature store")
 
 
 def _upgrade_store(path: Path) -> int:
@@ -110,6 +112,20 @@ def _verify_shards(path: Path, settings: VerifySettings) -> int:
     shards.repair(path)
     print(f"{path}: repaired; checking again")
     return _report(path, shards.check(path))
+
+
+def _verify_features(path: Path, settings: VerifySettings) -> int:
+    if settings.upgrade:
+        raise InvalidInput(
+            f"{path} is a feature store, and only mel stores are converted; `python -m model.extract` makes it"
+        )
+    if settings.repair:
+        remove_temporary_files(path)
+    findings = features.check(path)
+    _report(path, findings)
+    if findings and settings.repair:
+        print("  embeddings are not restored here; run the `python -m model.extract` that made them again")
+    return len(findings)
 
 
 def _report(path: Path, findings: Sequence[Finding], extent: str = "") -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny
 
@@ -15,9 +19,11 @@ from model.encoder.published import PATCH_CHOICES
 from model.inference import encoder_representation
 from model.inference.config import EnginePrecision, PatchChoice, TableKind
 from model.inference.engines.forward import PRECISIONS
-from stores import feature_tables
+from stores import feature_tables, locations
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
+from stores.lock import write_lock
+from stores.mel_store import MelStore
 
 
 @pytest.fixture
@@ -227,3 +233,38 @@ def test_the_command_line_has_all_choices_of_the_code():
     assert get_args(EnginePrecision) == ("auto", *PRECISIONS)
     assert get_args(PatchChoice) == PATCH_CHOICES
     assert get_args(TableKind) == feature_tables.KINDS
+
+
+def test_a_second_extraction_into_the_same_store_is_an_error_that_names_the_first(workplace, capsys):
+    path = locations.feature_store("made", "first")
+    with write_lock(path):
+        assert extract.main(["made"]) == 2
+    error = capsys.readouterr().err
+    assert f"made.first.features.zarr is being written by process {os.getpid()} on host " in error
+    assert not path.exists()
+    assert extract.main(["made"]) == 0
+    with write_lock(path):  # features that are complete are only read
+        assert extract.main(["made"]) == 0
+    assert not list(path.parent.glob(".*"))
+
+
+def test_damaged_features_are_computed_again_with_a_note(workplace, capsys):
+    path = locations.feature_store("made", "first")
+    assert extract.main(["made"]) == 0
+    before = FeatureStore.read(path).embeddings
+    (path / "embeddings" / "c" / "0" / "0").unlink()
+    assert extract.main(["made"]) == 0
+    assert "note: features are computed again: " in capsys.readouterr().err
+    np.testing.assert_array_equal(FeatureStore.read(path).embeddings, before)
+
+
+def test_tables_have_the_present_labels_and_say_of_when_they_are(workplace):
+    store = MelStore.open("stores/made.zarr")
+    for label in ("old", "new"):
+        store.update([replace(row, labels={"genre": label}) for row in store.rows])
+        os.utime(store.path / "manifest.parquet", (1_700_000_000, 1_700_000_000))
+        assert extract.main(["made", "--to", "parquet"]) == 0
+        table = pq.read_table("stores/made.first.parquet")
+        assert {dict(labels)["genre"] for labels in table["labels"].to_pylist()} == {label}
+    provenance = json.loads(table.schema.metadata[b"myna"])
+    assert provenance["labels_of"] == "2023-11-14T22:13:20+00:00"

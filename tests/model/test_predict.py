@@ -15,14 +15,24 @@ import torch
 from model import predict
 from model.probes.evaluation.evaluate import evaluate_representation
 from model.probes.probe import Probe
-from model.probes.results.predictions import prediction_table
+from model.probes.results.predictions import PredictionFile, prediction_table
 from model.probes.results.winning_probe import write_winning_probe
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.grid_search import GridSearch
 from stores import feature_tables, locations
 from stores.features import FeatureStore
 
-ENCODER = {"encoder": {"run": "first"}, "representation": "first", "hop_frames": 96}
+ENCODER = {
+    "encoder": {"run": "first", "patches": "vertical"},
+    "representation": "first",
+    "weights": "digest of the weights",
+    "hop_frames": 96,
+    "window_frames": 96,
+    "tail": "right",
+    "pool": "mean",
+    "engine": {"name": "eager", "layer": None},
+    "mel": {"mel_spec": {"n_mels": 128}, "quantizer": {"kind": "log10-uint8"}},
+}
 PLAIN = GridSearch(torch.device("cpu"), torch.float32)
 
 
@@ -73,10 +83,11 @@ def test_embeddings_in_a_file_give_the_same_predictions(workplace, suffix):
 @pytest.mark.parametrize(("run", "status"), [("first", 0), ("second", 2)])
 def test_exported_embeddings_of_another_encoder_are_an_error(workplace, capsys, kind, run, status):
     folder, store = workplace
-    features = FeatureStore(store.embeddings, store.rows, {"digest": "x", **ENCODER, "encoder": {"run": run}})
+    provenance = {"digest": "x", **ENCODER, "weights": ENCODER["weights"] if run == "first" else "others"}
+    features = FeatureStore(store.embeddings, store.rows, provenance)
     feature_tables.write(folder / f"x.{kind}", features, kind)
     assert predict.main([f"x.{kind}", "--probe", "p.safetensors"]) == status
-    assert ("was made with another encoder" in capsys.readouterr().err) == bool(status)
+    assert ("was made with another weights" in capsys.readouterr().err) == bool(status)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +114,7 @@ def test_inputs_that_cannot_be_used_are_an_error_with_a_message(workplace, capsy
     (folder / "music").mkdir()
     for name, width in (("narrow", 3), ("wide", 5)):
         synthetic_embeddings.write(folder / f"{name}.npz", ["a"], np.ones((1, width), np.float32))
-    provenance = {"digest": "d", **ENCODER, "encoder": {"run": "second"}}
+    provenance = {"digest": "d", "encoder": {"run": "second"}}
     FeatureStore(store.embeddings, store.rows, provenance).write(folder / "stores" / "other-encoder.zarr")
     assert predict.main(arguments) == 2
     assert message in capsys.readouterr().err
@@ -152,3 +163,119 @@ def test_a_probe_of_a_hybrid_slice_reads_its_columns_of_the_embedding():
     probe = replace(probe, metadata={**probe.metadata, "columns": [2, 4], "part": "vertical"})
     table = prediction_table(probe, ["x"], np.array([[0, 1, 2, 3]], np.float32), ["x"])
     assert (table["arousal"].to_pylist(), table["valence"].to_pylist()) == ([2.0], [3.0])
+
+
+DIFFERENCES = {
+    "weights": {"weights": "others"},
+    "layer": {"engine": {"name": "eager", "layer": 3}},
+    "patches": {"encoder": {"run": "first", "patches": "square"}},
+    "pool": {"pool": "none"},
+    "window_frames": {"window_frames": 192},
+    "hop_frames": {"hop_frames": 48},
+    "tail": {"tail": "drop"},
+    "mel": {"mel": {"mel_spec": {"n_mels": 96}}},
+}
+
+
+@pytest.mark.parametrize("key", DIFFERENCES)
+def test_features_that_were_made_otherwise_are_an_error_that_names_the_difference(workplace, capsys, key):
+    folder, store = workplace
+    replace(store, provenance={**store.provenance, **DIFFERENCES[key]}).write(folder / "x.zarr")
+    assert predict.main(["x.zarr", "--probe", "p.safetensors"]) == 2
+    assert f"x.zarr was made with another {key} than the features that the probe" in capsys.readouterr().err
+    assert not list(folder.glob("*.csv"))
+
+
+def test_all_differences_are_named_in_one_error(workplace, capsys):
+    folder, store = workplace
+    provenance = {**store.provenance, "tail": "drop", "hop_frames": 48, "weights": "others"}
+    replace(store, provenance=provenance).write(folder / "x.zarr")
+    assert predict.main(["x.zarr", "--probe", "p.safetensors"]) == 2
+    error = capsys.readouterr().err
+    assert "another weights and hop_frames and tail" in error
+    assert "hop_frames: 48, the probe needs 96; tail: drop, the probe needs right" in error
+
+
+def test_features_of_a_baseline_are_not_taken_for_those_of_an_encoder(workplace, capsys):
+    folder, store = workplace
+    replace(store, provenance={"digest": "d", "representation": "mfcc"}).write(folder / "x.zarr")
+    assert predict.main(["x.zarr", "--probe", "p.safetensors"]) == 2
+    assert "representation: mfcc, the probe needs an encoder" in capsys.readouterr().err
+
+
+def test_the_same_weights_under_another_name_and_quantizer_are_accepted(workplace, capsys):
+    folder, store = workplace
+    mel = {"mel_spec": {"n_mels": 128}, "quantizer": {"kind": "float32"}}
+    changed = {"encoder": {"published": "copy", "patches": "vertical"}, "representation": "copy", "mel": mel}
+    replace(store, provenance={**store.provenance, **changed}).write(folder / "x.zarr")
+    assert predict.main(["x.zarr", "--probe", "p.safetensors"]) == 0
+    assert "note: x.zarr was made from mels with another quantizer" in capsys.readouterr().err
+
+
+def test_embeddings_that_do_not_say_how_they_were_made_are_taken_with_a_note(workplace, capsys):
+    folder, store = workplace
+    synthetic_embeddings.write(folder / "x.npz", [row.id for row in store.rows], store.embeddings)
+    assert predict.main(["x.npz", "--probe", "p.safetensors"]) == 0
+    assert "note: x.npz does not say how its embeddings were made" in capsys.readouterr().err
+
+
+def _with_metadata(path, **changed):
+    """Write the probe again with other metadata, as a hostile file."""
+    probe = Probe.read(path)
+    replace(probe, metadata={**probe.metadata, **changed}).write(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"task": "../../EVIL"},
+        {"task": "/EVIL"},
+        {"task": None},
+        {"task": 3},
+        {"vote": "lottery"},
+        {"vote": None},
+        {"columns": None},
+        {"columns": [0, None]},
+        {"columns": [0, 2**40]},
+        {"columns": [0, 3]},
+        {"columns": [-4, 0]},
+        {"kind": "magic"},
+        {"kind": []},
+        {"part": "left"},
+        {"classes": "abc"},
+        {"classes": ["a", "a", "b"]},
+        {"features": None},
+    ],
+    ids=str,
+)
+def test_a_probe_of_nonsense_is_one_line_and_writes_nothing(workplace, capsys, changed):
+    folder, _ = workplace
+    _with_metadata(folder / "p.safetensors", **changed)
+    before = sorted(folder.parent.parent.rglob("*EVIL*"))
+    assert predict.main(["made", "--probe", "p.safetensors"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "p.safetensors is not a probe that this version reads" in error
+    assert sorted(folder.parent.parent.rglob("*EVIL*")) == before
+    assert not list(folder.glob("*.csv"))
+
+
+def test_the_same_probe_gives_the_same_bytes(workplace):
+    folder, _ = workplace
+    probe = Probe.read(folder / "p.safetensors")
+    for name in ("a", "b"):
+        probe.write(folder / f"{name}.safetensors")
+    content = (folder / "a.safetensors").read_bytes()
+    assert content == (folder / "b.safetensors").read_bytes()
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    assert header.index(b'"facts"') < header.index(b'"format"')  # the order of the package changes from run to run
+
+
+def test_ids_that_spreadsheets_would_run_are_text_in_the_csv(tmp_path):
+    probe = _identity_probe("tags", ["=A1", "b"])
+    table = prediction_table(probe, ["=cmd()", "@x", "-1.5"], np.array([[1, -1]] * 3, np.float32), list("xyz"))
+    PredictionFile(tmp_path / "x.csv").write(table)
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert lines[0] == "id,prediction,'=A1,b"
+    assert [line.split(",")[0] for line in lines[1:]] == ["'=cmd()", "'@x", "-1.5"]
+    assert lines[1].split(",")[1] == "'=A1"

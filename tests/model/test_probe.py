@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from dataclasses import replace
 
@@ -16,13 +17,14 @@ from model.inference import representations
 from model.probes.config import GRIDS
 from model.probes.results.scores import Scores
 from stores import locations
+from stores.mel_store import MelStore
 
 CLIPS = 24
 SPLITS = [("train", "valid", "test")[i % 3] for i in range(CLIPS)]
 
 
-def _labeled_store(make_store, seed=0):
-    store = make_store([96] * CLIPS, "stores/made.zarr", splits=SPLITS, seed=seed)
+def _labeled_store(make_store, seed=0, path="stores/made.zarr"):
+    store = make_store([96] * CLIPS, path, splits=SPLITS, seed=seed)
     labels = [{"key": f"key-{i % 2}"} | ({"genre": f"genre-{i % 4}"} if i % 5 else {}) for i in range(CLIPS)]
     store.update([replace(row, labels=label) for row, label in zip(store.rows, labels, strict=True)])
     return store
@@ -54,7 +56,7 @@ def test_every_task_is_scored_with_every_baseline(workplace, capsys):
         assert sum(scores.clips.values()) == clips
         assert (scores.dataset, scores.run, scores.task) == ("made", "first", task)
         assert f"made / {task}: " in printed
-    assert printed.startswith("encoder: runs/first/encoder.safetensors\n")
+    assert printed.startswith("encoder: runs/first/encoder.safetensors (run first, the only finished run)\n")
 
 
 def test_an_encoder_with_its_initial_weights_scores_like_the_untrained_one(workplace):
@@ -123,7 +125,75 @@ def test_features_of_a_store_that_has_changed_are_an_error(workplace, make_store
     shutil.rmtree(workplace / "stores" / "made.zarr")
     _labeled_store(make_store, seed=1)
     assert probe.main(["made"]) == 2
-    assert "was made with another store_digest" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert (
+        "made.first.features.zarr is stale, because stores/made.zarr has changed since: 24 clips whose audio" in error
+    )
+    assert "e.g. 'clip-0'" in error
+
+
+def _relabel(store, change):
+    store.update([replace(row, **change(row)) for row in store.rows])
+
+
+def test_labels_and_splits_that_an_ingest_changed_reach_old_features(workplace, capsys):
+    assert probe.main(["made", "--task", "genre"]) == 0
+    store = MelStore.open("stores/made.zarr")
+    rng = np.random.default_rng(5)
+    _relabel(store, lambda row: {"labels": {"genre": f"new-{rng.integers(3)}"}, "split": SPLITS[(row.index + 1) % 3]})
+    assert probe.main(["made"]) == 0
+    printed = capsys.readouterr()
+    assert "computed again" not in printed.err
+    scores = Scores.read(locations.scores("first", "made", "genre"))
+    assert scores.classes == ("new-0", "new-1", "new-2")
+    assert sum(scores.clips.values()) == CLIPS
+    assert "3 classes, 8 train, 8 valid, 8 test" in printed.out
+
+
+def test_a_label_that_is_a_word_for_no_value_is_no_class_and_is_counted(workplace, capsys):
+    words = {0: "nan", 1: "None", 2: " NULL ", 3: "n/a", 4: ""}
+    store = MelStore.open("stores/made.zarr")
+    _relabel(store, lambda row: {"labels": {"key": words.get(row.index, row.labels["key"]), "mood": "nan"}})
+    assert probe.main(["made"]) == 0
+    printed = capsys.readouterr()
+    assert "note: 5 clips of key left out: the label is empty or a word for no value, such as nan" in printed.err
+    assert "made / key: 2 classes, " in printed.out
+    assert "mood" not in printed.out
+    assert sum(Scores.read(locations.scores("first", "made", "key")).clips.values()) == CLIPS - 5
+
+
+def test_labels_are_read_from_the_mel_store_that_the_features_record(workplace, make_store, capsys):
+    (workplace / "elsewhere").mkdir()
+    shutil.rmtree(workplace / "stores" / "made.zarr")
+    store = _labeled_store(make_store, path="elsewhere/made.zarr")
+    assert extract.main([str(store.path), "--out", "stores/made.first.features.zarr"]) == 0
+    assert probe.main(["made", "--task", "key"]) == 0
+    shutil.move("elsewhere/made.zarr", "moved.zarr")
+    assert probe.main(["made", "--task", "key"]) == 2
+    assert "no mel store at stores/made.zarr" in capsys.readouterr().err
+    assert probe.main(["made", "--task", "key", "--store", "moved.zarr"]) == 0
+
+
+def test_baseline_probes_are_the_same_bytes_when_their_features_are_read_again(workplace):
+    folder = workplace / "runs" / "first" / "probes"
+    files = []
+    for _ in range(2):
+        assert probe.main(["made", "--task", "key"]) == 0
+        files.append({path.name: path.read_bytes() for path in folder.glob("*.safetensors")})
+    assert len(files[0]) == 5
+    assert files[0] == files[1]
+
+
+def test_a_start_removes_what_a_killed_probe_has_left(workplace):
+    folder = workplace / "runs" / "first" / "probes"
+    left = [folder / ".x.safetensors.tmp-4194304", folder / "stacks" / ".y.safetensors.tmp-4194304"]
+    running = folder / f".x.safetensors.tmp-{os.getppid()}"
+    for path in (*left, running):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    assert probe.main(["made", "--task", "key"]) == 0
+    assert not any(path.exists() for path in left)
+    assert running.exists()
 
 
 @pytest.mark.parametrize("extracted", [False, True])

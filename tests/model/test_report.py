@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import synthetic_report
@@ -12,6 +13,7 @@ from small_stores import store_maker
 from model import report as command
 from model.page import config, quoted, report
 from stores import locations
+from stores.mel_store import MelStore
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +148,40 @@ def test_the_audio_flag_may_stand_without_a_number(monkeypatch, words, audio, da
     monkeypatch.setattr(report, "report", received.append)
     assert command.main(words) == 0
     assert [(settings.audio, settings.datasets) for settings in received] == [(audio, datasets)]
+
+
+def test_a_start_removes_the_pictures_that_a_killed_report_has_left(workplace):
+    left = [
+        workplace / "reports" / ".made-first.html.tmp-4194304",
+        workplace / "reports" / "made-first.figures" / ".map-0.svg.tmp-4194304",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    assert command.main([]) == 0
+    assert not list((workplace / "reports").rglob(".*"))
+
+
+def test_the_map_shows_the_labels_that_the_mel_store_has_now(workplace):
+    store = MelStore.open("stores/made.zarr")
+    store.update([replace(row, labels={"mood": "calm" if row.index % 2 else "wild"}) for row in store.rows])
+    assert command.main([]) == 0
+    page = (workplace / "reports" / "made-first.html").read_text()
+    assert '"calm"' in page
+
+
+def test_the_mel_store_of_the_map_can_be_stated(workplace, capsys):
+    shutil.move("stores/made.zarr", "moved.zarr")
+    assert command.main([]) == 0
+    assert "no map: there is no mel store at stores/made.zarr" in capsys.readouterr().out
+    assert command.main(["--store", "moved.zarr"]) == 0
+    assert "no map" not in capsys.readouterr().out
+
+
+def test_features_of_changed_audio_are_no_map(workplace, capsys):
+    store = MelStore.open("stores/made.zarr")
+    store.update([replace(row, source_digest="x") if row.index == 3 else row for row in store.rows])
+    assert command.main([]) == 2
+    assert "made.first.features.zarr is stale, because stores/made.zarr has changed since: 1 clip" in (
+        capsys.readouterr().err
+    )

@@ -16,6 +16,7 @@ from pipeline import ingest, shard, verify
 from pipeline.audio.decode import file_digest
 from stores import manifest
 from stores.errors import CorruptArtifact, MissingArtifact
+from stores.features import FeatureStore, Spans
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
@@ -268,7 +269,7 @@ def test_a_path_that_is_neither_store_nor_shard_set_is_an_error(tmp_path, capsys
     assert _verify(tmp_path / "folder") == 2
     printed = capsys.readouterr().err
     assert "does not exist" in printed
-    assert "is neither NAME.zarr nor NAME.shards" in printed
+    assert "is neither a mel store NAME.zarr, nor NAME.shards, nor a feature store" in printed
 
 
 def test_a_command_line_without_paths_is_an_error(capsys):
@@ -310,3 +311,62 @@ def test_a_damaged_unlisted_clip_is_decoded_when_it_is_listed_again(place):
 def test_a_store_without_the_usual_suffix_is_checked(place):
     (place / "m.zarr").rename(place / "m.v1")
     assert _verify(place / "m.v1") == 0
+
+
+@pytest.fixture
+def feature_path(place):
+    """Write features of the store, of 5,000 rows and thus of two chunks, beside it."""
+    store = MelStore.open(place / "m.zarr")
+    rows = list(store.rows.select(state="written"))
+    clip = np.sort(np.arange(5_000) % len(rows))
+    spans = Spans(clip, np.zeros(5_000), np.ones(5_000, np.int64), np.zeros(5_000, bool))
+    embeddings = np.random.default_rng(0).normal(size=(5_000, 3)).astype(np.float32)
+    provenance = {"digest": "d", "store_digest": store.digest(), "mel": store.value_settings()}
+    path = place / "m.first.features.zarr"
+    FeatureStore(embeddings, [rows[i] for i in clip], provenance, spans, store.path).write(path)
+    return path
+
+
+def _flip(file):
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 16
+    file.write_bytes(content)
+
+
+FEATURE_DAMAGE = {
+    "a lost chunk": (lambda path: (path / "embeddings/c/1/0").unlink(), "1 missing", "missing: embeddings/c/1/0"),
+    "a flipped byte": (lambda path: _flip(path / "embeddings/c/0/0"), "1 corrupt", "extract again"),
+    "lost clips": (lambda path: (path / "clips.parquet").unlink(), "1 missing", "missing: clips.parquet"),
+    "damaged spans": (lambda path: (path / "spans.parquet").write_bytes(b"PAR1"), "1 corrupt", "extract again"),
+    "other attributes": (lambda path: (path / "zarr.json").write_text("{}"), "1 corrupt", "is not a feature store"),
+}
+
+
+@pytest.mark.parametrize("name", FEATURE_DAMAGE)
+def test_damage_of_a_feature_store_is_found(feature_path, capsys, name):
+    assert _verify(feature_path) == 0
+    assert capsys.readouterr().out == f"{feature_path}: sound\n"
+    damage, summary, line = FEATURE_DAMAGE[name]
+    damage(feature_path)
+    assert _verify(feature_path) == 1
+    printed = capsys.readouterr().out
+    assert f"{feature_path}: {summary}\n" in printed
+    assert line in printed
+    assert _verify(feature_path, "--repair") == 1
+    assert "embeddings are not restored here; run the `python -m model.extract`" in capsys.readouterr().out
+
+
+def test_features_of_a_changed_mel_store_are_stale(feature_path, place, capsys):
+    store = MelStore.open(place / "m.zarr")
+    store.update([replace(row, split="test", labels={"a": "b"}) for row in store.rows])
+    assert _verify(feature_path) == 0
+    store.update([replace(row, source_digest="x") if row.index == 2 else row for row in store.rows])
+    capsys.readouterr()
+    assert _verify(feature_path) == 1
+    assert "m.zarr has changed since: 1 clip whose audio or mel has changed" in capsys.readouterr().out
+
+
+def test_features_without_their_mel_store_are_sound(feature_path, place):
+    shutil.rmtree(place / "m.zarr")
+    assert _verify(feature_path) == 0
+    assert _verify("--upgrade", feature_path) == 2

@@ -12,7 +12,6 @@ from pipeline import verify
 from stores import commit, manifest, mel_store_upgrade
 from stores.digest import digest
 from stores.errors import CorruptArtifact, MissingArtifact
-from stores.features import FeatureStore
 from stores.manifest import SCHEMA_3
 from stores.mel_store import MelStore
 
@@ -126,10 +125,3 @@ def test_a_shard_set_is_not_converted(tmp_path, capsys):
     (tmp_path / "m.shards").mkdir()
     assert verify.main(["--upgrade", str(tmp_path / "m.shards")]) == 2
     assert "only mel stores are converted" in capsys.readouterr().err
-
-
-def test_features_keep_their_columns_so_that_those_of_an_old_store_stay_readable(make_store, tmp_path):
-    rows = list(make_store([40]).rows)
-    FeatureStore(np.zeros((1, 2), np.float32), rows, {"digest": "d"}).write(tmp_path / "f.zarr")
-    assert pq.read_schema(tmp_path / "f.zarr" / "clips.parquet").names == SCHEMA_3.names
-    assert FeatureStore.read(tmp_path / "f.zarr").rows == rows

@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 
+from stores import npy
 from stores.npy import read_header
 
 
@@ -39,7 +40,7 @@ SHAPED = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (GOOD[:-1], r"uint8 \(3, 128\) in row order needs 512 bytes, but there are 511"),
+        (GOOD[:-1], r"uint8 \(3, 128\) without objects needs 512 bytes, but there are 511"),
         (GOOD + b"x", "there are 513"),
         (_npy(np.asfortranarray(np.zeros((3, 4), np.uint8))), "in row order"),
         (_npy(np.array([None]), allow_pickle=True), "object"),
@@ -58,3 +59,14 @@ SHAPED = "{{'descr': '|u1', 'fortran_order': False, 'shape': {}, }}"
 def test_a_header_with_a_wrong_claim_is_an_error(content, message):
     with pytest.raises(ValueError, match=message):
         read_header(io.BytesIO(content), len(content))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_is_read_as_it_was_written(order):
+    array = np.arange(12, dtype=">f4").reshape(3, 4, order=order)
+    content = io.BytesIO()
+    np.save(content, array)
+    np.testing.assert_array_equal(npy.read(io.BytesIO(content.getvalue()), len(content.getvalue())), array)
+    written = io.BytesIO()
+    npy.write(written, array)
+    np.testing.assert_array_equal(np.load(io.BytesIO(written.getvalue())), array)

@@ -6,6 +6,7 @@ Names that come from users are hostile: they look like markup.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import tiny
@@ -139,8 +140,12 @@ def run(name="first", objective="infonce", lines=8, **changed):
 def one_task(make_store, clips=36):
     """Write the run `first` with one task on the dataset `made` into the working directory, and return its scores."""
     locations.STORES.mkdir(exist_ok=True)
-    make_store([100] * clips, "stores/made.zarr")
-    features(_genre, clips).write(locations.feature_store("made", "first"))
+    store = make_store([100] * clips, "stores/made.zarr")
+    labeled = features(_genre, clips)
+    described = zip(store.rows, labeled.rows, strict=True)
+    store.update([replace(row, labels=clip.labels, group=clip.group, split=clip.split) for row, clip in described])
+    provenance = {**labeled.provenance, "store_digest": store.digest()}
+    FeatureStore(labeled.embeddings, store.rows, provenance).write(locations.feature_store("made", "first"))
     genre_scores = scores()
     genre_scores.write(locations.scores("first", "made", "genre"))
     run()

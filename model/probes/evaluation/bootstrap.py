@@ -36,6 +36,10 @@ class Interval:
         tail = (1 - LEVEL) / 2
         return cls(float(np.nanquantile(replicates, tail)), float(np.nanquantile(replicates, 1 - tail)))
 
+    def including(self, value: float) -> Interval:
+        """Return the interval, extended to `value`, which a percentile interval over few groups can leave out."""
+        return Interval(min(self.low, value), max(self.high, value))
+
 
 def replicate_weights(
     groups: int, count: int = REPLICATES, seed: int = 0, block: int | None = None

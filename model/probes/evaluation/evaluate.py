@@ -53,6 +53,9 @@ class RepresentationResult:
     """For each share of the training clips `share`, `clips`, `draws`, the mean `metrics`, and their `intervals`."""
     per_class_results: dict[str, Any]
     """Per-class results on test."""
+    slices: dict[str, dict[str, Any]]
+    """For each hybrid slice, which is searched alone, its main metric on validation (`valid`) and every metric on test
+    (`test`). Empty if the encoder is not a hybrid."""
 
 
 def evaluate_representation(
@@ -70,7 +73,7 @@ def evaluate_representation(
         task = full_task.with_features(columns) if name else full_task
         label = f"{search.label} {name}".strip() if search.label else ""
         searches.append((name, task, replace(search, label=label).run(task, grid)))
-    slice_name, task, result = max(searches, key=lambda each: each[2].winner.score)
+    slice_name, task, result = max(searches, key=lambda each: each[2].winner.score)  # by validation only
     aggregation = choose_aggregation(task, result.probe)
     quiet_search = replace(search, label="")
     test = _test_outputs(task, result.probe, aggregation)
@@ -91,7 +94,19 @@ def evaluate_representation(
         knn=metric_values(task, scored_outputs(task, "test", knn.outputs(task, "test"), aggregation)),
         label_efficiency=[*efficiency, _all_train_clips(task, seeds)],
         per_class_results=per_class_results(task, test),
+        slices={name: _slice_scores(task, result.probe) for name, task, result in searches if name},
     )
+
+
+def _slice_scores(task: Task, probe: Probe) -> dict[str, Any]:
+    """Return the scores of the winning probe of one slice. They are reported, and influence no choice."""
+    aggregation = choose_aggregation(task, probe)
+    valid = scored_outputs(task, "valid", probe.outputs(task.splits["valid"].features), aggregation)
+    main = metric_names(task)[0]
+    return {
+        "valid": metric_values(task, valid)[main],
+        "test": metric_values(task, _test_outputs(task, probe, aggregation)),
+    }
 
 
 def choose_aggregation(task: Task, probe: Probe) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from model.probes import musical_keys, song_aggregation
 from model.probes.probe import Probe
+from stores import csv_cells
 from stores.commit import atomic_write
 from stores.errors import InvalidInput
 
@@ -74,12 +75,12 @@ class PredictionFile:
                 return
             with temporary.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(table.column_names)
+                writer.writerow(map(csv_cells.escape, table.column_names))
                 writer.writerows(zip(*(_cells(column.to_pylist()) for column in table.columns), strict=True))
 
 
 def _cells(column: Sequence[Any]) -> list[str]:
-    return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in column]
+    return [f"{value:.6g}" if isinstance(value, float) else csv_cells.escape(str(value)) for value in column]
 
 
 def _classes(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -> tuple[dict[str, Any], Any]:

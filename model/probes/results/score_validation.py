@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from model.probes.evaluation.scoring import AVERAGED_METRICS
-from model.probes.results.scores import RepresentationScores, Scores
+from model.probes.results.scores import Metric, RepresentationScores, Scores
 from stores.errors import CorruptArtifact
+
+_TOLERANCE = 1e-9  # of rounding
 
 
 def read(path: Path) -> Scores:
@@ -41,13 +43,39 @@ def _require_metrics(scores: Scores) -> None:
     names = list(scores.rows[0].metrics)
     if len(names) < AVERAGED_METRICS[scores.kind]:
         raise ValueError(f"there are {len(names)} metrics of a task of kind {scores.kind!r}")
+    lowest = -math.inf if scores.kind == "numbers" else 0.0  # R² has no lower bound
     for row in scores.rows:
         if list(row.metrics) != names:
             raise ValueError("the representations have different metrics")
-        _require_numbers(*(metric.neighbours for metric in row.metrics.values() if metric.neighbours is not None))
-    _require_numbers(*(baseline[name] for baseline in (scores.chance, scores.majority) for name in names))
+        for name, metric in row.metrics.items():
+            _require_in_range(f"{name} of {row.representation}", metric, lowest)
+        for each in row.slices.values():
+            _require_range("a slice", lowest, each["valid"], *(each["test"][name] for name in names))
+        if row.slices and row.part not in row.slices:
+            raise ValueError(f"the chosen slice {row.part!r} is not among {', '.join(row.slices)}")
+    _require_range("a baseline", lowest, *(each[name] for each in (scores.chance, scores.majority) for name in names))
     if len({row.representation for row in scores.rows}) < len(scores.rows):
         raise ValueError("two representations have the same name")
+
+
+def _require_in_range(subject: str, metric: Metric, lowest: float) -> None:
+    """Check that a score is in its interval, and that all its values can be values of the metric."""
+    interval, lead = metric.interval, metric.lead
+    knn = () if metric.neighbours is None else (metric.neighbours,)
+    _require_range(subject, lowest, metric.value, interval.low, interval.high, *metric.seeds, *knn)
+    if not interval.low - _TOLERANCE <= metric.value <= interval.high + _TOLERANCE:
+        raise ValueError(f"{subject} is {metric.value}, outside its interval {interval.low} to {interval.high}")
+    if lead is not None:
+        _require_numbers(lead.low, lead.high)
+        if lead.low > lead.high:
+            raise ValueError(f"{subject}: the interval of its difference is {lead.low} to {lead.high}")
+
+
+def _require_range(subject: str, lowest: float, *values: object) -> None:
+    _require_numbers(*values)
+    for value in values:
+        if not lowest - _TOLERANCE <= value <= 1 + _TOLERANCE:  # type: ignore[operator]
+            raise ValueError(f"{subject} is {value}, and {'at most 1' if lowest else '0 to 1'} is possible")
 
 
 def _require_per_class_results(results: Mapping[str, Any], classes: int) -> None:

@@ -5,7 +5,6 @@ The paired difference between the trained representation and each other one is s
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,9 +24,12 @@ from model.probes.training.grid_search import GridSearch
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
+from stores.json_codec import read_json
 
 TRAINED = "trained"
 FORMAT_VERSION = 2
+MAX_BYTES = 64 << 20
+"""Largest file of scores that is read. One with 50 tags has about 100 kB."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class RepresentationScores:
     `intervals`, which are missing in older files."""
     details: dict[str, Any] = field(default_factory=dict)
     """Per-class results on test, as `per_class_results` returns them."""
+    slices: dict[str, Any] = field(default_factory=dict)
+    """For each slice of a hybrid encoder its main metric on validation (`valid`) and every metric on test (`test`).
+    `part` is the one that validation chose. Empty without slices, and in files of earlier versions."""
 
     @property
     def main(self) -> Metric:
@@ -138,12 +143,12 @@ class Scores:
         if not path.is_file():
             raise MissingArtifact(f"no scores at {path}; make them with `python -m model.probe DATASET`")
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path, MAX_BYTES)
             if content["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version is {content['format_version']}")
             rows = tuple(_read_row(row) for row in content.pop("rows"))
             return cls(**{**content, "classes": tuple(content["classes"]), "rows": rows})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (CorruptArtifact, ValueError, TypeError, KeyError, AttributeError) as error:
             raise CorruptArtifact(
                 f"{path} does not hold scores of this version: {error}; run `python -m model.probe` again"
             ) from error
@@ -260,7 +265,7 @@ def _representation_scores(
         metrics={
             metric: Metric(
                 value=estimate.value,
-                interval=Interval.of(estimate.replicates),
+                interval=Interval.of(estimate.replicates).including(estimate.value),
                 lead=None if result is trained else paired_difference(trained.test[metric], estimate),
                 seeds=tuple(result.seeds[metric]),
                 neighbours=result.knn[metric],
@@ -270,6 +275,7 @@ def _representation_scores(
         search={reason: reasons.count(reason) for reason in sorted(set(reasons))},
         efficiency=tuple(result.label_efficiency),
         details=result.per_class_results,
+        slices=result.slices,
     )
 
 

@@ -18,9 +18,18 @@ def table(scores: Scores) -> str:
     ]
     for metric in scores.rows[0].metrics:
         lines += _block(scores, metric)
+    lines += [_slices(row, scores.metric) for row in scores.rows if row.slices]
     if scores.rows[0].efficiency:
         lines.append(_label_efficiency(scores))
     return "\n".join(lines)
+
+
+def _slices(row: RepresentationScores, metric: str) -> str:
+    """Return a line with the test score of each slice of a hybrid, where a star marks the one that validation chose."""
+    values = [
+        f"{name}{'*' if name == row.part else ''} {each['test'][metric]:.3f}" for name, each in row.slices.items()
+    ]
+    return f"  {row.representation} by patches, {metric} (* chosen on validation): {', '.join(values)}"
 
 
 def _label_efficiency(scores: Scores) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from model.probes.config import Grid, ProbeConfig
 from model.probes.task import Task
@@ -23,6 +23,7 @@ from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import TrainedProbe
 from stores.commit import atomic_write
 from stores.digest import digest
+from stores.safetensors_header import sort_metadata
 
 FORMAT = "myna-probe-stack-2"
 CachedResult = tuple[list[TrainedProbe], MlpWeights]
@@ -61,8 +62,10 @@ def write(folder: Path | None, key: str, trained: Sequence[TrainedProbe], weight
         for probe in trained
     ]
     tensors = {str(place): tensor.contiguous() for place, tensor in enumerate(weights.tensors)}
+    content = save(tensors, {"format": FORMAT, "trained": json.dumps(rows, allow_nan=False)})
     with atomic_write(folder / f"{key}.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "trained": json.dumps(rows, allow_nan=False)})
+        temporary.write_bytes(content)  # `save_file` reports a full disk without its error number
+        sort_metadata(temporary)
 
 
 def read(folder: Path | None, key: str, configs: Sequence[ProbeConfig]) -> CachedResult | None:

@@ -126,7 +126,7 @@ def test_damaged_files_are_rejected(tmp_path, suffix, content):
 def test_a_file_that_is_too_large_is_rejected_before_it_is_unpacked(tmp_path, suffix, monkeypatch):
     synthetic_embeddings.write(tmp_path / f"x{suffix}", IDS, EMBEDDINGS)
     monkeypatch.setattr(external_embeddings, "MAX_BYTES", 10)
-    monkeypatch.setattr(np, "load", None)
+    monkeypatch.setattr(np, "frombuffer", None)
     with pytest.raises(CorruptArtifact, match="must be at most 10 bytes"):
         external_embeddings.read(tmp_path / f"x{suffix}")
 
@@ -149,3 +149,63 @@ def test_missing_files_and_other_formats_are_rejected(tmp_path):
     (tmp_path / "x.pkl").write_bytes(b"")
     with pytest.raises(InvalidInput, match=r"x.pkl must be a feature store, a .npz file or a .parquet file"):
         external_embeddings.read(tmp_path / "x.pkl")
+
+
+def _claiming(shape, dtype="<f4"):
+    """Return an .npy header of this shape without any value."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("member", ["ids.npy", "embeddings.npy", "provenance.npy"])
+def test_a_header_that_claims_more_than_there_is_is_rejected_before_it_is_allocated(tmp_path, member):
+    members = {"ids.npy": np.array(IDS), "embeddings.npy": EMBEDDINGS, "provenance.npy": np.array("{}")}
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name, array in members.items():
+            content = io.BytesIO()
+            np.save(content, array)
+            archive.writestr(name, _claiming((2**40, 4)) if name == member else content.getvalue())
+    with pytest.raises(CorruptArtifact, match=r"needs 17592186044\d+ bytes, but there are 128"):
+        external_embeddings.read(tmp_path / "x.npz")
+
+
+def test_embeddings_in_column_order_are_accepted(tmp_path):
+    np.savez(tmp_path / "x.npz", ids=np.array(IDS), embeddings=np.asfortranarray(EMBEDDINGS))
+    np.testing.assert_array_equal(external_embeddings.read(tmp_path / "x.npz").embeddings, EMBEDDINGS)
+
+
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
+def test_a_file_that_is_much_larger_unpacked_is_rejected(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(external_embeddings, "MIN_CHECKED_BYTES", 1 << 10)
+    path, zeros = tmp_path / f"x.{kind}", np.zeros((4000, 500), np.float32)
+    ids = [str(number) for number in range(4000)]
+    if kind == "npz":
+        np.savez_compressed(path, ids=np.array(ids), embeddings=zeros)
+    else:
+        column = pa.FixedSizeListArray.from_arrays(pa.array(zeros.reshape(-1)), 500)
+        pq.write_table(pa.table({"id": ids, "embedding": column}), path, compression="zstd")
+    with pytest.raises(CorruptArtifact, match=r"at most 100 times as many are accepted"):
+        external_embeddings.read(path)
+
+
+def test_ids_that_expand_from_a_dictionary_are_rejected_before_they_expand(tmp_path):
+    rows, long = 40_000, "x" * 100_000  # 4 GB of text
+    table = pa.table(
+        {
+            "id": pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([long])),
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows, np.float32)), 1),
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(CorruptArtifact, match=r"some of its .* ids more than once"):
+        external_embeddings.read(tmp_path / "x.parquet")
+    assert pa.default_memory_pool().max_memory() < 1 << 30
+
+
+def test_an_encoding_of_ids_that_hides_their_size_is_rejected(tmp_path):
+    table = pa.table({"id": IDS, "embedding": _column(EMBEDDINGS.tolist())})
+    options = {"use_dictionary": False, "column_encoding": {"id": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(table, tmp_path / "x.parquet", **options)
+    with pytest.raises(CorruptArtifact, match="hides its size; write it with plain or dictionary encoding"):
+        external_embeddings.read(tmp_path / "x.parquet")

@@ -40,6 +40,7 @@ def _per_class(content):
     return _first(content)["details"]
 
 
+PERFECT = {"accuracy": 1}
 DAMAGE = {
     "another task": (
         "classes",
@@ -80,6 +81,37 @@ DAMAGE = {
     "half an interval": ("classes", lambda c: _first(c)["efficiency"][0]["intervals"]["accuracy"].pop("low"), "low"),
     "two rows of one name": ("classes", lambda c: c["rows"][1].update(representation="trained"), "have the same name"),
     "an unknown kind": ("classes", lambda c: c.update(kind="magic"), "magic"),
+    "a value over 1": (
+        *("classes", lambda c: _first(c)["metrics"]["accuracy"].update(value=1.5)),
+        "accuracy of trained is 1.5, and 0 to 1 is possible",
+    ),
+    "a value below 0": (
+        *("tags", lambda c: _first(c)["metrics"]["ROC-AUC"].update(value=-0.1)),
+        "ROC-AUC of trained is -0.1, and 0 to 1 is possible",
+    ),
+    "an R² over 1": (
+        *("numbers", lambda c: _first(c)["metrics"]["R² arousal"].update(value=1.5)),
+        "R² arousal of trained is 1.5, and at most 1 is possible",
+    ),
+    "a value outside its interval": (
+        *("classes", lambda c: _first(c)["metrics"]["accuracy"]["interval"].update(low=0.95, high=0.99)),
+        "is 0.8, outside its interval 0.95 to 0.99",
+    ),
+    "an interval from high to low": (
+        *("classes", lambda c: c["rows"][1]["metrics"]["accuracy"]["lead"].update(low=0.3, high=0.1)),
+        "the interval of its difference is 0.3 to 0.1",
+    ),
+    "a slice of another range": (
+        *(
+            "classes",
+            lambda c: _first(c).update(part="square", slices={"square": {"valid": 3, "test": {"accuracy": 1}}}),
+        ),
+        "a slice is 3",
+    ),
+    "a chosen slice without scores": (
+        *("classes", lambda c: _first(c).update(part="left", slices={"square": {"valid": 1, "test": PERFECT}})),
+        "the chosen slice 'left' is not among square",
+    ),
     "no rows": ("classes", lambda c: c.update(rows=[]), "index out of range"),
 }
 

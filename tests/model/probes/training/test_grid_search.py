@@ -156,9 +156,12 @@ def test_features_without_a_finite_validation_score_are_an_error():
         PLAIN.run(replace(task, splits={**task.splits, "valid": valid}), GRID)
 
 
+METADATA = {"task": "key", "kind": "classes", "vote": "", "part": "", "columns": [0, 4], "features": {}}
+
+
 def test_a_probe_is_read_as_it_was_written(tmp_path):
     task = _task()
-    probe = replace(PLAIN.run(task, GRID).probe, metadata={"classes": list(task.classes), "vote": ""})
+    probe = replace(PLAIN.run(task, GRID).probe, metadata={**METADATA, "classes": list(task.classes)})
     probe.write(tmp_path / "p.safetensors")
     read = Probe.read(tmp_path / "p.safetensors")
     features = task.splits["test"].features
@@ -173,11 +176,11 @@ def test_missing_and_damaged_probe_files_are_an_error(tmp_path):
     with pytest.raises(CorruptArtifact, match="is not a probe that this version reads"):
         Probe.read(tmp_path / "no.safetensors")
     probe = PLAIN.run(_task(), GRID).probe
-    for metadata in ({"classes": ["a"]}, {}, {"classes": [1, 2, 3]}):
+    for metadata in ({**METADATA, "classes": ["a"]}, {}, {**METADATA, "classes": [1, 2, 3]}):
         replace(probe, metadata=metadata).write(tmp_path / "p.safetensors")
         with pytest.raises(CorruptArtifact):
             Probe.read(tmp_path / "p.safetensors")
-    zero_deviation = replace(probe, deviation=torch.zeros(4), metadata={"classes": ["a", "b", "c"]})
+    zero_deviation = replace(probe, deviation=torch.zeros(4), metadata={**METADATA, "classes": ["a", "b", "c"]})
     zero_deviation.write(tmp_path / "p.safetensors")
     with pytest.raises(CorruptArtifact, match="standardizer"):
         Probe.read(tmp_path / "p.safetensors")
@@ -202,6 +205,11 @@ def test_the_hybrid_slice_that_is_best_on_validation_is_scored():
         result = evaluate_representation(store, "key", tiny.grid(standardised=False, patience=20), PLAIN)
         assert result.slice_name == slice_name
         assert result.task.splits["test"].features.shape[1] == 4
+        assert list(result.slices) == ["concatenated", "square", "vertical"]
+        assert max(result.slices, key=lambda name: result.slices[name]["valid"]) == slice_name
+        assert result.slices[slice_name]["test"] == {"accuracy": result.test["accuracy"].value}
+        other = result.slices["square" if slice_name == "vertical" else "vertical"]
+        assert other["test"]["accuracy"] < result.test["accuracy"].value
 
 
 def test_the_song_level_aggregation_is_chosen_on_validation():
