@@ -33,7 +33,7 @@ class BenchmarkSettings(WorkflowSettings):
 
     datasets: Positional[tuple[BenchmarkName, ...]] = BENCHMARKS
     """Benchmark sets."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
     """Checkpoint or run."""
     grid: GridName = "full"
     """Probes to try: the 216 of the paper, or 6 of them."""
@@ -73,7 +73,7 @@ class EmbedSettings(WorkflowSettings):
     """Folder with the audio files."""
     out: Annotated[Path, shown("FILE")]
     """File to write: NAME.parquet or NAME.npz."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     dtype: StoredType = "float32"
     """Stored values of the mel in between. float32 is exact and takes 57.6 MB for each hour before compression."""

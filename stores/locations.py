@@ -8,14 +8,16 @@ runs/NAME/scores/DATASET.TASK.json   probe scores       model.probe
 runs/NAME.sweep.json                 runs that differ in one setting    dags.sweep
 reports/NAME.html                    the report         model.report
 
-Most functions only build a path. `store_path`, `checkpoint_path`, `encoder_of_run` and `latest_finished_encoder` also
-check which files exist.
+Most functions only build a path. `store_path`, `find_checkpoint`, `encoder_of_run` and `only_finished_run` also check
+which files exist.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from stores.errors import InvalidInput, MissingArtifact
@@ -26,6 +28,8 @@ RUNS = Path("runs")
 REPORTS = Path("reports")
 ENCODER_FILE = "encoder.safetensors"
 """File of the finished encoder in the folder of a run. The run is finished when this file exists."""
+MAX_LISTED_RUNS = 20
+"""Number of runs that an error lists."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -111,12 +115,63 @@ def data_root(dataset: str) -> Path:
     return Path(os.environ.get("MYNA_DATA") or "data") / dataset
 
 
-def checkpoint_path(text: str) -> Path:
-    """Return the checkpoint that a command line names: a file, or a run by its folder or its name under `runs/`."""
-    path = Path(text)
-    if len(path.parts) == 1 and not path.exists() and (RUNS / path / ENCODER_FILE).is_file():
-        path = RUNS / path
-    return encoder_of_run(path)
+@dataclass(frozen=True)
+class FoundCheckpoint:
+    """A checkpoint, and what led to it."""
+
+    path: Path
+    """Path of the file or folder."""
+    reason: str
+    """Meaning of the word on the command line, for the output: a path, or a run by its name or as the only one."""
+
+    def __str__(self) -> str:
+        """Return the path with the reason."""
+        return f"{self.path} ({self.reason})"
+
+
+def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundCheckpoint:
+    """Return the checkpoint that a command line means. All commands follow this rule, and none of them asks.
+
+    A word is an existing path, or else the name of a finished run. Without a word, the only finished run is meant.
+
+    Args:
+        word: the value of the option, or None if it was not stated.
+        option: the option that names a checkpoint, for error messages.
+
+    Raises:
+        MissingArtifact: nothing has this path or name, or no run is finished.
+        InvalidInput: no word was stated, and several runs are finished. The message lists them.
+    """
+    if word is None:
+        run_name = only_finished_run(option)
+        return FoundCheckpoint(RUNS / run_name / ENCODER_FILE, f"run {run_name}, the only finished run")
+    path = Path(word)
+    if path.exists():
+        return FoundCheckpoint(encoder_of_run(path), "path")
+    if _NAME.fullmatch(word) and (RUNS / word / ENCODER_FILE).is_file():
+        return FoundCheckpoint(RUNS / word / ENCODER_FILE, f"run {word}")
+    # the place of two later meanings, in this order: a name of the catalog, and OWNER/NAME on the hub
+    raise MissingArtifact(
+        f"no checkpoint at {word}, which is neither an existing path nor the name of a finished run under {RUNS}/; "
+        f"{_advice(word, option)}"
+    )
+
+
+def only_finished_run(option: str = "--run", runs: Path = RUNS) -> str:
+    """Return the name of the finished run under `runs`, if there is exactly one.
+
+    Raises:
+        MissingArtifact: no run is finished.
+        InvalidInput: several runs are finished. The message lists them.
+    """
+    names = sorted(path.parent.name for path in runs.glob(f"*/{ENCODER_FILE}"))
+    if not names:  # the place of an encoder that ships with the package, once there is one
+        raise MissingArtifact(
+            f"no finished run under {runs}/; train one with `python -m model.train --store STORE`, or state {option}"
+        )
+    if len(names) > 1:
+        raise InvalidInput(f"{len(names)} runs are finished, so {option} must name one of them: {_listed(names)}")
+    return names[0]
 
 
 def encoder_of_run(path: Path) -> Path:
@@ -124,13 +179,17 @@ def encoder_of_run(path: Path) -> Path:
     return path / ENCODER_FILE if (path / ENCODER_FILE).is_file() else path
 
 
-def latest_finished_encoder(runs: Path = RUNS) -> Path:
-    """Return the encoder of the run that finished last.
+def _advice(word: str, option: str) -> str:
+    """Return what to do about a word that means no checkpoint."""
+    unfinished = sorted((RUNS / word).glob("checkpoint-*.safetensors")) if _NAME.fullmatch(word) else []
+    if unfinished:
+        return f"the run {word} is not finished, and {option} {unfinished[-1]} is its newest checkpoint"
+    names = sorted(path.parent.name for path in RUNS.glob(f"*/{ENCODER_FILE}"))
+    if names:
+        return f"give {option} a path, or one of the runs {_listed(names)}"
+    return f"give {option} a path, or train a run with `python -m model.train --store STORE`"
 
-    Raises:
-        MissingArtifact: no run under `runs` is finished.
-    """
-    finished = sorted(runs.glob(f"*/{ENCODER_FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    if not finished:
-        raise MissingArtifact(f"no finished run under {runs}/; train one with `python -m model.train --store STORE`")
-    return finished[-1]
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED_RUNS} more" if len(names) > MAX_LISTED_RUNS else ""
+    return ", ".join(names[:MAX_LISTED_RUNS]) + more

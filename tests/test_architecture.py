@@ -414,8 +414,8 @@ PUBLIC_NAMES = {
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
-        "ENCODER_FILE REPORTS RUNS STORES STORE_SUFFIX beside_store checkpoint_path data_root dataset_of "
-        "encoder_of_run feature_store latest_finished_encoder mel_store report run scores shards store_of_shards "
+        "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REPORTS RUNS STORES STORE_SUFFIX beside_store "
+        "data_root dataset_of encoder_of_run feature_store find_checkpoint mel_store only_finished_run report run scores shards store_of_shards "
         "store_path sweep validate_name"
     ),
     "stores.lock": "lock_file write_lock",

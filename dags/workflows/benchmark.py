@@ -28,12 +28,13 @@ def benchmark(settings: BenchmarkSettings) -> None:
         StepFailed: a step ended with an error.
     """
     datasets = list(dict.fromkeys(settings.datasets))
-    encoder = locations.checkpoint_path(settings.checkpoint) if settings.checkpoint else None
     if settings.draw:
-        encoder = encoder or Path("runs/NAME") / locations.ENCODER_FILE
+        encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
         print(mermaid(steps(datasets, encoder, settings.grid, settings.splits, settings.root)))
         return
-    encoder = encoder or locations.latest_finished_encoder()
+    found = locations.find_checkpoint(settings.checkpoint)
+    print(f"encoder: {found}")
+    encoder = found.path
     mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding
     run(steps(datasets, encoder, settings.grid, settings.splits, settings.root, mel))
 

@@ -82,9 +82,10 @@ def _extract_words(settings: EmbedSettings) -> Sequence[str]:
 
 
 def _encoder(settings: EmbedSettings) -> Path:
-    if settings.checkpoint:
-        return locations.checkpoint_path(settings.checkpoint)
-    return locations.latest_finished_encoder()
+    found = locations.find_checkpoint(settings.checkpoint)
+    if not settings.draw:
+        print(f"encoder: {found}")
+    return found.path
 
 
 def _require_paths(settings: EmbedSettings) -> None:

@@ -44,12 +44,12 @@ class LoadedCheckpoint:
 
 
 def resolve(checkpoint: str | Path | None) -> Path:
-    """Return the path of the checkpoint that a command line names, or of the run that finished last if that is None.
+    """Return the path of the checkpoint that a command line means; see `stores.locations.find_checkpoint`.
 
     Raises:
-        MissingArtifact: none is named, and no run is finished.
+        MissingArtifact, InvalidInput: there is none, or several could be meant.
     """
-    return locations.latest_finished_encoder() if checkpoint is None else locations.checkpoint_path(str(checkpoint))
+    return locations.find_checkpoint(None if checkpoint is None else str(checkpoint)).path
 
 
 def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> LoadedCheckpoint:

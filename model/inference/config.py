@@ -71,7 +71,7 @@ class ExtractSettings(CommandSettings):
 
     dataset: Annotated[Positional[str], shown("DATASET")]
     """Mel store: its name under stores/, for example demo or gtzan, or its path."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     out: Annotated[Path | None, shown("STORE", "stores/DATASET.RUN.features.zarr")] = None
     """Feature store to write."""
@@ -95,7 +95,7 @@ class ExportSettings(CommandSettings):
     """Engine to make; or hub, for a folder in the hub's layout; or check, to compare an existing engine with eager."""
     checkpoint: Annotated[
         str | None,
-        shown("CHECKPOINT", "the encoder of the run that finished last; for check, the checkpoint beside --out"),
+        shown("CHECKPOINT", "the encoder of the only finished run; for check, the checkpoint beside --out"),
     ] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     out: Annotated[Path | None, shown("FOLDER", "CHECKPOINT.engines/WHAT-PRECISION; required for hub and check")] = None

@@ -25,6 +25,7 @@ from model.inference.engines.export import ExportPlan
 from model.inference.engines.tensorrt_rtx import ParsedNetwork
 from stores import digest, locations
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
+from stores.locations import FoundCheckpoint
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
@@ -55,8 +56,8 @@ def validate(settings: ExportSettings) -> None:
     """
     if settings.out is None:
         raise InvalidInput("--out is required for check; name the folder that holds engine.json")
-    checkpoint = settings.checkpoint or registry.checkpoint_beside(settings.out)
-    loaded = _load(settings, checkpoints.resolve(checkpoint))
+    beside = None if settings.checkpoint else registry.checkpoint_beside(settings.out)
+    loaded = _load(settings, _find(str(beside) if beside else settings.checkpoint).path)
     encoder = loaded.encoder.to(fastest_device())
     engine = registry.open_exported(settings.out, encoder)
     store = MelStore.open(locations.store_path(settings.store)) if settings.store else None
@@ -70,7 +71,8 @@ def validate(settings: ExportSettings) -> None:
 
 
 def _export_engine(settings: ExportSettings, name: str) -> None:
-    loaded = _load(settings, checkpoints.resolve(settings.checkpoint))
+    found = locations.find_checkpoint(settings.checkpoint)
+    loaded = _load(settings, found.path)
     precision = registry.resolve_precision(name, settings.precision)
     plan = ExportPlan(precision, settings.largest, settings.usual, _input_quantizer(settings))
     target = settings.out or registry.engine_folder(loaded.path, name, precision)
@@ -78,7 +80,7 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    print(f"exporting {loaded.path} to {target} as {name} in {precision}", flush=True)
+    print(f"exporting {found} to {target} as {name} in {precision}", flush=True)
     try:
         exported = registry.export(loaded.encoder.to(fastest_device()), name, plan, building)
     except MynaError:
@@ -94,7 +96,7 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
 def _write_hub_folder(settings: ExportSettings) -> None:
     if settings.out is None:
         raise InvalidInput("--out is required for hub; upload the folder with `hf upload OWNER/NAME FOLDER`")
-    loaded = _load(settings, checkpoints.resolve(settings.checkpoint))
+    loaded = _load(settings, _find(settings.checkpoint).path)
     hub.write(settings.out, PretrainedFolder(loaded.encoder, loaded.mel, loaded.origin))
     files = sorted(path.name for path in settings.out.iterdir())
     print(json.dumps({"folder": str(settings.out), "files": files}))
@@ -124,6 +126,12 @@ def _describe_network(folder: Path) -> dict[str, Any]:
     """Return the inputs, the outputs and the number of layers of the network that TensorRT has built."""
     network = ParsedNetwork(folder / "encoder.onnx")
     return {"inputs": network.inputs, "outputs": network.outputs, "layers": sum(network.layers.values())}
+
+
+def _find(checkpoint: str | None) -> FoundCheckpoint:
+    found = locations.find_checkpoint(checkpoint)
+    print(f"encoder: {found}")
+    return found
 
 
 def _load(settings: ExportSettings, checkpoint: Path) -> LoadedCheckpoint:

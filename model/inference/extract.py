@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.inference import checkpoints, representations
+from model.inference import representations
 from model.inference.config import ExtractSettings, TableKind
 from model.inference.extraction import ExtractionConfig
 from model.inference.windows import Windowing
@@ -21,9 +21,9 @@ def extract(settings: ExtractSettings) -> None:
         MynaError: the store, the encoder or the engine cannot be used, or features with other options are stored.
     """
     store = MelStore.open(locations.store_path(settings.dataset))
-    checkpoint = checkpoints.resolve(settings.checkpoint)
+    checkpoint = locations.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
-    representation = representations.of_checkpoint(checkpoint, _extraction_config(settings), settings.cluster)
+    representation = representations.of_checkpoint(checkpoint.path, _extraction_config(settings), settings.cluster)
     provenance = representation.provenance(store)
     print(f"engine: {provenance['engine']['name']} in {provenance['precision']} on {provenance['engine']['device']}")
     path = settings.out or representation.path(locations.dataset_of(store.path))

@@ -23,7 +23,7 @@ class ReportSettings(CommandSettings):
 
     datasets: Annotated[Positional[tuple[str, ...]], shown("DATASET", "all that the run has scores of")] = ()
     """Datasets with scores to show."""
-    run: Annotated[str | None, shown("RUN", "the run that finished last")] = None
+    run: Annotated[str | None, shown("RUN", "the only finished run")] = None
     """Name of the run."""
     name: Annotated[str | None, shown("NAME", "DATASET-RUN, or RUN for several datasets")] = None
     """Name of the page, which is written to reports/NAME.html."""

@@ -28,6 +28,7 @@ from model.page.document import Section
 from model.page.map.section import EmbeddingMap
 from model.page.quoted import Quote
 from model.page.run_results import RunResults
+from model.training.continuation import require_config_file
 from stores import feature_labels, locations
 from stores.commit import remove_temporary_files, write_bytes
 from stores.errors import InvalidInput
@@ -45,8 +46,9 @@ def report(settings: ReportSettings) -> None:
         MissingArtifact: the run, its scores or a requested mel store do not exist.
         CorruptArtifact, DigestMismatch: something of the run cannot be read, or does not belong together.
     """
-    run = settings.run or locations.latest_finished_encoder().parent.name
+    run = settings.run or locations.only_finished_run()
     print(f"run: {run}")
+    require_config_file(locations.run(run))
     locations.report(settings.name or run)  # an invalid name is rejected before the work
     user_quotes = quoted.read(settings.quoted) if settings.quoted else ()
     results = run_results.gather(run, settings.datasets)

@@ -6,6 +6,7 @@ from model.probes.config import CompareSettings
 from model.probes.results import score_validation
 from model.probes.results.averages import averages
 from model.probes.results.scores import TRAINED, Scores
+from model.training.continuation import require_config_file
 from stores import locations
 from stores.errors import CorruptArtifact, MissingArtifact
 from stores.features import FeatureStore
@@ -16,10 +17,12 @@ def compare(settings: CompareSettings) -> None:
 
     Raises:
         MissingArtifact: no run is finished, or the run has no scores of the datasets.
-        CorruptArtifact: a file of scores is damaged, or its values do not fit together.
+        CorruptArtifact: a file of scores is damaged, its values do not fit together, or config.json contradicts the
+            run's weights.
     """
-    run = settings.run or locations.latest_finished_encoder().parent.name
+    run = settings.run or locations.only_finished_run()
     print(f"run: {run}")
+    require_config_file(locations.run(run))
     folder = locations.run(run) / "scores"
     names = tuple(dict.fromkeys(settings.datasets))
     paths = [path for name in names or ("*",) for path in sorted(folder.glob(f"{_pattern(name)}.*.json"))]

@@ -151,7 +151,7 @@ class ProbeSettings(CommandSettings):
     """Embeddings of another model, which are scored as well: a feature store, .npz or .parquet. It can be repeated."""
     grid: GridName = "quick"
     """Probes to try: the 216 of the paper's protocol, or 6 of them."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the run that finished last")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     store: Annotated[str | None, shown("STORE", "DATASET, or else the mel store that its features record")] = None
     """Mel store with labels, splits and groups, as a path or as a name under stores/, for example if it was moved."""
@@ -179,5 +179,5 @@ class CompareSettings(CommandSettings):
 
     datasets: Annotated[Positional[tuple[str, ...]], shown("DATASET", "all that the run has scores of")] = ()
     """Datasets whose tasks are printed and averaged."""
-    run: Annotated[str | None, shown("NAME", "the run that finished last")] = None
+    run: Annotated[str | None, shown("NAME", "the only finished run")] = None
     """Name of the run."""

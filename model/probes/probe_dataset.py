@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from model.encoder.device import fastest_device, fastest_precision
-from model.inference import checkpoints, external_embeddings, representations
+from model.inference import external_embeddings, representations
 from model.inference.representations import BASELINES, Representation
 from model.probes.config import GRIDS, Grid, ProbeSettings
 from model.probes.few_shot import FewShotEvaluation
@@ -34,9 +34,9 @@ def probe_dataset(settings: ProbeSettings) -> None:
     mel_path = locations.store_path(settings.store or settings.dataset)
     store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
     tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
-    path = checkpoints.resolve(settings.checkpoint)
-    trained = representations.of_checkpoint(path)
-    print(f"encoder: {path}")
+    found = locations.find_checkpoint(settings.checkpoint)
+    path, trained = found.path, representations.of_checkpoint(found.path)
+    print(f"encoder: {found}")
     dataset = locations.dataset_of(locations.store_path(settings.dataset))
     store = store or _recorded_store(trained.path(dataset), mel_path)
     tasks = tasks or _tasks(store, settings.dataset)

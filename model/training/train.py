@@ -237,7 +237,7 @@ def _flag(name: str) -> str:
 
 
 def _init_checkpoint(settings: EncoderSettings) -> Path | None:
-    return locations.checkpoint_path(settings.init) if settings.init else None
+    return locations.find_checkpoint(settings.init, "--init").path if settings.init else None
 
 
 def _require_same_data(path: Path | None, config: TrainConfig, sources: TrainingShards) -> None:

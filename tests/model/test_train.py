@@ -170,10 +170,8 @@ def test_a_run_is_initialized_from_another_and_says_what_it_loaded(workplace, sh
 def test_the_checkpoint_of_init_must_exist_and_fit(workplace, sharded_here, capsys):
     assert _train("--init", "none.safetensors") == 2
     message = capsys.readouterr().err
-    assert (
-        "no checkpoint at none.safetensors; give --init the path of a checkpoint or the name of a finished run"
-        in message
-    )
+    assert "no checkpoint at none.safetensors, which is neither an existing path nor the name of" in message
+    assert "give --init a path, or train a run" in message
     assert _train(name="first") == 0
     assert _train("--init", "runs/first/encoder.safetensors", "--input-scale", "power") == 2
     assert "input_scale: 'log1p' in the checkpoint, 'power' in this run" in capsys.readouterr().err

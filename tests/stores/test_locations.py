@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stores import locations
-from stores.errors import InvalidInput
+from stores.errors import InvalidInput, MissingArtifact
 
 
 def test_default_paths_are_those_of_the_docstring():
@@ -94,3 +94,61 @@ def test_the_store_of_shards_is_the_one_that_exists(tmp_path):
     assert locations.store_of_shards(tmp_path / "a.shards") == tmp_path / "a"
     (tmp_path / "a.zarr").mkdir()
     assert locations.store_of_shards(tmp_path / "a.shards") == tmp_path / "a.zarr"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A function that makes finished runs in the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def finish(*names):
+        for name in names:
+            locations.run(name).mkdir(parents=True)
+            (locations.run(name) / locations.ENCODER_FILE).touch()
+
+    return finish
+
+
+def test_the_only_finished_run_is_taken_and_named(runs):
+    runs("first")
+    Path("runs/unfinished").mkdir()
+    found = locations.find_checkpoint(None)
+    assert found.path == Path("runs/first/encoder.safetensors")
+    assert str(found) == "runs/first/encoder.safetensors (run first, the only finished run)"
+    assert locations.only_finished_run() == "first"
+
+
+def test_several_finished_runs_are_an_error_that_lists_them(runs):
+    runs("z", "a", "m")
+    with pytest.raises(InvalidInput, match=r"3 runs are finished, so --checkpoint must name one of them: a, m, z$"):
+        locations.find_checkpoint(None)
+    with pytest.raises(InvalidInput, match=r"so --run must name one of them: a, m, z$"):
+        locations.only_finished_run()
+    runs(*(f"run-{number}" for number in range(18)))
+    with pytest.raises(InvalidInput, match=r"21 runs .* and 1 more"):
+        locations.only_finished_run()
+
+
+def test_no_finished_run_is_an_error_that_names_the_command(runs):
+    with pytest.raises(MissingArtifact, match=r"no finished run under runs/; .*model\.train.* or state --checkpoint"):
+        locations.find_checkpoint(None)
+
+
+def test_a_word_is_an_existing_path_and_else_a_run(runs):
+    runs("first", "second")
+    assert str(locations.find_checkpoint("first")) == "runs/first/encoder.safetensors (run first)"
+    assert str(locations.find_checkpoint("runs/first")) == "runs/first/encoder.safetensors (path)"
+    Path("first").touch()
+    assert str(locations.find_checkpoint("first")) == "first (path)"
+    for word in ("third", "some-one/third", "../first.pth"):
+        with pytest.raises(MissingArtifact, match=f"no checkpoint at {word}, which is neither .* runs first, second$"):
+            locations.find_checkpoint(word)
+
+
+def test_a_run_that_is_not_finished_is_named_with_its_newest_checkpoint(runs):
+    Path("runs/half").mkdir(parents=True)
+    for step in (2, 4):
+        Path(f"runs/half/checkpoint-{step:08d}.safetensors").touch()
+    newest = r"the run half is not finished, and --init runs/half/checkpoint-00000004\.safetensors is its newest"
+    with pytest.raises(MissingArtifact, match=newest):
+        locations.find_checkpoint("half", "--init")

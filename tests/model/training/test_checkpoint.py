@@ -288,19 +288,6 @@ def test_an_empty_folder_has_no_newest_checkpoint(tmp_path):
     checkpoint.remove_old(tmp_path, 2)
 
 
-def test_the_latest_finished_run_is_chosen_by_time(tmp_path):
-    paths = {name: tiny.write_run(tmp_path / name) for name in ("a", "z", "m")}
-    (tmp_path / "unfinished").mkdir()
-    for seconds, name in enumerate(("z", "a", "m")):
-        os.utime(paths[name], (seconds, seconds))
-    assert locations.latest_finished_encoder(tmp_path) == paths["m"]
-
-
-def test_a_folder_without_a_finished_run_is_an_error_that_names_the_command(tmp_path):
-    with pytest.raises(MissingArtifact, match=r"no finished run under .*model\.train"):
-        locations.latest_finished_encoder(tmp_path)
-
-
 @pytest.mark.parametrize("patches", ["vertical", "hybrid"])
 def test_a_loaded_encoder_gives_the_embeddings_of_the_trained_one(tmp_path, patches):
     model, state, config = _train(patches=patches)
