@@ -31,6 +31,6 @@ def require_local(root: AudioPath) -> Path:
     if isinstance(root, RemotePath):
         raise InvalidInput(
             f"this dataset is not read from {root}; download it and use --root with its folder. Remote storage is "
-            f"read by folder, gtzan, magnatagatune, giantsteps, emomusic, mtg_jamendo and fma"
+            f"read by folder, gtzan, magnatagatune, giantsteps, giantsteps_mtg, emomusic, mtg_jamendo and fma"
         )
     return root

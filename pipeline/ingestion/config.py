@@ -15,7 +15,17 @@ from stores.errors import InvalidInput
 from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 
 DatasetName = Literal[
-    "audioset", "gtzan", "magnatagatune", "giantsteps", "emomusic", "mtg_jamendo", "fma", "mirdata", "folder", "demo"
+    "audioset",
+    "gtzan",
+    "magnatagatune",
+    "giantsteps",
+    "giantsteps_mtg",
+    "emomusic",
+    "mtg_jamendo",
+    "fma",
+    "mirdata",
+    "folder",
+    "demo",
 ]
 StoredType = Literal["uint8", "uint16", "float32"]
 
@@ -99,10 +109,10 @@ class FolderSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataSettings(CheckedSettings):
-    """Only for mtg_jamendo and fma."""
+    """Only for mtg_jamendo, fma, and giantsteps_mtg."""
 
     metadata: Annotated[Path | None, shown("FOLDER", "searched below --root")] = None
-    """Folder with the published tables: the splits of MTG-Jamendo, or tracks.csv of FMA."""
+    """Folder with the published tables: the splits of MTG-Jamendo, tracks.csv of FMA, or a clone of GiantSteps-MTG."""
     split_number: Annotated[int, Ge(0), Le(4)] = 0
     """Number of the split of MTG-Jamendo."""
 

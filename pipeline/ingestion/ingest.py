@@ -23,6 +23,7 @@ from pipeline.datasets import (
     fma,
     folder,
     giantsteps,
+    giantsteps_mtg,
     gtzan,
     magnatagatune,
     mirdata_loaders,
@@ -160,6 +161,7 @@ _LISTINGS: dict[DatasetName, Callable[[AudioPath, IngestSettings], Listing]] = {
     "gtzan": lambda root, settings: gtzan.tracks(root, settings.benchmark.splits),
     "magnatagatune": lambda root, settings: magnatagatune.tracks(root, settings.benchmark.splits),
     "giantsteps": lambda root, settings: giantsteps.tracks(root, settings.benchmark.splits),
+    "giantsteps_mtg": lambda root, settings: giantsteps_mtg.tracks(root, settings.metadata.metadata),
     "emomusic": lambda root, settings: emomusic.tracks(root, settings.benchmark.splits),
     "mtg_jamendo": lambda root, settings: mtg_jamendo.tracks(
         root, settings.metadata.metadata, settings.metadata.split_number
