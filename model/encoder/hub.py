@@ -7,7 +7,6 @@ README.md            the model card
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,17 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.encoder import published
+from model.encoder import published, weight_checks
 from model.encoder.config import EncoderConfig
+from model.encoder.published_file import require_no_pointer
 from model.encoder.vit import Encoder
+from stores import safetensors_header
 from stores.commit import atomic_write, write_bytes, write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_codec import read_json
 from stores.mel_spec import MelSpec
 
+MAX_CONFIG_BYTES = 1 << 20
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = "myna-encoder-1"
 
@@ -90,14 +93,17 @@ def read(folder: Path) -> PretrainedFolder:
                 f"{folder} has no {name}; a folder of an encoder contains {CONFIG} and {WEIGHTS}, and "
                 "`python -m model.export hub` writes both"
             )
+        require_no_pointer(folder / name)
     try:
-        values = json.loads((folder / CONFIG).read_text("utf-8"))
+        values = read_json(folder / CONFIG, MAX_CONFIG_BYTES)
         if values.get("format") != FORMAT:
             raise CorruptArtifact(
                 f"{folder / CONFIG} has format {values.get('format')!r}, but this version reads {FORMAT!r}"
             )
-        encoder = Encoder(EncoderConfig.from_dict(values["encoder"]))
-        published.load_weights(encoder, load_file(folder / WEIGHTS), folder / WEIGHTS)
+        config = EncoderConfig.from_dict(values["encoder"])
+        entries = safetensors_header.read(folder / WEIGHTS).tensors
+        weight_checks.require_entries(entries, weight_checks.encoder_shapes(config), folder / WEIGHTS)
+        encoder = published.build_encoder(config, load_file(folder / WEIGHTS), folder / WEIGHTS)
         content = PretrainedFolder(encoder, values["mel"], values["origin"])
     except (ValueError, KeyError, TypeError, AttributeError, InvalidInput, SafetensorError) as error:
         raise CorruptArtifact(f"{folder} cannot be read: {error}") from error

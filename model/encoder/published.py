@@ -1,25 +1,27 @@
 """Reading the published checkpoints (`myna-base.pth`, `myna-vertical.pth`, `myna-hybrid.pth`) as encoders.
 
-They are plain state dicts of the public code. The names of the tensors are those of `model.encoder.vit`, and the
-`linear_head` is dropped. The shapes of the tensors give the sizes. Two settings are not in the file. The first is the
-input scale, which is `power` unless the caller states another. The second is the patch kind of a file with only one
-kind, because square and vertical patches both have 256 cells. The name of the file or the caller states it.
+They are state dicts of the public code, in any file that `model.encoder.published_file` reads. The names of the tensors
+are those of `model.encoder.vit`, and the `linear_head` is dropped. The shapes of the tensors give the sizes. Two
+settings are not in the file. The first is the input scale, which is `power` unless the caller states another. The
+second is the patch kind of a file with only one kind, because square and vertical patches both have 256 cells. The name
+of the file or the caller states it.
 """
 
 from __future__ import annotations
 
-import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from torch import Tensor
 
+from model.encoder import weight_checks
 from model.encoder.config import EncoderConfig, InputScale, PatchMode
+from model.encoder.published_file import ANCHOR, read_encoder_tensors
 from model.encoder.vit import Encoder
-from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.errors import CorruptArtifact, InvalidInput
 
 HEAD = "linear_head."
 HEAD_WIDTH = 64
@@ -37,39 +39,26 @@ def read(path: Path, patches: str = "auto", input_scale: str | None = None) -> E
 
     Raises:
         MissingArtifact: there is no file at `path`.
-        CorruptArtifact: the file is not a state dict of tensors, or tensors are missing, unexpected or of other shapes.
+        CorruptArtifact: the file holds no encoder, or tensors are missing, unexpected, of other shapes or not finite.
         InvalidInput: `patches` is unknown, or is auto while the file does not say which kind of patch it has.
     """
-    if not path.is_file():
-        raise MissingArtifact(f"no checkpoint at {path}; pass the path of a published .pth file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CorruptArtifact(f"{path} is not a plain state dict: all of its values must be tensors")
-    weights = {str(name): tensor.float() for name, tensor in state.items() if not str(name).startswith(HEAD)}
+    tensors = read_encoder_tensors(path)
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(HEAD)}
     scale: Any = input_scale or "power"
     config = _config(weights, path, _patch_mode(weights, path, patches), scale)
-    return load_weights(Encoder(config), weights, path)
+    return build_encoder(config, weights, path)
 
 
-def load_weights(encoder: Encoder, weights: Mapping[str, Tensor], source: Path) -> Encoder:
-    """Load tensors of any shape into an encoder and return it in evaluation mode. All names and shapes must agree.
+def build_encoder(config: EncoderConfig, weights: Mapping[str, Tensor], source: Path) -> Encoder:
+    """Return an encoder with weights of any shape, in evaluation mode. It is built after all names and shapes agree.
 
     Raises:
-        CorruptArtifact: tensors are missing, unexpected or of other shapes; the message lists them.
+        CorruptArtifact: tensors are missing, unexpected, of other shapes, or not finite. The message lists them.
     """
-    expected = encoder.state_dict()
-    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    if missing or unexpected:
-        raise CorruptArtifact(
-            f"{source} does not fit an encoder with {encoder.config.patches} patches; missing tensors: "
-            f"{', '.join(missing) or 'none'}; unexpected tensors: {', '.join(unexpected) or 'none'}"
-        )
-    if different := [name for name in expected if expected[name].shape != weights[name].shape]:
-        shapes = [f"{name} {list(weights[name].shape)}, expected {list(expected[name].shape)}" for name in different]
-        raise CorruptArtifact(f"{source} has tensors of other shapes: {', '.join(shapes)}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    weight_checks.require_shapes(shapes, weight_checks.encoder_shapes(config), source)
+    weight_checks.require_finite(weights, source)
+    encoder = Encoder(config)
     encoder.load_state_dict(weights)
     return encoder.eval()
 
@@ -95,7 +84,7 @@ def select_patch_kind(encoder: Encoder, patches: str) -> Encoder:
         if name.startswith((prefix, "transformer."))
     }
     kind: Any = patches
-    return load_weights(Encoder(replace(encoder.config, patches=kind)), weights, Path(encoder.config.name))
+    return build_encoder(replace(encoder.config, patches=kind), weights, Path(encoder.config.name))
 
 
 def _patch_mode(weights: Mapping[str, Tensor], path: Path, patches: str) -> PatchMode:
@@ -113,9 +102,9 @@ def _patch_mode(weights: Mapping[str, Tensor], path: Path, patches: str) -> Patc
 
 
 def _kind_in_name(path: Path) -> str | None:
-    """Return the patch kind that the name of a published file states, or None."""
+    """Return the patch kind that the name of a file states as a word of its own, in any case, or None."""
     words = {"vertical": "vertical", "base": "square", "square": "square"}
-    return next((kind for word, kind in words.items() if word in path.stem), None)
+    return next((words[word] for word in re.split(r"[^a-z0-9]+", path.stem.lower()) if word in words), None)
 
 
 def _require_known_patches(patches: str) -> None:
@@ -125,19 +114,22 @@ def _require_known_patches(patches: str) -> None:
 
 def _config(weights: Mapping[str, Tensor], path: Path, patches: PatchMode, scale: InputScale) -> EncoderConfig:
     try:
-        width = weights["to_patch_embedding.2.weight"].shape[0]
+        width = weights[ANCHOR].shape[0]
         inner = weights["transformer.layers.0.0.to_qkv.weight"].shape[0] // 3
         mlp_width = weights["transformer.layers.0.1.net.1.weight"].shape[0]
     except (KeyError, IndexError) as error:
         raise CorruptArtifact(f"{path} is not a published checkpoint of Myna: it has no {error}") from error
     blocks = {name.split(".")[2] for name in weights if name.startswith("transformer.layers.")}
-    return EncoderConfig(
-        name=path.stem,
-        width=width,
-        depth=len(blocks),
-        heads=max(1, inner // HEAD_WIDTH),
-        head_width=min(inner, HEAD_WIDTH),
-        mlp_width=mlp_width,
-        patches=patches,
-        input_scale=scale,
-    )
+    try:
+        return EncoderConfig(
+            name=path.stem,
+            width=width,
+            depth=len(blocks),
+            heads=max(1, inner // HEAD_WIDTH),
+            head_width=min(inner, HEAD_WIDTH),
+            mlp_width=mlp_width,
+            patches=patches,
+            input_scale=scale,
+        )
+    except InvalidInput as error:
+        raise CorruptArtifact(f"{path} has the sizes of no encoder: {error}") from error

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.encoder import hub, published
+from model.encoder import hub, published, published_file
 from model.encoder.published import select_patch_kind
 from model.encoder.vit import Encoder
 from model.training import checkpoint
-from stores import locations
+from stores import locations, safetensors_header
 from stores.errors import InvalidInput, MissingArtifact
 from stores.mel_spec import MelSpec
 
-PUBLISHED_SUFFIXES = (".pth", ".pt", ".bin")
+PUBLISHED_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 PUBLISHED_MEL: Mapping[str, Any] = {"mel_spec": MelSpec().to_dict()}
 """The mels that the published models were trained on, as far as they are known: their specification is the default."""
 
@@ -57,7 +57,7 @@ def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> L
 
     Args:
         path: `encoder.safetensors` or another checkpoint of this project, the folder of a finished run, a published
-            `.pth` file, or a folder in the hub's layout.
+            file of weights (`.pth`, `.ckpt` or `.safetensors`), or a folder in the hub's layout.
         patches: auto, square, vertical or hybrid. For a hybrid, square or vertical selects one kind of patch.
         input_scale: input scale that a published checkpoint was trained with, which its file does not state. For
             other checkpoints it must agree with the stored value.
@@ -98,17 +98,27 @@ def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | Non
     return load(Path(path), patches, input_scale).encoder
 
 
+def _is_of_this_project(path: Path) -> bool:
+    """Return whether a file is a checkpoint of `model.train`, by its header."""
+    published_file.require_no_pointer(path)
+    if path.suffix != ".safetensors" and not published_file.is_safetensors(path):
+        return False
+    return safetensors_header.read(path).metadata.get("format", "").startswith("myna-")
+
+
 def _read(path: Path, patches: str, input_scale: str | None) -> LoadedCheckpoint:
+    if path.name == hub.WEIGHTS and (path.parent / hub.CONFIG).is_file():
+        path = path.parent  # the weights of a folder, without which the input scale and the mel would be guessed
     if path.is_dir():
         folder = hub.read(path)
         mel = folder.mel or (PUBLISHED_MEL if "published" in folder.origin else {})
         return LoadedCheckpoint(path, path.resolve().name, folder.encoder, folder.origin, mel)
-    if path.suffix in PUBLISHED_SUFFIXES:
+    if not path.is_file():
+        raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
+    if not _is_of_this_project(path):
         encoder = published.read(path, patches, input_scale)
         origin: dict[str, Any] = {"published": path.stem, "encoder": encoder.config.to_dict()}
         return LoadedCheckpoint(path, path.stem, encoder, origin, PUBLISHED_MEL)
-    if not path.is_file():
-        raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
     trained = checkpoint.load(path)
     origin = {"run": trained.config.to_dict(), "step": trained.step}
     return LoadedCheckpoint(path, path.resolve().parent.name, trained.build_encoder(), origin, trained.config.mel)

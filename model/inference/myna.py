@@ -19,6 +19,7 @@ from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_over_windows
 from model.inference.windows import Windowing
+from pipeline.audio import levels
 from pipeline.audio import resample as resampling
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
@@ -122,7 +123,8 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
 
         Raises:
             DecodeError: the audio cannot be decoded, is shorter than half a window of the mel (65 ms at
-                the default mel), or has samples that are not finite.
+                the default mel), or has samples that are not finite, or that have an RMS over sqrt(2), where 1 is full
+                scale. The last error states what to divide by: 32768 for 16-bit integers as floats.
             InvalidInput: samples have no rate or a wrong shape or type, or a file was passed with a rate.
         """
         windowing = Windowing(hop_frames, tail, pool, self.encoder.config.window_frames)
@@ -144,7 +146,9 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
                 f"samples need a positive sample_rate_hz (got {rate_hz}), "
                 "for example embed(samples, sample_rate_hz=44100)"
             )
-        return resample(to_mono(np.asarray(audio)), rate_hz, self.mel_spec.sample_rate_hz, self.resampler)
+        samples = to_mono(np.asarray(audio))
+        levels.require_in_scale(samples)
+        return resample(samples, rate_hz, self.mel_spec.sample_rate_hz, self.resampler)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.write(save_directory, self._pretrained)

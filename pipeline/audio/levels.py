@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stores.errors import DecodeError
+
 SILENT_PEAK = 2.0**-14
 """Largest sample of silence: two steps of 16 bits, which dither and rounding leave in silence."""
 OUT_OF_SCALE_RMS = math.sqrt(2)
@@ -145,6 +147,20 @@ class Verdict:
     """Name and text of each warning."""
     detail: str = ""
     """Numbers that led to the rejection."""
+
+
+def require_in_scale(samples: NDArray[np.float32]) -> None:
+    """Check that mono samples `[T]` have the expected scale, by the rule of an ingest.
+
+    Raises:
+        DecodeError: `out_of_scale`, with the factor to divide by, or `not_finite`.
+    """
+    source, mono = SpanLevels(), MonoLevels()
+    source.add(samples[:, None], samples, with_peak=True)
+    mono.add(samples)
+    verdict = judge(source, mono, stores_floats=True)
+    if verdict.reason in ("not_finite", "out_of_scale"):
+        raise DecodeError(verdict.reason, verdict.detail)
 
 
 def judge(source: SpanLevels, mono: MonoLevels, stores_floats: bool) -> Verdict:

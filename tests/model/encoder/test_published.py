@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import time
+import warnings
+import zipfile
+
 import pytest
 import tiny
 import torch
 from engine_contract import POWER, encoder_of
 from published_vit import simple_vit_module
+from safetensors.torch import save_file
 
 import model
+from model.encoder import hub
 from model.encoder.config import EncoderConfig
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
@@ -125,6 +133,149 @@ class Malicious:
 def test_only_tensors_are_read_and_nothing_is_executed(tmp_path, content):
     with pytest.raises(CorruptArtifact, match="is not a"):
         model.load_encoder(_write(tmp_path / "myna-base.pth", content))
+
+
+def _prefixed(prefix, state):
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+WRAPPED = {
+    "DistributedDataParallel": lambda state: _prefixed("module.", state),
+    "torch.compile": lambda state: _prefixed("_orig_mod.", state),
+    "a part compiled": lambda state: {
+        name.replace("transformer.", "transformer._orig_mod."): tensor for name, tensor in state.items()
+    },
+    "nested prefixes": lambda state: _prefixed("model.module._orig_mod.", state),
+    "model": lambda state: {"model": state, "optimizer": {"lr": 0.1}, "epoch": 3},
+    "state_dict": lambda state: {"state_dict": _prefixed("module.", state), "epoch": 3},
+    "nested dicts": lambda state: {"model": {"state_dict": state}},
+    "Lightning": lambda state: {
+        "state_dict": {**_prefixed("model.", state), "criterion.scale": torch.ones(1)},
+        "pytorch-lightning_version": "2.5.0",
+        "hyper_parameters": {"lr": 0.1, "name": "x"},
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+@pytest.mark.parametrize("name", ["myna-base.pth", "Myna-Base.ckpt", "MYNA_BASE"])
+def test_files_as_people_publish_them_are_read(tmp_path, kind, name):
+    state = {**_state(), "linear_head.weight": torch.zeros(3, 64)}
+    encoder = model.load_encoder(_write(tmp_path / name, WRAPPED[kind](state)))
+    assert encoder.config.patches == "square"
+    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["Myna-Vertical.safetensors", "myna-vertical.pth"])
+def test_a_plain_safetensors_file_is_read_whatever_its_name(tmp_path, name):
+    state = _state()
+    save_file(_prefixed("model.", state), tmp_path / name, metadata={"format": "pt"})
+    encoder = model.load_encoder(tmp_path / name)
+    assert (encoder.config.patches, encoder.config.input_scale) == ("vertical", "power")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_a_checkpoint_of_a_run_under_another_name_keeps_its_settings(tmp_path):
+    path = tiny.write_run(tmp_path / "run", tiny.train_config("vertical"))
+    path.rename(tmp_path / "myna-base.pth")
+    assert model.load_encoder(tmp_path / "myna-base.pth").config == tiny.encoder_config("vertical")
+
+
+def test_the_weights_of_a_folder_are_read_with_the_settings_beside_them(tmp_path):
+    encoder = encoder_of(tiny.encoder_config("hybrid"))
+    hub.write(tmp_path / "folder", hub.PretrainedFolder(encoder))
+    assert model.load_encoder(tmp_path / "folder" / "model.safetensors").config == encoder.config
+
+
+@pytest.mark.parametrize("name", ["database_vert.pth", "baseline.pth", "verticals.pth", "mine.pth"])
+def test_a_part_of_a_word_in_the_name_states_no_patches(tmp_path, name):
+    with pytest.raises(InvalidInput, match="its name does not say which"):
+        model.load_encoder(_write(tmp_path / name, _state()))
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 85912345\n"
+FOREIGN = {
+    POINTER: r"a git-LFS pointer and not the file of 85912345 bytes .*run `git lfs pull`",
+    b"\n<!DOCTYPE html><html>": "is a page of HTML or XML",
+    b"\x1f\x8b\x08\x00": "is a gzip archive; unpack it",
+    b"\x89HDF\r\n": "is an HDF5 file",
+    b"": "is not a state dict of tensors",
+    b"PK\x03\x04": "is not a state dict of tensors",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+@pytest.mark.parametrize("name", ["myna-base.pth", "myna-base.ckpt"])
+def test_other_files_are_an_error_that_says_what_they_are(tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=FOREIGN[content]):
+        model.load_encoder(tmp_path / name)
+
+
+def test_a_pointer_of_git_lfs_is_named_in_the_place_of_every_file(tmp_path):
+    (tmp_path / "encoder.safetensors").write_bytes(POINTER)
+    hub.write(tmp_path / "folder", hub.PretrainedFolder(encoder_of(tiny.encoder_config())))
+    (tmp_path / "folder" / "model.safetensors").write_bytes(POINTER)
+    for path in (tmp_path / "encoder.safetensors", tmp_path / "folder"):
+        with pytest.raises(CorruptArtifact, match="a git-LFS pointer"):
+            model.load_encoder(path)
+
+
+def test_python_objects_are_named_and_nobody_is_advised_to_execute_them(tmp_path):
+    path = _write(tmp_path / "last.ckpt", {"state_dict": _state(), "hyper_parameters": argparse.Namespace(lr=0.1)})
+    with pytest.raises(CorruptArtifact, match=r"Python objects other than tensors \(argparse\.Namespace\)") as caught:
+        model.load_encoder(path)
+    with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated, but its files are still about
+        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "base.pt"))
+    with pytest.raises(CorruptArtifact, match="is a TorchScript program") as scripted:
+        model.load_encoder(tmp_path / "base.pt")
+    for error in (caught, scripted):
+        assert "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (lambda state: {**_prefixed("student.", state), **_prefixed("teacher.", state)}, r"'student\.', 'teacher\.'"),
+        (lambda state: {"generator": state, "epoch": 3}, "its keys are 'generator', 'epoch'"),
+        (
+            lambda state: {**state, "transformer.norm.bias": torch.full((64,), torch.nan)},
+            "NaN or infinite: trans",
+        ),
+        (lambda state: {**state, "transformer.norm.bias": torch.zeros(64, dtype=torch.int64)}, "not real numbers"),
+        (lambda state: {**state, "transformer.norm.bias": torch.zeros(64, dtype=torch.complex64)}, "not real numbers"),
+        (lambda state: {**state, "x": torch.zeros(1).expand(1 << 40)}, r"tensor x claims \[1099511627776\] values"),
+        (lambda state: {**state, "x": torch.zeros(9, 9).to_sparse()}, "tensor x, which holds no plain array"),
+        (lambda state: {**state, "x": torch.zeros(1 << 40, device="meta")}, "tensor x, which holds no plain array"),
+    ],
+)
+def test_state_dicts_without_usable_weights_are_an_error_that_names_them(tmp_path, state, message):
+    with pytest.raises(CorruptArtifact, match=message):
+        model.load_encoder(_write(tmp_path / "myna-base.pth", state(_state())))
+
+
+def test_compressed_entries_are_rejected_before_they_are_unpacked(tmp_path):
+    _write(tmp_path / "plain.pth", {"x": torch.zeros(2_000_000)})
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "myna-base.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    with pytest.raises(CorruptArtifact, match="in compressed entries"):
+        model.load_encoder(tmp_path / "myna-base.pth")
+
+
+@pytest.mark.parametrize("absurd", [{"width": 1 << 20}, {"depth": 1000}, {"window_frames": 1 << 40}])
+def test_a_folder_with_absurd_sizes_is_rejected_before_a_model_is_built(tmp_path, absurd):
+    hub.write(tmp_path, hub.PretrainedFolder(encoder_of(tiny.encoder_config())))
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**values, "encoder": {**values["encoder"], **absurd}}))
+    start = time.perf_counter()
+    with pytest.raises(CorruptArtifact):
+        model.load_encoder(tmp_path)
+    assert time.perf_counter() - start < 0.5
 
 
 def test_files_that_are_not_checkpoints_raise_an_error(tmp_path):

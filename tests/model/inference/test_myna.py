@@ -116,6 +116,18 @@ def test_audio_that_cannot_become_a_mel_is_an_error_with_the_reason(myna, tmp_pa
         myna.embed(np.full(20_000, np.nan), 16_000)
 
 
+@pytest.mark.parametrize(("dtype", "factor"), [(np.int16, "32768"), (np.int8, "128"), (np.int32, "2147483648")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_integers_as_floats_are_rejected_with_the_factor_to_divide_by(myna, dtype, factor, channels):
+    integers = (0.9 * np.iinfo(dtype).max * synthetic_audio.chords(1.0)).astype(dtype)
+    samples = np.stack([integers] * channels, axis=1)
+    with pytest.raises(DecodeError, match=rf"out_of_scale: .*full scale is 1; divide the samples by {factor}$"):
+        myna.embed(samples.astype(np.float32), 16_000)
+    divided = samples.astype(np.float32) / float(factor)
+    np.testing.assert_allclose(myna.embed(samples, 16_000), myna.embed(divided, 16_000), atol=1e-5)
+    assert np.isfinite(myna.embed(1.4 * divided / np.abs(divided).max(), 16_000)).all()
+
+
 def test_a_checkpoint_of_this_project_is_loaded(tmp_path, song):
     path = tiny.write_run(tmp_path / "run", tiny.train_config("hybrid"))
     loaded = model.Myna.from_pretrained(path, precision="fp32")
