@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import resource
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import synthetic_audio
+from small_disk import small_disk
 
 from pipeline import ingest, shard
 from pipeline.audio.decode import decode_stream
@@ -56,24 +56,11 @@ def music(tmp_path_factory):
     return root
 
 
-@contextlib.contextmanager
-def _small_disk(path, size):
-    """Mount a file system of `size` bytes at `path`; skip the test if this is not permitted."""
-    path.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
-    if mount.returncode:
-        pytest.skip(f"no tmpfs can be mounted: {mount.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
 def test_a_full_disk_is_reported_and_the_store_can_be_opened_and_completed(music, tmp_path, scheduler):
     expected = _ingest_undisturbed(music, tmp_path / "whole.zarr")
-    with _small_disk(tmp_path / "disk", 700_000):
+    with small_disk(tmp_path / "disk", 700_000):
         store = tmp_path / "disk" / "m.zarr"
         command = _command(music, store, "--scheduler", scheduler, "--workers", "2")
         ingest_result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
@@ -106,7 +93,7 @@ def test_a_file_size_limit_is_reported_like_a_full_disk(music, tmp_path):
 
 def test_a_full_disk_while_sharding_is_reported_and_leaves_no_index(music, tmp_path, capsys):
     store = _ingest_undisturbed(music, tmp_path / "m.zarr")
-    with _small_disk(tmp_path / "disk", 200_000):
+    with small_disk(tmp_path / "disk", 200_000):
         (tmp_path / "disk" / "m.shards").mkdir()
         (tmp_path / "m.shards").symlink_to(tmp_path / "disk" / "m.shards")
         assert shard.main([str(store.path)]) == 2
@@ -117,7 +104,7 @@ def test_a_full_disk_while_sharding_is_reported_and_leaves_no_index(music, tmp_p
 @pytest.mark.parametrize("command", ["ingest", "shard"])
 def test_a_read_only_location_is_reported(music, tmp_path, capsys, command):
     store = _ingest_undisturbed(music, tmp_path / "m.zarr") if command == "shard" else None
-    with _small_disk(tmp_path / "disk", 8_000_000):
+    with small_disk(tmp_path / "disk", 8_000_000):
         if store:
             store.path.rename(tmp_path / "m")
             subprocess.run(["cp", "-r", str(tmp_path / "m"), str(tmp_path / "disk" / "m.zarr")], check=True)
