@@ -7,6 +7,7 @@ A reader sees the old file, the new file or no file, and never an incomplete one
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -71,6 +72,13 @@ def remove_temporary_files(folder: Path, *, recursive: bool = True, spares_runni
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of `path` itself that killed processes have left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
+        if _TEMPORARY_NAME.search(leftover.name) and not _may_be_written(leftover.name):
+            leftover.unlink(missing_ok=True)
 
 
 def is_running(pid: int) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stores.commit import atomic_write
+from stores.commit import atomic_write, remove_leftovers
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 from stores.mel_store import MANIFEST
@@ -37,6 +37,7 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
     """
     if kind not in KINDS:
         raise InvalidInput(f"features cannot be written as {kind!r}; use one of {', '.join(KINDS)}")
+    remove_leftovers(path)
     with atomic_write(path) as temporary:
         _WRITERS[kind](temporary, features)
 

@@ -389,7 +389,10 @@ def test_every_command_is_listed():
 
 PUBLIC_NAMES = {
     "stores.chunk_grid": "ChunkGrid MIN_REGIONS MIN_REGION_FRAMES MAX_REGIONS Region pack_in_order plan_regions",
-    "stores.commit": "atomic_write is_running read_bounded remove_temporary_files sync_to_disk write_bytes write_json",
+    "stores.commit": (
+        "atomic_write is_running read_bounded remove_leftovers remove_temporary_files sync_to_disk write_bytes "
+        "write_json"
+    ),
     "stores.csv_cells": "escape",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stores.commit import atomic_write, write_bytes, write_json
+from stores.commit import atomic_write, remove_leftovers, remove_temporary_files, write_bytes, write_json
 
 
 def test_a_written_file_has_its_bytes_and_no_file_remains_beside_it(tmp_path):
@@ -74,3 +74,15 @@ def test_values_that_are_not_json_are_not_written(tmp_path, bad):
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "x.json", {"bad": bad})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_leftovers_of_a_file_are_removed_but_not_those_of_others_or_of_running_processes(tmp_path):
+    gone, running = 4_194_304, os.getppid()  # process ids end below the first
+    left = tmp_path / f".a[1].csv.tmp-{gone}"
+    kept = [tmp_path / f".a[1].csv.tmp-{running}", tmp_path / f".b.csv.tmp-{gone}", tmp_path / ".a[1].csv.tmp-notes"]
+    for path in (left, *kept):
+        path.write_bytes(b"")
+    remove_leftovers(tmp_path / "a[1].csv")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    remove_temporary_files(tmp_path, spares_running=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([kept[0].name, kept[2].name])

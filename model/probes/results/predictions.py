@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model.probes import musical_keys, song_aggregation
 from model.probes.probe import Probe
 from stores import csv_cells
-from stores.commit import atomic_write
+from stores.commit import atomic_write, remove_leftovers
 from stores.errors import InvalidInput
 
 TAG_THRESHOLD = 0.5
@@ -69,6 +69,7 @@ class PredictionFile:
 
     def write(self, table: pa.Table) -> None:
         """Write the table, atomically."""
+        remove_leftovers(self.path)
         with atomic_write(self.path) as temporary:
             if self.path.suffix == ".parquet":
                 pq.write_table(table, temporary, compression="zstd")

@@ -73,8 +73,9 @@ def test_the_command_prints_and_averages_the_stated_datasets_only(scores, tmp_pa
         replace(each, dataset=dataset).write(locations.scores("first", dataset, each.task))
     assert compare.main(["gtzan", "--run", "first"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["representation", "gtzan/tags", "average"]
-    assert lines[1].split() == [TRAINED, "0.650", "0.650"]
+    assert lines[0] == "run: first"
+    assert lines[1].split() == ["representation", "gtzan/tags", "average"]
+    assert lines[2].split() == [TRAINED, "0.650", "0.650"]
     assert compare.main(["emomusic", "--run", "first"]) == 2
     assert "no scores of run 'first' on emomusic" in capsys.readouterr().err
     for words in (["../first", "--run", "first"], ["*", "--run", "first"]):
