@@ -342,12 +342,34 @@ COMMANDS = {
         *("--input-scale", "--masking", "--clip-gradient-norm", "--init"),
     },
     "model.extract": {
-        *("dataset", "--checkpoint", "--out", "--to", "--hop", "--tail", "--pool", "--engine", "--precision"),
+        *(
+            "dataset",
+            "--checkpoint",
+            "--out",
+            "--to",
+            "--hop",
+            "--window-frames",
+            "--window-samples",
+            "--tail",
+            "--pool",
+            "--engine",
+            "--precision",
+        ),
         *("--layer", "--scheduler", "--workers", "--patches", "--input-scale"),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.export": {
-        *("what", "--checkpoint", "--out", "--store", "--precision", "--input", "--largest", "--usual"),
+        *(
+            "what",
+            "--checkpoint",
+            "--out",
+            "--store",
+            "--precision",
+            "--input",
+            "--window-frames",
+            "--largest",
+            "--usual",
+        ),
         *("--patches", "--input-scale"),
     },
     "model.metrics": {"runs", "--to"},
@@ -360,7 +382,19 @@ COMMANDS = {
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.embed": {
-        *("folder", "--checkpoint", "--out", "--pool", "--hop", "--tail", "--engine", "--precision", "--layer"),
+        *(
+            "folder",
+            "--checkpoint",
+            "--out",
+            "--pool",
+            "--hop",
+            "--window-frames",
+            "--window-samples",
+            "--tail",
+            "--engine",
+            "--precision",
+            "--layer",
+        ),
         *("--dtype", "--workers", "--draw"),
     },
     "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
@@ -418,8 +452,8 @@ PUBLIC_NAMES = {
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
         "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REPORTS RUNS STORES STORE_SUFFIX beside_store "
-        "data_root dataset_of encoder_of_run feature_store find_checkpoint mel_store only_finished_run report run scores shards store_of_shards "
-        "store_path sweep validate_name"
+        "data_root dataset_of encoder_of_run feature_store find_checkpoint mel_store only_finished_run report run "
+        "scores shards store_of_shards store_path sweep validate_name"
     ),
     "stores.lock": "lock_file write_lock",
     "stores.arrow_columns": (
@@ -451,11 +485,13 @@ PUBLIC_NAMES = {
     "stores.mel_store": "MANIFEST MelStore PARTS",
     "stores.npy": "VERSION read read_header write",
     "stores.quantize": "Codes CodeSlices Quantizer",
-    "stores.shard_integrity": "find_damage find_recorded_shards record_shard recorded_store remove_records",
+    "stores.shard_integrity": (
+        "MAX_RECORD_BYTES find_damage find_recorded_shards record_shard recorded_store remove_records"
+    ),
     "stores.shard_tar": "ShardTar",
     "stores.safetensors_header": ("FLOAT_TYPES MAX_HEADER_BYTES SafetensorsHeader TensorEntry read sort_metadata"),
     "stores.shards": (
-        "FORMAT_VERSION MAX_INDEX_BYTES Record ShardSet ShardSummary decode_record remove_shards require_consistent "
+        "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary decode_record remove_shards require_consistent "
         "shard_name write_shard"
     ),
     "stores.terminal": "flush_output protect_output",
@@ -474,3 +510,17 @@ def _public_names(tree):
 def test_public_names_of_stores_are_the_listed_ones():
     public_names = {module: _public_names(tree) for module, tree in TREES.items() if module.startswith("stores.")}
     assert public_names == {module: set(names.split()) for module, names in PUBLIC_NAMES.items()}
+
+
+JSON_READERS = {"stores.json_codec", "pipeline.ingestion.subprocess_decode", "model.inference.export"}
+"""Modules that may parse JSON: the one reader, and two that read what a process of the same command has written."""
+
+
+def test_json_is_parsed_by_one_reader_with_bounds():
+    parsing = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.load", "json.loads")
+    }
+    assert parsing == JSON_READERS

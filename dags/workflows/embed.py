@@ -77,7 +77,13 @@ def work_folder(out: Path) -> Path:
 def _extract_words(settings: EmbedSettings) -> Sequence[str]:
     windows, engine = settings.windows, settings.engine
     layer = () if engine.layer is None else ("--layer", str(engine.layer))
-    words = ("--pool", windows.pool, "--hop", str(windows.hop), "--tail", windows.tail)
+    lengths = {
+        "--hop": windows.hop,
+        "--window-frames": windows.window_frames,
+        "--window-samples": windows.window_samples,
+    }
+    words = [word for flag, length in lengths.items() if length for word in (flag, str(length))]
+    words += ["--pool", windows.pool, "--tail", windows.tail]
     return (*words, "--engine", engine.engine, "--precision", engine.precision, *layer)
 
 
@@ -99,9 +105,9 @@ def _require_possible(loaded: LoadedCheckpoint, settings: EmbedSettings) -> None
     """Reject before hours of decoding what the last step would reject."""
     quantizer = mel_definition.quantizer(settings.dtype, loaded.mel_spec)
     windows, engine = settings.windows, settings.engine
-    windowing = Windowing(windows.hop, windows.tail, windows.pool)
+    windowing = Windowing.of(windows, loaded.encoder.config, loaded.mel_spec)
     config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing)
-    opened, _ = config.open_engine(loaded, quantizer)
+    opened, _ = config.open_engine(loaded.with_window(windowing.window_frames), quantizer)
     opened.accepts_codes(quantizer)
 
 

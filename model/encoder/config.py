@@ -8,6 +8,7 @@ the encoder. This module does not import torch, so that settings can be read wit
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -100,6 +101,11 @@ class EncoderConfig(JsonSettings):
             "vertical": (self.n_mels, VERTICAL_PATCH_FRAMES),
         }
         return {kind: shapes[kind] for kind in self.patch_kinds}
+
+    @property
+    def patch_frames(self) -> int:
+        """Number of frames of which the length of every window is a multiple."""
+        return math.lcm(*(frames for _, frames in self.patch_shapes.values()))
 
     @property
     def patch_counts(self) -> dict[PatchKind, int]:

@@ -47,20 +47,20 @@ class Encoder(nn.Module):
         """Embed whole windows, without a mask.
 
         Args:
-            mel: mel power, float32, mel-first, `config.n_mels` by `config.window_frames`; the input scale is applied
-                inside.
+            mel: mel power, float32, mel-first, `config.n_mels` by any number of frames that divides into whole patches
+                (`config.window_frames` is the usual one). The input scale is applied inside.
 
         Returns:
             Embeddings of size `config.embedding_width`; for a hybrid, the embedding of the square patches and then that
             of the vertical patches.
 
         Raises:
-            InvalidInput: the window does not have the size of the configuration.
+            InvalidInput: the window has another number of mel bins, or does not divide into patches.
         """
         _require_window(mel, self.config)
         scaled = scale_input(mel, self.config.input_scale)
-        shapes = self.config.patch_shapes
-        tokens = [self.embedding(kind).embed(patchify(scaled, shape)) for kind, shape in shapes.items()]
+        shapes, frames = self.config.patch_shapes, mel.shape[2]
+        tokens = [self.embedding(kind).embed(patchify(scaled, shape), frames) for kind, shape in shapes.items()]
         return torch.cat(self._pool(tokens), dim=-1)
 
     def embedding(self, kind: PatchKind) -> PatchEmbedding:
@@ -99,14 +99,21 @@ class PatchEmbedding(nn.Sequential):
         cells, width = mels * frames, config.width
         # layer 0 of the public checkpoints cuts the patches and has no weights; here patches arrive cut
         super().__init__(nn.Identity(), nn.LayerNorm(cells), nn.Linear(cells, width), nn.LayerNorm(width))
-        rows, columns = patch_grid(config.n_mels, config.window_frames, (mels, frames))
+        self._patch_shape, self._window = (mels, frames), (config.n_mels, config.window_frames)
         # a constant: it moves with the module, but checkpoints do not contain it
-        self.register_buffer("positions", positions_2d(rows, columns, width), persistent=False)
+        self.register_buffer("positions", self._positions(config.window_frames, width), persistent=False)
 
-    def embed(self, patches: Float[Tensor, "B L P"]) -> Float[Tensor, "B L D"]:
-        """Return tokens with positions for all patches of each window, in order."""
+    def embed(self, patches: Float[Tensor, "B L P"], window_frames: int | None = None) -> Float[Tensor, "B L D"]:
+        """Return tokens with positions for all patches of each window, in order.
+
+        Args:
+            patches: the cells of all patches.
+            window_frames: length of the window in frames (default: that of the configuration).
+        """
         tokens: Tensor = self(patches)
-        return tokens + self.positions
+        if window_frames in (None, self._window[1]):
+            return tokens + self.positions
+        return tokens + self._positions(int(window_frames), tokens.shape[2]).to(self.positions)
 
     def embed_cells(self, cells: Float[Tensor, "B K P"], visible: Int64[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
         """Return tokens with positions for visible patches.
@@ -118,6 +125,10 @@ class PatchEmbedding(nn.Sequential):
         norm, linear, last = cast(nn.LayerNorm, self[1]), self[2], self[3]
         tokens: Tensor = last(linear(torch.addcmul(norm.bias, cells, norm.weight)))
         return tokens + self.positions[visible].to(tokens.dtype)
+
+    def _positions(self, window_frames: int, width: int) -> Float[Tensor, "L D"]:
+        rows, columns = patch_grid(self._window[0], window_frames, self._patch_shape)
+        return positions_2d(rows, columns, width)
 
 
 class Transformer(nn.Module):
@@ -214,8 +225,10 @@ class FeedForward(nn.Module):
 
 
 def _require_window(mel: Tensor, config: EncoderConfig) -> None:
-    if mel.ndim != 3 or mel.shape[1:] != (config.n_mels, config.window_frames):
+    frames = config.patch_frames
+    if mel.ndim != 3 or mel.shape[1] != config.n_mels or not mel.shape[2] or mel.shape[2] % frames:
         raise InvalidInput(
-            f"mel has shape {list(mel.shape)}, but encoder {config.name!r} needs [B, {config.n_mels}, "
-            f"{config.window_frames}], mel-first; cut windows of that many frames, and transpose frame-major windows"
+            f"mel has shape {list(mel.shape)}, but encoder {config.name!r} needs [B, {config.n_mels}, N], mel-first, "
+            f"where N is a multiple of {frames} and usually {config.window_frames}; cut windows of that many frames, "
+            "and transpose frame-major windows"
         )

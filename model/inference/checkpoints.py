@@ -10,6 +10,7 @@ from typing import Any
 from model.encoder import hub, published, published_file
 from model.encoder.published import select_patch_kind
 from model.encoder.vit import Encoder
+from model.encoder.window_size import resize_window
 from model.training import checkpoint
 from stores import locations, safetensors_header
 from stores.errors import InvalidInput, MissingArtifact
@@ -41,6 +42,18 @@ class LoadedCheckpoint:
         if self.mel:
             return MelSpec.from_dict(self.mel["mel_spec"])
         return replace(MelSpec(), n_mels=self.encoder.config.n_mels)
+
+    def with_window(self, window_frames: int) -> LoadedCheckpoint:
+        """Return the checkpoint for windows of `window_frames` frames, with another name if the length is another.
+
+        Raises:
+            InvalidInput: the window does not divide into patches.
+        """
+        encoder = resize_window(self.encoder, window_frames)
+        if encoder is self.encoder:
+            return self
+        origin = {**self.origin, "window_frames": window_frames}
+        return replace(self, name=f"{self.name}-window{window_frames}", encoder=encoder, origin=origin)
 
 
 def resolve(checkpoint: str | Path | None) -> Path:
@@ -81,9 +94,9 @@ def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> L
 def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | None = None) -> Encoder:
     """Return the encoder of a checkpoint, in evaluation mode on the CPU.
 
-    The encoder is a module that turns float32 power mels `[B, n_mels, 96]` into embeddings `[B, D]`. D is 384 for
-    the published Base and Vertical. It is 768 for Hybrid, whose embedding from square patches comes before the
-    embedding from vertical patches.
+    The encoder is a module that turns float32 power mels `[B, n_mels, N]` into embeddings `[B, D]`. N is any number of
+    frames that divides into whole patches, usually 96. D is 384 for the published Base and Vertical. It is 768 for
+    Hybrid, whose embedding from square patches comes before the embedding from vertical patches.
 
     Args:
         path: a checkpoint of this project, finished or not; the folder of a finished run; a published `.pth` file; or

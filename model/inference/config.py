@@ -12,6 +12,7 @@ from tyro.conf import Positional
 from model.encoder.config import InputScale
 from pipeline.cluster.config import OptionalClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
+from stores.errors import InvalidInput
 
 EngineName = Literal["eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx"]
 EnginePrecision = Literal["auto", "fp32", "bf16"]
@@ -24,17 +25,28 @@ EngineInput = Literal["power", "codes"]
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSettings(CheckedSettings):
-    """Windows of 96 frames (3.07 s at the default mel).
+    """Windows, usually of 96 frames (3.07 s at the default mel).
 
     A clip that is shorter than a window is padded with silence and marked.
     """
 
-    hop: Annotated[int, Ge(1)] = 96
+    window_frames: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the windows of the encoder")] = None
+    """Length of a window in frames, a multiple of the frames of a patch: 16, or 2 for vertical patches alone."""
+    window_samples: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the windows of the encoder")] = None
+    """Length of a window in samples, as in the public code: 50000 gives 96 frames, or 98 for vertical patches."""
+    hop: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the length of a window")] = None
     """Distance between the starts of two windows, in frames (32 ms each at the default mel)."""
     tail: Tail = "right"
     """Frames after the last whole hop: right adds a window that ends with the clip, drop leaves them out."""
     pool: Pool = "mean"
     """Rows of features: mean writes one row for each clip, none writes one row for each window."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window_frames is not None and self.window_samples is not None:
+            raise InvalidInput(
+                "--window-frames and --window-samples both state the length of a window; use one of them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +118,8 @@ class ExportSettings(CommandSettings):
     """Precision of matrix products: auto is bf16 where that is faster, otherwise fp32."""
     input: Annotated[EngineInput | None, shown("{power,codes}", "codes for tensorrt, otherwise power")] = None
     """Input of the engine: mel power, or the stored codes of --store."""
+    window_frames: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the windows of the encoder")] = None
+    """Length of a window in frames, a multiple of the frames of a patch: 16, or 2 for vertical patches alone."""
     largest: Annotated[int, Ge(1)] = 1024
     """Maximum batch of the engine, in windows."""
     usual: Annotated[int, Ge(1)] = 64

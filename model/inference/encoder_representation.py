@@ -69,7 +69,7 @@ class EncoderRepresentation(Representation):
     ) -> EncoderRepresentation:
         """Return the representation of an encoder; its name states the encoder and the options that are not default."""
         config = config or ExtractionConfig()
-        windowing = replace(config.windowing, window_frames=loaded.encoder.config.window_frames)
+        windowing = config.windowing.with_window(loaded.encoder.config.window_frames)
         config = replace(config, windowing=windowing)
         settings = {"encoder": dict(loaded.origin), "weights": weights.digest(loaded.encoder), **windowing.to_dict()}
         cluster_settings = cluster_settings or OptionalClusterSettings()

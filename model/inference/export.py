@@ -75,7 +75,8 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
     loaded = _load(settings, found.path)
     precision = registry.resolve_precision(name, settings.precision)
     plan = ExportPlan(precision, settings.largest, settings.usual, _input_quantizer(settings))
-    target = settings.out or registry.engine_folder(loaded.path, name, precision)
+    window_frames = loaded.encoder.config.window_frames
+    target = settings.out or registry.engine_folder(loaded.path, name, precision, window_frames)
     registry.require(name)
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
@@ -119,6 +120,7 @@ def _validation_command(settings: ExportSettings, folder: Path) -> list[str]:
     words += [f"--patches={settings.published.patches}"]
     words += [f"--store={locations.store_path(settings.store)}"] if settings.store else []
     words += [f"--input-scale={settings.published.input_scale}"] if settings.published.input_scale else []
+    words += [f"--window-frames={settings.window_frames}"] if settings.window_frames else []
     return [sys.executable, "-m", "model.export", "check", *words]
 
 
@@ -135,7 +137,8 @@ def _find(checkpoint: str | None) -> FoundCheckpoint:
 
 
 def _load(settings: ExportSettings, checkpoint: Path) -> LoadedCheckpoint:
-    return checkpoints.load(checkpoint, settings.published.patches, settings.published.input_scale)
+    loaded = checkpoints.load(checkpoint, settings.published.patches, settings.published.input_scale)
+    return loaded.with_window(settings.window_frames) if settings.window_frames else loaded
 
 
 def _input_quantizer(settings: ExportSettings) -> Quantizer | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.inference import representations
+from model.inference import checkpoints
 from model.inference.config import ExtractSettings, TableKind
+from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
 from model.inference.windows import Windowing
 from stores import feature_tables, locations
@@ -23,7 +24,7 @@ def extract(settings: ExtractSettings) -> None:
     store = MelStore.open(locations.store_path(settings.dataset))
     checkpoint = locations.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
-    representation = representations.of_checkpoint(checkpoint.path, _extraction_config(settings), settings.cluster)
+    representation = _representation(settings, checkpoint.path)
     provenance = representation.provenance(store)
     print(f"engine: {provenance['engine']['name']} in {provenance['precision']} on {provenance['engine']['device']}")
     path = settings.out or representation.path(locations.dataset_of(store.path))
@@ -33,12 +34,14 @@ def extract(settings: ExtractSettings) -> None:
         _write_table(path, features, settings.to)
 
 
-def _extraction_config(settings: ExtractSettings) -> ExtractionConfig:
-    windows, engine, published = settings.windows, settings.engine, settings.published
-    windowing = Windowing(windows.hop, windows.tail, windows.pool)
-    return ExtractionConfig(
+def _representation(settings: ExtractSettings, path: Path) -> EncoderRepresentation:
+    engine, published = settings.engine, settings.published
+    loaded = checkpoints.load(path, published.patches, published.input_scale)
+    windowing = Windowing.of(settings.windows, loaded.encoder.config, loaded.mel_spec)
+    config = ExtractionConfig(
         engine.engine, engine.precision, engine.layer, windowing, published.patches, published.input_scale
     )
+    return EncoderRepresentation.of(loaded.with_window(windowing.window_frames), config, settings.cluster)
 
 
 def _summary(features: FeatureStore) -> str:

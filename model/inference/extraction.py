@@ -112,7 +112,7 @@ class ExtractionConfig:
         """The part of the features' name that states the options that are not default; empty without such options."""
         default, windowing = Windowing(), self.windowing
         options = [
-            (windowing.hop_frames != default.hop_frames, f"hop{windowing.hop_frames}"),
+            (windowing.hop_frames != windowing.window_frames, f"hop{windowing.hop_frames}"),
             (windowing.tail != default.tail, "no-tail"),
             (windowing.pool != default.pool, "windows"),
             (self.layer is not None, f"layer{self.layer}"),

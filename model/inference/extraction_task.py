@@ -64,4 +64,5 @@ def _open(store_path: Path, checkpoint: Path, config: ExtractionConfig) -> tuple
     """Return the store and the engine of a worker, which keeps them for its next parts."""
     store = MelStore.open_without_manifest(store_path)
     loaded = checkpoints.load(checkpoint, config.patches, config.input_scale)
+    loaded = loaded.with_window(config.windowing.window_frames)
     return store, config.open_engine(loaded, store.quantizer)[0]

@@ -14,6 +14,7 @@ from model.encoder import hub
 from model.encoder.device import fastest_device
 from model.encoder.hub import PretrainedFolder
 from model.encoder.vit import Encoder
+from model.encoder.window_size import resize_window
 from model.inference import checkpoints
 from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
@@ -58,6 +59,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
     ) -> None:
         self.encoder = encoder
         self.engine = engine or Eager(encoder, precision)
+        self._engines = {encoder.config.window_frames: self.engine}
         self._pretrained = PretrainedFolder(encoder, mel or {}, origin or {})
         self.mel_spec = MelSpec.from_dict(mel["mel_spec"]) if mel else MelSpec()
         self.resampler = resampler_name((mel or {}).get("preprocessing", {}))
@@ -105,18 +107,22 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         self,
         audio: str | Path | ArrayLike,
         sample_rate_hz: int | None = None,
-        hop_frames: int = 96,
+        hop_frames: int | None = None,
         tail: str = "right",
         pool: str = "mean",
+        window_frames: int | None = None,
     ) -> NDArray[np.float32]:
         """Embed one recording.
 
         Args:
             audio: path of an audio file; or samples `[T]` or `[T, channels]`, as floats of full scale 1 or as integers.
             sample_rate_hz: sample rate of samples; must be None for a file, which states its rate.
-            hop_frames: distance between the starts of two windows in frames (32 ms each at the default mel).
+            hop_frames: distance between the starts of two windows in frames, 32 ms each at the default mel (default:
+                the length of a window).
             tail: `right` adds a window that is aligned to the end; `drop` leaves the frames of the tail out.
             pool: `mean` averages all windows; `none` keeps them.
+            window_frames: length of a window in frames (default: that of the encoder). The engine eager takes any
+                multiple of the frames of a patch, and other engines take the length that they were exported for.
 
         Returns:
             float32 `[D]`, or `[windows, D]` if `pool` is `none`.
@@ -125,16 +131,30 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             DecodeError: the audio cannot be decoded, is shorter than half a window of the mel (65 ms at
                 the default mel), or has samples that are not finite, or that have an RMS over sqrt(2), where 1 is full
                 scale. The last error states what to divide by: 32768 for 16-bit integers as floats.
-            InvalidInput: samples have no rate or a wrong shape or type, or a file was passed with a rate.
+            InvalidInput: samples have no rate or a wrong shape or type, a file was passed with a rate, or the window
+                does not divide into patches.
         """
-        windowing = Windowing(hop_frames, tail, pool, self.encoder.config.window_frames)
+        window = self.encoder.config.window_frames if window_frames is None else window_frames
+        windowing = Windowing(window if hop_frames is None else hop_frames, tail, pool, window)
         mel = mel_power(self._samples(audio, sample_rate_hz), self.mel_spec)
         missing_frames = max(0, windowing.window_frames - mel.shape[1])
         padded = np.pad(mel, ((0, 0), (0, missing_frames)))
         starts = windowing.starts(mel.shape[1])
         windows = np.stack([padded[:, start : start + windowing.window_frames] for start in starts])
-        embeddings = self.engine.with_batch_for(len(windows))(windows)
+        embeddings = self._engine_for(window).with_batch_for(len(windows))(windows)
         return embeddings if pool == "none" else mean_over_windows(embeddings, [len(windows)])[0]
+
+    def _engine_for(self, window_frames: int) -> Engine:
+        if window_frames not in self._engines:
+            if not isinstance(self.engine, Eager):
+                raise InvalidInput(
+                    f"the engine {self.engine.settings.name} was exported for windows of "
+                    f"{self.encoder.config.window_frames} frames (got window_frames={window_frames}); use the engine "
+                    "eager, or export with --window-frames"
+                )
+            encoder = resize_window(self.encoder, window_frames)
+            self._engines[window_frames] = Eager(encoder, self.engine.settings.precision, self.engine.settings.layer)
+        return self._engines[window_frames]
 
     def _samples(self, audio: str | Path | ArrayLike, rate_hz: int | None) -> NDArray[np.float32]:
         if isinstance(audio, str | Path):

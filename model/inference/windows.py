@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
 
-from model.inference.config import Pool, Tail
+from model.encoder.config import EncoderConfig
+from model.inference.config import Pool, Tail, WindowSettings
 from stores.chunk_grid import pack_in_order
 from stores.errors import InvalidInput
 from stores.features import Spans
 from stores.json_codec import JsonSettings
+from stores.mel_spec import MelSpec
 
 TAILS, POOLS = get_args(Tail), get_args(Pool)
 
@@ -30,6 +32,29 @@ class Windowing(JsonSettings):
     """`mean` gives one row for each clip, the mean over its windows; `none` gives one row for each window."""
     window_frames: int = 96
     """Length of a window in frames, which is that of the encoder."""
+
+    @classmethod
+    def of(cls, settings: WindowSettings, config: EncoderConfig, spec: MelSpec) -> Windowing:
+        """Return the windows that the settings of a command ask for. The hop is the length of a window by default.
+
+        Args:
+            settings: the settings.
+            config: configuration of the encoder, which has windows of a usual length.
+            spec: specification of the mel, by which samples are counted as frames.
+
+        Raises:
+            InvalidInput: the window is shorter than a patch, or does not divide into patches.
+        """
+        window = settings.window_frames or config.window_frames
+        if settings.window_samples is not None:
+            window = frames_of_samples(settings.window_samples, config, spec)
+        replace(config, window_frames=window)  # raises the error about patches
+        return cls(settings.hop or window, settings.tail, settings.pool, window)
+
+    def with_window(self, window_frames: int) -> Windowing:
+        """Return the same settings for windows of another length. A hop of one window remains one."""
+        hop = window_frames if self.hop_frames == self.window_frames else self.hop_frames
+        return replace(self, window_frames=window_frames, hop_frames=hop)
 
     def __post_init__(self) -> None:
         for name, value, choices in (("tail", self.tail, TAILS), ("pool", self.pool, POOLS)):
@@ -78,6 +103,21 @@ class Windowing(JsonSettings):
         clip = np.repeat(np.arange(len(starts)), counts)
         seconds = np.concatenate([np.array(clip_starts, np.float64) for clip_starts in starts]) * frame_seconds
         return Spans(clip, seconds, np.ones(len(clip), np.int64), padded[clip])
+
+
+def frames_of_samples(samples: int, config: EncoderConfig, spec: MelSpec) -> int:
+    """Return the length of a window in frames as the public code counts it: whole patches of the frames of `samples`.
+
+    50,000 samples have 98 frames, which are 96 for patches of 16 frames.
+
+    Raises:
+        InvalidInput: the samples have no whole patch.
+    """
+    frames = spec.frames_for(samples) // config.patch_frames * config.patch_frames
+    if samples <= 0 or not frames:
+        needed = (config.patch_frames - 1) * spec.hop_samples
+        raise InvalidInput(f"a window needs at least {needed} samples for a patch (got {samples})")
+    return frames
 
 
 def window_starts(clip_frames: int, window_frames: int, hop_frames: int, tail: str = "right") -> list[int]:

@@ -79,7 +79,7 @@ def test_a_failure_without_a_mel_leaves_nothing_behind(workplace, capsys, files)
 
 
 def test_a_failure_with_a_mel_keeps_it(workplace, monkeypatch):
-    monkeypatch.setattr("model.inference.extract.representations.of_checkpoint", _broken)
+    monkeypatch.setattr("model.inference.extract.EncoderRepresentation.of", _broken)
     assert embed.main(["music", "--out", "out.parquet", "--workers", "1"]) == 2
     assert (workplace / ".out.parquet.work" / "mel.zarr").is_dir()
 

@@ -79,6 +79,25 @@ def test_features_with_another_hop_or_layer_have_other_names(workplace):
     assert not np.allclose(hop.embeddings, layer.embeddings, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("words", "window", "hop"),
+    [
+        (("--window-frames", "48"), 48, 48),
+        (("--window-samples", "25000"), 48, 48),
+        (("--window-frames", "192", "--hop", "96"), 192, 96),
+    ],
+)
+def test_windows_of_another_length_are_stated_in_the_name_and_the_provenance(workplace, words, window, hop):
+    assert extract.main(["made", *words, "--out", "f.zarr"]) == 0
+    provenance = FeatureStore.read(workplace / "f.zarr").provenance
+    assert (provenance["window_frames"], provenance["hop_frames"]) == (window, hop)
+    assert extract.main(["made", *words]) == 0
+    suffix = f"window{window}" + (f"-hop{hop}" if hop != window else "")
+    np.testing.assert_array_equal(
+        _features(workplace, f"made.first-{suffix}").embeddings, FeatureStore.read(workplace / "f.zarr").embeddings
+    )
+
+
 def test_clips_shorter_than_a_window_are_flagged_and_counted(workplace, make_store, capsys):
     make_store([40, 100], "stores/short.zarr")
     assert extract.main(["stores/short.zarr"]) == 0

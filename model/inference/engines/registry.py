@@ -61,9 +61,10 @@ def resolve_precision(name: str, precision: str) -> str:
     return fastest_precision() if precision == "auto" else precision
 
 
-def engine_folder(checkpoint: Path, name: str, precision: str) -> Path:
+def engine_folder(checkpoint: Path, name: str, precision: str, window_frames: int = 96) -> Path:
     """Return the folder of the engine that is exported from `checkpoint` with this name and precision."""
-    return checkpoint.with_suffix(".engines") / f"{name}-{precision}"
+    window = "" if window_frames == 96 else f"-window{window_frames}"
+    return checkpoint.with_suffix(".engines") / f"{name}-{precision}{window}"
 
 
 def checkpoint_beside(folder: Path) -> Path | None:
@@ -156,7 +157,7 @@ def open_engine(
         return Eager(encoder, precision, layer, quantizer)
     if layer is not None:
         raise InvalidInput(f"--layer is not supported by engine {name}; use --engine eager")
-    folder = engine_folder(checkpoint, name, precision)
+    folder = engine_folder(checkpoint, name, precision, encoder.config.window_frames)
     if not (folder / metadata.FILE).is_file():
         command = f"python -m model.export {name} --checkpoint {checkpoint} --precision {precision}"
         raise MissingArtifact(f"no {name} engine in {folder}; create it with `{command}`")

@@ -18,6 +18,7 @@ from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patchify
 from model.encoder.vit import Encoder, PatchEmbedding
+from model.encoder.window_size import resize_window
 from stores.errors import InvalidInput
 
 SMALL = {
@@ -192,12 +193,30 @@ def test_embeddings_under_bfloat16_autocast_are_close():
 
 def test_windows_of_another_size_and_other_patch_kinds_raise_an_error():
     encoder = Encoder(SMALL["square"])
-    with pytest.raises(
-        InvalidInput, match=r"shape \[2, 96, 128\], but encoder 'small' needs \[B, 128, 96\].*transpose"
-    ):
+    with pytest.raises(InvalidInput, match=r"shape \[2, 96, 128\], but encoder 'small' needs \[B, 128, N\].*transpose"):
         encoder(torch.zeros(2, 96, 128))
     with pytest.raises(InvalidInput, match="encoder 'small' embeds square patches, not 'vertical'"):
         encoder.embedding("vertical")
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("frames", [16, 192])
+def test_windows_of_any_number_of_patches_have_the_positions_of_the_formula(kind, frames):
+    encoder = _encoder(SMALL[kind]).eval()
+    mel = torch.randn(2, 128, frames).exp()
+    expected = Encoder(replace(SMALL[kind], window_frames=frames)).eval()
+    expected.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(encoder(mel), expected(mel))
+    torch.testing.assert_close(resize_window(encoder, frames)(mel), expected(mel))
+
+
+def test_a_window_that_is_not_made_of_patches_is_an_error():
+    encoder = Encoder(SMALL["hybrid"])
+    for frames in (0, 98):
+        with pytest.raises(InvalidInput, match="N is a multiple of 16"):
+            encoder(torch.zeros(2, 128, frames))
+    with pytest.raises(InvalidInput, match="window_frames a multiple of 16"):
+        resize_window(encoder, 98)
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)

@@ -62,6 +62,16 @@ def test_a_file_is_decoded_cut_embedded_and_averaged(myna, encoder, song):
     assert myna.width == 64
 
 
+def test_windows_can_have_another_length_and_their_hop_follows(myna, encoder, song):
+    mel = torch.from_numpy(mel_power(decode(song, SPEC.sample_rate_hz).samples, SPEC))
+    with torch.inference_mode():
+        expected = torch.cat([encoder(mel[None, :, start : start + 192]) for start in (0, mel.shape[1] - 192)]).numpy()
+    np.testing.assert_allclose(myna.embed(song, window_frames=192, pool="none"), expected, atol=1e-5)
+    assert myna.embed(song, window_frames=48, pool="none").shape == (7, 64)
+    with pytest.raises(InvalidInput, match="window_frames a multiple of 16"):
+        myna.embed(song, window_frames=100)
+
+
 def test_the_same_file_gives_the_same_bits(myna, song):
     np.testing.assert_array_equal(myna.embed(song), myna.embed(song))
 
@@ -197,6 +207,7 @@ def test_the_model_card_has_metadata_and_usage(myna, tmp_path):
     [
         lambda folder: (folder / "config.json").write_text("{"),
         lambda folder: (folder / "config.json").write_text("[]"),
+        lambda folder: (folder / "config.json").write_text("[" * 100_000),
         lambda folder: (folder / "config.json").write_text('{"format": "other"}'),
         lambda folder: (folder / "config.json").write_text('{"format": "myna-encoder-1", "encoder": {"width": 1}}'),
         lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"),
