@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,8 +63,7 @@ def scores_of_run(run: str, dataset: str) -> list[SweepScore]:
 
 def config_of(run: str) -> TrainConfig:
     """Return the settings of a finished run."""
-    header = checkpoint.read_header(locations.run(run) / locations.ENCODER_FILE)
-    return TrainConfig.from_dict(json.loads(header["config"]))
+    return checkpoint.read_config(locations.run(run) / locations.ENCODER_FILE)
 
 
 def store_digests(datasets: Sequence[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from stores import npy
 from stores.commit import atomic_write, remove_temporary_files, write_json
 from stores.errors import CorruptArtifact, DigestMismatch
 from stores.features import FeatureStore, FeatureWriter, Spans
+from stores.json_codec import parse_json
 from stores.manifest import ClipRow
 
 _PLAN = "plan.json"
@@ -51,9 +52,9 @@ class FeatureParts:
             DigestMismatch: the existing parts come from other settings, another engine or another store.
         """
         plan = {"provenance": dict(provenance), "sizes": self.sizes, "width": self.width}
-        plan = json.loads(json.dumps(plan))  # as it will be read, with lists instead of tuples
+        plan = parse_json(json.dumps(plan))  # as it will be read, with lists instead of tuples
         try:
-            existing = json.loads((self.folder / _PLAN).read_text("utf-8"))
+            existing = parse_json((self.folder / _PLAN).read_text("utf-8"))
         except (OSError, ValueError):
             shutil.rmtree(self.folder, ignore_errors=True)
             write_json(self.folder / _PLAN, plan)

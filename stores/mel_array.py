@@ -6,7 +6,6 @@ in the place of the right one, Zarr reads silence or noise without an error, so 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from zarr.codecs.numcodecs import Delta
 
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact
+from stores.json_codec import parse_json
 from stores.quantize import Quantizer
 
 ARRAY_METADATA = "mel/zarr.json"
@@ -64,7 +64,7 @@ def find_metadata_damage(store: Path, attributes: Mapping[str, Any], total_frame
         total_frames: frames that the manifest needs. The array may have more, for example after rows were removed.
     """
     try:
-        actual = json.loads(read_bounded(store / ARRAY_METADATA, MAX_METADATA_BYTES))
+        actual = parse_json(read_bounded(store / ARRAY_METADATA, MAX_METADATA_BYTES))
     except (OSError, ValueError, CorruptArtifact) as error:
         return str(error)
     if not isinstance(actual, dict):

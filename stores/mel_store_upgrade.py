@@ -16,6 +16,7 @@ from stores import manifest, mel_attributes
 from stores.arrow_columns import plain_schema
 from stores.commit import read_bounded, remove_temporary_files, write_bytes
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_codec import parse_json
 from stores.mel_store import MANIFEST, PARTS, MelStore
 
 MAX_ATTRIBUTES_BYTES = 1 << 24
@@ -79,6 +80,6 @@ def _convert(file: Path) -> None:
 
 def _write_version(path: Path) -> None:
     file = path / mel_attributes.METADATA
-    content = json.loads(read_bounded(file, MAX_ATTRIBUTES_BYTES))
+    content = parse_json(read_bounded(file, MAX_ATTRIBUTES_BYTES))
     content["attributes"]["myna"]["format_version"] = mel_attributes.FORMAT_VERSION
     write_bytes(file, json.dumps(content, indent=2).encode())

@@ -77,7 +77,7 @@ def sort_metadata(path: Path) -> None:
     """
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        content = json.loads(file.read(length))
+        content = parse_json(file.read(length))
         content[_METADATA] = dict(sorted(content.get(_METADATA, {}).items()))
         header = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
         if len(header) <= length:  # a package that escapes less than json.dumps keeps its own order

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from stores.commit import write_json
+from stores.commit import read_bounded, write_json
+from stores.errors import CorruptArtifact
+from stores.json_codec import parse_json
 from stores.shards import ShardSummary
 
+MAX_RECORD_BYTES = 1 << 16
+"""Largest record of a finished shard that is read."""
 _PARTS = "parts"
 
 
@@ -53,8 +56,8 @@ def recorded_store(folder: Path) -> str:
     """Return the name of the store whose unfinished shards are in `folder`, or empty text if no record states one."""
     for path in sorted((folder / _PARTS).glob("*.json")):
         try:
-            return str(json.loads(path.read_text()).get("store", ""))
-        except (AttributeError, OSError, ValueError):  # not JSON, or not a record
+            return str(parse_json(read_bounded(path, MAX_RECORD_BYTES)).get("store", ""))
+        except (AttributeError, CorruptArtifact, OSError, ValueError):  # not JSON, or not a record
             continue
     return ""
 
@@ -63,11 +66,11 @@ def find_recorded_shards(folder: Path, made_from: str) -> Iterator[ShardSummary]
     """Yield the recorded shards that are intact and have the digest `made_from`. Other records are ignored."""
     for path in sorted((folder / _PARTS).glob("*.json")):
         try:
-            content = json.loads(path.read_text())
+            content = parse_json(read_bounded(path, MAX_RECORD_BYTES))
             summary = ShardSummary(**content["facts"])
             if content["made_from"] == made_from and find_damage(folder, summary) is None:
                 yield summary
-        except (AttributeError, KeyError, TypeError, ValueError):  # not JSON, or not a record
+        except (AttributeError, CorruptArtifact, KeyError, TypeError, ValueError):  # not JSON, or not a record
             continue
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 import tarfile
 from collections.abc import Container, Mapping, Sequence
@@ -31,12 +30,15 @@ from stores import locations, npy
 from stores.commit import atomic_write, read_bounded, write_json
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_codec import parse_json
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 
 FORMAT_VERSION = 3
 MAX_INDEX_BYTES = 1 << 28
 """Largest index that is read. A shard needs about two hundred bytes of it."""
+MAX_STORE_CLIPS = 1 << 32
+"""Largest number of clips of a store. Objectives with a memory of clips need 4 bytes for each."""
 _INDEX = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.tar")
 
@@ -148,7 +150,7 @@ class ShardSet:
                 f"no shards at {folder}; make them with `python -m pipeline.shard {locations.store_of_shards(folder)}`"
             )
         try:
-            shard_set = cls._from_index(folder, json.loads(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))
+            shard_set = cls._from_index(folder, parse_json(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # not JSON, or not an index
             raise CorruptArtifact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
         for shard, path in zip(shard_set.shards, shard_set.paths, strict=True) if complete else ():
@@ -166,7 +168,7 @@ class ShardSet:
             )
         if digest({key: value for key, value in index.items() if key != "digest"}) != index["digest"]:
             raise CorruptArtifact(f"{folder / _INDEX} is damaged: its digest does not match its content; shard again")
-        return cls(
+        shard_set = cls(
             folder=folder,
             shards=tuple(ShardSummary(**shard) for shard in index["shards"]),
             left_out=dict(index["left_out"]),
@@ -178,6 +180,20 @@ class ShardSet:
             plan=dict(index["plan"]),
             store_name=str(index["store"].get("name", "")),
         )
+        shard_set._require_possible()
+        return shard_set
+
+    def _require_possible(self) -> None:
+        """Check the counts of the index before anything is allocated for them.
+
+        Raises:
+            ValueError: a shard has fewer bytes than its frames need, or the store has fewer clips than its shards.
+        """
+        for shard in self.shards:
+            if not shard.clips <= shard.frames <= shard.size_bytes // self.spec.n_mels:
+                raise ValueError(f"{shard.name} cannot hold {shard.clips} clips of {shard.frames} frames")
+        if not self.clips <= self.store_clips <= MAX_STORE_CLIPS:
+            raise ValueError(f"its store cannot have {self.store_clips} clips")
 
 
 def write_shard(path: Path, records: Sequence[Record]) -> ShardSummary:

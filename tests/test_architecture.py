@@ -491,8 +491,8 @@ PUBLIC_NAMES = {
     "stores.shard_tar": "ShardTar",
     "stores.safetensors_header": ("FLOAT_TYPES MAX_HEADER_BYTES SafetensorsHeader TensorEntry read sort_metadata"),
     "stores.shards": (
-        "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary decode_record remove_shards require_consistent "
-        "shard_name write_shard"
+        "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary decode_record remove_shards "
+        "require_consistent shard_name write_shard"
     ),
     "stores.terminal": "flush_output protect_output",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",

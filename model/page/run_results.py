@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from stores import locations, sweep_file
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
+from stores.json_codec import parse_json
 from stores.shards import ShardSet
 from stores.sweep_file import Sweep
 
@@ -112,7 +112,7 @@ def _settings(folder: Path) -> tuple[TrainConfig, str]:
             f"no run at {folder}; train one with `python -m model.train --store STORE --name {folder.name}`"
         )
     try:
-        content = json.loads(read_bounded(path, _MAX_BYTES))
+        content = parse_json(read_bounded(path, _MAX_BYTES))
         store = str(content.pop("store", ""))
         return TrainConfig.from_dict(content), store
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
@@ -176,13 +176,10 @@ def _other_runs(run: str, datasets: Sequence[str]) -> tuple[tuple[ProbedRun, ...
 
 def _finite_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the metrics line by line, without values that are not finite numbers."""
-    rows = [
+    return [
         {name: value for name, value in row.items() if isinstance(value, int | float) and math.isfinite(value)}
         for row in metrics_log.read(folder)
     ]
-    if any(not isinstance(row.get("step"), int) for row in rows):
-        raise CorruptArtifact(f"{folder / metrics_log.NAME} holds a line whose step is not an integer; delete the line")
-    return rows
 
 
 def _picture(path: Path) -> bytes | None:

@@ -10,7 +10,6 @@ split, as on the hub: `data/train-00000-of-00012.parquet`, or a folder called `t
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from pipeline.audio.remote import RemotePath
 from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.label_table import LabelRow
 from stores.errors import InvalidInput
+from stores.json_codec import parse_json
 from stores.labels import EMPTY_WORDS, SEPARATOR
 
 ID_COLUMNS = (
@@ -165,7 +165,7 @@ def _features(schema: pa.Schema) -> dict[str, Sequence[str]]:
     """Return the names of classes by column, which the library `datasets` stores in the metadata of the schema."""
     content = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
-        features = json.loads(content)["info"]["features"]
+        features = parse_json(content)["info"]["features"]
         return {name: _class_names(feature) for name, feature in features.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -14,7 +14,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import math
 import zlib
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from typing import NoReturn
 import pooch
 
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_codec import parse_json
 
 COMMIT = "241555645682d18fb909775c54014edfc3a03163"
 URL = f"https://raw.githubusercontent.com/p-lambda/jukemir/{COMMIT}/metadata/"
@@ -181,7 +181,7 @@ def _decompress(content: bytes, file: str) -> bytes:
 
 def _parse_object(content: bytes, file: str) -> Mapping[str, object]:
     try:
-        parsed = json.loads(content)
+        parsed = parse_json(content)
     except (ValueError, RecursionError) as error:
         raise CorruptArtifact(f"{file} is not JSON ({error}); download it again") from error
     if not isinstance(parsed, dict) or not parsed:

@@ -23,6 +23,7 @@ from pipeline.demo_corpus.rendering_settings import (
     RenderingSettings,
 )
 from stores.commit import write_bytes
+from stores.json_codec import parse_json
 
 MIN_SOUNDING_TICKS = CLIP_TICKS * 8 // 10
 """Time with a sounding note that an excerpt needs: 8 of the 10 seconds."""
@@ -55,7 +56,7 @@ class Excerpt:
 
 def load_excerpt(path: Path) -> Excerpt:
     """Read an excerpt that `Excerpt.save` wrote."""
-    fields = json.loads(path.read_bytes())
+    fields = parse_json(path.read_bytes())
     fields["notes"] = tuple(Note(*values) for values in fields["notes"])
     fields["melody_semitones"] = tuple(fields["melody_semitones"])
     return Excerpt(**fields)

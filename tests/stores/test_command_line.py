@@ -94,7 +94,7 @@ def test_a_config_file_gives_settings_and_typed_flags_take_precedence(tmp_path):
         ('{"source": "x"}', "unknown settings source"),
         ("[1]", "a JSON object is needed"),
         ("{", "is not JSON"),
-        ("[" * 100_000 + "]" * 100_000, "is not JSON: nested too deeply"),
+        ("[" * 100_000 + "]" * 100_000, "is not JSON: nested more than 64 levels deep"),
         ('{"seed": {"a": 1}}', "a string, a number, true, false or an array is needed"),
     ],
 )

@@ -40,7 +40,7 @@ def test_the_expected_metadata_is_what_zarr_writes(tmp_path, dtype):
         ("codecs", lambda c: c["codecs"][0]["configuration"]["codecs"].pop(0)),
         ("shape", lambda c: c.update(shape=[64, 6400])),
         ("shape", lambda c: c.update(shape=[128, 64])),
-        ("shape", lambda c: c.update(shape=[128, 1 << 70])),
+        ("shape", lambda c: c.update(shape=[128, 1 << 62])),
         ("shape", lambda c: c.pop("shape")),
         ("dimension_names", lambda c: c.update(dimension_names=["frame", "mel"])),
     ],

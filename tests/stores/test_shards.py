@@ -156,6 +156,7 @@ def test_an_index_without_one_of_its_keys_is_an_error(tmp_path):
     "changed",
     [
         *({"clips": -1}, {"clips": "3"}, {"frames": 2.5}, {"frames": 0}, {"size_bytes": True}, {"more": 1}),
+        *({"frames": 1 << 62}, {"clips": 1 << 62}, {"clips": 10**30}),
         *({"name": "../up.tar"}, {"name": "/etc/passwd"}, {"name": 3}, {"name": "a.b.tar"}),
     ],
 )
@@ -166,6 +167,24 @@ def test_an_index_with_an_impossible_shard_is_an_error(tmp_path, changed):
     index["digest"] = digest.digest({key: value for key, value in index.items() if key != "digest"})
     (shard_set.folder / "index.json").write_text(json.dumps(index))
     with pytest.raises(CorruptArtifact, match=r"index.json is damaged: .*; shard again"):
+        ShardSet.open(shard_set.folder)
+
+
+@pytest.mark.parametrize("clips", [-1, 1, 1 << 40, 1 << 62])
+def test_an_index_with_an_impossible_number_of_clips_is_an_error(tmp_path, clips):
+    shard_set = _write_set(tmp_path / "made.shards")
+    index = json.loads((shard_set.folder / "index.json").read_text())
+    index["store"]["clips"] = clips
+    index["digest"] = digest.digest({key: value for key, value in index.items() if key != "digest"})
+    (shard_set.folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(CorruptArtifact, match=f"its store cannot have {clips} clips"):
+        ShardSet.open(shard_set.folder)
+
+
+def test_an_index_that_is_nested_too_deeply_is_an_error(tmp_path):
+    shard_set = _write_set(tmp_path / "made.shards")
+    (shard_set.folder / "index.json").write_text("[" * 100_000)
+    with pytest.raises(CorruptArtifact, match="nested more than 64 levels deep"):
         ShardSet.open(shard_set.folder)
 
 

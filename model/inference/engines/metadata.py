@@ -11,19 +11,21 @@ no attack, so load only engines that you exported yourself.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from model.encoder.config import EncoderConfig
-from stores.commit import write_json
+from stores.commit import read_bounded, write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
+from stores.json_codec import parse_json
 from stores.quantize import Quantizer
 
 FORMAT = "myna-engine-1"
 FILE = "engine.json"
+MAX_BYTES = 1 << 20
+"""Largest file of metadata that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +124,10 @@ def read(folder: Path) -> EngineMetadata:
     """
     path = folder / FILE
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = parse_json(read_bounded(path, MAX_BYTES))
     except FileNotFoundError as error:
         raise MissingArtifact(f"no exported engine in {folder}; create it with `python -m model.export`") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, CorruptArtifact) as error:
         raise CorruptArtifact(f"{path} cannot be read: {error}; export the engine again") from error
     names = {field.name for field in fields(EngineMetadata)}
     if not isinstance(values, dict) or values.get("format") != FORMAT or set(values) != names:

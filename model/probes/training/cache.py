@@ -23,6 +23,7 @@ from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import TrainedProbe
 from stores.commit import atomic_write
 from stores.digest import digest
+from stores.json_codec import parse_json
 from stores.safetensors_header import sort_metadata
 
 FORMAT = "myna-probe-stack-2"
@@ -78,7 +79,7 @@ def read(folder: Path | None, key: str, configs: Sequence[ProbeConfig]) -> Cache
             header = file.metadata() or {}
             names = sorted(file.keys(), key=int)
             weights = MlpWeights(tuple(file.get_tensor(name) for name in names))
-        rows = json.loads(header["trained"])
+        rows = parse_json(header["trained"])
         trained = [
             TrainedProbe(
                 config=by_id.pop(row["id"]),

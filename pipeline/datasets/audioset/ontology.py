@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact, InvalidInput
+from stores.json_codec import parse_json
 from stores.labels import SEPARATOR
 
 FILE_NAME = "ontology.json"
@@ -51,7 +51,7 @@ def read(path: Path) -> Ontology:
             names the entry.
     """
     try:
-        content = json.loads(read_bounded(path, MAX_BYTES))
+        content = parse_json(read_bounded(path, MAX_BYTES))
     except (OSError, CorruptArtifact, ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} cannot be read as JSON: {error}; expected AudioSet's {FILE_NAME}") from error
     if not isinstance(content, list):

@@ -105,7 +105,7 @@ def test_a_run_may_lack_the_name_of_its_store(one_task):
 
 def test_a_line_of_metrics_whose_step_is_not_an_integer_is_rejected(one_task):
     (locations.run("first") / "metrics.jsonl").write_text('{"step": "0", "loss": 1}\n')
-    with pytest.raises(CorruptArtifact, match="holds a line whose step is not an integer"):
+    with pytest.raises(CorruptArtifact, match="which is not a line of metrics; remove that line"):
         run_results.gather("first")
 
 

@@ -56,9 +56,20 @@ def test_a_folder_without_metrics_is_an_error_that_names_the_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"), [("{", "is not JSON"), ("[1]", "not a line of metrics"), ("{}", "not a line of metrics")]
+    ("line", "message"),
+    [
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON: nested more than 64 levels deep"),
+        (b"[1]", "not a line of metrics"),
+        (b"{}", "not a line of metrics"),
+        (b'{"step": "3", "loss": 1}', "not a line of metrics"),
+        (b'{"step": 3, "loss": "low"}', "not a line of metrics"),
+        (b'{"step": 99999999999999999999, "loss": 1}', "more than 64 bits"),
+        (b"\xff", "is not text"),
+    ],
 )
-def test_a_line_that_is_not_metrics_is_an_error(tmp_path, line, message):
-    (tmp_path / metrics_log.NAME).write_text(line + "\n")
+@pytest.mark.parametrize("use", [metrics_log.read, lambda folder: metrics_log.truncate(folder, 1)])
+def test_a_line_that_is_not_metrics_is_an_error(tmp_path, line, message, use):
+    (tmp_path / metrics_log.NAME).write_bytes(line + b"\n")
     with pytest.raises(CorruptArtifact, match=message):
-        metrics_log.read(tmp_path)
+        use(tmp_path)

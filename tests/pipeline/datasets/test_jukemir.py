@@ -64,7 +64,7 @@ def test_the_error_for_a_field_of_another_type_names_file_and_clip(entry, method
         getattr(entry, method)(*keys)
 
 
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1" + "0" * 400, "true", '"1"', "null"])
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "true", '"1"', "null"])
 def test_numbers_must_be_finite(monkeypatch, tmp_path, number):
     splits = synthetic_splits.write(
         monkeypatch, tmp_path, "emomusic", b'{"1": {"split": "test", "y": [%s, 1]}}' % number.encode()

@@ -65,8 +65,9 @@ def test_metadata_of_another_format_is_corrupt(tmp_path, damage):
         metadata.read(tmp_path)
 
 
-def test_text_that_is_not_json_is_corrupt(tmp_path):
-    (tmp_path / metadata.FILE).write_text("{")
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_text_that_is_not_json_is_corrupt(tmp_path, text):
+    (tmp_path / metadata.FILE).write_text(text)
     with pytest.raises(CorruptArtifact, match="cannot be read"):
         metadata.read(tmp_path)
 
