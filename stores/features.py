@@ -138,13 +138,8 @@ class FeatureStore:
             MissingArtifact: there is no feature store.
             CorruptArtifact: it is damaged, something of it is lost, or it is not a feature store of this version.
         """
-        if not (path / CLIPS).is_file():
-            raise MissingArtifact(f"no features at {path}; make them with `python -m model.extract DATASET`")
-        attributes = read_attributes(path)
-        version = attributes.get("format_version")
-        if version not in (FORMAT_VERSION, UNCHECKED_VERSION):
-            raise CorruptArtifact(f"{path} is not a feature store of format version {FORMAT_VERSION}; extract again")
-        is_checked = version == FORMAT_VERSION
+        attributes = _attributes(path)
+        is_checked = attributes["format_version"] == FORMAT_VERSION
         if not is_checked:
             print(
                 f"note: {path} was made by an earlier version of Myna and has no checksums; remove it and extract "
@@ -160,8 +155,8 @@ class FeatureStore:
         embeddings = read_embeddings(path)
         if is_checked and _data_digest(_hashed(embeddings), clips, spans) != attributes.get("data_digest"):
             raise CorruptArtifact(f"{path} does not hold the data that were written; extract again")
-        provenance = {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES}
-        return cls(embeddings, [clips[i] for i in spans.clip], provenance, spans, _mel_store(path, attributes))
+        rows = [clips[i] for i in spans.clip]
+        return cls(embeddings, rows, _provenance(attributes), spans, _mel_store(path, attributes))
 
 
 class FeatureWriter:
@@ -200,6 +195,16 @@ class FeatureWriter:
         self._building.rename(self._path)
 
 
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return the provenance of the feature store at `path` without reading its data.
+
+    Raises:
+        MissingArtifact: there is no feature store.
+        CorruptArtifact: it is not a feature store of this version.
+    """
+    return _provenance(_attributes(path))
+
+
 def record_mel_store(path: Path, mel_store: Path) -> None:
     """Record another path of the mel store in the feature store at `path`, for example after it was moved."""
     content = read_json(path / METADATA, MAX_METADATA_BYTES)
@@ -216,6 +221,19 @@ def require_finite(embeddings: NDArray[np.float32], rows: Sequence[ClipRow]) -> 
     if not np.isfinite(embeddings).all():
         bad = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
         raise InvalidInput(f"the embedding of clip {rows[bad].id!r} is not finite; check the checkpoint")
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    if not (path / CLIPS).is_file():
+        raise MissingArtifact(f"no features at {path}; make them with `python -m model.extract DATASET`")
+    attributes = read_attributes(path)
+    if attributes.get("format_version") not in (FORMAT_VERSION, UNCHECKED_VERSION):
+        raise CorruptArtifact(f"{path} is not a feature store of format version {FORMAT_VERSION}; extract again")
+    return attributes
+
+
+def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES}
 
 
 def _hashed(embeddings: NDArray[np.float32]) -> Any:

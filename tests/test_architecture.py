@@ -373,6 +373,7 @@ COMMANDS = {
         *("--patches", "--input-scale"),
     },
     "model.metrics": {"runs", "--to"},
+    "model.models": {"--json"},
     "model.probe": {
         *("dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint", "--store"),
     },
@@ -446,7 +447,8 @@ PUBLIC_NAMES = {
     "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
     "stores.feature_labels": "describe_changes join open_mel_store",
     "stores.features": (
-        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION record_mel_store require_finite"
+        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_provenance record_mel_store "
+        "require_finite"
     ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
@@ -486,7 +488,7 @@ PUBLIC_NAMES = {
     "stores.npy": "VERSION read read_header write",
     "stores.quantize": "Codes CodeSlices Quantizer",
     "stores.shard_integrity": (
-        "MAX_RECORD_BYTES find_damage find_recorded_shards record_shard recorded_store remove_records"
+        "MAX_RECORD_BYTES find_damage find_recorded_shards find_staleness record_shard recorded_store remove_records"
     ),
     "stores.shard_tar": "ShardTar",
     "stores.safetensors_header": ("FLOAT_TYPES MAX_HEADER_BYTES SafetensorsHeader TensorEntry read sort_metadata"),

@@ -9,7 +9,7 @@ from model.probes.results.scores import TRAINED, Scores
 from model.training.continuation import require_config_file
 from stores import locations
 from stores.errors import CorruptArtifact, MissingArtifact
-from stores.features import FeatureStore
+from stores.features import read_provenance
 
 
 def compare(settings: CompareSettings) -> None:
@@ -44,7 +44,7 @@ def _pattern(dataset: str) -> str:
 def _is_outdated(scores: Scores) -> bool:
     """Return whether the current features of the run differ from those that were scored."""
     try:
-        features = FeatureStore.read(locations.feature_store(scores.dataset, scores.run))
+        provenance = read_provenance(locations.feature_store(scores.dataset, scores.run))
     except (MissingArtifact, CorruptArtifact):
         return False  # there are no current features
-    return bool(scores.provenance[TRAINED] != features.provenance["digest"])
+    return bool(scores.provenance[TRAINED] != provenance.get("digest"))

@@ -15,7 +15,7 @@ import zarr
 from stores import features as feature_store
 from stores import manifest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
-from stores.features import FeatureStore, Spans
+from stores.features import FeatureStore, Spans, read_provenance
 from stores.manifest import ClipRow
 
 PROVENANCE = {"encoder": "abc", "settings": {"hop_frames": 96, "types": ["square"]}}
@@ -254,3 +254,11 @@ def test_a_lost_chunk_of_the_version_before_is_an_error(tmp_path):
     (tmp_path / "f.zarr" / "embeddings" / "c" / "0" / "0").unlink()
     with pytest.raises(CorruptArtifact, match="embeddings are lost"):
         FeatureStore.read(tmp_path / "f.zarr")
+
+
+def test_the_provenance_is_read_without_the_data(tmp_path):
+    _features().write(tmp_path / "f.zarr")
+    (tmp_path / "f.zarr" / "embeddings" / "c" / "0" / "0").unlink()
+    assert read_provenance(tmp_path / "f.zarr") == PROVENANCE
+    with pytest.raises(MissingArtifact):
+        read_provenance(tmp_path / "none.zarr")
