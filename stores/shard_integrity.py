@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 from stores.commit import read_bounded, write_json
 from stores.errors import CorruptArtifact
 from stores.json_codec import parse_json
-from stores.shards import ShardSummary
+from stores.manifest import STATES
+from stores.mel_store import MelStore
+from stores.shards import ShardSet, ShardSummary
 
 MAX_RECORD_BYTES = 1 << 16
 """Largest record of a finished shard that is read."""
@@ -37,6 +40,37 @@ def find_damage(folder: Path, summary: ShardSummary) -> tuple[str, str] | None:
     if size != summary.size_bytes:
         return "corrupt", f"it has {size} bytes, its index says {summary.size_bytes}"
     return None if sha256 == summary.sha256 else ("corrupt", "its SHA-256 is not the one in its index")
+
+
+def find_staleness(shards: ShardSet, store: MelStore) -> str:
+    """Return what has changed in a mel store since its shards were made, or empty text if nothing has.
+
+    The digest of the shards covers the id, the length, the audio, the split and the state of every clip.
+    """
+    if store.shards_digest() == shards.store_digest:
+        return ""
+    if len(store) != shards.store_clips:
+        return f"it has {len(store)} clips instead of {shards.store_clips}"
+    actual = _left_out(store)
+    recorded = {reason: count for reason, count in shards.left_out.items() if reason in actual or _is_named(reason)}
+    counts = [
+        f"{actual.get(reason, 0)} {reason} instead of {recorded.get(reason, 0)}"
+        for reason in sorted({*actual, *recorded})
+        if actual.get(reason, 0) != recorded.get(reason, 0)
+    ]
+    return ", ".join(counts) or "the audio, the length or the split of clips"
+
+
+def _left_out(store: MelStore) -> dict[str, int]:
+    """Return the number of clips that are not for training by state or split, as an index states them."""
+    states, splits = (store.rows.column(name).to_pylist() for name in ("state", "split"))
+    reasons = (f"split {split}" if state == "written" else state for state, split in zip(states, splits, strict=True))
+    return dict(Counter(reason for reason in reasons if reason not in ("split ", "split train")))
+
+
+def _is_named(reason: str) -> bool:
+    """Return whether a reason is a state or a split, and not a length."""
+    return reason in STATES or reason.startswith("split ")
 
 
 def record_shard(folder: Path, summary: ShardSummary, made_from: str, store_name: str = "") -> None:

@@ -447,8 +447,8 @@ PUBLIC_NAMES = {
     "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
     "stores.feature_labels": "describe_changes join open_mel_store",
     "stores.features": (
-        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_provenance record_mel_store "
-        "require_finite"
+        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_mel_store read_provenance "
+        "record_mel_store require_finite"
     ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",

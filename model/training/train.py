@@ -37,7 +37,7 @@ from model.training.prefetch import Prefetch
 from model.training.reconstructions import draw_reconstructions
 from model.training.sources import TrainingShards
 from model.training.stream import WindowStream
-from stores import locations
+from stores import locations, shard_integrity
 from stores.command_line import MAX_CONFIG_BYTES
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
@@ -176,11 +176,12 @@ def _shards(store: Path) -> ShardSet:
 
 def _make_shards(store: Path) -> None:
     """Make the shards of `store` in a process of their own, unless they are there."""
-    digest, folder = MelStore.open(store).shards_digest(), locations.shards(store)
+    mel_store, folder = MelStore.open(store), locations.shards(store)
     try:
-        if ShardSet.open(folder).store_digest == digest:
+        change = shard_integrity.find_staleness(ShardSet.open(folder), mel_store)
+        if not change:
             return
-        print(f"{folder}: {store} has changed since these shards were made; making them again", flush=True)
+        print(f"{folder}: {store} has changed since these shards were made: {change}; making them again", flush=True)
     except (MissingArtifact, CorruptArtifact) as error:
         print(f"{error}; doing so", flush=True)
     finished = subprocess.run([sys.executable, "-m", "pipeline.shard", "--", str(store)], check=False)

@@ -41,8 +41,8 @@ def _compare_with_store(shards: ShardSet) -> Iterator[Finding]:
     except CorruptArtifact as error:
         yield Finding("stale", shards.folder.name, f"its store cannot be read: {error}")
         return
-    if store.shards_digest() != shards.store_digest:
-        detail = f"{path} has changed since the shards were made (its clips, their splits or their states)"
+    if change := shard_integrity.find_staleness(shards, store):
+        detail = f"{path} has changed since the shards were made: {change}; run `python -m pipeline.shard {path}`"
         yield Finding("stale", shards.folder.name, detail)
 
 

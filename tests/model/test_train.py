@@ -527,12 +527,25 @@ def test_shards_of_a_store_that_has_changed_are_made_again_and_the_old_run_is_no
     new = make_store(LENGTHS, STORE, seed=1)
     assert _train() == 2
     told = capsys.readouterr()
-    assert f"stores/made.shards: {STORE} has changed since these shards were made; making them again" in told.out
+    assert (
+        f"stores/made.shards: {STORE} has changed since these shards were made: the audio, the length or the"
+        in told.out
+    )
     assert f"shards: {old!r} before, {new.shards_digest()!r} now" in told.err
     assert _train(name="second") == 0
     assert _stored_digest() == new.shards_digest() != old
     assert sharded_here == [STORE, STORE]
     assert checkpoint.load(workplace / "runs" / "second" / locations.ENCODER_FILE).config.shards == new.shards_digest()
+
+
+def test_clips_that_have_become_test_clips_are_not_trained_on(workplace, sharded_here, capsys):
+    assert _train() == 0
+    store = MelStore.open(STORE)
+    store.update([replace(row, split="test") if row.index < 2 else row for row in store.rows])
+    assert _train(name="second") == 0
+    printed = capsys.readouterr().out
+    assert "since these shards were made: 2 split test instead of 0; making them again" in printed
+    assert "stores/made.shards: 5 clips; left out: 1 refused, 2 split test" in printed
 
 
 def test_damaged_shards_are_made_again(workplace, sharded_here, capsys):

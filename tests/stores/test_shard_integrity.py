@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
 from stores import locations, shard_integrity
+from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
 SMALL = ShardPlan(record_frames=210, records_per_shard=1)
@@ -33,6 +36,42 @@ def test_any_changed_byte_of_a_shard_is_found(shards):
     assert "bytes, its index says" in shard_integrity.find_damage(shard_set.folder, summary)[1]
     path.unlink()
     assert shard_integrity.find_damage(shard_set.folder, summary)[0] == "missing"
+
+
+def test_shards_of_the_store_as_it_is_are_not_stale(shards):
+    store, shard_set = shards
+    assert shard_integrity.find_staleness(shard_set, store) == ""
+    store.update([replace(row, labels={"genre": "folk"}) for row in store.rows])  # labels do not reach shards
+    assert shard_integrity.find_staleness(shard_set, MelStore.open(store.path)) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda row: replace(row, split="test") if row.index < 4 else row, "4 split test instead of 0"),
+        (lambda row: replace(row, state="unlisted") if row.index == 2 else row, "1 unlisted instead of 0"),
+        (
+            lambda row: replace(row, split="valid", state="refused" if row.index else "written"),
+            "8 refused instead of 0, 1 split valid instead of 0",
+        ),
+        (lambda row: replace(row, source_digest="other"), "the audio, the length or the split of clips"),
+        (
+            lambda row: replace(row, split="" if row.split == "train" else "train"),
+            "the audio, the length or the split of clips",
+        ),
+    ],
+)
+def test_shards_of_a_store_that_has_changed_are_stale(shards, change, text):
+    store, shard_set = shards
+    store.update([change(row) for row in store.rows])
+    assert shard_integrity.find_staleness(shard_set, MelStore.open(store.path)) == text
+
+
+def test_shards_of_a_store_with_more_clips_are_stale(shards, make_store):
+    _, shard_set = shards
+    assert (
+        shard_integrity.find_staleness(shard_set, make_store([200] * 11, "more.zarr")) == "it has 11 clips instead of 9"
+    )
 
 
 def test_only_damaged_shards_are_written_again(shards):
