@@ -205,6 +205,15 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return _provenance(_attributes(path))
 
 
+def read_mel_store(path: Path) -> Path | None:
+    """Return the path of the mel store that the feature store at `path` records, without reading its data.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: see `read_provenance`.
+    """
+    return _mel_store(path, _attributes(path))
+
+
 def record_mel_store(path: Path, mel_store: Path) -> None:
     """Record another path of the mel store in the feature store at `path`, for example after it was moved."""
     content = read_json(path / METADATA, MAX_METADATA_BYTES)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.probes import label_digest
 from model.probes.results import score_validation
 from model.probes.results.scores import TRAINED, Scores
 from model.training import metrics_log
@@ -79,7 +80,7 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
 
     Raises:
         MissingArtifact: the run or its scores do not exist.
-        DigestMismatch: scores belong to other features than the current ones.
+        DigestMismatch: scores belong to other features or labels than the current ones.
         CorruptArtifact: a file cannot be read.
     """
     folder = locations.run(run)
@@ -157,6 +158,12 @@ def _require_current_features(scores: Sequence[Scores], features: Mapping[str, F
             raise DigestMismatch(
                 f"the scores on {', '.join(stale)} belong to other features than the current ones; "
                 f"run `python -m model.probe {dataset}` again"
+            )
+        changed = [one.task for one in of_dataset if label_digest.have_changed(one.labels, one.task, dataset, one.run)]
+        if changed:
+            raise DigestMismatch(
+                f"the scores on {', '.join(changed)} belong to other labels or splits than the current ones of "
+                f"{dataset!r}; run `python -m model.probe {dataset}` again"
             )
 
 

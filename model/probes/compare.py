@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model.probes import label_digest
 from model.probes.config import CompareSettings
 from model.probes.results import score_validation
 from model.probes.results.averages import averages
@@ -35,6 +36,9 @@ def compare(settings: CompareSettings) -> None:
         if _is_outdated(task):
             command = f"python -m model.probe {task.dataset}"
             print(f"{task.dataset}/{task.task}: scores of other features than the current ones; run `{command}` again")
+        elif label_digest.have_changed(task.labels, task.task, task.dataset, task.run):
+            command = f"python -m model.probe {task.dataset}"
+            print(f"{task.dataset}/{task.task}: scores of other labels than the current ones; run `{command}` again")
 
 
 def _pattern(dataset: str) -> str:

@@ -12,11 +12,12 @@ import pytest
 import synthetic_embeddings
 import tiny
 
-from model import extract, predict, probe
+from model import compare, extract, predict, probe, report
 from model.inference import representations
 from model.probes.config import GRIDS
 from model.probes.results.scores import Scores
 from stores import locations
+from stores.commit import write_json
 from stores.mel_store import MelStore
 
 CLIPS = 24
@@ -148,6 +149,27 @@ def test_labels_and_splits_that_an_ingest_changed_reach_old_features(workplace, 
     assert scores.classes == ("new-0", "new-1", "new-2")
     assert sum(scores.clips.values()) == CLIPS
     assert "3 classes, 8 train, 8 valid, 8 test" in printed.out
+
+
+def test_scores_of_former_labels_are_reported_and_not_shown_on_a_page(workplace, capsys):
+    assert probe.main(["made", "--task", "key"]) == 0
+    write_json(workplace / "runs" / "first" / "config.json", {**tiny.train_config().to_dict(), "store": "made"})
+    assert compare.main(["--run", "first"]) == 0
+    assert "scores of other labels" not in capsys.readouterr().out
+    store = MelStore.open("stores/made.zarr")
+    _relabel(store, lambda row: {"labels": {**row.labels, "mood": "calm"}})
+    assert compare.main(["--run", "first"]) == 0
+    assert "scores of other labels" not in capsys.readouterr().out
+    _relabel(store, lambda row: {"labels": {"key": f"key-{row.index // 3 % 3}"}})
+    assert compare.main(["--run", "first"]) == 0
+    assert "made/key: scores of other labels than the current ones; run `python -m model.probe made` again" in (
+        capsys.readouterr().out
+    )
+    assert report.main(["--run", "first"]) == 2
+    assert "the scores on key belong to other labels or splits than the current ones" in capsys.readouterr().err
+    assert probe.main(["made", "--task", "key"]) == 0
+    assert compare.main(["--run", "first"]) == 0
+    assert "scores of other labels" not in capsys.readouterr().out
 
 
 def test_a_label_that_is_a_word_for_no_value_is_no_class_and_is_counted(workplace, capsys):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from model.probes.evaluation import dummy_baselines
 from model.probes.evaluation.bootstrap import Interval
 from model.probes.evaluation.evaluate import RepresentationResult, evaluate_representation
 from model.probes.evaluation.scoring import MetricEstimate, scored_outputs
+from model.probes.label_digest import label_digest
 from model.probes.task import SPLITS, Task
 from model.probes.training.grid_search import GridSearch
 from stores.commit import write_json
@@ -120,6 +121,8 @@ class Scores:
     """Scores of each representation, the trained one first."""
     provenance: dict[str, str]
     """Digest of the features of each representation."""
+    labels: str = ""
+    """Digest of the labels, splits and groups of the task. Empty in files of earlier versions."""
     format_version: int = FORMAT_VERSION
     """Version of the file format."""
 
@@ -201,7 +204,8 @@ def score_representations(
     trained = results[TRAINED]
     rows = tuple(_representation_scores(name, result, trained) for name, result in results.items())
     digests = {name: str(store.provenance["digest"]) for name, store in features.items()}
-    return build_scores(trained.task, (dataset, run), (grid.name, len(grid.configs)), rows, digests)
+    scores = build_scores(trained.task, (dataset, run), (grid.name, len(grid.configs)), rows, digests)
+    return replace(scores, labels=label_digest(features[TRAINED].clips, task))
 
 
 def build_scores(
