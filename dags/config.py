@@ -84,6 +84,27 @@ class EmbedSettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceSettings(WorkflowSettings):
+    """Train an encoder on free recordings from Debian's packages, or compare encoders on packages never trained on."""
+
+    study: Positional[Literal["train", "choice", "judge"]]
+    """train trains the encoder that ships, on the packages for training and choices. choice and judge compare encoders
+    and baselines on the packages for choices, and on the packages that judge."""
+    root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA/open_music, or data/open_music")] = None
+    """Folder for the packages and their recordings. Packages that are not there are downloaded by apt-get."""
+    checkpoint: Annotated[tuple[str, ...], shown("CHECKPOINT", "the run --name")] = ()
+    """Encoders to compare: checkpoints or runs. Differences are those of the first one to all others."""
+    name: Annotated[str, shown("NAME")] = "myna-tiny-open"
+    """Name of the run that is trained."""
+    train_steps: Annotated[int, Ge(1)] = 4000
+    """Training steps."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of the training run."""
+    out: Annotated[Path | None, shown("FILE", "reports/evidence-STUDY.json")] = None
+    """JSON file for the scores, with intervals and paired differences."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainSettings(WorkflowSettings):
     """Train an encoder on a collection of recordings: ingest, shard, train."""
 

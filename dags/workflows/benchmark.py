@@ -14,6 +14,7 @@ import model.report
 import pipeline.ingest
 from dags.config import BenchmarkSettings
 from dags.workflow import Step, mermaid, run
+from model.encoder import hub_models
 from model.inference import checkpoints
 from stores import locations
 from stores.mel_flags import changed_ingest_flags
@@ -32,7 +33,7 @@ def benchmark(settings: BenchmarkSettings) -> None:
         encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
         print(mermaid(steps(datasets, encoder, settings.grid, settings.splits, settings.root)))
         return
-    found = locations.find_checkpoint(settings.checkpoint)
+    found = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {found}")
     encoder = found.path
     mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding

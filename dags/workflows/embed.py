@@ -16,12 +16,13 @@ import model.extract
 import pipeline.ingest
 from dags.config import EmbedSettings
 from dags.workflow import Step, StepFailed, mermaid, run
+from model.encoder import hub_models
 from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.extraction import ExtractionConfig
 from model.inference.windows import Windowing
 from pipeline.ingestion import mel_definition
-from stores import feature_tables, locations
+from stores import feature_tables
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
 from stores.mel_flags import changed_ingest_flags
@@ -88,7 +89,7 @@ def _extract_words(settings: EmbedSettings) -> Sequence[str]:
 
 
 def _encoder(settings: EmbedSettings) -> Path:
-    found = locations.find_checkpoint(settings.checkpoint)
+    found = hub_models.find_checkpoint(settings.checkpoint)
     if not settings.draw:
         print(f"encoder: {found}")
     return found.path

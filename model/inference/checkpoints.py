@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.encoder import hub, published, published_file
+from model.encoder import hub, published, published_folder
 from model.encoder.published import select_patch_kind
 from model.encoder.vit import Encoder
 from model.encoder.window_size import resize_window
 from model.training import checkpoint
-from stores import locations, safetensors_header
+from stores import locations
 from stores.errors import InvalidInput, MissingArtifact
 from stores.mel_spec import MelSpec
 
@@ -54,15 +54,6 @@ class LoadedCheckpoint:
             return self
         origin = {**self.origin, "window_frames": window_frames}
         return replace(self, name=f"{self.name}-window{window_frames}", encoder=encoder, origin=origin)
-
-
-def resolve(checkpoint: str | Path | None) -> Path:
-    """Return the path of the checkpoint that a command line means; see `stores.locations.find_checkpoint`.
-
-    Raises:
-        MissingArtifact, InvalidInput: there is none, or several could be meant.
-    """
-    return locations.find_checkpoint(None if checkpoint is None else str(checkpoint)).path
 
 
 def load(path: Path, patches: str = "auto", input_scale: str | None = None) -> LoadedCheckpoint:
@@ -111,26 +102,22 @@ def load_encoder(path: Path | str, patches: str = "auto", input_scale: str | Non
     return load(Path(path), patches, input_scale).encoder
 
 
-def _is_of_this_project(path: Path) -> bool:
-    """Return whether a file is a checkpoint of `model.train`, by its header."""
-    published_file.require_no_pointer(path)
-    if path.suffix != ".safetensors" and not published_file.is_safetensors(path):
-        return False
-    return safetensors_header.read(path).metadata.get("format", "").startswith("myna-")
-
-
 def _read(path: Path, patches: str, input_scale: str | None) -> LoadedCheckpoint:
     if path.name == hub.WEIGHTS and (path.parent / hub.CONFIG).is_file():
         path = path.parent  # the weights of a folder, without which the input scale and the mel would be guessed
+    if path.is_dir() and published_folder.is_published(path):
+        name, encoder = published_folder.model_name(path), published_folder.read(path, patches, input_scale)
+        origin: dict[str, Any] = {"published": name, "encoder": encoder.config.to_dict()}
+        return LoadedCheckpoint(path, name, encoder, {**origin, **published_folder.repository(path)}, PUBLISHED_MEL)
     if path.is_dir():
         folder = hub.read(path)
         mel = folder.mel or (PUBLISHED_MEL if "published" in folder.origin else {})
-        return LoadedCheckpoint(path, path.resolve().name, folder.encoder, folder.origin, mel)
+        return LoadedCheckpoint(path, published_folder.model_name(path), folder.encoder, folder.origin, mel)
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; train one with `python -m model.train --store STORE`")
-    if not _is_of_this_project(path):
+    if not checkpoint.is_of_this_project(path):
         encoder = published.read(path, patches, input_scale)
-        origin: dict[str, Any] = {"published": path.stem, "encoder": encoder.config.to_dict()}
+        origin = {"published": path.stem, "encoder": encoder.config.to_dict()}
         return LoadedCheckpoint(path, path.stem, encoder, origin, PUBLISHED_MEL)
     trained = checkpoint.load(path)
     origin = {"run": trained.config.to_dict(), "step": trained.step}

@@ -96,6 +96,14 @@ class ExtractSettings(CommandSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelsSettings(CommandSettings):
+    """List the published models that every --checkpoint accepts by name, and which of them are on this disk."""
+
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportSettings(CommandSettings):
     """Convert an encoder to the files of an inference engine, or to a folder for the Hugging Face hub.
 

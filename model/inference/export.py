@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from model.encoder import hub
+from model.encoder import hub, hub_models
 from model.encoder.device import fastest_device
 from model.encoder.hub import PretrainedFolder
 from model.inference import checkpoints
@@ -71,7 +71,7 @@ def validate(settings: ExportSettings) -> None:
 
 
 def _export_engine(settings: ExportSettings, name: str) -> None:
-    found = locations.find_checkpoint(settings.checkpoint)
+    found = hub_models.find_checkpoint(settings.checkpoint)
     loaded = _load(settings, found.path)
     precision = registry.resolve_precision(name, settings.precision)
     plan = ExportPlan(precision, settings.largest, settings.usual, _input_quantizer(settings))
@@ -116,7 +116,7 @@ def _validate_in_new_process(settings: ExportSettings, folder: Path) -> dict[str
 
 
 def _validation_command(settings: ExportSettings, folder: Path) -> list[str]:
-    words = [f"--out={folder}", f"--checkpoint={checkpoints.resolve(settings.checkpoint)}"]
+    words = [f"--out={folder}", f"--checkpoint={hub_models.find_checkpoint(settings.checkpoint).path}"]
     words += [f"--patches={settings.published.patches}"]
     words += [f"--store={locations.store_path(settings.store)}"] if settings.store else []
     words += [f"--input-scale={settings.published.input_scale}"] if settings.published.input_scale else []
@@ -131,7 +131,7 @@ def _describe_network(folder: Path) -> dict[str, Any]:
 
 
 def _find(checkpoint: str | None) -> FoundCheckpoint:
-    found = locations.find_checkpoint(checkpoint)
+    found = hub_models.find_checkpoint(checkpoint)
     print(f"encoder: {found}")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model.encoder import hub_models
 from model.inference import checkpoints
 from model.inference.config import ExtractSettings, TableKind
 from model.inference.encoder_representation import EncoderRepresentation
@@ -22,7 +23,7 @@ def extract(settings: ExtractSettings) -> None:
         MynaError: the store, the encoder or the engine cannot be used, or features with other options are stored.
     """
     store = MelStore.open(locations.store_path(settings.dataset))
-    checkpoint = locations.find_checkpoint(settings.checkpoint)
+    checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     representation = _representation(settings, checkpoint.path)
     provenance = representation.provenance(store)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from huggingface_hub import ModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+from huggingface_hub import ModelHubMixin
 from numpy.typing import ArrayLike, NDArray
 
-from model.encoder import hub
+from model.encoder import hub, hub_models
+from model.encoder.catalog import CATALOG
 from model.encoder.device import fastest_device
 from model.encoder.hub import PretrainedFolder
 from model.encoder.vit import Encoder
@@ -27,6 +27,8 @@ from pipeline.audio.mel import mel_power
 from stores.errors import InvalidInput, MissingArtifact
 from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
+
+_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token")
 
 
 class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "music"]):
@@ -79,29 +81,29 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         """Load a checkpoint of this project, a published `.pth`, a folder of `save_pretrained`, or a model of the hub.
 
         Args:
-            pretrained_model_name_or_path: a path, or an id such as `someone/myna-hybrid`.
+            pretrained_model_name_or_path: a path, an id such as `oriyonay/myna-hybrid` or `oriyonay/myna-hybrid@main`,
+                or a name of the catalog, such as `myna-hybrid`.
             options: `precision` (default: auto), and `patches` and `input_scale` as for `model.load_encoder`. For the
                 hub also `revision`, `token`, `cache_dir` and `local_files_only`.
 
         Raises:
             MissingArtifact: there is no checkpoint at the path, and the hub does not return a model with this id. The
-                reason can be that there is no network (after 23 s of retries), no such model, or no permission.
+                message says whether there is no network, no such model, no permission, or no weights.
             CorruptArtifact, InvalidInput: see `model.load_encoder`.
         """
         path = Path(pretrained_model_name_or_path)
         if path.exists():
             return cls._load(path, options)
-        if len(path.parts) > 2 or path.suffix in (".safetensors", *checkpoints.PUBLISHED_SUFFIXES):
+        known = hub_models.parse_id(str(pretrained_model_name_or_path))
+        if known is None:
             raise MissingArtifact(
-                f"no checkpoint at {path}, and this is not a model id of the hub (NAME or OWNER/NAME)"
+                f"no checkpoint at {path}, and this is not a model of the hub: use OWNER/NAME, or one of "
+                f"{', '.join(CATALOG)}"
             )
-        try:
-            return super().from_pretrained(str(path), **options)
-        except (HfHubHTTPError, EntryNotFoundError, HFValidationError) as error:
-            raise MissingArtifact(
-                f"no checkpoint at {path}, and no model of this id from the hub ({type(error).__name__}: {error}); "
-                f"pass the path of a checkpoint or a folder, or run `hf download {path}` where there is a network"
-            ) from error
+        repository, revision = known
+        hub_options = {name: options.pop(name) for name in _HUB_OPTIONS if name in options}
+        revision = options.pop("revision", None) or revision
+        return cls._load(hub_models.download(repository, revision, **hub_options), options)
 
     def embed(
         self,
@@ -172,32 +174,6 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.write(save_directory, self._pretrained)
-
-    @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **options: Any,
-    ) -> Self:
-        paths = [
-            hf_hub_download(
-                model_id,
-                name,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
-            for name in (hub.CONFIG, hub.WEIGHTS)
-        ]
-        return cls._load(Path(paths[0]).parent, options)
 
     @classmethod
     def _load(cls, path: Path, options: dict[str, Any]) -> Self:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from model.encoder import hub_models
 from model.encoder.device import fastest_device, fastest_precision
 from model.inference import external_embeddings, representations
 from model.inference.representations import BASELINES, Representation
@@ -34,7 +35,7 @@ def probe_dataset(settings: ProbeSettings) -> None:
     mel_path = locations.store_path(settings.store or settings.dataset)
     store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
     tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
-    found = locations.find_checkpoint(settings.checkpoint)
+    found = hub_models.find_checkpoint(settings.checkpoint)
     path, trained = found.path, representations.of_checkpoint(found.path)
     print(f"encoder: {found}")
     dataset = locations.dataset_of(locations.store_path(settings.dataset))

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from model.encoder import weight_checks
+from model.encoder import published_file, weight_checks
 from model.encoder.vit import Encoder
 from model.training import learner
 from model.training.config import TrainConfig
@@ -148,6 +148,18 @@ def read_step(path: Path) -> int:
         CorruptArtifact: the file is not a checkpoint of this version.
     """
     return _run_of(read_header(path), path)[1]
+
+
+def is_of_this_project(path: Path) -> bool:
+    """Return whether a file is a checkpoint of `model.train`, by its header.
+
+    Raises:
+        CorruptArtifact: the file is the pointer of git-LFS, or a damaged safetensors file.
+    """
+    published_file.require_no_pointer(path)
+    if path.suffix != ".safetensors" and not published_file.is_safetensors(path):
+        return False
+    return safetensors_header.read(path).metadata.get("format", "").startswith("myna-")
 
 
 def load(path: Path) -> Checkpoint:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from model.encoder import hub_models
 from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.device import fastest_device, fastest_precision
 from model.objectives.config import ObjectiveConfig
@@ -238,7 +239,7 @@ def _flag(name: str) -> str:
 
 
 def _init_checkpoint(settings: EncoderSettings) -> Path | None:
-    return locations.find_checkpoint(settings.init, "--init").path if settings.init else None
+    return hub_models.find_checkpoint(settings.init, "--init").path if settings.init else None
 
 
 def _require_same_data(path: Path | None, config: TrainConfig, sources: TrainingShards) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "pipeline.verify": ("pipeline.verification.config", "VerifySettings"),
     "pipeline.preview": ("pipeline.verification.config", "PreviewSettings"),
     "model.train": ("model.training.config", "TrainSettings"),
+    "model.models": ("model.inference.config", "ModelsSettings"),
     "model.metrics": ("model.training.metrics_export", "MetricsSettings"),
     "model.export": ("model.inference.config", "ExportSettings"),
     "model.extract": ("model.inference.config", "ExtractSettings"),

@@ -11,12 +11,10 @@ import synthetic_audio
 import tiny
 import torch
 from engine_contract import encoder_of
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 import model
 from model.encoder import hub
 from model.encoder.hub import PretrainedFolder
-from model.inference import myna as myna_module
 from model.inference.myna import Myna
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
@@ -158,34 +156,8 @@ def test_a_saved_folder_is_loaded_unchanged(myna, tmp_path, song):
     assert model.load_encoder(tmp_path / "saved").config == myna.encoder.config
 
 
-def test_a_model_of_the_hub_is_downloaded_by_its_id(myna, tmp_path, song, monkeypatch):
-    hub.write(tmp_path / "remote", PretrainedFolder(myna.encoder))
-    requests = []
-
-    def download(repo_id, filename, **options):
-        requests.append((repo_id, filename, options["revision"]))
-        return str(tmp_path / "remote" / filename)
-
-    monkeypatch.setattr(myna_module, "hf_hub_download", download)
-    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
-    loaded = Myna.from_pretrained("someone/myna-mini", revision="v1", precision="fp32")
-    np.testing.assert_array_equal(loaded.embed(song), myna.embed(song))
-    assert ("someone/myna-mini", "model.safetensors", "v1") in requests
-
-
-@pytest.mark.parametrize("error", [LocalEntryNotFoundError("no network"), HFValidationError("no such id")])
-def test_a_model_that_the_hub_does_not_return_is_a_missing_artifact(monkeypatch, tmp_path, error):
-    def download(**_):
-        raise error
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
-    with pytest.raises(MissingArtifact, match=r"no checkpoint at someone/none.*: no .*; pass the path of a checkpoint"):
-        Myna.from_pretrained("someone/none")
-
-
 def test_a_path_that_is_not_an_id_is_an_error_without_a_request_to_the_hub():
-    with pytest.raises(MissingArtifact, match="not a model id of the hub"):
+    with pytest.raises(MissingArtifact, match="not a model of the hub: use OWNER/NAME, or one of myna-base"):
         Myna.from_pretrained("runs/none/encoder.safetensors")
 
 

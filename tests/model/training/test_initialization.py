@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import published_models
 import pytest
 import tiny
 import torch
@@ -141,3 +142,20 @@ def _state_after_a_step(run):
         weight.grad = torch.zeros_like(weight)
     run.optimizer.step()
     return checkpoint.TrainingState(run.optimizer, run.objective)
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_a_published_model_of_the_hub_is_trained_on(tmp_path, weights):
+    published = published_models.write(tmp_path / "myna-vertical", "myna-vertical", weights)
+    encoder = replace(published.config, window_frames=96)
+    config, model = _config_and_model(tmp_path / "myna-vertical", encoder=encoder)
+    message = initialization.initialize_from(tmp_path / "myna-vertical", model, config)
+    assert "encoder loaded, linear_head initialized randomly" in message
+    assert all(torch.equal(weight, model.encoder.state_dict()[name]) for name, weight in published.state_dict().items())
+
+
+def test_a_published_file_takes_its_patches_from_the_settings(tmp_path):
+    published = published_models.encoder("myna-vertical")
+    torch.save(published.state_dict(), tmp_path / "weights.pth")
+    config, model = _config_and_model(tmp_path / "weights.pth", encoder=replace(published.config, window_frames=96))
+    assert "encoder loaded" in initialization.initialize_from(tmp_path / "weights.pth", model, config)
