@@ -150,7 +150,6 @@ def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundChec
         return FoundCheckpoint(encoder_of_run(path), "path")
     if _NAME.fullmatch(word) and (RUNS / word / ENCODER_FILE).is_file():
         return FoundCheckpoint(RUNS / word / ENCODER_FILE, f"run {word}")
-    # the place of two later meanings, in this order: a name of the catalog, and OWNER/NAME on the hub
     raise MissingArtifact(
         f"no checkpoint at {word}, which is neither an existing path nor the name of a finished run under {RUNS}/; "
         f"{_advice(word, option)}"

@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from model.encoder.catalog import CATALOG
 from model.encoder.hub import CONFIG
+from model.encoder.known_models import KNOWN_MODELS
 from model.encoder.published_folder import WEIGHT_FILES
 from stores import locations
 from stores.errors import MissingArtifact
@@ -30,7 +30,7 @@ _FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundCheckpoint:
     """Return the checkpoint that a command line means. All commands follow this rule, and none of them asks.
 
-    A word is an existing path, or else the name of a finished run, or else a name of the catalog, or else OWNER/NAME or
+    A word is an existing path, or else the name of a finished run, or else the name of a known model, or else OWNER/NAME or
     OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant.
 
     Args:
@@ -46,7 +46,7 @@ def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundChec
     except MissingArtifact as missing:
         known = None if word is None else parse_id(word)
         if known is None:
-            hint = f"; published models are {', '.join(CATALOG)}, and OWNER/NAME on the Hugging Face hub"
+            hint = f"; published models are {', '.join(KNOWN_MODELS)}, and OWNER/NAME on the Hugging Face hub"
             raise MissingArtifact(f"{missing}{hint if word is not None else ''}") from missing
     repository, revision = known
     folder = download(repository, revision)
@@ -57,11 +57,11 @@ def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundChec
 def parse_id(word: str) -> tuple[str, str | None] | None:
     """Return the repository and the revision that a word means, or None if it cannot be a model of the hub.
 
-    A name of the catalog can have a revision too, as in `myna-hybrid@main`.
+    The name of a known model can have a revision too, as in `myna-hybrid@main`.
     """
     name, _, revision = word.partition("@")
-    if name in CATALOG:
-        return CATALOG[name].repository, revision or None
+    if name in KNOWN_MODELS:
+        return KNOWN_MODELS[name].repository, revision or None
     match = _ID.fullmatch(word)
     if match is None or match["repository"].lower().endswith(_FILE_SUFFIXES) or ".." in word:
         return None

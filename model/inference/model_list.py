@@ -9,8 +9,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from model.encoder.catalog import CATALOG, TASKS, PublishedModel
 from model.encoder.hub import CONFIG
+from model.encoder.known_models import KNOWN_MODELS, TASKS, PublishedModel
 from model.encoder.published_folder import WEIGHT_FILES
 from model.inference.config import ModelsSettings
 from stores.mel_spec import MelSpec
@@ -26,7 +26,7 @@ https://huggingface.co/oriyonay."""
 
 def print_models(settings: ModelsSettings) -> None:
     """Print the published models, with the scores that the paper reports, in percent."""
-    rows = [_row(model) for model in CATALOG.values()]
+    rows = [_row(model) for model in KNOWN_MODELS.values()]
     if settings.json:
         print(json.dumps({"models": rows}))
         return

@@ -10,9 +10,9 @@ from huggingface_hub import ModelHubMixin
 from numpy.typing import ArrayLike, NDArray
 
 from model.encoder import hub, hub_models
-from model.encoder.catalog import CATALOG
 from model.encoder.device import fastest_device
 from model.encoder.hub import PretrainedFolder
+from model.encoder.known_models import KNOWN_MODELS
 from model.encoder.vit import Encoder
 from model.encoder.window_size import resize_window
 from model.inference import checkpoints
@@ -82,7 +82,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
 
         Args:
             pretrained_model_name_or_path: a path, an id such as `oriyonay/myna-hybrid` or `oriyonay/myna-hybrid@main`,
-                or a name of the catalog, such as `myna-hybrid`.
+                or the name of a known model, such as `myna-hybrid`.
             options: `precision` (default: auto), and `patches` and `input_scale` as for `model.load_encoder`. For the
                 hub also `revision`, `token`, `cache_dir` and `local_files_only`.
 
@@ -98,7 +98,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         if known is None:
             raise MissingArtifact(
                 f"no checkpoint at {path}, and this is not a model of the hub: use OWNER/NAME, or one of "
-                f"{', '.join(CATALOG)}"
+                f"{', '.join(KNOWN_MODELS)}"
             )
         repository, revision = known
         hub_options = {name: options.pop(name) for name in _HUB_OPTIONS if name in options}

@@ -1,4 +1,4 @@
-"""Models are downloaded from a server that answers as the hub does, by id, revision and name of the catalog."""
+"""Models are downloaded from a server that answers as the hub does, by id, revision and known name."""
 
 from __future__ import annotations
 

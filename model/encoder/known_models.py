@@ -12,7 +12,7 @@ class PublishedModel:
     """A published model."""
 
     name: str
-    """Name in the catalog, such as `myna-hybrid`."""
+    """Name of a known model, such as `myna-hybrid`."""
     repository: str
     """Id of the repository on the Hugging Face hub."""
     patches: PatchMode
@@ -38,7 +38,7 @@ def _model(name: str, patches: PatchMode, embedding_width: int, window_frames: i
     return PublishedModel(name, f"oriyonay/{name}", patches, embedding_width, window_frames, "MIT", _SCORES.get(name))
 
 
-CATALOG = {
+KNOWN_MODELS = {
     model.name: model
     for model in (
         _model("myna-base", "square", 384),
