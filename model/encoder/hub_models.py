@@ -30,8 +30,8 @@ _FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundCheckpoint:
     """Return the checkpoint that a command line means. All commands follow this rule, and none of them asks.
 
-    A word is an existing path, or else the name of a finished run, or else the name of a known model, or else OWNER/NAME or
-    OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant.
+    A word is an existing path, or else the name of a finished run, or else that of a known model, or else OWNER/NAME
+    or OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant.
 
     Args:
         word: the value of the option, or None if it was not stated.
