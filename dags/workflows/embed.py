@@ -62,7 +62,10 @@ def steps(settings: EmbedSettings, encoder: Path, mel: Mapping[str, Any] = Mappi
     # one word for an option and its path, and paths after --, since a path may begin with a dash
     workers = () if settings.workers is None else ("--workers", str(settings.workers))
     ingest = ("folder", f"--root={settings.folder}", f"--store={store}", "--dtype", settings.dtype, *workers)
-    ingest = (*ingest, *changed_ingest_flags(mel, MelSpec().to_dict()))
+    if settings.windows.compat is None:
+        ingest = (*ingest, *changed_ingest_flags(mel, MelSpec().to_dict()))
+    else:
+        ingest = (*ingest, "--compat", settings.windows.compat)
     outputs = (f"--checkpoint={encoder}", f"--out={features}", "--to", settings.out.suffix[1:])
     return [
         Step("ingest", pipeline.ingest.main, ingest),
@@ -85,6 +88,7 @@ def _extract_words(settings: EmbedSettings) -> Sequence[str]:
     }
     words = [word for flag, length in lengths.items() if length for word in (flag, str(length))]
     words += ["--pool", windows.pool, "--tail", windows.tail]
+    words += ["--compat", windows.compat] if windows.compat else []
     return (*words, "--engine", engine.engine, "--precision", engine.precision, *layer)
 
 
@@ -107,7 +111,7 @@ def _require_possible(loaded: LoadedCheckpoint, settings: EmbedSettings) -> None
     quantizer = mel_definition.quantizer(settings.dtype, loaded.mel_spec)
     windows, engine = settings.windows, settings.engine
     windowing = Windowing.of(windows, loaded.encoder.config, loaded.mel_spec)
-    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing)
+    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing, compat=windows.compat)
     opened, _ = config.open_engine(loaded.with_window(windowing.window_frames), quantizer)
     opened.accepts_codes(quantizer)
 

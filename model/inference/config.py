@@ -40,6 +40,9 @@ class WindowSettings(CheckedSettings):
     """Frames after the last whole hop: right adds a window that ends with the clip, drop leaves them out."""
     pool: Pool = "mean"
     """Rows of features: mean writes one row for each clip, none writes one row for each window."""
+    compat: Annotated[Literal["public"] | None, shown("{public}", "none")] = None
+    """public follows the rule of the public code: mels that were resampled as torchaudio does, whole windows one after
+    another, and no embedding for a recording that is shorter than a window."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,6 +50,8 @@ class WindowSettings(CheckedSettings):
             raise InvalidInput(
                 "--window-frames and --window-samples both state the length of a window; use one of them"
             )
+        if self.compat is not None and self.hop is not None:
+            raise InvalidInput("--compat public has windows one after another; leave out --hop")
 
 
 @dataclass(frozen=True, kw_only=True)

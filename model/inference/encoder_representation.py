@@ -24,10 +24,12 @@ from pipeline.cluster.client import connect
 from pipeline.cluster.config import OptionalClusterSettings
 from pipeline.cluster.tasks import run_all
 from stores import digest
-from stores.errors import DigestMismatch
+from stores.errors import DigestMismatch, InvalidInput
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
+from stores.mel_flags import resampler_name
+from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
 
@@ -72,6 +74,8 @@ class EncoderRepresentation(Representation):
         windowing = config.windowing.with_window(loaded.encoder.config.window_frames)
         config = replace(config, windowing=windowing)
         settings = {"encoder": dict(loaded.origin), "weights": weights.digest(loaded.encoder), **windowing.to_dict()}
+        if config.compat is not None:
+            settings["compat"] = config.compat
         cluster_settings = cluster_settings or OptionalClusterSettings()
         return cls(
             loaded.name + config.suffix,
@@ -81,6 +85,22 @@ class EncoderRepresentation(Representation):
             config=config,
             cluster_settings=cluster_settings,
         )
+
+    def rows(self, store: MelStore) -> list[ClipRow]:
+        """Return the clips that have a mel, and with `compat` those that have a whole window.
+
+        Raises:
+            InvalidInput: there is no such clip.
+            DigestMismatch: the mels are not those of the public code, which `compat` needs.
+        """
+        rows = super().rows(store)
+        if self.config.compat is None:
+            return rows
+        _require_public_mel(store)
+        window = self.config.windowing.window_frames
+        if not (whole := [row for row in rows if row.frames >= window]):
+            raise InvalidInput(f"no clip of {store.path} has a whole window of {window} frames; leave out --compat")
+        return whole
 
     def engine(self, store: MelStore, rows: Sequence[ClipRow]) -> Engine:
         """Return the engine at the batch shape for `rows`. Automatic selection prints its choice once.
@@ -153,6 +173,15 @@ class EncoderRepresentation(Representation):
         settings = self.cluster_settings
         with connect(scheduler, settings.workers, tls=settings.tls, single_thread=True) as client:
             yield from run_all(client, extraction_task.compute_part, arguments)
+
+
+def _require_public_mel(store: MelStore) -> None:
+    resampler = resampler_name(store.attributes["preprocessing"])
+    if store.spec != MelSpec() or resampler != "torchaudio":
+        raise DigestMismatch(
+            f"--compat public needs the default mel with the resampler torchaudio, but {store.path} has {store.spec} "
+            f"with the resampler {resampler}; ingest the recordings into another --store with --compat public"
+        )
 
 
 def _require_same_mel(loaded: LoadedCheckpoint, store: MelStore) -> None:

@@ -30,7 +30,7 @@ def extract(settings: ExtractSettings) -> None:
     print(f"engine: {provenance['engine']['name']} in {provenance['precision']} on {provenance['engine']['device']}")
     path = settings.out or representation.path(locations.dataset_of(store.path))
     features = representation.extract(store, path, replaces=False)
-    print(f"{path}: {_summary(features)}")
+    print(f"{path}: {_summary(features)}{_left_out(store, features)}")
     if settings.to:
         _write_table(path, features, settings.to)
 
@@ -39,9 +39,8 @@ def _representation(settings: ExtractSettings, path: Path) -> EncoderRepresentat
     engine, published = settings.engine, settings.published
     loaded = checkpoints.load(path, published.patches, published.input_scale)
     windowing = Windowing.of(settings.windows, loaded.encoder.config, loaded.mel_spec)
-    config = ExtractionConfig(
-        engine.engine, engine.precision, engine.layer, windowing, published.patches, published.input_scale
-    )
+    options = (published.patches, published.input_scale, settings.windows.compat)
+    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing, *options)
     return EncoderRepresentation.of(loaded.with_window(windowing.window_frames), config, settings.cluster)
 
 
@@ -51,6 +50,11 @@ def _summary(features: FeatureStore) -> str:
     return f"{count_noun(rows, 'embedding')} of width {width}" + (
         f", {padded} of clips shorter than a window" if padded else ""
     )
+
+
+def _left_out(store: MelStore, features: FeatureStore) -> str:
+    count = int(store.rows.in_state("written").sum()) - len(features.clips)
+    return f"; {count_noun(count, 'clip')} shorter than a window left out (--compat public)" if count else ""
 
 
 def _write_table(path: Path, features: FeatureStore, kind: TableKind) -> None:

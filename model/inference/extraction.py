@@ -106,6 +106,8 @@ class ExtractionConfig:
     """Kinds of patches that the encoder embeds."""
     input_scale: str | None = None
     """Input scale that a published checkpoint was trained with."""
+    compat: str | None = None
+    """`public` for the rule of the public code, see `WindowSettings.compat`."""
 
     @property
     def suffix(self) -> str:
@@ -113,7 +115,8 @@ class ExtractionConfig:
         default, windowing = Windowing(), self.windowing
         options = [
             (windowing.hop_frames != windowing.window_frames, f"hop{windowing.hop_frames}"),
-            (windowing.tail != default.tail, "no-tail"),
+            (self.compat is not None, f"{self.compat}"),
+            (windowing.tail != default.tail and self.compat is None, "no-tail"),
             (windowing.pool != default.pool, "windows"),
             (self.layer is not None, f"layer{self.layer}"),
         ]

@@ -24,7 +24,7 @@ from pipeline.audio import levels
 from pipeline.audio import resample as resampling
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
-from stores.errors import InvalidInput, MissingArtifact
+from stores.errors import DecodeError, InvalidInput, MissingArtifact
 from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
 
@@ -113,6 +113,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         tail: str = "right",
         pool: str = "mean",
         window_frames: int | None = None,
+        compat: str | None = None,
     ) -> NDArray[np.float32]:
         """Embed one recording.
 
@@ -125,6 +126,8 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             pool: `mean` averages all windows; `none` keeps them.
             window_frames: length of a window in frames (default: that of the encoder). The engine eager takes any
                 multiple of the frames of a patch, and other engines take the length that they were exported for.
+            compat: `public` for the rule of the public code: resampling as torchaudio does, whole windows one after
+                another, and the error `too_short` for less than a window.
 
         Returns:
             float32 `[D]`, or `[windows, D]` if `pool` is `none`.
@@ -137,8 +140,14 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
                 does not divide into patches.
         """
         window = self.encoder.config.window_frames if window_frames is None else window_frames
+        if compat not in (None, "public"):
+            raise InvalidInput(f"compat must be None or 'public' (got {compat!r})")
+        tail = "drop" if compat else tail
         windowing = Windowing(window if hop_frames is None else hop_frames, tail, pool, window)
-        mel = mel_power(self._samples(audio, sample_rate_hz), self.mel_spec)
+        resampler: ResamplerName = "torchaudio" if compat else self.resampler
+        mel = mel_power(self._samples(audio, sample_rate_hz, resampler), self.mel_spec)
+        if compat and mel.shape[1] < window:
+            raise DecodeError("too_short", f"{mel.shape[1]} frames, and a window has {window}")
         missing_frames = max(0, windowing.window_frames - mel.shape[1])
         padded = np.pad(mel, ((0, 0), (0, missing_frames)))
         starts = windowing.starts(mel.shape[1])
@@ -158,11 +167,13 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             self._engines[window_frames] = Eager(encoder, self.engine.settings.precision, self.engine.settings.layer)
         return self._engines[window_frames]
 
-    def _samples(self, audio: str | Path | ArrayLike, rate_hz: int | None) -> NDArray[np.float32]:
+    def _samples(
+        self, audio: str | Path | ArrayLike, rate_hz: int | None, resampler: ResamplerName
+    ) -> NDArray[np.float32]:
         if isinstance(audio, str | Path):
             if rate_hz is not None:
                 raise InvalidInput(f"sample_rate_hz must be left out for the file {audio}, which states its own rate")
-            return decode(Path(audio), self.mel_spec.sample_rate_hz, resampler=self.resampler).samples
+            return decode(Path(audio), self.mel_spec.sample_rate_hz, resampler=resampler).samples
         if rate_hz is None or rate_hz <= 0:
             raise InvalidInput(
                 f"samples need a positive sample_rate_hz (got {rate_hz}), "
@@ -170,7 +181,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             )
         samples = to_mono(np.asarray(audio))
         levels.require_in_scale(samples)
-        return resample(samples, rate_hz, self.mel_spec.sample_rate_hz, self.resampler)
+        return resample(samples, rate_hz, self.mel_spec.sample_rate_hz, resampler)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         hub.write(save_directory, self._pretrained)

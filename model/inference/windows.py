@@ -49,7 +49,8 @@ class Windowing(JsonSettings):
         if settings.window_samples is not None:
             window = frames_of_samples(settings.window_samples, config, spec)
         replace(config, window_frames=window)  # raises the error about patches
-        return cls(settings.hop or window, settings.tail, settings.pool, window)
+        tail = "drop" if settings.compat == "public" else settings.tail
+        return cls(settings.hop or window, tail, settings.pool, window)
 
     def with_window(self, window_frames: int) -> Windowing:
         """Return the same settings for windows of another length. A hop of one window remains one."""

@@ -1,7 +1,7 @@
 """GiantSteps-MTG as a training set for keys: 1,486 previews of two minutes with their annotations (Faraldo 2017).
 
-The tables of the published repository state more than the split of JukeMIR: the certainty of the annotator, the artists,
-and the MD5 of each preview. Of the 1,486 previews, 1,159 have one certain key, and eight of these are copies.
+The tables of the published repository state more than the split of JukeMIR: the certainty of the annotator, the
+artists, and the MD5 of each preview. Of the 1,486 previews, 1,159 have one certain key, and eight of these are copies.
 All songs that share an artist are one group. Every group is in train or valid, because the test set of this task is
 another dataset (see `pipeline.datasets.giantsteps`).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,9 +63,19 @@ class MelSettings(CheckedSettings):
     resampler: ResamplerName = DEFAULT_RESAMPLER
     """Conversion of the sample rate: soxr HQ, or torchaudio's Resample with its defaults, which the published models
     were trained with."""
+    compat: Annotated[Literal["public"] | None, shown("{public}", "none")] = None
+    """public makes the mels of the public code: the default mel with the resampler torchaudio."""
+
+    @property
+    def resampler_name(self) -> ResamplerName:
+        """Name of the resampler, which `compat` decides before `resampler`."""
+        return "torchaudio" if self.compat else self.resampler
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        others = [field for field in fields(self) if field.name not in ("compat", "resampler")]
+        if self.compat is not None and any(getattr(self, field.name) != field.default for field in others):
+            raise InvalidInput("--compat public has the default mel; leave out the other flags of the mel")
         if self.n_fft_samples % 2:
             raise InvalidInput(f"--n-fft-samples must be even (got {self.n_fft_samples})")
         if self.fmin_hz >= self.fmax_hz:

@@ -84,7 +84,7 @@ def _build(settings: IngestSettings, root: AudioPath, path: Path, listing: Listi
         mel_definition.quantizer(settings.dtype, spec),
         limits=settings.limits,
         keeps_silence=listing.keeps_silence,
-        resampler=settings.mel.resampler,
+        resampler=settings.mel.resampler_name,
     )
 
 
