@@ -9,9 +9,9 @@ from typing import Annotated, Literal, get_args
 from annotated_types import Ge
 from tyro.conf import Positional
 
-from model.inference.config import EngineChoice, WindowSettings
+from model.inference.config import EngineChoice, PublishedSettings, WindowSettings
 from model.probes.config import GridName
-from pipeline.ingestion.config import StoredType
+from pipeline.ingestion.config import Limits, StoredType
 from stores.command_line import CommandSettings, shown
 
 BenchmarkName = Literal["magnatagatune", "gtzan", "giantsteps", "emomusic"]
@@ -79,8 +79,12 @@ class EmbedSettings(WorkflowSettings):
     """Stored values of the mel in between. float32 is exact and takes 57.6 MB for each hour before compression."""
     workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
     """Processes that decode."""
+    labels: Annotated[Path | None, shown("FILE", "no labels")] = None
+    """CSV file with the columns path, split, and group. All other columns are labels, which --out gets too."""
+    limits: Limits = field(default_factory=Limits)
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineChoice = field(default_factory=EngineChoice)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +100,7 @@ class EvidenceSettings(WorkflowSettings):
     """Encoders to compare: checkpoints or runs. Differences are those of the first one to all others."""
     name: Annotated[str, shown("NAME")] = "myna-tiny-open"
     """Name of the run that is trained."""
-    train_steps: Annotated[int, Ge(1)] = 4000
+    train_steps: Annotated[int, Ge(1)] = 2000
     """Training steps."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the training run."""

@@ -43,7 +43,7 @@ def embed(settings: EmbedSettings) -> None:
     if settings.draw:
         print(mermaid(steps(settings, encoder)))
         return
-    loaded = checkpoints.load(encoder)
+    loaded = checkpoints.load(encoder, settings.published.patches, settings.published.input_scale)
     _require_possible(loaded, settings)
     _run(steps(settings, encoder, loaded.mel), work_folder(settings.out))
     _finish(settings.out)
@@ -62,6 +62,12 @@ def steps(settings: EmbedSettings, encoder: Path, mel: Mapping[str, Any] = Mappi
     # one word for an option and its path, and paths after --, since a path may begin with a dash
     workers = () if settings.workers is None else ("--workers", str(settings.workers))
     ingest = ("folder", f"--root={settings.folder}", f"--store={store}", "--dtype", settings.dtype, *workers)
+    ingest = (*ingest, *(() if settings.labels is None else (f"--labels={settings.labels}",)))
+    ingest = (
+        *ingest,
+        f"--max-seconds={settings.limits.max_seconds}",
+        f"--decode-seconds={settings.limits.decode_seconds}",
+    )
     if settings.windows.compat is None:
         ingest = (*ingest, *changed_ingest_flags(mel, MelSpec().to_dict()))
     else:
@@ -89,6 +95,8 @@ def _extract_words(settings: EmbedSettings) -> Sequence[str]:
     words = [word for flag, length in lengths.items() if length for word in (flag, str(length))]
     words += ["--pool", windows.pool, "--tail", windows.tail]
     words += ["--compat", windows.compat] if windows.compat else []
+    words += ["--patches", settings.published.patches]
+    words += ["--input-scale", settings.published.input_scale] if settings.published.input_scale else []
     return (*words, "--engine", engine.engine, "--precision", engine.precision, *layer)
 
 

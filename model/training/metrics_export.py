@@ -20,7 +20,7 @@ import tyro
 from tyro.conf import Positional
 
 from model.training import metrics_log
-from stores import locations
+from stores import csv_cells, locations
 from stores.command_line import CommandSettings
 from stores.commit import write_bytes
 from stores.errors import InvalidInput
@@ -60,7 +60,7 @@ def _write_csv(folder: Path, rows: Rows) -> Path:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({name: csv_cells.escape(name) for name in columns})
     writer.writerows(rows)
     write_bytes(folder / "metrics.csv", text.getvalue().encode())
     return folder / "metrics.csv"

@@ -40,6 +40,19 @@ def test_a_folder_becomes_one_parquet_file_that_python_agrees_with(workplace, ca
     assert sorted(path.name for path in workplace.iterdir()) == ["music", "out.parquet", "runs"]
 
 
+def test_labels_limits_and_patches_are_passed_on(workplace, capsys):
+    (workplace / "labels.csv").write_text("path,split,mood\na.mp3,train,calm\ndisc 1/b.ogg,test,loud\n")
+    words = ["music", "--out", "out.parquet", "--workers", "1", "--labels", "labels.csv", "--max-seconds", "5.5"]
+    assert embed.main([*words, "--patches", "vertical", "--window-frames", "48"]) == 0
+    rows = {row["id"]: row for row in pq.read_table("out.parquet").to_pylist()}
+    assert set(rows) == {"a.mp3", "disc 1/b.ogg", "short.flac"}  # the third file has six seconds
+    assert (rows["disc 1/b.ogg"]["split"], dict(rows["a.mp3"]["labels"])) == ("test", {"mood": "calm"})
+    myna = model.Myna.from_pretrained("runs/first/encoder.safetensors", patches="vertical")
+    expected = myna.embed(workplace / "music" / "a.mp3", window_frames=48)
+    distance = np.linalg.norm(np.array(rows["a.mp3"]["embedding"]) - expected) / np.linalg.norm(expected)
+    assert distance <= myna.engine.tolerance
+
+
 def test_the_audio_is_ingested_with_the_mel_of_the_encoder(workplace):
     spec = MelSpec(22_050, 1024, 160, 64, 60.0, 7_800.0)
     config = tiny.train_config(encoder=tiny.encoder_config(n_mels=64), mel={"mel_spec": spec.to_dict()})

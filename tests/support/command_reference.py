@@ -26,6 +26,7 @@ COMMANDS = {
     "dags.pretrain": (workflow_settings.__name__, "PretrainSettings"),
     "dags.embed": (workflow_settings.__name__, "EmbedSettings"),
     "dags.benchmark": (workflow_settings.__name__, "BenchmarkSettings"),
+    "dags.evidence": (workflow_settings.__name__, "EvidenceSettings"),
     "dags.sweep": (workflow_settings.__name__, "SweepSettings"),
 }
 HEADER = """# Commands
