@@ -17,7 +17,7 @@ from stores.json_codec import JsonSettings
 
 PatchKind = Literal["square", "vertical"]
 PatchMode = Literal["square", "vertical", "hybrid"]
-InputScale = Literal["power", "log1p", "log"]
+InputScale = Literal["power", "log1p", "log1p1000", "log"]
 
 SQUARE_PATCH = (16, 16)
 """Mel bins and frames of a square patch."""

@@ -21,15 +21,18 @@ def scale_input(power: Float[Tensor, "*cells"], scale: InputScale) -> Float[Tens
 
     The default quantizer stores 0 and powers from 10^-6 to 10^4.5, which gives these ranges:
 
-        "power"   x                      0 and 1e-6 to 31,623; the scale of the published models
-        "log1p"   ln(1 + x)              0 to 10.4
-        "log"     log10(max(x, 1e-6))    -6 to 4.5; 0 becomes -6
+        "power"       x                      0 and 1e-6 to 31,623; the scale of the published models
+        "log1p"       ln(1 + x)              0 to 10.4
+        "log1p1000"   ln(1 + 1000 x)         0 to 17.3; quiet sounds count more, and codecs change it less than log
+        "log"         log10(max(x, 1e-6))    -6 to 4.5; 0 becomes -6
 
     Powers above 10^4.5, which only a store of float32 power can contain, give larger values. The function makes one
     pass over the cells at most.
     """
     if scale == "log1p":
         return torch.log1p(power)
+    if scale == "log1p1000":
+        return torch.log1p(1000 * power)
     if scale == "log":
         return power.clamp(min=LOG_FLOOR_POWER).log10()
     return power

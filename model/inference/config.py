@@ -75,7 +75,7 @@ class PublishedSettings(CheckedSettings):
 
     patches: PatchChoice = "auto"
     """Kind of patches; auto reads it from the checkpoint or its file name. For a hybrid, one kind can be selected."""
-    input_scale: Annotated[InputScale | None, shown("{power,log1p,log}", "power")] = None
+    input_scale: Annotated[InputScale | None, shown("{power,log1p,log1p1000,log}", "power")] = None
     """Function that was applied to the mel power in training."""
 
 

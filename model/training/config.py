@@ -113,7 +113,7 @@ class EncoderSettings(CheckedSettings):
 
     preset: Annotated[str, shown("|".join(sorted(PRESETS)))] = "myna-hybrid"
     """Encoder preset."""
-    input_scale: Annotated[InputScale | None, shown("power|log1p|log", "that of the preset")] = None
+    input_scale: Annotated[InputScale | None, shown("power|log1p|log1p1000|log", "that of the preset")] = None
     """Scale of the mel power that the encoder reads."""
     masking: Annotated[str, shown("|".join(get_args(MaskingName)))] = "uniform"
     """Masking policy: which patches are masked."""

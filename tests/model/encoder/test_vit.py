@@ -106,7 +106,7 @@ def test_gathering_before_embedding_equals_embedding_before_gathering(kind):
 
 
 @KINDS
-@pytest.mark.parametrize("scale", ["power", "log1p", "log"])
+@pytest.mark.parametrize("scale", ["power", "log1p", "log1p1000", "log"])
 def test_embedding_a_whole_window_equals_embedding_all_its_patches_in_any_order(kind, scale):
     encoder = _encoder(replace(SMALL[kind], input_scale=scale))
     visible = _visible(count=48)
@@ -236,7 +236,7 @@ def test_presets_survive_json_and_have_48_patches(config):
         ({"heads": True}, r"heads must be a positive integer \(got True\)"),
         ({"mlp_width": 1.5}, r"mlp_width must be .*\(got 1\.5\)"),
         ({"patches": "round"}, r"patches must be one of square, vertical, hybrid \(got 'round'\)"),
-        ({"input_scale": "db"}, r"input_scale must be one of power, log1p, log \(got 'db'\)"),
+        ({"input_scale": "db"}, r"input_scale must be one of power, log1p, log1p1000, log \(got 'db'\)"),
         ({"window_frames": 97}, "128 mel bins by 97 frames does not divide into square patches of 16 by 16"),
         ({"n_mels": 100}, "100 mel bins by 96 frames does not divide into square patches of 16 by 16"),
         (

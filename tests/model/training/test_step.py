@@ -50,7 +50,7 @@ def _plain_losses(model, config, batch, masks):
 
 
 @PATCHES
-@pytest.mark.parametrize("scale", ["power", "log1p", "log"])
+@pytest.mark.parametrize("scale", ["power", "log1p", "log1p1000", "log"])
 def test_loss_and_gradients_equal_those_of_the_plain_step(patches, scale, masks):
     config = tiny.train_config(encoder=tiny.encoder_config(patches, input_scale=scale))
     model, batch = ModelWithHead(config), tiny.batch()

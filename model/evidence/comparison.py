@@ -1,0 +1,162 @@
+"""The comparison of representations on recordings that no encoder was trained on.
+
+Every task gives a value for each part or recording. A score is a weighted mean of these values. Its 95 % interval comes
+from a bootstrap over recordings, which is the same for all representations, so differences between two of them are
+paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evidence import albums, retrieval
+from model.evidence.parts import SHIFT_SECONDS, Part, place_parts, plan_parts
+from model.evidence.representations import ComparedRepresentation
+from model.evidence.retrieval import nearest_other, retrieve
+from model.probes.evaluation.bootstrap import Interval, replicates
+from stores.mel_store import MelStore
+
+LABELED = (5, 10)
+"""Numbers of labeled recordings of each album."""
+SHIFTED = "shifted"
+"""Name of the change that shifts every part by 3 s, which needs no copy of the recordings."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one measure, each of which belongs to a recording."""
+
+    values: NDArray[np.float64]
+    """Value of each unit, `[N]`."""
+    recordings: NDArray[np.int64]
+    """Number of the recording of each unit, `[N]`."""
+    weights: NDArray[np.float64]
+    """Weight of each unit in the mean, `[N]`."""
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return float(np.average(self.values, weights=self.weights))
+
+    def interval(self) -> Interval:
+        """Return the 95 % interval of the mean, by the bootstrap over recordings."""
+        _, groups = np.unique(self.recordings, return_inverse=True)
+        totals = np.bincount(groups, self.values * self.weights)
+        sizes = np.bincount(groups, self.weights)
+        return Interval.of(replicates(lambda drawn: (drawn @ totals) / (drawn @ sizes), len(totals)))
+
+    def minus(self, other: Values) -> Values:
+        """Return the differences to the values of another representation for the same units."""
+        return Values(self.values - other.values, self.recordings, self.weights)
+
+
+class Comparison:
+    """The parts of the recordings of a store, on which representations are compared.
+
+    Args:
+        store: mel store of whole recordings, each in the folder of its album.
+        copies: by name, stores of changed copies of the same recordings, for robustness.
+
+    Raises:
+        InvalidInput: no recording is long enough, or a copy lacks one.
+    """
+
+    def __init__(self, store: MelStore, copies: Mapping[str, MelStore] | None = None) -> None:
+        self.parts: Sequence[Part] = plan_parts(store)
+        self._store = place_parts(store, self.parts)
+        self._changed = {name: place_parts(copy, self.parts) for name, copy in (copies or {}).items()}
+        self._changed[SHIFTED] = place_parts(store, self.parts, SHIFT_SECONDS)
+        names, first, self.recordings = np.unique(
+            [part.recording for part in self.parts], return_index=True, return_inverse=True
+        )
+        self.album_names, self.albums = np.unique([self.parts[i].album for i in first], return_inverse=True)
+        self.recording_count = len(names)
+
+    def measure(self, representation: ComparedRepresentation) -> dict[str, Values]:
+        """Return the values of every measure by name."""
+        raw = representation.compute(self._store)
+        transform = representation.fit(raw) if representation.fit else _unchanged
+        features = transform(raw)
+        changed = {name: transform(representation.compute(view)) for name, view in self._changed.items()}
+        return {
+            **self._same_track(features),
+            **self._same_album(features),
+            **self._few_labels(features),
+            **self._robustness(features, changed),
+        }
+
+    def _same_track(self, features: NDArray[np.float32]) -> dict[str, Values]:
+        """Measure how early the other parts of a recording come among all parts."""
+        same = self.recordings[:, None] == self.recordings
+        found = retrieve(features, same, np.eye(len(features), dtype=bool))
+        return self._retrieval_values("track", found, self.recordings)
+
+    def _same_album(self, features: NDArray[np.float32]) -> dict[str, Values]:
+        """Measure how early other recordings of the album come; a recording is the mean of its parts."""
+        counts = np.bincount(self.recordings)[:, None]
+        means = np.stack([np.bincount(self.recordings, column) for column in features.T], axis=1) / counts
+        same = self.albums[:, None] == self.albums
+        found = retrieve(means.astype(np.float32), same, np.eye(len(means), dtype=bool))
+        return self._retrieval_values("album", found, np.arange(self.recording_count))
+
+    def _retrieval_values(
+        self, name: str, found: retrieval.Retrieval, recordings: NDArray[np.int64]
+    ) -> dict[str, Values]:
+        units, ones = recordings[found.queries], np.ones(len(found.queries))
+        recall = {f"{name}-recall@{rank}": Values(hits, units, ones) for rank, hits in found.recall.items()}
+        return {**recall, f"{name}-map": Values(found.average_precision, units, ones)}
+
+    def _few_labels(self, features: NDArray[np.float32]) -> dict[str, Values]:
+        """Measure the balanced accuracy of album labels for recordings, from few labeled recordings."""
+        values = {}
+        for labeled in LABELED:
+            found = albums.classify(features, self.recordings, self.albums, labeled)
+            if found is not None:
+                values[f"albums-{labeled}-labels"] = Values(found.correct, found.recordings, found.weights)
+        return values
+
+    def _robustness(
+        self, features: NDArray[np.float32], changed: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, Values]:
+        """Measure how many parts keep their nearest other part when they are changed."""
+        own, ones = np.eye(len(features), dtype=bool), np.ones(len(features))
+        before = nearest_other(features, features, own)
+        return {
+            f"same-neighbor-{name}": Values(
+                (nearest_other(queries, features, own) == before).astype(np.float64), self.recordings, ones
+            )
+            for name, queries in changed.items()
+        }
+
+
+def report(measured: Mapping[str, Mapping[str, Values]], subject: str) -> dict[str, Any]:
+    """Return scores with intervals, and the paired differences of `subject` to all others, as JSON values.
+
+    Args:
+        measured: the values of every measure for each representation.
+        subject: the representation that the others are compared with.
+    """
+    scores = {
+        name: {measure: _with_interval(values) for measure, values in measures.items()}
+        for name, measures in measured.items()
+    }
+    differences = {
+        name: {measure: _with_interval(measured[subject][measure].minus(values)) for measure, values in others.items()}
+        for name, others in measured.items()
+        if name != subject
+    }
+    return {"subject": subject, "scores": scores, "differences": differences}
+
+
+def _with_interval(values: Values) -> list[float]:
+    interval = values.interval()
+    return [round(number, 4) for number in (values.mean, interval.low, interval.high)]
+
+
+def _unchanged(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features
