@@ -53,6 +53,8 @@ def test_check_uses_the_checkpoint_beside_the_engine(workplace, capsys):
     assert _last_json(capsys)["ran"]
     (workplace / "runs" / "first" / "encoder.engines" / "onnx-fp32").rename("elsewhere")
     assert export.main(["check", "--out", "elsewhere"]) == 2
+    assert "2 runs are finished, so --checkpoint must name one of them" in capsys.readouterr().err
+    assert export.main(["check", "--out", "elsewhere", "--checkpoint", "second"]) == 2
     assert "name the checkpoint that it was exported from" in capsys.readouterr().err
     assert export.main(["check", "--out", "elsewhere", "--checkpoint", "runs/first/encoder.safetensors"]) == 0
 

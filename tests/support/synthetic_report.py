@@ -6,6 +6,7 @@ Names that come from users are hostile: they look like markup.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -160,7 +161,7 @@ def everything(make_store):
         features(lambda i, task=task: {task: "x"}).write(locations.feature_store(dataset, "first"))
     run("other", "sogclr", seed=4)
     scores(run="other", seed=9).write(locations.scores("other", "made", "genre"))
-    features(_genre).write(locations.feature_store("made", "other"))
+    shutil.copytree(locations.feature_store("made", "first"), locations.feature_store("made", "other"))
     write_bytes(locations.run("first") / "reconstructions.png", PIXEL)
     for over, values in SWEEPS.items():
         sweep(f"made-{over}", over, values)
