@@ -33,9 +33,9 @@ def benchmark(settings: BenchmarkSettings) -> None:
         encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
         print(mermaid(steps(datasets, encoder, settings.grid, settings.splits, settings.root)))
         return
-    found = hub_models.find_checkpoint(settings.checkpoint)
-    print(f"encoder: {found}")
-    encoder = found.path
+    checkpoint = hub_models.find_checkpoint(settings.checkpoint)
+    print(f"encoder: {checkpoint}")
+    encoder = checkpoint.path
     mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding
     run(steps(datasets, encoder, settings.grid, settings.splits, settings.root, mel))
 

@@ -101,10 +101,10 @@ def _extract_words(settings: EmbedSettings) -> Sequence[str]:
 
 
 def _encoder(settings: EmbedSettings) -> Path:
-    found = hub_models.find_checkpoint(settings.checkpoint)
+    checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     if not settings.draw:
-        print(f"encoder: {found}")
-    return found.path
+        print(f"encoder: {checkpoint}")
+    return checkpoint.path
 
 
 def _require_paths(settings: EmbedSettings) -> None:

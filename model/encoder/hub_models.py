@@ -28,7 +28,7 @@ _FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundCheckpoint:
-    """Return the checkpoint that a command line means. All commands follow this rule, and none of them asks.
+    """Return the checkpoint that a command line means. All commands follow this rule, and none of them prompts.
 
     A word is an existing path, or else the name of a finished run, or else that of a known model, or else OWNER/NAME
     or OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant.
@@ -126,8 +126,8 @@ def _fetch_weights(fetch: Callable[[str], Path], repository: str) -> None:
         else:
             return
     raise MissingArtifact(
-        f"{repository} has no weights that can be read: {' or '.join(WEIGHT_FILES)} is needed; code of a repository is "
-        "never run, so a model that only its own code can build is not read"
+        f"{repository} has no weights that can be read: {' or '.join(WEIGHT_FILES)} is needed; Myna never "
+        "runs code of a repository, so it cannot read a model that needs such code"
     )
 
 

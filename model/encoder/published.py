@@ -35,7 +35,7 @@ _FIRST, _SECOND = "to_patch_embedding.", "to_patch_embedding_b."
 
 @dataclass(frozen=True)
 class PublishedDescription:
-    """What is known of published weights besides the file that holds them."""
+    """A description of published weights that their file does not contain."""
 
     name: str
     """Name of the model, such as `myna-vertical`."""

@@ -1,6 +1,6 @@
 """Files of weights as people publish them: what kind of file it is, and the tensors of an encoder in it.
 
-Read are safetensors files, state dicts of `torch.save`, checkpoints that hold one under `model` or `state_dict` (as
+It reads safetensors files, state dicts of `torch.save`, checkpoints that hold one under `model` or `state_dict` (as
 those of PyTorch Lightning do), and names with prefixes such as `module.`, `_orig_mod.` and `model.`. Any other file is
 an error that says what it is. Nothing in a file is executed.
 """
@@ -62,7 +62,7 @@ def require_no_pointer(path: Path) -> None:
     """Check that a file is not the pointer that git-LFS leaves in the place of a large file.
 
     Raises:
-        CorruptArtifact: it is.
+        CorruptArtifact: the file is such a pointer.
     """
     head = _head(path)
     if head.startswith(_LFS):
@@ -123,7 +123,7 @@ def _explain(error: Exception) -> str:
 
 
 def _require_plain_zip(path: Path) -> None:
-    """Check that a zip file is no program, and that it holds hardly more bytes than it has, as after `torch.save`."""
+    """Check that a zip file is not a TorchScript program and not compressed, because `torch.save` never compresses."""
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -134,7 +134,7 @@ def _require_plain_zip(path: Path) -> None:
     if any(name.endswith("/constants.pkl") for name in names):
         raise CorruptArtifact(f"{path} is a TorchScript program and not a state dict; store the state dict alone")
     if held > 2 * path.stat().st_size + MAX_COMPRESSED_BYTES:
-        raise CorruptArtifact(f"{path} holds {held} bytes in compressed entries, which no file of torch.save has")
+        raise CorruptArtifact(f"{path} holds {held} bytes in compressed entries, but torch.save never compresses")
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
@@ -147,7 +147,7 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
         wrapped = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if wrapped is None:
             keys = ", ".join(repr(str(key))[:40] for key in list(content)[:8])
-            raise CorruptArtifact(f"{path} is not a plain state dict of tensors, and holds none; its keys are {keys}")
+            raise CorruptArtifact(f"{path} is not a state dict of tensors, and contains none; its keys are {keys}")
         content = content[wrapped]
     raise CorruptArtifact(f"{path} is not a plain state dict: it holds {type(content).__name__}")
 

@@ -51,7 +51,7 @@ class WindowSettings(CheckedSettings):
                 "--window-frames and --window-samples both state the length of a window; use one of them"
             )
         if self.compat is not None and self.hop is not None:
-            raise InvalidInput("--compat public has windows one after another; leave out --hop")
+            raise InvalidInput("--compat public places windows one after another; leave out --hop")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,8 +71,8 @@ def validate(settings: ExportSettings) -> None:
 
 
 def _export_engine(settings: ExportSettings, name: str) -> None:
-    found = hub_models.find_checkpoint(settings.checkpoint)
-    loaded = _load(settings, found.path)
+    checkpoint = hub_models.find_checkpoint(settings.checkpoint)
+    loaded = _load(settings, checkpoint.path)
     precision = registry.resolve_precision(name, settings.precision)
     plan = ExportPlan(precision, settings.largest, settings.usual, _input_quantizer(settings))
     window_frames = loaded.encoder.config.window_frames
@@ -81,7 +81,7 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    print(f"exporting {found} to {target} as {name} in {precision}", flush=True)
+    print(f"exporting {checkpoint} to {target} as {name} in {precision}", flush=True)
     try:
         exported = registry.export(loaded.encoder.to(fastest_device()), name, plan, building)
     except MynaError:
@@ -131,9 +131,9 @@ def _describe_network(folder: Path) -> dict[str, Any]:
 
 
 def _find(checkpoint: str | None) -> FoundCheckpoint:
-    found = hub_models.find_checkpoint(checkpoint)
-    print(f"encoder: {found}")
-    return found
+    located = hub_models.find_checkpoint(checkpoint)
+    print(f"encoder: {located}")
+    return located
 
 
 def _load(settings: ExportSettings, checkpoint: Path) -> LoadedCheckpoint:

@@ -146,7 +146,7 @@ def _read_ids(file: pq.ParquetFile, groups: Sequence[pq.RowGroupMetaData], path:
     """Return the ids. Each must be in its dictionary once, so that they are not larger than their dictionaries."""
     column = file.schema.names.index(ID)
     if any("DELTA" in encoding for group in groups for encoding in group.column(column).encodings):
-        raise ValueError(f"`{ID}` has an encoding that hides its size; write it with plain or dictionary encoding")
+        raise ValueError(f"the unpacked size of `{ID}` is unknown; write it with plain or dictionary encoding")
     ids: list[str] = []
     size = 0
     for number in range(len(groups)):

@@ -91,7 +91,7 @@ def long_form(results: RunResults, quotes: Sequence[Quote]) -> str:
 
 
 def _escaped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row whose texts are no formulas for a spreadsheet."""
+    """Return a row whose texts a spreadsheet does not run as formulas."""
     return {name: csv_cells.escape(value) if isinstance(value, str) else value for name, value in row.items()}
 
 

@@ -31,36 +31,36 @@ def require_match(provenance: Mapping[str, Any], expected: Mapping[str, Any], pa
     Raises:
         DigestMismatch: they differ. The message names each difference with both values.
     """
-    stated, needed = _facts(provenance), _facts(expected)
+    stated, needed = _decisive_settings(provenance), _decisive_settings(expected)
     shared = [key for key in needed if key in stated]
     if "weights" in shared:
         shared = [key for key in shared if key != "encoder"]
     if not shared:
-        print(f"note: {path} does not say how its embeddings were made; they are taken as they are", file=sys.stderr)
+        print(f"note: {path} does not say how its embeddings were made; they are used without a check", file=sys.stderr)
     if differing := [key for key in shared if stated[key] != needed[key]]:
         values = "; ".join(f"{key}: {_short(stated[key])}, the probe needs {_short(needed[key])}" for key in differing)
         raise DigestMismatch(
             f"{path} was made with another {' and '.join(differing)} than the features that the probe was trained on "
-            f"({values}); extract features as for the probe, or use a probe of these features"
+            f"({values}); extract features as for the probe, or train a probe on these features"
         )
     for key in ("quantizer", "preprocessing"):
         if (before := _mel(expected).get(key)) != (after := _mel(provenance).get(key)) and before and after:
             print(f"note: {path} was made from mels with another {key} than the probe's", file=sys.stderr)
 
 
-def _facts(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the meaning of the numbers depends on, as far as it is stated."""
-    facts = {key: provenance[key] for key in ("encoder", "weights", *_WINDOWING) if key in provenance}
+def _decisive_settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide the meaning of the numbers, as far as they are stated."""
+    settings = {key: provenance[key] for key in ("encoder", "weights", *_WINDOWING) if key in provenance}
     if isinstance(name := provenance.get("representation"), str):
-        facts["representation"] = name if name in BASELINES and "weights" not in provenance else "an encoder"
+        settings["representation"] = name if name in BASELINES and "weights" not in provenance else "an encoder"
     engine = provenance.get("engine")
     if isinstance(engine, Mapping) and "layer" in engine:
-        facts["layer"] = engine["layer"] or "the last"
+        settings["layer"] = engine["layer"] or "the last"
     if (patches := _patches(provenance.get("encoder"))) is not None:
-        facts["patches"] = patches
+        settings["patches"] = patches
     if "mel_spec" in (mel := _mel(provenance)):
-        facts["mel"] = mel["mel_spec"]
-    return facts
+        settings["mel"] = mel["mel_spec"]
+    return settings
 
 
 def _mel(provenance: Mapping[str, Any]) -> Mapping[str, Any]:

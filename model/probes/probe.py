@@ -134,4 +134,4 @@ def _validate(mean: Tensor, deviation: Tensor, weights: MlpWeights, metadata: An
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("the names of its outputs are not a list of text")
     if len(set(classes)) != width or len(classes) != width:
-        raise ValueError(f"it has {width} outputs, but {len(set(classes))} different names for them")
+        raise ValueError(f"it has {width} outputs and {len(set(classes))} different names; each output needs its own")

@@ -35,9 +35,9 @@ def probe_dataset(settings: ProbeSettings) -> None:
     mel_path = locations.store_path(settings.store or settings.dataset)
     store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
     tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
-    found = hub_models.find_checkpoint(settings.checkpoint)
-    path, trained = found.path, representations.of_checkpoint(found.path)
-    print(f"encoder: {found}")
+    checkpoint = hub_models.find_checkpoint(settings.checkpoint)
+    path, trained = checkpoint.path, representations.of_checkpoint(checkpoint.path)
+    print(f"encoder: {checkpoint}")
     dataset = locations.dataset_of(locations.store_path(settings.dataset))
     store = store or _recorded_store(trained.path(dataset), mel_path)
     tasks = tasks or _tasks(store, settings.dataset)

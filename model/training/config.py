@@ -1,7 +1,7 @@
 """Settings of a training run: those that can change its result, and those that cannot. None of it imports torch.
 
-`TrainSettings` is what a command line states. `TrainConfig` is what a run is, with every value resolved: it is stored
-in the run's config.json and in its checkpoints, and its digest tells runs apart.
+`TrainSettings` holds the settings of a command line. `TrainConfig` holds those of a run, with every value resolved. It
+is stored in the run's config.json and in its checkpoints, and its digest identifies the run.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class LoggingConfig(CheckedSettings):
     check_every: Annotated[int, Ge(1)] = 500
     """Steps between two k-NN validations."""
     on_sigusr1: Literal["exit", "save"] = "exit"
-    """Effect of SIGUSR1, which schedulers can send: exit saves a checkpoint and stops as SIGTERM does, save goes on."""
+    """Effect of SIGUSR1, which schedulers can send: exit saves a checkpoint and stops, save saves one and continues."""
 
 
 @dataclass(frozen=True, kw_only=True)

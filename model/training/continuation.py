@@ -1,4 +1,4 @@
-"""Which settings a run may be continued with: the same ones, or the same ones with more steps.
+"""Rules for continuing a run: its settings must be the same, except that it may get more steps.
 
 A run with a constant learning rate goes on as if it had been started with the larger number of steps. The cosine of
 gamma keeps the length that it was started with.

@@ -90,7 +90,7 @@ class _Source:
 
 
 def _read(path: Path, config: EncoderConfig) -> _Source:
-    """Return a checkpoint. What a published file does not state, is taken from `config`: its patches and its scale."""
+    """Return a checkpoint. Patches and scale, which a published file does not state, come from `config`."""
     if path.is_dir() and published_folder.is_published(path):
         return _Source(published_folder.read(path, _patches(config), config.input_scale), {}, {}, "")
     if path.is_dir():

@@ -20,7 +20,7 @@ OnSigusr1 = Literal["exit", "save"]
 
 
 class Request(IntEnum):
-    """What a signal asks of a run. Where several arrive, the highest counts."""
+    """A request that a signal makes of a run. If several arrive, the highest counts."""
 
     NONE = 0
     SAVE = 1

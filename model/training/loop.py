@@ -1,8 +1,8 @@
 """The training loop: it runs the remaining steps of a run, logs metrics, validates and saves checkpoints.
 
 Ctrl-C, SIGTERM and SIGUSR1 finish the current step, save a checkpoint and stop. With several ranks, rank 0 logs and
-saves, and a signal to one of them is a signal to all. On CPUs they compare notes after each step. On GPUs they do so at
-the next line of metrics, where they wait for each other anyway.
+saves, and a signal to one of them is a signal to all. On CPUs they exchange signals after each step. On GPUs they do so
+at the next line of metrics, where they wait for each other anyway.
 
 Everything that a step needs is a function of (config, step), so a run that is resumed after a kill equals a run that
 was never stopped. The host waits for the device only at lines of metrics, at k-NN validations and at checkpoints.

@@ -121,7 +121,7 @@ def _require_same_mel(first: ShardSet, other: ShardSet) -> None:
     ]
     if differences:
         raise DigestMismatch(
-            f"{first.folder} and {other.folder} were made with different mel settings and must not be mixed; ingest "
-            f"one of them again, for example with {' '.join(ingest_flags(expected['mel_spec']))} as the first:\n"
-            + "\n".join(differences)
+            f"{first.folder} and {other.folder} were made with different mel settings (listed below), and mels are "
+            "never mixed; ingest the second again, into another --store, with "
+            f"{' '.join(ingest_flags(expected['mel_spec']))}:\n" + "\n".join(differences)
         )

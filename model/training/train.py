@@ -66,7 +66,7 @@ def train(settings: TrainSettings) -> None:
 
 
 def resolve(settings: TrainSettings, sources: TrainingShards) -> TrainConfig:
-    """Return what the run is: presets resolved, and digests of the data and of the initialization added.
+    """Return the settings of the run: presets are resolved, and digests of data and initialization are added.
 
     Raises:
         InvalidInput: a preset is unknown, or a value is out of range.

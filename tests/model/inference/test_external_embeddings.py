@@ -207,5 +207,5 @@ def test_an_encoding_of_ids_that_hides_their_size_is_rejected(tmp_path):
     table = pa.table({"id": IDS, "embedding": _column(EMBEDDINGS.tolist())})
     options = {"use_dictionary": False, "column_encoding": {"id": "DELTA_BYTE_ARRAY"}}
     pq.write_table(table, tmp_path / "x.parquet", **options)
-    with pytest.raises(CorruptArtifact, match="hides its size; write it with plain or dictionary encoding"):
+    with pytest.raises(CorruptArtifact, match="is unknown; write it with plain or dictionary encoding"):
         external_embeddings.read(tmp_path / "x.parquet")
