@@ -1,7 +1,7 @@
 """Random access to the content of a gzip file, so that a member of a `.tar.gz` is read without unpacking the archive.
 
-The first pass through the file leaves a checkpoint (the state of the decompressor, about 40 kB) every 16 MiB of the
-content. A later seek continues at the checkpoint before it.
+The first pass through the file leaves a seek point (the state of the decompressor, about 40 kB) every 16 MiB of the
+content. A later seek continues at the seek point before it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 INPUT_BYTES, OUTPUT_BYTES = 1 << 16, 1 << 20
 """Compressed bytes that are read at once, and the most bytes that are decompressed at once."""
-CHECKPOINT_BYTES, MAX_CHECKPOINTS = 16 << 20, 512
+SEEK_POINT_BYTES, MAX_SEEK_POINTS = 16 << 20, 512
 MIN_CONTENT_BYTES, MAX_EXPANSION = 4 << 30, 200
 """Content is read up to 200 times the size of the file, or up to 4 GiB if that is more. Audio expands less than ten
 times, unless it is silent."""
@@ -22,7 +22,7 @@ _GZIP_FORMAT = 31  # zlib's window bits for gzip, whose header and checksum zlib
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class SeekPoint:
     """The state of the decompressor at one place of the content."""
 
     offset: int
@@ -36,24 +36,24 @@ class Checkpoint:
 
 
 @dataclass
-class Checkpoints:
-    """The checkpoints of one file, sorted by offset. All readers of the file share them."""
+class SeekPoints:
+    """The seek points of one file, sorted by offset. All readers of the file share them."""
 
-    items: list[Checkpoint] = field(default_factory=list)
-    spacing_bytes: int = CHECKPOINT_BYTES
+    items: list[SeekPoint] = field(default_factory=list)
+    spacing_bytes: int = SEEK_POINT_BYTES
 
-    def before(self, offset: int) -> Checkpoint | None:
-        """Return the last checkpoint that is not after `offset`, or None."""
+    def before(self, offset: int) -> SeekPoint | None:
+        """Return the last seek point that is not after `offset`, or None."""
         return next((item for item in reversed(self.items) if item.offset <= offset), None)
 
     def is_due(self, offset: int) -> bool:
-        """Return whether the next checkpoint belongs at `offset`."""
+        """Return whether the next seek point belongs at `offset`."""
         return offset >= (self.items[-1].offset if self.items else 0) + self.spacing_bytes
 
-    def add(self, item: Checkpoint) -> None:
-        """Add the checkpoint after all others. If there are too many, every second one is dropped."""
+    def add(self, item: SeekPoint) -> None:
+        """Add the seek point after all others. If there are too many, every second one is dropped."""
         self.items.append(item)
-        if len(self.items) > MAX_CHECKPOINTS:
+        if len(self.items) > MAX_SEEK_POINTS:
             self.items = self.items[1::2]
             self.spacing_bytes *= 2
 
@@ -63,13 +63,13 @@ class GzipFile(io.RawIOBase):
 
     Args:
         path: the gzip file.
-        checkpoints: checkpoints of an earlier reader of the same file.
+        seek_points: seek points of an earlier reader of the same file.
     """
 
-    def __init__(self, path: Path | str, checkpoints: Checkpoints | None = None) -> None:
+    def __init__(self, path: Path | str, seek_points: SeekPoints | None = None) -> None:
         self._file = io.FileIO(path)
         self._max_bytes = max(MIN_CONTENT_BYTES, MAX_EXPANSION * self._file.seek(0, io.SEEK_END))
-        self.checkpoints = checkpoints if checkpoints is not None else Checkpoints()
+        self.seek_points = seek_points if seek_points is not None else SeekPoints()
         self._restart(None)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class GzipFile(io.RawIOBase):
         if whence == io.SEEK_END:
             raise io.UnsupportedOperation("the length of the content is unknown")
         target = offset + (self._offset if whence == io.SEEK_CUR else 0)
-        nearest = self.checkpoints.before(target)
+        nearest = self.seek_points.before(target)
         if target < self._offset or (nearest and nearest.offset > self._offset):
             self._restart(nearest)
         while self._offset < target and self._take(target - self._offset):
@@ -115,16 +115,16 @@ class GzipFile(io.RawIOBase):
         buffer[: len(content)] = content
         return len(content)
 
-    def _restart(self, checkpoint: Checkpoint | None) -> None:
+    def _restart(self, seek_point: SeekPoint | None) -> None:
         self._pending = b""
-        self._file.seek(checkpoint.file_offset if checkpoint else 0)
-        self._offset = checkpoint.offset if checkpoint else 0
-        self._decoder = checkpoint.decoder.copy() if checkpoint else zlib.decompressobj(_GZIP_FORMAT)
-        self._waiting = checkpoint.waiting if checkpoint else b""
+        self._file.seek(seek_point.file_offset if seek_point else 0)
+        self._offset = seek_point.offset if seek_point else 0
+        self._decoder = seek_point.decoder.copy() if seek_point else zlib.decompressobj(_GZIP_FORMAT)
+        self._waiting = seek_point.waiting if seek_point else b""
 
     def _take(self, size: int) -> bytes:
         if not self._pending:
-            self._add_checkpoint()
+            self._add_seek_point()
             self._pending = self._decompress()
         taken, self._pending = self._pending[:size], self._pending[size:]
         self._offset += len(taken)
@@ -132,10 +132,10 @@ class GzipFile(io.RawIOBase):
             raise OSError(f"the content is longer than {self._max_bytes} bytes, too much for a file of this size")
         return taken
 
-    def _add_checkpoint(self) -> None:
-        if self.checkpoints.is_due(self._offset) and not self._decoder.eof:
-            state = Checkpoint(self._offset, self._file.tell(), self._decoder.copy(), self._waiting)
-            self.checkpoints.add(state)
+    def _add_seek_point(self) -> None:
+        if self.seek_points.is_due(self._offset) and not self._decoder.eof:
+            state = SeekPoint(self._offset, self._file.tell(), self._decoder.copy(), self._waiting)
+            self.seek_points.add(state)
 
     def _decompress(self) -> bytes:
         """Return the next bytes of the content, or none at the end of the file."""

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audio import container
-from pipeline.audio.gzip_file import Checkpoints, GzipFile
+from pipeline.audio.gzip_file import GzipFile, SeekPoints
 from pipeline.audio.remote import AudioPath, RemotePath
 from pipeline.audio.tar import headers, is_recording, open_tar
 from stores.errors import DecodeError
@@ -101,21 +101,21 @@ def _version(path: Path) -> Version:
 
 
 @lru_cache(MAX_OPEN_CONTAINERS)
-def _members(path: Path, _version: Version, gzip: bool) -> tuple[dict[str, tuple[int, int]], Checkpoints]:
-    """Return offset and size in bytes of each regular member of a tar, and the checkpoints of its gzip file.
+def _members(path: Path, _version: Version, gzip: bool) -> tuple[dict[str, tuple[int, int]], SeekPoints]:
+    """Return offset and size in bytes of each regular member of a tar, and the seek points of its gzip file.
 
     A later member replaces one of the same name. Of a damaged tar, the members before the damage are returned.
     """
     members: dict[str, tuple[int, int]] = {}
-    checkpoints = Checkpoints()
+    seek_points = SeekPoints()
     with (
-        open_tar(path, gzip, checkpoints) as tar,
+        open_tar(path, gzip, seek_points) as tar,
         contextlib.suppress(tarfile.ReadError, *((OSError,) if gzip else ())),
     ):
         for item in headers(tar):
             if is_recording(item):
                 members[item.name] = (item.offset_data, item.size)
-    return members, checkpoints
+    return members, seek_points
 
 
 def _tar_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
@@ -126,9 +126,9 @@ def _tar_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
 
 
 def _gzip_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
-    members, checkpoints = _members(path, version, True)
+    members, seek_points = _members(path, version, True)
     start, size = members[name]
-    file = _READERS.get((path, version), lambda: GzipFile(path, checkpoints))
+    file = _READERS.get((path, version), lambda: GzipFile(path, seek_points))
     if file.seek(start) < start:
         raise OSError(f"member {name!r} begins after the end")
     yield from _blocks(file.read, name, size)

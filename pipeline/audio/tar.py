@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.audio.gzip_file import Checkpoints, GzipFile
+from pipeline.audio.gzip_file import GzipFile, SeekPoints
 
 MAX_HEADER_BYTES = 1 << 20
 """Longest extended header (names and the like) that is read. A hostile header can claim gigabytes."""
@@ -31,19 +31,19 @@ class _HeaderReader(io.BufferedReader):
 
 
 @contextlib.contextmanager
-def open_tar(path: Path | str, gzip: bool = False, checkpoints: Checkpoints | None = None) -> Iterator[tarfile.TarFile]:
+def open_tar(path: Path | str, gzip: bool = False, seek_points: SeekPoints | None = None) -> Iterator[tarfile.TarFile]:
     """Open a tar to iterate over its headers.
 
     Args:
         path: the tar.
         gzip: whether the tar is in a gzip file.
-        checkpoints: an empty object that receives the checkpoints of the gzip file.
+        seek_points: an empty object that receives the seek points of the gzip file.
 
     Raises:
         tarfile.TarError: the file is not a tar. It is also raised later, when a header is damaged or too long.
         OSError: from the file system, or because the gzip file is damaged.
     """
-    raw = GzipFile(path, checkpoints) if gzip else io.FileIO(path)
+    raw = GzipFile(path, seek_points) if gzip else io.FileIO(path)
     with _HeaderReader(raw) as content, tarfile.open(fileobj=content, mode="r:") as tar:
         yield tar
 

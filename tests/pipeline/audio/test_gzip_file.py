@@ -8,22 +8,22 @@ import random
 import pytest
 
 from pipeline.audio import gzip_file
-from pipeline.audio.gzip_file import Checkpoints, GzipFile
+from pipeline.audio.gzip_file import GzipFile, SeekPoints
 
 CONTENT = random.Random(0).randbytes(1 << 20) + bytes(1 << 20)
 
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """A file of two gzip streams and padding, with a checkpoint every 64 KiB."""
+    """A file of two gzip streams and padding, with a seek point every 64 KiB."""
     monkeypatch.setattr(gzip_file, "OUTPUT_BYTES", 1 << 14)
     file = tmp_path / "x.gz"
     file.write_bytes(gzip.compress(CONTENT[: 3 << 18]) + gzip.compress(CONTENT[3 << 18 :]) + bytes(512))
     return file
 
 
-def _checkpoints():
-    return Checkpoints(spacing_bytes=1 << 16)
+def _seek_points():
+    return SeekPoints(spacing_bytes=1 << 16)
 
 
 def _read(file, size):
@@ -35,20 +35,20 @@ def _read(file, size):
 
 
 def test_the_content_is_read_in_any_order(path):
-    checkpoints = _checkpoints()
-    with GzipFile(path, checkpoints) as file:
+    seek_points = _seek_points()
+    with GzipFile(path, seek_points) as file:
         for offset in (0, len(CONTENT) - 9, 5, 1 << 20, 777_777, 3, (3 << 18) - 2):
             assert file.seek(offset) == offset
             assert _read(file, 1000) == CONTENT[offset : offset + 1000]
             assert file.tell() == min(offset + 1000, len(CONTENT))
-    assert len(checkpoints.items) > 10
+    assert len(seek_points.items) > 10
 
 
-def test_a_second_reader_continues_at_a_checkpoint(path, monkeypatch):
-    checkpoints = _checkpoints()
-    with GzipFile(path, checkpoints) as file:
+def test_a_second_reader_continues_at_a_seek_point(path, monkeypatch):
+    seek_points = _seek_points()
+    with GzipFile(path, seek_points) as file:
         file.seek(len(CONTENT))
-    with GzipFile(path, checkpoints) as file:
+    with GzipFile(path, seek_points) as file:
         taken = []
         monkeypatch.setattr(file, "_decompress", lambda: taken.append(1) or GzipFile._decompress(file))
         file.seek(1_000_000)
@@ -56,14 +56,14 @@ def test_a_second_reader_continues_at_a_checkpoint(path, monkeypatch):
     assert len(taken) < 10  # at most 64 KiB in blocks of 16 KiB
 
 
-def test_too_many_checkpoints_are_thinned(path, monkeypatch):
-    monkeypatch.setattr(gzip_file, "MAX_CHECKPOINTS", 8)
-    checkpoints = _checkpoints()
-    with GzipFile(path, checkpoints) as file:
+def test_too_many_seek_points_are_thinned(path, monkeypatch):
+    monkeypatch.setattr(gzip_file, "MAX_SEEK_POINTS", 8)
+    seek_points = _seek_points()
+    with GzipFile(path, seek_points) as file:
         file.seek(len(CONTENT))
         file.seek(900_000)
         assert _read(file, 100) == CONTENT[900_000:900_100]
-    assert len(checkpoints.items) <= 8
+    assert len(seek_points.items) <= 8
 
 
 def test_the_end_is_the_end(path):
