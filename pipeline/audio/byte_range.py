@@ -14,7 +14,7 @@ class ByteRange:
     Args:
         file: the open file.
         start: first byte of the part.
-        stop: byte behind the part.
+        stop: byte after the part.
         check_deadline: called before every read; raises an error if no time remains. libav can read a whole file
             without finding a frame, and checks nothing itself.
     """

@@ -89,7 +89,7 @@ class SpooledCodes:
 
 
 class JoinedCodes:
-    """Codes of several clips, one behind another, that are read in slices of frames.
+    """Codes of several clips, one after another, that are read in slices of frames.
 
     Args:
         pieces: codes of each clip, `[n_mels, frames]` in memory or spooled.

@@ -18,7 +18,7 @@ class Expectation:
     seconds: float
     """Longest length in seconds that the file or its container states, or 0 if none is stated."""
     tolerance_seconds: float
-    """Seconds by which the audio of a sound file may be shorter."""
+    """Seconds by which the audio of an intact file may be shorter."""
     origin: str
     """Name of the source of the length, for messages."""
 
@@ -47,7 +47,7 @@ def find_warnings(
         expectation: the length that it should have.
         statement: what the file states about its audio.
         errors: errors of decoders inside the file. A file that is longer than stated was joined from several ones, and
-            an error where they meet is no damage.
+            an error where they meet is not damage.
     """
     if expectation.is_missed_by(seconds):
         place = f"; the file breaks off {statement.breaks_off}" if statement.breaks_off else ""

@@ -61,7 +61,7 @@ def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: Fals
         wants_head: returns whether the `head` of the file of this name is read. In gzip, no head is read.
 
     Raises:
-        DamagedContainer: after the sound members, if the archive is damaged behind them.
+        DamagedContainer: after the intact members, if the archive is damaged after them.
     """
     if kind(str(path)) == "zip":
         yield from _zip_members(path, wants_head)

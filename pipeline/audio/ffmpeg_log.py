@@ -11,7 +11,7 @@ import re
 ESTIMATED_MESSAGE = "Estimating duration from bitrate"
 """Text of the warning that the printed length is a guess of ffmpeg, and no statement of the file."""
 TOLERANCE_SECONDS, TOLERANCE_SHARE = 0.25, 0.002
-"""Seconds and share by which the audio of a sound file may be shorter than its container, for delays of codecs."""
+"""Seconds and share by which the audio of an intact file may be shorter than its container: codecs have delays."""
 VIDEO_TOLERANCE_SECONDS, VIDEO_TOLERANCE_SHARE = 2.0, 0.02
 """The same for a container with video, whose length is that of the longest stream."""
 _LINE = re.compile(r"^(?P<context>(?:\[[^\]\n]* @ 0x[0-9a-f]+\] )*)(?:\[(?P<level>[a-z]+)\] )?(?P<text>.*)$")
@@ -20,7 +20,7 @@ _REDUNDANT = re.compile(r"^ *Last message repeated|^Error opening input files?\b
 _MUXER_MESSAGE = "non monotonically increasing dts"
 """Text of a message about the output. The input has a jump in its time stamps, and no sample is lost."""
 _SKIPPED_CONTENT = "Found duplicated MOOV Atom"
-"""Text of the warning that another MP4 file behind the first one is skipped."""
+"""Text of the warning that another MP4 file after the first one is skipped."""
 _ERROR_LEVELS = ("error", "fatal", "panic")
 _DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 _AUDIO = re.compile(r"^\[info\]   Stream #0:\d+.*?: Audio: (\w+)", re.MULTILINE)
@@ -60,7 +60,7 @@ class FfmpegLog:
         return int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3])
 
     def tolerance_seconds(self) -> float:
-        """Return the seconds by which the audio of a sound file may be shorter than its container."""
+        """Return the seconds by which the audio of an intact file may be shorter than its container."""
         if _VIDEO.search(self._text):
             return VIDEO_TOLERANCE_SECONDS + VIDEO_TOLERANCE_SHARE * self.stated_seconds()
         return TOLERANCE_SECONDS + TOLERANCE_SHARE * self.stated_seconds()

@@ -2,7 +2,7 @@
 
 libav is the library inside ffmpeg, so no program has to be started, and it decodes what ffmpeg decodes. Vorbis takes
 two thirds of the time of libsndfile. MP3 and FLAC come here if libsndfile would stop early: files that were joined,
-headers with a wrong length, bytes that are no audio. Only the demuxers of these three formats are enabled, so the
+headers with a wrong length, bytes that are not audio. Only the demuxers of these three formats are enabled, so the
 others never see untrusted data. The sample rate and the channels of each frame are its own, so they may change inside a
 file. ffmpeg stops at the end of the first of several chained Ogg streams if the next one differs. Here, each one is
 opened by itself.
@@ -35,7 +35,7 @@ CODECS = {
 ffmpeg.
 """
 STATED_TOLERANCE_SECONDS = 0.05
-"""Difference between the length in the last page of a sound Ogg file and its audio: Opus counts its delay of 6.5 ms."""
+"""Difference between the length in an intact Ogg file's last page and its audio: Opus counts its delay of 6.5 ms."""
 MAX_PAGE_SECONDS = 60
 """Longest first page of an Ogg stream that starts at 0. A page holds 64 KiB, so it is reached below 9 kbit/s only."""
 BLOCK_FRAMES = 64

@@ -3,7 +3,7 @@
 libmpg123 prints its warnings to file descriptor 2 by itself, without the name of the file, and libsndfile cannot turn
 that off. The descriptor is redirected to a file in memory for the time of one call of the library. All threads of a
 process share the descriptor, so lines that look like those of Python's logging are passed on to the terminal. If
-several threads are inside a library at the same time, nobody knows which of them printed a line, and it is dropped.
+several threads are inside a library at the same time, the printing thread is unknown, and the line is dropped.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _weights(orig: int, new: int, factor: int) -> list[tuple[slice, int, NDArray
 
 
 def _input_range(outputs: NDArray[np.int64], orig: int, new: int, factor: int) -> tuple[int, int]:
-    """Return the first input within reach of `outputs` `[N]`, and the one behind the last."""
+    """Return the first input within reach of `outputs` `[N]`, and the one after the last."""
     width = _width(orig, new)
     reach = LOWPASS_FILTER_WIDTH * orig / (min(orig, new) * ROLLOFF)
     first = math.ceil(outputs[0] * orig / new + width - reach)

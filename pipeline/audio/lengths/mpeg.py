@@ -2,7 +2,7 @@
 
 A frame header states the length of its frame in bytes, so the walk needs no decoding: it takes 0.07 ms for ten seconds
 at 104 kbit/s. It finds what the header of the first frame (Xing, Info or VBRI) cannot tell: files that were joined,
-changes of the sample rate or the channels, bytes that are no audio, and a last frame that is cut.
+changes of the sample rate or the channels, bytes that are not audio, and a last frame that is cut.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BLOCK_BYTES = 1 << 20
 MAX_GAP_BYTES = 1 << 30
 """Longest gap in the audio that is searched for another frame, such as one that a download has left out."""
 MAX_TRAILING_BYTES = 1 << 16
-"""Longest end of a sound file that is no audio, such as a tag of an unknown kind."""
+"""Longest end of an intact file that is not audio, such as a tag of an unknown kind."""
 TOLERANCE_FRAMES, TOLERANCE_FRAMES_PER_INSERTION = 3, 2
-"""Frames that may be left out of a sound file, for the length header and the delay of decoders, and at each join."""
+"""Frames that may be left out of an intact file, for the length header and the delay of decoders, and at each join."""
 _LONGEST_FRAME_BYTES = 2_881
 _ID3V1, _APE, _LYRICS = b"TAG", b"APETAGEX", b"LYRICSBEGIN"
 
@@ -33,7 +33,7 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int, check_deadline: 
     Args:
         file: the open file.
         size_bytes: size of the file in bytes.
-        start: position behind the ID3 tags at the start of the file.
+        start: position after the ID3 tags at the start of the file.
         check_deadline: called between blocks; raises an error if no time remains.
     """
     file.seek(start)
@@ -64,7 +64,7 @@ class _Walk:
     gap_bytes: int = 0
     """Bytes inside the audio that belong to no frame and no tag."""
     trailing_bytes: int = 0
-    """Bytes behind the last frame that belong to no tag."""
+    """Bytes after the last frame that belong to no tag."""
     is_cut: bool = False
     """True if the file ends inside a frame."""
 
@@ -100,7 +100,7 @@ class _Walk:
         self.end += offset - length * self.is_cut
 
     def _find_next(self) -> bool:
-        """Move behind tags and bytes that are no frame to the next frame, and return whether there is one."""
+        """Move past tags and bytes that are not a frame to the next frame, and return whether there is one."""
         position = start = self._skip_tags(self.end)
         while (block := self._read(position)) and position - start < MAX_GAP_BYTES:
             if (offset := mpeg_frame.find(block)) is not None:
@@ -125,7 +125,7 @@ class _Walk:
 
 
 def _length(header: bytes, current: Format, lengths: dict[bytes, int]) -> int:
-    """Return the length of a frame in bytes and add it to `lengths`, or 0 if it is no frame of the format `current`."""
+    """Return the length of a frame in bytes and add it to `lengths`, or 0 if it is not a frame of format `current`."""
     parsed = mpeg_frame.parse(header)
     if parsed is None or parsed[0] != current:
         return 0
@@ -137,7 +137,7 @@ def _statement(walk: _Walk, header: mpeg_frame.LengthHeader, start: int) -> Stat
     first = next(iter(walk.frames))
     stated = (header.frames * first.frame_samples - header.padding_samples) / first.rate_hz
     counted = sum(count * layout.frame_samples / layout.rate_hz for layout, count in walk.frames.items())
-    if header.frames:  # its own frame is no audio
+    if header.frames:  # its own frame is not audio
         counted -= (first.frame_samples + header.padding_samples) / first.rate_hz
     is_single = not walk.insertions and header.frames in (0, walk.frames[first] - 1)
     tolerance_frames = TOLERANCE_FRAMES + TOLERANCE_FRAMES_PER_INSERTION * walk.insertions
@@ -170,7 +170,7 @@ def _damage(walk: _Walk) -> str:
 
 
 def skip_id3(file: BinaryIO) -> int:
-    """Return the position behind the ID3 tags at the start of the file."""
+    """Return the position after the ID3 tags at the start of the file."""
     position = 0
     while True:
         file.seek(position)

@@ -32,7 +32,7 @@ class LengthHeader:
     """The statements of the first frame about the whole file. All fields are 0 if there is no such header."""
 
     frames: int = 0
-    """Number of frames behind this one."""
+    """Number of frames after this one."""
     padding_samples: int = 0
     """Samples that the encoder added at both ends, by the LAME extension."""
 

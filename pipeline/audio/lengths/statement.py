@@ -15,7 +15,7 @@ class Statement:
     seconds: float = 0.0
     """Longest length in seconds that the file states, or 0 if it states none."""
     tolerance_seconds: float = EXACT_SECONDS
-    """Seconds by which the audio of a sound file may be shorter than `seconds`."""
+    """Seconds by which the audio of an intact file may be shorter than `seconds`."""
     origin: str = "the file states"
     """Name of the source of the length, for messages, such as `the header states`."""
     is_regular: bool = True
