@@ -1,6 +1,6 @@
 """The recordings below a folder: audio files, and members of archives, recognized by their names.
 
-Nothing is decoded. Only of files whose names do not state a format, the first bytes are read.
+Nothing is decoded. The first bytes are read only of files whose names do not state a format.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AudioFiles:
     counts: Mapping[str, int]
     """Counts of files and folders that were skipped, by description. Empty if nothing was skipped."""
     passed_over: PassedOver = field(default_factory=PassedOver)
-    """Counts of files that are no audio, and of system folders."""
+    """Counts of files that are not audio, and of system folders."""
     members: Mapping[str, str] = field(default_factory=dict)
     """Paths of the archives by the names of their members."""
     parquets: Sequence[str] = ()
@@ -79,7 +79,7 @@ def find(root: AudioPath, *, follow_links: bool = False, parquet: bool = False) 
         return _find_remote(root)
     if not root.is_dir():
         return AudioFiles(root, [], {})
-    walk = _Walk(root, follow_links)
+    walk = _FolderWalk(root, follow_links)
     files, containers = walk.files()
     archives = [name for name in containers if container.kind(name) != "parquet"]
     parquets = sorted(name for name in containers if container.kind(name) == "parquet")
@@ -161,7 +161,7 @@ def _is_remote_audio(path: RemotePath, kind: file_kinds.Kind, size: int) -> bool
         return False
 
 
-class _Walk:
+class _FolderWalk:
     def __init__(self, root: Path, follow_links: bool) -> None:
         self.errors: list[OSError] = []
         self.skipped_links = 0

@@ -55,7 +55,7 @@ class AudioRows:
     """Counts of what was skipped, by description."""
 
     def order(self, name: str) -> tuple[str, int] | None:
-        """Return what the row of this id is sorted by among files: path and number. None if it is no row."""
+        """Return what the row of this id is sorted by among files: path and number. None if it is not a row."""
         return self.orders.get(name)
 
     @property

@@ -76,9 +76,9 @@ def tracks(root: AudioPath, metadata: Path | None = None) -> Listing:
     table = _metadata_file(root, metadata)
     titles = _titles(table.parent / GENRES_FILE)
     rows = list(_rows(table))
-    here = {_recording_of(name) for name in files.names}
+    on_disk = {_recording_of(name) for name in files.names}
     folders = _folders(files)
-    subset = _subset(folders, {row["id"]: row["subset"] for row in rows if row["id"] in here})
+    subset = _subset(folders, {row["id"]: row["subset"] for row in rows if row["id"] in on_disk})
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
     clips = [_clip(row, titles, row["subset"] in wanted) for row in rows]
     published = _FMA if folders == {"full"} else _CLIPS
@@ -87,8 +87,8 @@ def tracks(root: AudioPath, metadata: Path | None = None) -> Listing:
 
 def _metadata_file(root: AudioPath, metadata: Path | None) -> Path:
     folder = metadata or root
-    found = [] if isinstance(folder, RemotePath) else list(folder.rglob(TRACKS_FILE))
-    paths = sorted(found, key=lambda path: (len(path.parts), path))
+    tables = [] if isinstance(folder, RemotePath) else list(folder.rglob(TRACKS_FILE))
+    paths = sorted(tables, key=lambda path: (len(path.parts), path))
     if not paths:
         raise MissingArtifact(
             f"no {TRACKS_FILE} of FMA below {folder}. Get fma_metadata.zip as github.com/mdeff/fma describes, unpack "
@@ -180,8 +180,8 @@ def _folders(files: AudioFiles) -> set[str]:
 def _subset(folders: set[str], subsets: Mapping[str, str]) -> str:
     """Return the subset whose published numbers apply."""
     named = [subset for subset in SUBSETS if subset in folders] or (["large"] if "full" in folders else [])
-    found = [subset for subset in SUBSETS if subset in subsets.values()]
-    return (named or found or ["large"])[-1]
+    represented = [subset for subset in SUBSETS if subset in subsets.values()]
+    return (named or represented or ["large"])[-1]
 
 
 def _recording_of(name: str) -> str:

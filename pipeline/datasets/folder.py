@@ -58,8 +58,8 @@ def tracks(root: AudioPath, labels: Path | None = None, id_column: str = "") -> 
     if not names:
         raise _no_audio(files, rows)
     if labels is None:
-        found = [_track(files, rows, name, rows.labels.get(name)) for name in names]
-        return Listing(found, _by_split(found), {**rows.counts, **files.counts}, passed_over=files.passed_over)
+        tracks = [_track(files, rows, name, rows.labels.get(name)) for name in names]
+        return Listing(tracks, _by_split(tracks), {**rows.counts, **files.counts}, passed_over=files.passed_over)
     return _label_files(files, rows, names, LabelTable.read(labels))
 
 
@@ -82,10 +82,10 @@ def _label_files(files: AudioFiles, rows: AudioRows, names: Sequence[str], table
             f"is {next(iter(table.rows))!r}, and a file is {names[0]!r}. Paths must be relative to --root, with /"
         )
     labeled = {name: _single_row(table, name, paths) for name, paths in matches.by_name.items()}
-    found = [_track(files, rows, name, labeled.get(name, rows.labels.get(name))) for name in names]
+    tracks = [_track(files, rows, name, labeled.get(name, rows.labels.get(name))) for name in names]
     counts = _table_counts(table, matches, len(names) - len(labeled)) | dict(rows.counts) | dict(files.counts)
     notes = _unmatched_lines(table, matches.unmatched)
-    return Listing(found, _by_split(table.rows.values()), counts, passed_over=files.passed_over, notes=notes)
+    return Listing(tracks, _by_split(table.rows.values()), counts, passed_over=files.passed_over, notes=notes)
 
 
 def _single_row(table: LabelTable, name: str, paths: Sequence[TablePath]) -> LabelRow:

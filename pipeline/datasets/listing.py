@@ -32,7 +32,7 @@ class Listing:
     keeps_silence: bool = False
     """True if silent clips are stored and flagged, as benchmark sets need. Otherwise silent clips are rejected."""
     passed_over: PassedOver = field(default_factory=PassedOver)
-    """Counts of files that are no audio, and of system folders."""
+    """Counts of files that are not audio, and of system folders."""
     notes: Sequence[str] = ()
     """Further lines to print, such as the rows of a table that name no file."""
 

@@ -74,17 +74,17 @@ def tracks(root: Path, loader: str) -> Listing:
     audio = {track_id: path for track_id, files in index.items() if (path := _audio_file(files))}
     if not audio:
         raise InvalidInput(f"mirdata lists no audio for {loader}; choose a dataset with audio")
-    here = {track_id: root / path for track_id, path in audio.items() if (root / path).is_file()}
-    if not here:
+    on_disk = {track_id: root / path for track_id, path in audio.items() if (root / path).is_file()}
+    if not on_disk:
         raise MissingArtifact(
             f"no audio of {loader} below {root}: expected files such as {next(iter(audio.values()))}. Get them as "
             f"mirdata describes (mirdata.initialize({loader!r}).download() or its instructions), and use --root with "
             f"their folder"
         )
     splits = _splits(dataset)
-    loaded = {track_id: _load(dataset, track_id) for track_id in here}
+    loaded = {track_id: _load(dataset, track_id) for track_id in on_disk}
     groups = _groups(loaded, splits)
-    found = [
+    tracks = [
         Track(
             id=track_id,
             path=path,
@@ -92,11 +92,11 @@ def tracks(root: Path, loader: str) -> Listing:
             split=splits.get(track_id, ""),
             labels=_labels(loaded[track_id]),
         )
-        for track_id, path in sorted(here.items(), key=lambda item: item[1])
+        for track_id, path in sorted(on_disk.items(), key=lambda item: item[1])
     ]
     published = Counter(split for track_id, split in splits.items() if split and track_id in audio)
-    counts = {"clips missing": len(audio) - len(here), "tracks without audio": len(index) - len(audio)}
-    return Listing(found, _in_order(published), {name: count for name, count in counts.items() if count}, True)
+    counts = {"clips missing": len(audio) - len(on_disk), "tracks without audio": len(index) - len(audio)}
+    return Listing(tracks, _in_order(published), {name: count for name, count in counts.items() if count}, True)
 
 
 def _initialize(root: Path, loader: str) -> Any:
@@ -186,7 +186,7 @@ def _attribute(track: Any, name: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a value as a label, or empty text if it is no text, number or list of them, or a word for no value."""
+    """Return a value as a label. Words for no value, and types other than text, numbers and lists, give empty text."""
     if isinstance(value, dict):  # of the genres and subgenres of Beatport, for example, the genres
         value = next(iter(value.values()), "")
     if isinstance(value, list | tuple):

@@ -81,20 +81,20 @@ def _split_files(root: AudioPath, metadata: Path | None, number: int) -> Iterato
     """Yield path, subset and split of each file of a split."""
     folder = metadata or root
     names = {f"{subset}-{part}.tsv": (subset, split) for subset in SUBSETS for part, split in _PARTS.items()}
-    found = {}
+    tables = {}
     if not isinstance(folder, RemotePath):
-        found = {path.name: path for path in sorted(folder.rglob(f"split-{number}/*.tsv")) if path.name in names}
+        tables = {path.name: path for path in sorted(folder.rglob(f"split-{number}/*.tsv")) if path.name in names}
     for subset in SUBSETS:
-        missing = [f"{subset}-{part}.tsv" for part in _PARTS if f"{subset}-{part}.tsv" not in found]
+        missing = [f"{subset}-{part}.tsv" for part in _PARTS if f"{subset}-{part}.tsv" not in tables]
         if 0 < len(missing) < len(_PARTS):
             raise MissingArtifact(f"{' and '.join(missing)} of split-{number} missing below {folder}; add them")
-    if not found:
+    if not tables:
         raise MissingArtifact(
             f"no split-{number} of MTG-Jamendo below {folder}: expected data/splits/split-{number}/"
             f"autotagging-train.tsv, -validation.tsv and -test.tsv. Clone github.com/MTG/mtg-jamendo-dataset, and use "
             f"--metadata with its folder"
         )
-    yield from ((found[name], *names[name]) for name in names if name in found)
+    yield from ((tables[name], *names[name]) for name in names if name in tables)
 
 
 def _add_file(path: Path, subset: str, split: str, rows: dict[str, _Metadata]) -> None:

@@ -75,7 +75,7 @@ class MelSettings(CheckedSettings):
         super().__post_init__()
         others = [field for field in fields(self) if field.name not in ("compat", "resampler")]
         if self.compat is not None and any(getattr(self, field.name) != field.default for field in others):
-            raise InvalidInput("--compat public has the default mel; leave out the other flags of the mel")
+            raise InvalidInput("--compat public uses the default mel; leave out the other flags of the mel")
         if self.n_fft_samples % 2:
             raise InvalidInput(f"--n-fft-samples must be even (got {self.n_fft_samples})")
         if self.fmin_hz >= self.fmax_hz:
@@ -100,7 +100,7 @@ class AudiosetSettings(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkSettings(CheckedSettings):
+class BenchmarkSetSettings(CheckedSettings):
     """Only for gtzan, magnatagatune, giantsteps, and emomusic."""
 
     splits: Annotated[Path | None, shown("FOLDER", "downloaded and checked by digest")] = None
@@ -136,7 +136,7 @@ class MirdataSettings(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoSettings(CheckedSettings):
+class DemoCorpusSettings(CheckedSettings):
     """Only for demo. The demo corpus is rendered below --root first."""
 
     clips: Annotated[int, Ge(1)] = 1200
@@ -172,11 +172,11 @@ class IngestSettings(CommandSettings):
     limits: Limits = field(default_factory=Limits)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     audioset: AudiosetSettings = field(default_factory=AudiosetSettings)
-    benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
+    benchmark: BenchmarkSetSettings = field(default_factory=BenchmarkSetSettings)
     metadata: MetadataSettings = field(default_factory=MetadataSettings)
     mirdata: MirdataSettings = field(default_factory=MirdataSettings)
     folder: FolderSettings = field(default_factory=FolderSettings)
-    demo: DemoSettings = field(default_factory=DemoSettings)
+    demo: DemoCorpusSettings = field(default_factory=DemoCorpusSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -85,7 +85,7 @@ def find(rows: ClipRows, listed: ClipRows, root: AudioPath, client: Client) -> F
     for result in tqdm(results, total=len(batches), desc="compare", unit="batch", disable=len(batches) < 2):
         for suspect, outcome in result:
             outcomes[outcome].append(suspect)
-    by_clip = {name: tuple(sorted(found, key=lambda suspect: suspect.clips)) for name, found in outcomes.items()}
+    by_clip = {name: tuple(sorted(suspects, key=lambda suspect: suspect.clips)) for name, suspects in outcomes.items()}
     return FileChanges(**by_clip)
 
 

@@ -38,9 +38,9 @@ def tracks(
 ) -> Listing:
     """Return the clips of AudioSet below `root`, compared with the published numbers.
 
-    A file whose name states the start of the segment is the segment. Any other file may be the segment or the whole
-    video, and only its length tells which: a recording that is at most a second longer than its segment is
-    taken as it is, and a longer one is cut by the segment's start and end.
+    A file whose name states the start of the segment holds only the segment. Any other file may be the segment or the
+    whole video, and only its length tells which: a recording that is at most a second longer than its segment is taken
+    as it is, and a longer one is cut by the segment's start and end.
 
     Tracks are sorted: audio files by path, then members of containers by path of the container, in file order. Id and
     group are the YouTube id. The label `tags` consists of display names. Clips of the evaluation CSV are `test`, and
