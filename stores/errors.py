@@ -93,8 +93,8 @@ STATUS_INTERRUPTED, STATUS_STOPPED = 130, 143
 
 _MACHINE_ERRORS = {
     errno.ENOSPC: "free some disk space",
-    errno.EDQUOT: "free some disk space, or have your quota raised",
-    errno.EFBIG: "have the limit on the size of files raised",
+    errno.EDQUOT: "free some disk space, or ask for a larger quota",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
     errno.EROFS: "choose a place where you may write",
     errno.EACCES: "choose a place where you may read and write",
     errno.EPERM: "choose a place where you may read and write",

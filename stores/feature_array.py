@@ -1,7 +1,7 @@
 """The array of a feature store: its writer, and a reader that never takes lost or foreign bytes for embeddings.
 
 Zarr reads whatever the metadata says, and it reads a chunk without a file as zeros. Therefore the metadata is compared
-with what this package writes before anything is allocated, and the file of every chunk must exist. A CRC-32C behind
+with what this package writes before anything is allocated, and the file of every chunk must exist. A CRC-32C after
 every chunk detects changed bytes.
 """
 
@@ -92,7 +92,7 @@ def require_array(store: Path, rows: int, *, has_checksums: bool) -> None:
     Args:
         store: folder of the feature store.
         rows: number of its embeddings.
-        has_checksums: true if every chunk has a checksum, false for the version before.
+        has_checksums: true if every chunk has a checksum, false for the previous version.
 
     Raises:
         CorruptArtifact: the metadata is not that of such an array, or the file of a chunk is missing.
@@ -113,7 +113,7 @@ def require_array(store: Path, rows: int, *, has_checksums: bool) -> None:
     expected = _expected_metadata(rows, width, has_checksums)
     if differing := [key for key, value in expected.items() if actual.get(key) != value]:
         raise CorruptArtifact(
-            f"{store}: {ARRAY_METADATA} is not that of a feature store in {', '.join(differing)}; extract again"
+            f"{store}: {ARRAY_METADATA} does not match this feature store in {', '.join(differing)}; extract again"
         )
     if lost := _missing_chunks(store, rows, 1):  # Zarr would read zeros
         raise CorruptArtifact(f"{lost[0]} is missing, so that embeddings are lost; extract again")
@@ -147,7 +147,7 @@ def read_embeddings(store: Path) -> NDArray[np.float32]:
 
 
 def _expected_metadata(rows: int, width: int, has_checksums: bool) -> Mapping[str, Any]:
-    """Return the metadata that `EmbeddingsWriter` writes, or that the version before wrote."""
+    """Return the metadata that `EmbeddingsWriter` writes, or that the previous version wrote."""
     return {
         "zarr_format": 3,
         "node_type": "array",

@@ -50,7 +50,7 @@ def open_mel_store(features: FeatureStore, path: Path) -> MelStore:
     recorded = features.mel_store
     if recorded is None or not recorded.is_dir():
         place = f"at {recorded}, which {path} records" if recorded else f"recorded in {path}"
-        raise MissingArtifact(f"there is no mel store {place}, and labels are read from there; state it with --store")
+        raise MissingArtifact(f"labels are read from a mel store, and none is {place}; state its path with --store")
     return MelStore.open(recorded)
 
 

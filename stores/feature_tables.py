@@ -1,6 +1,6 @@
 """Feature tables for use outside Myna: a Parquet or npz file with one row per embedding, its clip and its labels.
 
-The labels are those of the mel store when the table was written. The provenance says of when they are.
+The labels are those of the mel store when the table was written. The provenance states the time of that manifest.
 """
 
 from __future__ import annotations

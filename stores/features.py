@@ -3,7 +3,7 @@
 DATASET.RUN.features.zarr/
   zarr.json            attributes "myna": format_version, encoder, engine, windows, mel store and settings by digest,
                        the path of the mel store, and the digest of the data
-  embeddings/          float32 [rows, width], one row per clip or per window of a clip, a CRC-32C behind every chunk
+  embeddings/          float32 [rows, width], one row per clip or per window of a clip, a CRC-32C after every chunk
   clips.parquet        one row per clip: its id, its recording, and the digests of both
   spans.parquet        one row per embedding: its clip, start, number of averaged windows, whether it was padded
 

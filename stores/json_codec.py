@@ -5,7 +5,7 @@
     spec = MelSpec.from_dict(values)              # types are strict, unknown and missing keys are errors
     values = read_json(path, max_bytes=1 << 20)   # the size is bounded before the file is read
 
-Types, choices and ranges are those of the dataclass's annotations. Whatever else a class requires stands in its
+Types, choices and ranges are those of the dataclass's annotations. A class checks everything else in its
 `__post_init__`.
 """
 
@@ -135,10 +135,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _problems(kind: type[Any], error: ValidationError) -> str:
-    found = [_problem(one["loc"], one["type"], one["msg"]) for one in error.errors()]
-    more = f" and {len(found) - MAX_REPORTED_ERRORS} more" if len(found) > MAX_REPORTED_ERRORS else ""
+    problems = [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]
+    more = f" and {len(problems) - MAX_REPORTED_ERRORS} more" if len(problems) > MAX_REPORTED_ERRORS else ""
     known = ", ".join(field.name for field in fields(kind))
-    return f"{'; '.join(found[:MAX_REPORTED_ERRORS])}{more} (its keys are {known})"
+    return f"{'; '.join(problems[:MAX_REPORTED_ERRORS])}{more} (its keys are {known})"
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -8,7 +8,7 @@ from stores.errors import InvalidInput
 
 SEPARATOR = "|"
 EMPTY_WORDS = frozenset({"", "-", "nan", "none", "null", "n/a", "na", "<na>", "#n/a"})
-"""Words, in lower case, that programs write into a cell without a value. They are no label, no split and no group."""
+"""Words, in lower case, that programs write into a cell without a value. They are never a label, a split or a group."""
 
 
 def is_empty_word(text: str) -> bool:

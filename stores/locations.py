@@ -130,7 +130,7 @@ class FoundCheckpoint:
 
 
 def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundCheckpoint:
-    """Return the checkpoint that a command line means. All commands follow this rule, and none of them asks.
+    """Return the checkpoint that a command line means. All commands follow this rule, and none of them prompts.
 
     A word is an existing path, or else the name of a finished run. Without a word, the only finished run is meant.
 

@@ -163,8 +163,8 @@ class ClipRows(ArrowRows[ClipRow]):
     def index_of(self, ids: pa.ChunkedArray | Iterable[str]) -> NDArray[np.int64]:
         """Return the position `[ids]` of the row of each id, or -1 if no row has the id."""
         wanted = ids if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.string())
-        found = pc.index_in(wanted, value_set=self.column("id"))
-        positions: NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        matches = pc.index_in(wanted, value_set=self.column("id"))
+        positions: NDArray[np.int64] = matches.fill_null(-1).to_numpy().astype(np.int64)
         return positions
 
 

@@ -3,7 +3,7 @@
     NAME.zarr/
       zarr.json            attributes "myna": format_version, grid, mel_spec, quantizer, dataset, root, preprocessing
       mel/                 [n_mels, total_frames], chunked, sharded; uint8 (or uint16) codes as differences along time
-                           in Blosc zstd, or float32 power in Blosc zstd + bitshuffle; a CRC-32C behind every chunk
+                           in Blosc zstd, or float32 power in Blosc zstd + bitshuffle; a CRC-32C after every chunk
       manifest.parquet     one row per clip; only this file states that a clip is complete
       parts/               rows of finished regions, during an ingest
 

@@ -31,7 +31,7 @@ class Damage:
     """Damage of one clip, whose frames are not those that were written."""
 
     clip: int
-    """Index of the clip, or of the last clip of a region if the padding behind it is damaged."""
+    """Index of the clip, or of the last clip of a region if the padding after it is damaged."""
     kind: str
     """Kind of damage: `missing` or `corrupt`."""
     detail: str
@@ -53,13 +53,13 @@ def stored_regions(rows: Sequence[ClipRow]) -> Iterator[list[ClipRow]]:
 
 
 def find_damage(store: MelStore, rows: Sequence[ClipRow]) -> list[Damage]:
-    """Return the damage of the clips of one region and of the padding behind them. `rows` are all its written rows."""
+    """Return the damage of the clips of one region and of the padding after them. `rows` are all its written rows."""
     start, stop = rows[0].region_start, max(row.start_frame + row.frames for row in rows)
     try:
         codes = store.read_frames(start, start + store.grid.round_up(stop - start))
     except (MissingArtifact, CorruptArtifact) as error:
         damages = [damage for row in rows if (damage := _clip_damage(store, row))]
-        return damages or [Damage(rows[-1].index, _kind(error), f"in the padding behind the clip: {error}")]
+        return damages or [Damage(rows[-1].index, _kind(error), f"in the padding after the clip: {error}")]
     return [
         Damage(row.index, "corrupt", _WRONG_FRAMES)
         for row in rows

@@ -112,7 +112,7 @@ def read(path: Path) -> Sweep:
     except InvalidInput as error:
         raise CorruptArtifact(f"{error}; {_REMEDY}") from error
     if path.name != f"{sweep.name}{_SUFFIX}":
-        raise CorruptArtifact(f"{path} holds the sweep {sweep.name!r}, which its name does not say; {_REMEDY}")
+        raise CorruptArtifact(f"{path} holds the sweep {sweep.name!r}, but its file name states another; {_REMEDY}")
     return sweep
 
 

@@ -49,7 +49,7 @@ class RegionCheck:
     clips: int
     """Number of stored clips that were checked."""
     clips_without_audio: int
-    """Number of clips whose audio no longer exists. This is no finding, but these clips could not be restored."""
+    """Number of clips whose audio no longer exists. This is not a finding, but these clips could not be restored."""
 
 
 def check(store: MelStore, client: Client, read_audio: bool = False) -> Iterator[RegionCheck]:

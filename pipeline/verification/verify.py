@@ -102,7 +102,7 @@ def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Find
 def _verify_shards(path: Path, settings: VerifySettings) -> int:
     if settings.upgrade:
         raise InvalidInput(
-            f"{path} is a shard set, and only mel stores are converted; `python -m pipeline.shard` makes it"
+            f"--upgrade converts mel stores, and {path} is a shard set; make it again by `python -m pipeline.shard`"
         )
     findings = shards.check(path)
     _report(path, findings)
@@ -117,7 +117,7 @@ def _verify_shards(path: Path, settings: VerifySettings) -> int:
 def _verify_features(path: Path, settings: VerifySettings) -> int:
     if settings.upgrade:
         raise InvalidInput(
-            f"{path} is a feature store, and only mel stores are converted; `python -m model.extract` makes it"
+            f"--upgrade converts mel stores, and {path} is a feature store; make it again by `python -m model.extract`"
         )
     if settings.repair:
         remove_temporary_files(path)

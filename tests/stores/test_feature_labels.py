@@ -46,7 +46,7 @@ def test_the_mel_store_is_found_by_what_the_features_record(make_store, tmp_path
     features = _written(store, tmp_path / "deep" / "f.zarr")
     assert feature_labels.open_mel_store(features, tmp_path / "deep" / "f.zarr").path == store.path
     store.path.rename(tmp_path / "moved.zarr")
-    with pytest.raises(MissingArtifact, match=r"no mel store at .*made\.zarr, which .*f\.zarr records.*--store"):
+    with pytest.raises(MissingArtifact, match=r"none is at .*made\.zarr, which .*f\.zarr records.*--store"):
         feature_labels.open_mel_store(features, tmp_path / "deep" / "f.zarr")
 
 

@@ -124,4 +124,4 @@ def test_a_store_of_any_other_version_is_not_converted(make_store, tmp_path):
 def test_a_shard_set_is_not_converted(tmp_path, capsys):
     (tmp_path / "m.shards").mkdir()
     assert verify.main(["--upgrade", str(tmp_path / "m.shards")]) == 2
-    assert "only mel stores are converted" in capsys.readouterr().err
+    assert "--upgrade converts mel stores" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_a_sweep_without_points_is_not_listed(path):
     [
         (lambda c: c.update(format_version=9), "has format version 9, and this version reads 1"),
         (lambda c: c.pop("format_version"), "has format version None"),
-        (lambda c: c.update(name="../made"), "which its name does not say"),
+        (lambda c: c.update(name="../made"), "but its file name states another"),
         (lambda c: c.pop("points"), "missing key 'points'"),
         (lambda c: c["points"][0].pop("config_digest"), "missing key 'points.0.config_digest'"),
         (lambda c: c["points"][0].update(more=1), "unknown key 'points.0.more'"),
