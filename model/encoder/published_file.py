@@ -50,7 +50,7 @@ def read_encoder_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingArtifact: there is no file at `path`.
-        CorruptArtifact: the file is not one with an encoder. The message says what it is as far as this is known.
+        CorruptArtifact: the file does not contain an encoder. The message says what it is as far as this is known.
     """
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; pass the path of a published checkpoint")

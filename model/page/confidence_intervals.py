@@ -15,7 +15,7 @@ from model.probes.config import FULL, GRIDS
 from model.probes.results.scores import TRAINED, RepresentationScores, Scores
 
 _BETTER, _WORSE = "is significantly better than", "is significantly worse than"
-_NO_DIFFERENCE = "shows no significant difference to"
+_NO_DIFFERENCE = "shows no significant difference from"
 
 
 def section(scores: Sequence[Scores]) -> Section:

@@ -78,7 +78,7 @@ def _compared_with_others(others: Sequence[str], verdicts: Mapping[str, Sequence
     if decided == len(others):
         return clauses
     undecided = f"any of the {len(others)} other representations" if several else everyone
-    return [*clauses, f"no significant difference to {'the others' if decided else undecided}"]
+    return [*clauses, f"no significant difference from {'the others' if decided else undecided}"]
 
 
 def _tile(scores: Scores, metric: str) -> dict[str, str]:

@@ -33,7 +33,7 @@ from model.training.config import TrainConfig
 from model.training.graph import CudaGraph
 from model.training.learner import MaskedAutoencoder, ModelWithHead
 from model.training.stream import VIEWS, TrainingBatch
-from model.training.weights import WeightCopies
+from model.training.weight_copies import WeightCopies
 from stores.quantize import Quantizer
 
 VisibleCells = Mapping[PatchKind, tuple[Tensor, Tensor]]

@@ -84,7 +84,7 @@ def match(
 
 
 def _find(path: TablePath, candidates: Sequence[str], taken: frozenset[str], file: str) -> str:
-    """Return the candidate that a path names, or empty text. Candidates with an exact row are the last choice."""
+    """Return the candidate that a path names, or empty text. Files that match another row exactly come last."""
     fitting = [name for name in candidates if name not in taken] or candidates
     if len(fitting) > 1:
         raise InvalidInput(

@@ -80,7 +80,7 @@ def estimate_resources(
 
 
 def _task_bytes(rows: Sequence[ClipRow], frame_bytes: int) -> int:
-    """Return the memory of the codes of a region. Those of long clips are in files, and others are joined once."""
+    """Return the memory of the codes of a region. Codes of long clips are in files, and the others are copied once."""
     codes = [min(row.bound_frames * frame_bytes, MAX_MEMORY_BYTES) for row in rows]
     arrow = PARQUET_BYTES if any(source.is_parquet(row.source) for row in rows) else 0
     return sum(codes) + max(codes, default=0) + arrow

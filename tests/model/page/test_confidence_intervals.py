@@ -25,9 +25,9 @@ def _with_difference(low, high):
     [
         (0.01, 0.2, "is significantly better than"),
         (-0.2, -0.01, "is significantly worse than"),
-        (-0.1, 0.1, "shows no significant difference to"),
-        (0.0, 0.1, "shows no significant difference to"),
-        (-0.1, 0.0, "shows no significant difference to"),
+        (-0.1, 0.1, "shows no significant difference from"),
+        (0.0, 0.1, "shows no significant difference from"),
+        (-0.1, 0.0, "shows no significant difference from"),
     ],
 )
 def test_a_difference_is_significant_if_its_interval_excludes_0(low, high, verdict):

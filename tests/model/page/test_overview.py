@@ -43,13 +43,13 @@ BETTER, WORSE, UNCLEAR = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)
         ([], "."),
         ([BETTER, BETTER], "; significantly better than all 2 other representations."),
         ([WORSE, WORSE], "; significantly worse than all 2 other representations."),
-        ([UNCLEAR, UNCLEAR], "; no significant difference to any of the 2 other representations."),
-        ([UNCLEAR], "; no significant difference to the other representation."),
+        ([UNCLEAR, UNCLEAR], "; no significant difference from any of the 2 other representations."),
+        ([UNCLEAR], "; no significant difference from the other representation."),
         ([BETTER], "; significantly better than the other representation."),
         ([BETTER, WORSE], "; significantly better than r0; significantly worse than r1."),
         (
             [BETTER, UNCLEAR, WORSE],
-            "; significantly better than r0; significantly worse than r2; no significant difference to the others.",
+            "; significantly better than r0; significantly worse than r2; no significant difference from the others.",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """Float32 weights, and the bfloat16 copies with which a training step computes.
 
-In fp32 there are no copies. In bf16 the step computes with bfloat16 copies that are refreshed before each step, and its
+In fp32 there are no copies. In bf16 the step computes with bfloat16 copies that are made before each step, and its
 gradients are converted to float32 before the optimizer uses them. These are two passes over the weights (22 M: 0.13 GB
 each). All gradients lie in one buffer, which is allocated once and which the ranks average in one message.
 """
@@ -41,7 +41,7 @@ class WeightCopies:
         return self._copies or self._parameters
 
     def copy_weights(self) -> None:
-        """Refresh the copies from the float32 weights; called before each step."""
+        """Copy the float32 weights; called before each step."""
         if self._copies:
             with torch.no_grad():
                 torch._foreach_copy_(list(self._copies.values()), list(self._parameters.values()))
