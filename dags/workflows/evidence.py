@@ -143,7 +143,7 @@ def _header(settings: EvidenceSettings, comparison: Comparison) -> dict[str, Any
         "study": role,
         "packages": {package.name: package.version for package in packages(role if role != "train" else None)},
         "recordings": dict(zip(names, counts, strict=True)),
-        "parts": len(comparison.parts),
+        "passages": len(comparison.passages),
     }
 
 

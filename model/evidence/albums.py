@@ -39,14 +39,14 @@ def classify(
     labeled: int,
     draws: int = DRAWS,
 ) -> AlbumAccuracy | None:
-    """Train a logistic regression on the parts of few recordings and predict the album of all others.
+    """Train a logistic regression on the passages of few recordings and predict the album of all others.
 
-    The prediction for a recording is the class with the highest mean log-probability over its parts. The draws depend
-    only on the recordings, so all representations get the same ones.
+    The prediction for a recording is the class with the highest mean log-probability over its passages. The draws
+    depend only on the recordings, so all representations get the same ones.
 
     Args:
-        features: one row for each part, `[parts, D]`.
-        recordings: number of the recording of each part, from 0, `[parts]`.
+        features: one row for each passage, `[passages, D]`.
+        recordings: number of the recording of each passage, from 0, `[passages]`.
         albums: number of the album of each recording, `[recordings]`.
         labeled: number of labeled recordings of each album.
         draws: number of random choices of the labeled recordings, with the seeds 0, 1 and so on.

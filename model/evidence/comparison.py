@@ -1,8 +1,8 @@
 """The comparison of representations on recordings that no encoder was trained on.
 
-Every task gives a value for each part or recording. A score is a weighted mean of these values. Its 95 % interval comes
-from a bootstrap over recordings, which is the same for all representations, so differences between two of them are
-paired.
+Every task gives a value for each passage or recording. A score is a weighted mean of these values. Its 95 % interval
+comes from a bootstrap over recordings, which is the same for all representations, so differences between two of them
+are paired.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evidence import albums, retrieval
-from model.evidence.parts import SHIFT_SECONDS, Part, place_parts, plan_parts
+from model.evidence.passages import SHIFT_SECONDS, Passage, place_passages, plan_passages
 from model.evidence.representations import ComparedRepresentation
 from model.evidence.retrieval import nearest_other, retrieve
 from model.probes.evaluation.bootstrap import Interval, replicates
@@ -24,7 +24,7 @@ from stores.mel_store import MelStore
 LABELED = (5, 10)
 """Numbers of labeled recordings of each album."""
 SHIFTED = "shifted"
-"""Name of the change that shifts every part by 3 s, which needs no copy of the recordings."""
+"""Name of the change that shifts every passage by 3 s, which needs no copy of the recordings."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Values:
 
 
 class Comparison:
-    """The parts of the recordings of a store, on which representations are compared.
+    """The passages of the recordings of a store, on which representations are compared.
 
     Args:
         store: mel store of whole recordings, each in the folder of its album.
@@ -67,14 +67,14 @@ class Comparison:
     """
 
     def __init__(self, store: MelStore, copies: Mapping[str, MelStore] | None = None) -> None:
-        self.parts: Sequence[Part] = plan_parts(store)
-        self._store = place_parts(store, self.parts)
-        self._changed = {name: place_parts(copy, self.parts) for name, copy in (copies or {}).items()}
-        self._changed[SHIFTED] = place_parts(store, self.parts, SHIFT_SECONDS)
+        self.passages: Sequence[Passage] = plan_passages(store)
+        self._store = place_passages(store, self.passages)
+        self._changed = {name: place_passages(copy, self.passages) for name, copy in (copies or {}).items()}
+        self._changed[SHIFTED] = place_passages(store, self.passages, SHIFT_SECONDS)
         names, first, self.recordings = np.unique(
-            [part.recording for part in self.parts], return_index=True, return_inverse=True
+            [passage.recording for passage in self.passages], return_index=True, return_inverse=True
         )
-        self.album_names, self.albums = np.unique([self.parts[i].album for i in first], return_inverse=True)
+        self.album_names, self.albums = np.unique([self.passages[i].album for i in first], return_inverse=True)
         self.recording_count = len(names)
 
     def measure(self, representation: ComparedRepresentation) -> dict[str, Values]:
@@ -91,13 +91,13 @@ class Comparison:
         }
 
     def _same_track(self, features: NDArray[np.float32]) -> dict[str, Values]:
-        """Measure how early the other parts of a recording come among all parts."""
+        """Measure how early the other passages of a recording come among all passages."""
         same = self.recordings[:, None] == self.recordings
         found = retrieve(features, same, np.eye(len(features), dtype=bool))
         return self._retrieval_values("track", found, self.recordings)
 
     def _same_album(self, features: NDArray[np.float32]) -> dict[str, Values]:
-        """Measure how early other recordings of the album come; a recording is the mean of its parts."""
+        """Measure how early other recordings of the album come; a recording is the mean of its passages."""
         counts = np.bincount(self.recordings)[:, None]
         means = np.stack([np.bincount(self.recordings, column) for column in features.T], axis=1) / counts
         same = self.albums[:, None] == self.albums
@@ -123,7 +123,7 @@ class Comparison:
     def _robustness(
         self, features: NDArray[np.float32], changed: Mapping[str, NDArray[np.float32]]
     ) -> dict[str, Values]:
-        """Measure how many parts keep their nearest other part when they are changed."""
+        """Measure how many passages keep their nearest other passage when they are changed."""
         own, ones = np.eye(len(features), dtype=bool), np.ones(len(features))
         before = nearest_other(features, features, own)
         return {

@@ -2,7 +2,7 @@
 
 mean-log-mel            mean over time of log1p of the mel power [n_mels]
 log-mel                 mean and standard deviation over time of log1p of the mel power [2 * n_mels]
-log-mel-standardized    the same, each value standardized over the parts that are compared
+log-mel-standardized    the same, each value standardized over the passages that are compared
 log-mel-whitened        the same, projected on its principal components and scaled to unit variance [32]
 mfcc, mfcc-standardized the features of JukeMIR [120], see `model.inference.baselines`
 mean-chroma             mean chroma [12]
@@ -36,12 +36,12 @@ Transform = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class ComparedRepresentation:
-    """Features of the parts, and the transform that is fitted to them."""
+    """Features of the passages, and the transform that is fitted to them."""
 
     compute: Callable[[MelStore], NDArray[np.float32]]
-    """Function from a view of parts to features `[parts, D]`."""
+    """Function from a view of passages to features `[passages, D]`."""
     fit: Callable[[NDArray[np.float32]], Transform] | None = None
-    """Function from the features of the parts to a transform of these and other features (default: no transform)."""
+    """Function from the features of the passages to a transform of these and other features (default: no transform)."""
 
 
 def baselines() -> Mapping[str, ComparedRepresentation]:
@@ -59,10 +59,10 @@ def baselines() -> Mapping[str, ComparedRepresentation]:
 
 
 def of_encoder(loaded: LoadedCheckpoint) -> ComparedRepresentation:
-    """Return the embeddings of an encoder: the mean over the windows of a part, without a transform."""
+    """Return the embeddings of an encoder: the mean over the windows of a passage, without a transform."""
 
     def embed(store: MelStore) -> NDArray[np.float32]:
-        """Return the embeddings `[parts, D]` of the clips of a store."""
+        """Return the embeddings `[passages, D]` of the clips of a store."""
         windowing = Windowing(window_frames=loaded.encoder.config.window_frames)
         engine, _ = ExtractionConfig(engine="eager", windowing=windowing).open_engine(loaded, store.quantizer)
         [embeddings] = Extraction(engine, windowing).compute_parts(store, [list(store.rows)])

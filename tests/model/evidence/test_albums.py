@@ -3,8 +3,8 @@ import numpy as np
 from model.evidence import albums
 
 
-def _parts(separation, seed=0):
-    """Return features of four parts for each of 36 recordings of three albums."""
+def _passages(separation, seed=0):
+    """Return features of four passages for each of 36 recordings of three albums."""
     rng = np.random.default_rng(seed)
     album_of = np.repeat([0, 1, 2], 12)
     recordings = np.repeat(np.arange(36), 4)
@@ -14,8 +14,8 @@ def _parts(separation, seed=0):
 
 
 def test_separate_albums_are_recognized_and_equal_ones_are_not():
-    separate = albums.classify(*_parts(8.0), labeled=5, draws=4)
-    equal = albums.classify(*_parts(0.0), labeled=5, draws=4)
+    separate = albums.classify(*_passages(8.0), labeled=5, draws=4)
+    equal = albums.classify(*_passages(0.0), labeled=5, draws=4)
     assert np.average(separate.correct, weights=separate.weights) > 0.95
     assert 0.1 < np.average(equal.correct, weights=equal.weights) < 0.6
 
@@ -30,7 +30,7 @@ def test_labeled_recordings_are_not_predicted():
 
 
 def test_albums_count_equally_and_small_ones_are_left_out():
-    features, recordings, album_of = _parts(1.0)
+    features, recordings, album_of = _passages(1.0)
     kept = np.isin(album_of[recordings], [0, 1]) | (recordings < 30)
     smaller = np.unique(recordings[kept])
     found = albums.classify(features[kept], recordings[kept], album_of[: len(smaller)], labeled=5, draws=3)

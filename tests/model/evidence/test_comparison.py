@@ -19,7 +19,7 @@ def store(tmp_path):
 
 
 def _numbered(store):
-    """Return features that name the recording and, more weakly, the album, and hold its parts together."""
+    """Return features that name the recording and, more weakly, the album, and hold its passages together."""
     rows = list(store.rows)
     names = sorted({row.group for row in rows})
     features = np.zeros((len(rows), len(names) + 8))
@@ -51,7 +51,7 @@ def test_features_that_name_recording_and_album_are_perfect_and_significantly_be
     assert mean == pytest.approx(1 - result["scores"]["noise"]["track-map"][0], abs=1e-4)
 
 
-def test_transforms_are_fitted_to_the_parts_and_applied_to_their_copies(store):
+def test_transforms_are_fitted_to_the_passages_and_applied_to_their_copies(store):
     fitted = []
 
     def fit(features):
