@@ -1,4 +1,4 @@
-"""The length that a file of chunks states: WAV, RF64, BW64, AIFF, AIFC, W64 and CAF. AU, which has no chunks, too.
+"""The length that a file of chunks states: WAV, RF64, BW64, AIFF, AIFC, W64 and CAF. So does AU, which has no chunks.
 
 libsndfile shortens the stated length to what a file holds, so it cannot tell that a file was copied half way.
 """
@@ -15,9 +15,15 @@ from pipeline.audio.lengths.statement import Statement
 MAX_CHUNKS = 1_000
 """Number of chunks that are read. A hostile file can hold millions of empty ones."""
 MAX_HEAD_BYTES = 64
-"""Bytes of the content of a chunk that are read. No field that is needed lies behind them."""
+"""Bytes of the content of a chunk that are read. No field that is needed lies beyond them."""
 _UNKNOWN_RADIUS = 1 << 13
 """Sizes this close below 2^31 or 2^32 mean that the writer did not know the size, because it wrote to a pipe."""
+_NO_SIZE = 0xFFFFFFFF
+_SAMPLES = (1, 3, 6, 7, 0xFFFE)
+"""Encodings of WAV that are samples: integers, floating point, A-law and mu-law, and a longer header for all."""
+_STEADY = (0x02, 0x11, 0x31)
+"""Other encodings whose bytes per second are stated rightly: Microsoft's and IMA's ADPCM, and GSM."""
+_AIFC_SAMPLES = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32", b"raw ")
 _SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM")
 _W64_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 27: 8}
@@ -78,15 +84,17 @@ def _read_sound(file: BinaryIO, size_bytes: int, head: bytes) -> tuple[_Sound | 
         chunks = list(_chunks(file, size_bytes, 12, ">4sI"))
         return _aiff(chunks), chunks
     if head[:4] == b"riff" and head[4:16] == b"\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00":
-        return _wav(list(_w64_chunks(file, size_bytes)), b""), []
+        chunks = list(_w64_chunks(file, size_bytes))
+        return _wav(chunks, b""), chunks
     if head[:4] == b"caff":
-        return _caf(list(_chunks(file, size_bytes, 8, ">4sq"))), []
+        chunks = list(_chunks(file, size_bytes, 8, ">4sq"))
+        return _caf(chunks), chunks
     return None, []
 
 
 def _chunks(file: BinaryIO, size_bytes: int, position: int, layout: str) -> Iterator[_Chunk]:
     """Yield the chunks from `position` to the end of the file, or to the first chunk that reaches beyond it."""
-    header_bytes = struct.calcsize(layout)
+    header_bytes, data_bytes = struct.calcsize(layout), _NO_SIZE
     for _ in range(MAX_CHUNKS):
         file.seek(position)
         header = file.read(header_bytes)
@@ -96,10 +104,24 @@ def _chunks(file: BinaryIO, size_bytes: int, position: int, layout: str) -> Iter
         start = position + header_bytes
         if name in _SECOND_FILES:
             return
-        yield _Chunk(name, start, chunk_bytes, file.read(MAX_HEAD_BYTES).ljust(MAX_HEAD_BYTES, b"\0"))
-        position = start + chunk_bytes + (chunk_bytes & 1 if header_bytes == 8 else 0)
+        content = file.read(MAX_HEAD_BYTES).ljust(MAX_HEAD_BYTES, b"\0")
+        if name == b"ds64":  # the size of the audio in RF64, whose chunk of audio says only that the size is here
+            data_bytes = int(struct.unpack_from("<Q", content, 8)[0])
+        if name == b"data" and chunk_bytes == _NO_SIZE:
+            chunk_bytes = data_bytes
+        yield _Chunk(name, start, chunk_bytes, content)
+        position = start + chunk_bytes
+        if header_bytes == 8 and chunk_bytes & 1:
+            position += _is_padded(file, position)
         if chunk_bytes < 0 or position >= size_bytes:
             return
+
+
+def _is_padded(file: BinaryIO, position: int) -> bool:
+    """Return whether a byte of padding follows a chunk of odd size. Some writers leave it out."""
+    file.seek(position)
+    following = file.read(5)
+    return not (len(following) == 5 and following[0] and _is_chunk_name(following[:4]))
 
 
 def _w64_chunks(file: BinaryIO, size_bytes: int) -> Iterator[_Chunk]:
@@ -123,11 +145,13 @@ def _wav(chunks: list[_Chunk], head: bytes) -> _Sound | None:
         return None
     data, ds64 = named[b"data"], named.get(b"ds64")
     encoding, channels, rate_hz, bytes_per_second, _, bits = struct.unpack_from("<HHIIHH", named[b"fmt "].head)
-    if encoding in (1, 3, 0xFFFE):  # samples, whose bytes per second are computed, because headers state them wrongly
+    if encoding in _SAMPLES:  # samples, whose bytes per second are computed, because headers state them wrongly
         bytes_per_second = rate_hz * channels * ((bits + 7) // 8)
+    elif encoding not in _STEADY and b"fact" in named and (frames := int.from_bytes(named[b"fact"].head[:4], "little")):
+        bytes_per_second = max(bytes_per_second, data.size_bytes * rate_hz / frames)
     size, container = data.size_bytes, int.from_bytes(head[4:8], "little") + 8 if head else 0
-    if ds64 and size == 0xFFFFFFFF:
-        container, size = (value + add for value, add in zip(struct.unpack_from("<QQ", ds64.head), (8, 0), strict=True))
+    if ds64 and container == _NO_SIZE + 8:
+        container = struct.unpack_from("<Q", ds64.head)[0] + 8
     return _Sound(data.start, _known(size), bytes_per_second, size == 0, _known(container - 8) and container)
 
 
@@ -142,10 +166,14 @@ def _aiff(chunks: list[_Chunk]) -> _Sound | None:
     if b"COMM" not in named or b"SSND" not in named:
         return None
     sound = named[b"SSND"]
-    _, frames, _, exponent, mantissa = struct.unpack_from(">HIHHQ", named[b"COMM"].head)
+    channels, frames, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", named[b"COMM"].head)
+    is_of_samples = named[b"COMM"].size_bytes < 22 or named[b"COMM"].head[18:22] in _AIFC_SAMPLES
     rate_hz = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16_383 - 63) if exponent & 0x7FFF < 16_500 else 0.0
     seconds = frames / rate_hz if rate_hz else 0.0
     size = _known(sound.size_bytes - 8)  # the content begins with an offset and a block size
+    if is_of_samples and size:
+        frame_bytes = channels * ((bits + 7) // 8)
+        return _Sound(sound.start + 8, max(size, frames * frame_bytes), rate_hz * frame_bytes)
     return _Sound(sound.start + 8, size, size / seconds if seconds else 0.0)
 
 
@@ -167,9 +195,9 @@ def _au(head: bytes) -> _Sound | None:
 
 
 def _unread_bytes(file: BinaryIO, size_bytes: int, end: int, chunks: list[_Chunk]) -> int:
-    """Return the bytes behind the audio that belong to no chunk, such as a second file. Zeros are padding."""
+    """Return the bytes after the audio that belong to no chunk, such as a second file. Zeros are padding."""
     known_end = max([end, *(chunk.start + chunk.size_bytes for chunk in chunks if _is_chunk_name(chunk.name))])
-    if not chunks or size_bytes - known_end <= MAX_HEAD_BYTES:
+    if size_bytes - known_end <= MAX_HEAD_BYTES:
         return 0
     file.seek(known_end)
     return size_bytes - known_end if any(file.read(1 << 16)) else 0

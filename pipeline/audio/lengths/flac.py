@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO
 
+from pipeline.audio.lengths import tags
 from pipeline.audio.lengths.statement import Statement
 
 MAGIC = b"fLaC"
@@ -18,7 +19,7 @@ TAIL_BYTES = 1 << 16
 MAX_TAIL_BYTES = 1 << 22
 """Largest tail that is searched: twice the largest frame of eight channels of 24 bits with 65,535 samples each."""
 MAX_CANDIDATES = 10_000
-"""Places in the tail that look like a frame and are tried. Sound audio has one in 65,536 bytes."""
+"""Places in the tail that look like a frame and are tried. Intact audio has one in 65,536 bytes."""
 MAX_METADATA_BLOCKS = 1_000
 _HEADER_BYTES = 16
 _BLOCK_SIZES = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
@@ -46,13 +47,14 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int) -> Statement | N
     if len(info) < 42 or info[:4] != MAGIC or info[4] & 0x7F or not rate_hz:
         return None
     total, max_frame_bytes = int.from_bytes(info[21:26], "big") & (1 << 36) - 1, int.from_bytes(info[15:18], "big")
-    counted = _counted_samples(file, size_bytes, start, min(2 * max_frame_bytes or TAIL_BYTES, MAX_TAIL_BYTES))
+    end = tags.end_of_audio(file, start, size_bytes)
+    counted = _counted_samples(file, end, start, min(2 * max_frame_bytes or TAIL_BYTES, MAX_TAIL_BYTES))
     seconds = max(total, counted or 0) / rate_hz
     return Statement(
         seconds=seconds,
         origin="STREAMINFO states" if total >= (counted or 0) else "the last frame states",
-        is_regular=counted is not None and total in (0, counted),
-        links=((start, size_bytes),),
+        is_regular=counted is not None and total in (0, counted) and end == size_bytes,
+        links=((start, end),),
     )
 
 
@@ -100,7 +102,7 @@ def _last_frame(tail: bytes, first_header: bytes) -> _Frame | None:
 
 
 def _parse(header: bytes, first_header: bytes) -> _Frame | None:
-    """Return the frame with this header, or None if it is no header or differs from the first in what never changes."""
+    """Return the frame with this header, or None if it is not a header or its fixed fields differ from the first."""
     is_frame = len(header) >= 8 and header[0] == 0xFF and header[1] & 0xFE == 0xF8 and header[3] & 1 == 0
     if not is_frame or header[2] & 15 != first_header[2] & 15 or header[3] & 14 != first_header[3] & 14:
         return None

@@ -240,6 +240,9 @@ SOUND = {
     "tag.mp3": lambda path: irregular.change(path, irregular.mp3(path).read_bytes() + b"TAG" + b"x" * 125),
     "total-0.flac": lambda path: irregular.state_flac_samples(irregular.encode(path, "-c:a", "flac"), 0),
     "x.flac": lambda path: synthetic_audio.write(path, irregular.music(), 44_100),
+    "tag.flac": lambda path: irregular.change(
+        path, synthetic_audio.write(path, irregular.music(), 44_100).read_bytes() + b"TAG" + b"x" * 125
+    ),
     "x.wav": lambda path: synthetic_audio.write(path, irregular.music(), 44_100),
     "piped.wav": lambda path: irregular.state_wav_sizes(
         synthetic_audio.write(path, irregular.music(), 44_100), 0xFFFFFFFF, 0xFFFFFFFF

@@ -65,6 +65,43 @@ def test_a_false_size_of_the_whole_file_changes_nothing(tmp_path, riff_bytes):
     assert _statement(path).seconds == pytest.approx(2.0)
 
 
+def _state_third(path, name, layout, offset=4):
+    """Let the chunk of audio state a third of its size."""
+    content = bytearray(path.read_bytes())
+    position = content.find(name) + offset
+    (size,) = struct.unpack_from(layout, content, position)
+    struct.pack_into(layout, content, position, size // 24 * 8)
+    return irregular.change(path, content)
+
+
+LOW = {
+    "16.au": (b".snd", ">I", 8),
+    "16.caf": (b"data", ">q", 4),
+    "64.wav": (b"ds64", "<Q", 16),
+    "16.w64": (b"data", "<Q", 16),
+    "16.aiff": (b"SSND", ">I", 4),
+}
+
+
+@pytest.mark.parametrize("name", LOW)
+def test_audio_behind_a_stated_size_that_is_too_small_counts_in_every_format(tmp_path, name):
+    path = _state_third(FILES[name](tmp_path / name), *LOW[name])
+    assert _statement(path).seconds == pytest.approx(2.0, abs=1e-3)
+
+
+def test_a_missing_byte_of_padding_makes_no_audio_of_the_next_chunk(tmp_path):
+    soundfile.write(str(tmp_path / "x.wav"), irregular.music(channels=1)[:-1], irregular.RATE_HZ, subtype="PCM_U8")
+    content = (tmp_path / "x.wav").read_bytes()
+    end = content.find(b"data") + 8 + len(irregular.music()) - 1
+    irregular.change(tmp_path / "x.wav", content[:end] + b"LIST" + struct.pack("<I", 4_000) + b"INFO" * 1_000)
+    assert _statement(tmp_path / "x.wav").seconds == pytest.approx(2.0, abs=1e-3)
+
+
+def test_a_codec_whose_bytes_per_second_are_stated_wrongly_has_its_number_of_samples(tmp_path):
+    path = irregular.encode(tmp_path / "x.wav", "-c:a", "adpcm_yamaha")
+    assert _statement(path).seconds == pytest.approx(2.0, abs=0.05)
+
+
 @pytest.mark.parametrize("rest", [b"LIST\x04\0\0\0abcd", b"id3 \x40\0\0\0" + b"t" * 64, bytes(10_000)])
 def test_chunks_and_padding_behind_the_audio_are_no_audio(tmp_path, rest):
     path = _write(tmp_path / "x.wav")

@@ -55,6 +55,31 @@ def test_a_cut_inside_the_header_of_a_page_is_seen(sound, rest):
     assert statement.breaks_off
 
 
+def _pages(content):
+    starts = [place for place in range(len(content)) if content.startswith(b"OggS", place)]
+    return [content[start:end] for start, end in zip(starts, [*starts[1:], len(content)], strict=True)]
+
+
+CHANGES = {
+    "missing": lambda pages: pages[:-3] + pages[-2:],
+    "repeated": lambda pages: pages[:-2] + pages[-3:],
+    "moved": lambda pages: [*pages[:-3], pages[-2], pages[-3], pages[-1]],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_pages_that_are_missing_repeated_or_moved_are_counted(tmp_path, change):
+    sound = irregular.encode(tmp_path / "x.oga", "-c:a", "libopus", "-page_duration", "100000")
+    pages = CHANGES[change](_pages(sound.read_bytes()))
+    assert "places" in _statement(irregular.change(sound, b"".join(pages))).damage
+
+
+def test_a_stream_that_was_cut_from_another_has_no_missing_pages(tmp_path):
+    sound = irregular.encode(tmp_path / "x.oga", "-c:a", "libopus", "-page_duration", "100000")
+    pages = _pages(sound.read_bytes())
+    assert _statement(irregular.change(sound, b"".join(pages[:2] + pages[5:]))).damage == ""
+
+
 def test_bytes_between_pages_are_counted(sound):
     content = sound.read_bytes()
     page = content.rfind(b"OggS")
