@@ -1,0 +1,28 @@
+from dags.config import EvidenceSettings
+from dags.workflows import evidence
+
+
+def _steps(study, tmp_path):
+    return {step.name: step for step in evidence.steps(EvidenceSettings(study=study, root=tmp_path))}
+
+
+def test_training_reads_only_packages_for_training_and_choices(tmp_path):
+    steps = _steps("train", tmp_path)
+    assert list(steps) == ["unpack-train", "ingest-train", "unpack-choice", "ingest-choice", "train"]
+    assert "judge" not in " ".join(steps["train"].arguments)
+    assert steps["train"].after == ("ingest-train", "ingest-choice")
+
+
+def test_a_comparison_waits_for_the_changed_copies(tmp_path):
+    steps = _steps("judge", tmp_path)
+    assert steps["compare"].after == ("ingest-judge", "ingest-judge-mp3", "ingest-judge-quiet")
+    assert steps["ingest-judge-mp3"].after == ("copy-judge-mp3",)
+
+
+def test_the_table_marks_significant_differences_in_both_directions():
+    scores = {"ours": {"map": [0.6, 0.5, 0.7]}, "low": {"map": [0.4, 0.3, 0.5]}, "high": {"map": [0.8, 0.7, 0.9]}}
+    differences = {"low": {"map": [0.2, 0.1, 0.3]}, "high": {"map": [-0.2, -0.3, -0.1]}}
+    _, ours, low, high = evidence.table({"subject": "ours", "scores": scores, "differences": differences})
+    assert ours.endswith("0.600 (0.500-0.700) ")
+    assert low.endswith("0.400 (0.300-0.500)*")
+    assert high.endswith("0.800 (0.700-0.900)!")
