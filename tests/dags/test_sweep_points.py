@@ -57,6 +57,7 @@ def test_a_point_has_the_settings_speed_last_loss_and_last_validation_of_its_run
     assert point.scores == ()
 
 
+@pytest.mark.slow
 def test_scores_of_every_task_and_representation_of_the_dataset_are_collected(run):
     features = {"trained": tiny.separable(), "untrained": tiny.separable(noise=3.0)}
     for dataset in ("made", "made2"):

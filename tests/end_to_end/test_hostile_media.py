@@ -121,6 +121,7 @@ def _write_all(secret, music, port):
     return names
 
 
+@pytest.mark.slow
 def test_the_traps_catch_a_player_without_restrictions(traps):
     """The other tests would prove nothing if the traps did not work."""
     secret, music, watched, ports = traps
@@ -135,6 +136,7 @@ def test_the_traps_catch_a_player_without_restrictions(traps):
     assert ports.take_connection_count() > 0
 
 
+@pytest.mark.slow
 def test_an_ingest_of_hostile_media_opens_no_other_file_and_makes_no_connection(traps, tmp_path, capsys):
     secret, music, watched, ports = traps
     names = _write_all(secret, music, ports.number)

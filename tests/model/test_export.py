@@ -29,6 +29,7 @@ def _last_json(capsys):
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_an_engine_is_exported_validated_published_and_used(workplace, capsys):
     assert export.main(["onnx", "--store", "stores/made.zarr", "--input", "codes"]) == 0
     result = _last_json(capsys)

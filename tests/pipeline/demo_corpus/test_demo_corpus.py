@@ -57,6 +57,7 @@ def queues(length: int) -> dict[str, list[selection.Candidate]]:
 # --- the corpus -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_six_pieces_give_72_clips_of_ten_seconds_at_minus_one_dbfs(rendered: list[Track]) -> None:
     assert len(rendered) == len({track.id for track in rendered}) == CLIPS
     assert Counter(track.labels["genre"] for track in rendered) == dict.fromkeys(GENRES, 12)

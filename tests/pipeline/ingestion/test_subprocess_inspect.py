@@ -57,6 +57,7 @@ def test_a_member_of_a_container_is_found(tmp_path):
     assert read_seconds(tmp_path / "all.tar", "x.wav", 20.0) == 2.0
 
 
+@pytest.mark.slow
 def test_a_crash_a_hang_and_a_missing_file_give_no_length(bad_reader, monkeypatch):
     monkeypatch.setattr(subprocess_inspect, "GRACE_SECONDS", 1.0)
     for name in ("crash.wav", "hang.wav"):
