@@ -66,6 +66,7 @@ def _train(name, preset, *flags):
     return train.main(["--store", f"stores/{name}.zarr", "--name", f"{name}-{preset}", *words, *flags])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_mels", [64, 128])
 def test_a_finer_mel_is_followed_from_audio_to_features(workplace, audio, n_mels, capsys):
     assert _ingest(audio, "fine", *FINE, *RATE, "--n-mels", str(n_mels)) == 0

@@ -68,6 +68,7 @@ def test_missing_requirements_are_an_error_before_anything_is_printed(workplace,
     assert not (workplace / "runs" / "first" / "encoder.engines").exists()
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_not_accurate_is_not_published(workplace, capsys, monkeypatch):
     def inaccurate(*_):
         return export_validation.ExportValidation(1, "made up", True, 0.99, 0.5, 1e-4, 1.0)

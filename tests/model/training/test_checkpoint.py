@@ -225,6 +225,7 @@ def test_the_expected_shapes_are_those_of_the_model(objective, patches):
     assert learner.shapes(config) == shapes
 
 
+@pytest.mark.slow
 def test_the_same_content_gives_the_same_bytes_in_every_process(saved, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])}
     copies = [tmp_path / "copies" / f"{number}.safetensors" for number in range(4)]

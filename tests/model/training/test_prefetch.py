@@ -173,6 +173,7 @@ def sources(make_store):
     return TrainingShards((write_shards(store, locations.shards(store.path), ShardPlan(record_frames=400)),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("location", ["ram", "none"])
 @pytest.mark.parametrize("steps_done", [3, 4, 5])  # three steps are an epoch

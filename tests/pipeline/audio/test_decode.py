@@ -290,6 +290,7 @@ def test_the_order_of_messages_from_threads_does_not_matter(tmp_path, fake_ffmpe
     assert details == {f"{ffmpeg.version()}: [dec] no frame\n[mux] nothing written"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before",
     ["pass", "os.write(1, header[:10])", "os.write(1, header + bytes(4000))", "os.write(1, header + bytes(3 << 20))"],

@@ -54,6 +54,7 @@ def _replace_ffmpeg(tmp_path, monkeypatch, script):
     monkeypatch.setattr(ffmpeg, "executable", lambda: str(tmp_path / "ffmpeg"))
 
 
+@pytest.mark.slow
 def test_an_ffmpeg_that_hangs_claims_nothing_and_is_ended_with_its_children(tmp_path, monkeypatch):
     _replace_ffmpeg(tmp_path, monkeypatch, f"sleep 61 & echo $! > {tmp_path}/child; exec sleep 60")
     monkeypatch.setattr(inspecting, "TIMEOUT_SECONDS", 3.0)

@@ -122,6 +122,7 @@ print("the status is", status, flush=True)
 """
 
 
+@pytest.mark.slow
 def test_an_ingest_of_a_script_without_a_main_guard_runs_once(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     synthetic_audio.write(tmp_path / "music" / "a.wav", synthetic_audio.chords(1.0))

@@ -94,6 +94,7 @@ def test_a_crash_is_a_rejection_that_names_the_signal(bad_decoder):
     assert "SIGSEGV" in row.detail
 
 
+@pytest.mark.slow
 def test_a_hang_is_ended_in_time_and_no_process_remains(bad_decoder, monkeypatch):
     monkeypatch.setattr(subprocess_decode, "GRACE_SECONDS", 2.0)
     synthetic_audio.write(bad_decoder / "hang.wav", synthetic_audio.chords(1.0))

@@ -61,6 +61,7 @@ def test_without_exports_eager_runs_in_the_fastest_precision(checkpoint, monkeyp
     assert any("not compiled, because no compiled engine in" in line for line in messages)
 
 
+@pytest.mark.slow
 def test_without_bf16_an_exported_graph_is_selected(checkpoint, monkeypatch):
     _pretend_precision(monkeypatch, "fp32")
     encoder, folder = load_encoder(checkpoint), registry.engine_folder(checkpoint, "onnx", "fp32")

@@ -38,6 +38,7 @@ def _require_stated_types(folder, encoder, plan):
     }
 
 
+@pytest.mark.slow
 def test_a_small_encoder_builds_for_every_generation_with_the_stated_types(tmp_path):
     encoder, plan = encoder_of(tiny.encoder_config("hybrid")), ExportPlan("bf16", quantizer=Quantizer())
     exported = registry.export(encoder, "tensorrt-rtx", plan, tmp_path)

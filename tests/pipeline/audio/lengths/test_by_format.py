@@ -59,6 +59,7 @@ def test_changed_files_are_read_at_once(valid, tmp_path):
     assert max(_seconds_to_read(tmp_path / "x", hostile_files.mutate(valid, rng)) for _ in range(600)) < MAX_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", range(len(FORMATS)), ids=FORMATS)
 def test_a_file_of_many_false_headers_is_read_in_time(valid, tmp_path, number):
