@@ -127,12 +127,12 @@ def _comparing(settings: EvidenceSettings) -> Callable[[Sequence[str]], int]:
 def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentation]:
     """Return the encoders, the first of them untrained, and the baselines."""
     loaded = [checkpoints.load(path) for path in paths]
-    found = {encoder.name: of_encoder(encoder) for encoder in loaded}
+    compared = {encoder.name: of_encoder(encoder) for encoder in loaded}
     try:
-        found["untrained"] = of_encoder(representations.baseline("untrained", loaded[0].path).loaded)  # type: ignore[attr-defined]
+        compared["untrained"] = of_encoder(representations.baseline("untrained", loaded[0].path).loaded)  # type: ignore[attr-defined]
     except MissingArtifact:
         print("  no untrained encoder, because its settings are not in the checkpoint")
-    return {**found, **baselines()}
+    return {**compared, **baselines()}
 
 
 def _header(settings: EvidenceSettings, comparison: Comparison) -> dict[str, Any]:

@@ -93,31 +93,33 @@ class Comparison:
     def _same_track(self, features: NDArray[np.float32]) -> dict[str, Values]:
         """Measure how early the other passages of a recording come among all passages."""
         same = self.recordings[:, None] == self.recordings
-        found = retrieve(features, same, np.eye(len(features), dtype=bool))
-        return self._retrieval_values("track", found, self.recordings)
+        retrieved = retrieve(features, same, np.eye(len(features), dtype=bool))
+        return self._retrieval_values("track", retrieved, self.recordings)
 
     def _same_album(self, features: NDArray[np.float32]) -> dict[str, Values]:
         """Measure how early other recordings of the album come; a recording is the mean of its passages."""
         counts = np.bincount(self.recordings)[:, None]
         means = np.stack([np.bincount(self.recordings, column) for column in features.T], axis=1) / counts
         same = self.albums[:, None] == self.albums
-        found = retrieve(means.astype(np.float32), same, np.eye(len(means), dtype=bool))
-        return self._retrieval_values("album", found, np.arange(self.recording_count))
+        retrieved = retrieve(means.astype(np.float32), same, np.eye(len(means), dtype=bool))
+        return self._retrieval_values("album", retrieved, np.arange(self.recording_count))
 
     def _retrieval_values(
-        self, name: str, found: retrieval.Retrieval, recordings: NDArray[np.int64]
+        self, name: str, retrieved: retrieval.Retrieval, recordings: NDArray[np.int64]
     ) -> dict[str, Values]:
-        units, ones = recordings[found.queries], np.ones(len(found.queries))
-        recall = {f"{name}-recall@{rank}": Values(hits, units, ones) for rank, hits in found.recall.items()}
-        return {**recall, f"{name}-map": Values(found.average_precision, units, ones)}
+        units, ones = recordings[retrieved.queries], np.ones(len(retrieved.queries))
+        recall = {f"{name}-recall@{rank}": Values(hits, units, ones) for rank, hits in retrieved.recall.items()}
+        return {**recall, f"{name}-map": Values(retrieved.average_precision, units, ones)}
 
     def _few_labels(self, features: NDArray[np.float32]) -> dict[str, Values]:
         """Measure the balanced accuracy of album labels for recordings, from few labeled recordings."""
         values = {}
         for labeled in LABELED:
-            found = albums.classify(features, self.recordings, self.albums, labeled)
-            if found is not None:
-                values[f"albums-{labeled}-labels"] = Values(found.correct, found.recordings, found.weights)
+            classified = albums.classify(features, self.recordings, self.albums, labeled)
+            if classified is not None:
+                values[f"albums-{labeled}-labels"] = Values(
+                    classified.correct, classified.recordings, classified.weights
+                )
         return values
 
     def _robustness(

@@ -63,8 +63,8 @@ def nearest_other(
         references: features `[R, D]`.
         excluded: True where reference R is left out for query Q, `[Q, R]`.
     """
-    found = nearest(_unit(queries), _unit(references), 1, torch.from_numpy(excluded), stable=True)
-    positions: NDArray[np.int64] = found.indices[:, 0].numpy()
+    neighbors = nearest(_unit(queries), _unit(references), 1, torch.from_numpy(excluded), stable=True)
+    positions: NDArray[np.int64] = neighbors.indices[:, 0].numpy()
     return positions
 
 
