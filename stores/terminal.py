@@ -38,9 +38,12 @@ def protect_output() -> None:
     Characters that the encoding of the terminal lacks are escaped. A program that stops reading does not stop the
     command, whose work and exit status do not depend on who reads its output. Streams that something else has put into
     their place, such as a test or a notebook, keep their type.
+
+    Standard error gets a descriptor of its own, because descriptor 2 is redirected while a native library is called
+    (`pipeline.audio.native_output`), and what another thread prints at that moment must not be lost.
     """
     sys.stdout = _protect(sys.stdout, sys.__stdout__)
-    sys.stderr = _protect(sys.stderr, sys.__stderr__)
+    sys.stderr = _protect(sys.stderr, sys.__stderr__, duplicate=True)
 
 
 def flush_output() -> None:
@@ -50,15 +53,16 @@ def flush_output() -> None:
             stream.flush()
 
 
-def _protect(stream: TextIO, original: TextIO | None) -> TextIO:
+def _protect(stream: TextIO, original: TextIO | None, duplicate: bool = False) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):  # also None, in a process without a terminal
         return stream
     if stream is not original:
         stream.reconfigure(errors="backslashreplace")
         return stream
     stream.flush()
+    buffer = os.fdopen(os.dup(stream.fileno()), "wb") if duplicate else stream.buffer
     return _Output(
-        stream.buffer,
+        buffer,
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=stream.line_buffering,

@@ -70,6 +70,17 @@ def test_output_of_simultaneous_captures_is_given_to_none_of_them(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_python_output_of_a_command_is_not_captured():
+    code = (
+        "import os, sys; from pipeline.audio.native_output import NativeOutput; from stores import terminal\n"
+        "terminal.protect_output()\n"
+        "with NativeOutput().capture():\n"
+        "    os.write(2, b'Warning: native\\n'); print('progress', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr == "progress\n"
+
+
 def test_a_process_without_standard_error_decodes(tmp_path):
     path = irregular.mp3(tmp_path / "x.mp3")
     code = (
