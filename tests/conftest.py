@@ -24,7 +24,7 @@ CHECKED_MODULES = (
     "model.encoder.vit",
     "model.objectives.geometry",
     "model.training.on_disk",
-    "model.training.prefetch",
+    "model.training.batch_prefetch",
     "model.training.resident",
     "model.training.step",
     "model.training.stream",

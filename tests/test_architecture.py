@@ -194,7 +194,7 @@ def test_help_of_a_command_imports_no_slow_library(command):
 
 def test_training_imports_no_audio_decoder():
     decoders = ["av", "soundfile", "soxr", "ffmpeg", "imageio_ffmpeg"]
-    assert _loaded_after("import model.train, model.inference.mel, model.encoder.kernels.cells", decoders) == []
+    assert _loaded_after("import model.train, model.inference.batched_mel, model.encoder.kernels.cells", decoders) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())

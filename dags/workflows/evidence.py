@@ -21,10 +21,10 @@ import model.train
 import pipeline.ingest
 from dags.config import EvidenceSettings
 from dags.workflow import Step, mermaid, run
+from model.evidence.compared_representations import ComparedRepresentation, baselines, of_encoder
 from model.evidence.comparison import Comparison, report
-from model.evidence.representations import ComparedRepresentation, baselines, of_encoder
 from model.inference import checkpoints, representations
-from pipeline.open_music.copies import CHANGES, write_copies
+from pipeline.open_music.changed_copies import CHANGES, write_copies
 from pipeline.open_music.package_table import Role, packages
 from pipeline.open_music.unpack import fetch, unpack
 from stores import locations

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.evidence import albums, retrieval
+from model.evidence.compared_representations import ComparedRepresentation
 from model.evidence.passages import SHIFT_SECONDS, Passage, place_passages, plan_passages
-from model.evidence.representations import ComparedRepresentation
 from model.evidence.retrieval import nearest_other, retrieve
 from model.probes.evaluation.bootstrap import Interval, replicates
 from stores.mel_store import MelStore

@@ -21,6 +21,7 @@ from model.encoder.device import fastest_device, fastest_precision
 from model.objectives.config import ObjectiveConfig
 from model.objectives.config import preset as preset_objective
 from model.training import continuation, initialization, ranks
+from model.training.batch_prefetch import Prefetch
 from model.training.config import (
     EncoderSettings,
     ObjectiveSettings,
@@ -34,7 +35,6 @@ from model.training.knn_validation import KnnValidation
 from model.training.learner import MaskedAutoencoder
 from model.training.loop import Run
 from model.training.malloc_tuning import keep_freed_memory
-from model.training.prefetch import Prefetch
 from model.training.reconstructions import draw_reconstructions
 from model.training.sources import TrainingShards
 from model.training.stream import WindowStream

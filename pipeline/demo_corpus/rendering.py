@@ -21,8 +21,8 @@ from tqdm import tqdm
 from pipeline.demo_corpus.build_log import BuildLogRow
 from pipeline.demo_corpus.catalog import GENRES, Piece, list_pieces
 from pipeline.demo_corpus.excerpt import Excerpt, cut_excerpt, load_excerpt
+from pipeline.demo_corpus.piece_selection import Candidate, CandidateVerdict, Selection, select
 from pipeline.demo_corpus.rendering_settings import TRANSPOSITIONS_SEMITONES, RenderingSettings
-from pipeline.demo_corpus.selection import Candidate, CandidateVerdict, Selection, select
 from pipeline.demo_corpus.synthesizer import write_clips
 from stores.errors import InvalidInput
 

@@ -20,7 +20,7 @@ from pipeline.ingestion.build import Build
 from pipeline.ingestion.config import Limits
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.recording import DecodeSettings
-from pipeline.verification.mel_store import Finding
+from pipeline.verification.mel_store_check import Finding
 from stores import manifest, mel_store_integrity
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow

@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from pipeline.cluster.client import connect
 from pipeline.ingestion import shared_recordings
-from pipeline.verification import features, mel_store, shards
+from pipeline.verification import feature_store_check, mel_store_check, shard_check
 from pipeline.verification import repair as store_repair
 from pipeline.verification.config import VerifySettings
-from pipeline.verification.mel_store import Finding, RegionCheck
+from pipeline.verification.mel_store_check import Finding, RegionCheck
 from stores import feature_integrity, locations, mel_attributes, mel_store_upgrade
 from stores.commit import remove_temporary_files
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -84,7 +84,7 @@ def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Find
     checks = list[RegionCheck]()
     written = int(store.rows.has_frames().sum())
     with tqdm(total=written, unit="clip", desc="verify") as bar:
-        for region in mel_store.check(store, client, read_audio):
+        for region in mel_store_check.check(store, client, read_audio):
             checks.append(region)
             bar.update(region.clips)
     findings = [finding for region in checks for finding in region.findings]
@@ -104,14 +104,14 @@ def _verify_shards(path: Path, settings: VerifySettings) -> int:
         raise InvalidInput(
             f"--upgrade converts mel stores, and {path} is a shard set; make it again by `python -m pipeline.shard`"
         )
-    findings = shards.check(path)
+    findings = shard_check.check(path)
     _report(path, findings)
     if not findings or not settings.repair:
         return len(findings)
     remove_temporary_files(path)
-    shards.repair(path)
+    shard_check.repair(path)
     print(f"{path}: repaired; checking again")
-    return _report(path, shards.check(path))
+    return _report(path, shard_check.check(path))
 
 
 def _verify_features(path: Path, settings: VerifySettings) -> int:
@@ -121,7 +121,7 @@ def _verify_features(path: Path, settings: VerifySettings) -> int:
         )
     if settings.repair:
         remove_temporary_files(path)
-    findings = features.check(path)
+    findings = feature_store_check.check(path)
     _report(path, findings)
     if findings and settings.repair:
         print("  embeddings are not restored here; run the `python -m model.extract` that made them again")

@@ -21,8 +21,8 @@ import webdataset
 from torch.utils.data import DataLoader
 
 from model.encoder.patches import dequantize, gather_patches_frame_major
+from model.training.batch_prefetch import Prefetch
 from model.training.on_disk import ClipsOnDisk
-from model.training.prefetch import Prefetch
 from model.training.resident import ResidentClips
 from model.training.sources import TrainingShards
 from model.training.stream import ClipSource, WindowStream

@@ -5,13 +5,12 @@ All recordings are decoded by this project, because the public code leaves the c
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import soundfile
 import synthetic_audio
 import torch
+import torchaudio_formula
 from nnAudio.features import MelSpectrogram
 from published_vit import simple_vit_module
 from pyarrow import parquet
@@ -37,26 +36,10 @@ def _vit(kind, frames):
     return vit.eval()
 
 
-def _resample(samples, rate_hz):
-    """Return the samples at 16 kHz by the formula of `torchaudio.transforms.Resample` with its defaults."""
-    divisor = math.gcd(rate_hz, 16_000)
-    orig, new = rate_hz // divisor, 16_000 // divisor
-    if orig == new:
-        return samples
-    base = min(orig, new) * 0.99
-    width = math.ceil(6 * orig / base)
-    position = np.arange(0, -new, -1, dtype=np.float32)[:, None] / np.float32(new)
-    time = np.clip((position.astype(np.float64) + np.arange(-width, width + orig)[None] / orig) * base, -6, 6)
-    kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * base / orig
-    padded = np.pad(samples.astype(np.float64), (width, width + orig))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + orig)[::orig]
-    return (windows @ kernel.T).reshape(-1)[: math.ceil(new * len(samples) / orig)].astype(np.float32)
-
-
 def _public_embeddings(vit, path, frames):
     """Return the embeddings `[windows, D]` of a file as the public code computes them."""
     rate_hz = soundfile.info(str(path)).samplerate
-    samples = _resample(decode(path, rate_hz).samples, rate_hz)
+    samples = torchaudio_formula.resample(decode(path, rate_hz).samples, rate_hz, 16_000).astype(np.float32)
     mel = MelSpectrogram(sr=16_000, verbose=False)(torch.from_numpy(samples)[None])[0]
     vit.linear_head = torch.nn.Identity()
     windows = [mel[None, None, :, i * frames : (i + 1) * frames] for i in range(mel.shape[1] // frames)]

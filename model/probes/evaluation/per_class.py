@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.probes import musical_keys
-from model.probes.evaluation import metrics
+from model.probes.evaluation import weighted_metrics
 from model.probes.evaluation.scoring import ScoredOutputs
 from model.probes.task import Task
 
@@ -41,7 +41,7 @@ def per_class_results(task: Task, outputs: ScoredOutputs) -> dict[str, Any]:
 def _tag(task: Task, outputs: ScoredOutputs, place: int) -> dict[str, Any]:
     targets = outputs.targets[:, place]
     equal_weights = np.ones((1, len(targets)))
-    values = metrics.tag_metrics(outputs.predictions[:, place], targets, equal_weights)[0]
+    values = weighted_metrics.tag_metrics(outputs.predictions[:, place], targets, equal_weights)[0]
     area, average = (_finite_or_none(value) for value in values)
     return {
         "name": task.classes[place],

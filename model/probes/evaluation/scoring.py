@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.probes import musical_keys, song_aggregation
-from model.probes.evaluation import bootstrap, metrics
+from model.probes.evaluation import bootstrap, weighted_metrics
 from model.probes.task import Task
 from stores.errors import InvalidInput
 
@@ -131,7 +131,7 @@ def task_average(kind: str, values: Sequence[float]) -> float:
 def _values(task: Task, outputs: ScoredOutputs, weights: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the metrics `[W, metrics]` for group weights `[W, groups]`."""
     if task.kind in ("tags", "numbers"):
-        metric = metrics.macro_tags if task.kind == "tags" else metrics.r2
+        metric = weighted_metrics.macro_tags if task.kind == "tags" else weighted_metrics.r2
         values: NDArray[np.float64] = metric(
             outputs.predictions, outputs.targets, weights[:, outputs.groups].astype(np.float64)
         )

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from model.training.batch_prefetch import Prefetch
 from model.training.config import TrainConfig
-from model.training.prefetch import Prefetch
 from model.training.resident import ResidentClips
 from model.training.stream import TrainingBatch, WindowStream
 

@@ -12,7 +12,7 @@ import record
 import torch
 from timing import median_ms, peak_gb
 
-from model.inference.mel import BatchMel
+from model.inference.batched_mel import BatchMel
 from stores.mel_spec import MelSpec
 
 SPEC = MelSpec()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_stores import store_maker
 
+from model.evidence.compared_representations import ComparedRepresentation, baselines, mean_and_deviation_log_mel
 from model.evidence.comparison import Comparison, report
-from model.evidence.representations import ComparedRepresentation, baselines, mean_and_deviation_log_mel
 from stores.chunk_grid import ChunkGrid
 from stores.mel_store import MelStore
 

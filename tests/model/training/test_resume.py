@@ -22,9 +22,9 @@ from safetensors.torch import load_file
 
 from model.encoder.masking import POLICIES, UniformMasking
 from model.training import best, checkpoint
+from model.training.batch_prefetch import Prefetch
 from model.training.config import LoggingConfig
 from model.training.loop import Run
-from model.training.prefetch import Prefetch
 from stores.quantize import Quantizer
 
 WORKERS = pytest.mark.parametrize("workers", [0, 2])
@@ -110,7 +110,7 @@ import tiny, torch
 from model.training import checkpoint
 from model.training.config import LoggingConfig
 from model.training.loop import Run
-from model.training.prefetch import Prefetch
+from model.training.batch_prefetch import Prefetch
 from stores.quantize import Quantizer
 
 folder, killed_in = sys.argv[1:]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import synthetic_audio
 import torch
+import torchaudio_formula
 
 from pipeline.audio import resample
 from pipeline.audio.decode import decode, preprocessing
@@ -37,29 +38,11 @@ def _resample(name, samples, source_rate_hz, rate_hz, block=10**9):
     return np.concatenate([*blocks, stream.finish()])
 
 
-def _formula(samples, source_rate_hz, rate_hz):
-    """Return the result of torchaudio's formula in float64: a sinc in a Hann window with six zero crossings a side.
-
-    torchaudio divides the number of an output by the number of outputs in float32, and all else is in float64.
-    """
-    divisor = math.gcd(source_rate_hz, rate_hz)
-    orig, new = source_rate_hz // divisor, rate_hz // divisor
-    base = min(orig, new) * 0.99
-    width = math.ceil(6 * orig / base)
-    position = np.arange(0, -new, -1, dtype=np.float32)[:, None] / np.float32(new)
-    time = position.astype(np.float64) + np.arange(-width, width + orig)[None] / orig
-    time = np.clip(time * base, -6, 6)
-    kernel = np.sinc(time) * np.cos(time * np.pi / 12) ** 2 * base / orig
-    padded = np.pad(samples.astype(np.float64), (width, width + orig))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + orig)[::orig]
-    return (windows @ kernel.T).reshape(-1)[: math.ceil(new * len(samples) / orig)]
-
-
 @pytest.mark.parametrize("rates", RATES)
 @pytest.mark.parametrize("samples", [1, 2, 777, 20_001])
 def test_torchaudio_is_its_formula_to_1e_5(rates, samples):
     sound = _noise(samples)
-    expected = _formula(sound, *rates)
+    expected = torchaudio_formula.resample(sound, *rates)
     resampled = _resample("torchaudio", sound, *rates)
     assert resampled.dtype == np.float32
     assert resampled.shape == expected.shape

@@ -16,7 +16,7 @@ from music21 import converter, key, meter, note, stream
 
 from pipeline.datasets import demo
 from pipeline.datasets.track import Track
-from pipeline.demo_corpus import build_log, catalog, keys, parts, rendering_settings, selection, synthesizer
+from pipeline.demo_corpus import build_log, catalog, keys, parts, piece_selection, rendering_settings, synthesizer
 from pipeline.demo_corpus.catalog import GENRES, Piece
 from pipeline.demo_corpus.excerpt import Excerpt, cut_excerpt, excerpt_notes, load_excerpt, sounding_ticks
 from pipeline.demo_corpus.key_label import key_label, transpose_label
@@ -41,16 +41,16 @@ def excerpt(melody: tuple[int, ...] = (), content: str = "a", refusal: str = "")
     return Excerpt((Note(0, 480, 69),), 0, "", "", melody, content, refusal)
 
 
-def candidate(genre: str, slug: str, **fields: object) -> selection.Candidate:
+def candidate(genre: str, slug: str, **fields: object) -> piece_selection.Candidate:
     content = dataclasses.replace(excerpt(content=f"{genre}/{slug}"), **fields)
-    return selection.Candidate(Piece(genre, slug, Path("nowhere")), content)
+    return piece_selection.Candidate(Piece(genre, slug, Path("nowhere")), content)
 
 
 def settings_for(seed: int = 0, programs: tuple[int, ...] = (0,)) -> RenderingSettings:
     return rendering_settings.rendering_settings_for(seed, programs, rendering_settings.default_soundfont())
 
 
-def queues(length: int) -> dict[str, list[selection.Candidate]]:
+def queues(length: int) -> dict[str, list[piece_selection.Candidate]]:
     return {genre: [candidate(genre, str(index)) for index in range(length)] for genre in ("mass", "irish")}
 
 
@@ -291,13 +291,13 @@ def test_transposing_a_label_wraps_around_the_octave() -> None:
 
 def test_genres_take_turns_and_continue_when_one_is_exhausted() -> None:
     uneven = queues(8) | {"mass": queues(2)["mass"]}
-    chosen = selection.select(uneven, {"mass": 2, "irish": 8}, 7)
+    chosen = piece_selection.select(uneven, {"mass": 2, "irish": 8}, 7)
     assert [verdict.candidate.piece.genre[0] for verdict in chosen.used] == list("mimiiii")
     assert chosen.complete
 
 
 def test_a_selection_stops_at_a_queue_that_is_too_short() -> None:
-    chosen = selection.select(queues(2), {"mass": 9, "irish": 9}, 6)
+    chosen = piece_selection.select(queues(2), {"mass": 9, "irish": 9}, 6)
     assert not chosen.complete
     assert not chosen.exhausted
     assert len(chosen.used) == 4
@@ -305,13 +305,13 @@ def test_a_selection_stops_at_a_queue_that_is_too_short() -> None:
 
 def test_no_piece_changes_its_position_or_split_when_the_corpus_grows() -> None:
     available = {"mass": 50, "irish": 50}
-    large = selection.select(queues(50), available, 80).used
+    large = piece_selection.select(queues(50), available, 80).used
     for piece_count in (1, 7, 20, 79):
-        assert selection.select(queues(50), available, piece_count).used == large[:piece_count]
+        assert piece_selection.select(queues(50), available, piece_count).used == large[:piece_count]
 
 
 def test_splits_are_60_10_and_30_percent_of_each_genre() -> None:
-    chosen = selection.select(queues(50), {"mass": 50, "irish": 50}, 100).used
+    chosen = piece_selection.select(queues(50), {"mass": 50, "irish": 50}, 100).used
     counts = Counter((verdict.candidate.piece.genre, verdict.split) for verdict in chosen)
     assert counts == {(g, s): n for g in ("mass", "irish") for s, n in (("train", 30), ("valid", 5), ("test", 15))}
 
@@ -322,14 +322,14 @@ TUNE = (2, 2, 1, 2, -3, -2, 5, 2, -7, 4, 3, -1, -2, -2, 1, 7, -12)
 def test_a_tune_in_two_books_is_one_group_in_one_split() -> None:
     first = candidate("irish", "a", melody_semitones=TUNE)
     variant = candidate("fiddle", "b", melody_semitones=(5, *TUNE[:-1], 9, 9))
-    chosen = selection.select({"irish": [first], "fiddle": [variant]}, {"irish": 1, "fiddle": 1}, 2).used
+    chosen = piece_selection.select({"irish": [first], "fiddle": [variant]}, {"irish": 1, "fiddle": 1}, 2).used
     assert {verdict.group for verdict in chosen} == {"irish/a"}
     assert len({verdict.split for verdict in chosen}) == 1
 
 
 def test_a_duplicate_is_left_out() -> None:
     pair = [candidate("irish", "a", content="same"), candidate("irish", "b", content="same")]
-    chosen = selection.select({"irish": pair}, {"irish": 2}, 2)
+    chosen = piece_selection.select({"irish": pair}, {"irish": 2}, 2)
     assert [verdict.refusal for verdict in chosen.verdicts] == ["", "copy of an earlier piece"]
 
 
@@ -338,7 +338,7 @@ def test_a_medley_of_tunes_from_two_splits_is_left_out() -> None:
     three = [
         candidate("irish", str(index), melody_semitones=tune) for index, tune in enumerate((TUNE, other, TUNE + other))
     ]
-    chosen = selection.select({"irish": three}, {"irish": 3}, 3)
+    chosen = piece_selection.select({"irish": three}, {"irish": 3}, 3)
     assert [verdict.split for verdict in chosen.verdicts] == ["train", "test", ""]
     assert chosen.verdicts[2].refusal == "shares melodies with two splits"
 
@@ -346,7 +346,7 @@ def test_a_medley_of_tunes_from_two_splits_is_left_out() -> None:
 def test_scales_and_trills_do_not_make_melodies_related() -> None:
     for figure in ((2, 2, 1, 2, 2, 2, 1) * 5, (1, -1) * 20):
         pair = [candidate("irish", slug, melody_semitones=figure) for slug in "ab"]
-        groups = {verdict.group for verdict in selection.select({"irish": pair}, {"irish": 2}, 2).used}
+        groups = {verdict.group for verdict in piece_selection.select({"irish": pair}, {"irish": 2}, 2).used}
         assert groups == {"irish/a", "irish/b"}
 
 

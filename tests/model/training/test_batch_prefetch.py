@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from model.training import checkpoint
+from model.training.batch_prefetch import BATCHES_PER_THREAD, Prefetch, pack
 from model.training.config import LoggingConfig
 from model.training.data_location import open_clips
 from model.training.loop import Run
-from model.training.prefetch import BATCHES_PER_THREAD, Prefetch, pack
 from model.training.sources import TrainingShards
 from model.training.stream import TrainingBatch, WindowStream
 from pipeline.sharding.shard_writer import ShardPlan, write_shards

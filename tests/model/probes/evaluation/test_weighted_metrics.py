@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
 from model.probes import musical_keys
-from model.probes.evaluation import metrics
+from model.probes.evaluation import weighted_metrics
 from model.probes.evaluation.bootstrap import Interval
 from model.probes.evaluation.dummy_baselines import chance, majority
 from model.probes.evaluation.scoring import (
@@ -35,7 +35,7 @@ def _tags(clips=200, tags=7, seed=0, ties=True):
 @pytest.mark.parametrize("ties", [True, False])
 def test_macro_tag_metrics_agree_with_scikit_learn(ties):
     scores, targets = _tags(ties=ties)
-    area, precision = metrics.macro_tags(scores, targets, np.ones((1, 200)))[0]
+    area, precision = weighted_metrics.macro_tags(scores, targets, np.ones((1, 200)))[0]
     assert area == pytest.approx(roc_auc_score(targets, scores, average="macro"), abs=1e-9)
     assert precision == pytest.approx(average_precision_score(targets, scores, average="macro"), abs=1e-9)
 
@@ -43,7 +43,7 @@ def test_macro_tag_metrics_agree_with_scikit_learn(ties):
 def test_weighted_tag_metrics_are_those_of_repeated_clips():
     scores, targets = _tags()
     weights = np.random.default_rng(1).integers(0, 4, (5, 200)).astype(np.float64)
-    values = metrics.macro_tags(scores, targets, weights)
+    values = weighted_metrics.macro_tags(scores, targets, weights)
     for row, counts in zip(values, weights.astype(int), strict=True):
         repeated = np.repeat(np.arange(200), counts)
         expected = [metric(targets[repeated], scores[repeated]) for metric in (roc_auc_score, average_precision_score)]
@@ -53,11 +53,11 @@ def test_weighted_tag_metrics_are_those_of_repeated_clips():
 def test_a_tag_of_no_clip_or_of_every_clip_is_left_out_of_the_mean():
     scores, targets = _tags(tags=4)
     targets[:, 1], targets[:, 2] = 0, 1
-    area, precision = metrics.macro_tags(scores, targets, np.ones((1, 200)))[0]
+    area, precision = weighted_metrics.macro_tags(scores, targets, np.ones((1, 200)))[0]
     defined = [0, 3]
     assert area == pytest.approx(roc_auc_score(targets[:, defined], scores[:, defined]), abs=1e-9)
     assert precision == pytest.approx(average_precision_score(targets[:, defined], scores[:, defined]), abs=1e-9)
-    assert np.isnan(metrics.tag_metrics(scores[:, 1], targets[:, 1], np.ones((1, 200)))).all()
+    assert np.isnan(weighted_metrics.tag_metrics(scores[:, 1], targets[:, 1], np.ones((1, 200)))).all()
 
 
 def test_weighted_r2_agrees_with_scikit_learn():
@@ -65,13 +65,13 @@ def test_weighted_r2_agrees_with_scikit_learn():
     targets = rng.normal(size=(125, 2)) + 100
     predictions = targets + rng.normal(size=(125, 2))
     weights = np.concatenate([np.ones((1, 125)), rng.integers(0, 4, (4, 125))]).astype(np.float64)
-    for row, weight in zip(metrics.r2(predictions, targets, weights), weights, strict=True):
+    for row, weight in zip(weighted_metrics.r2(predictions, targets, weights), weights, strict=True):
         expected = r2_score(targets, predictions, sample_weight=weight, multioutput="raw_values")
         assert row == pytest.approx(expected, abs=1e-9)
 
 
 def test_r2_of_equal_targets_is_not_defined():
-    assert np.isnan(metrics.r2(np.zeros((4, 1)), np.full((4, 1), 3.0), np.ones((1, 4)))).all()
+    assert np.isnan(weighted_metrics.r2(np.zeros((4, 1)), np.full((4, 1), 3.0), np.ones((1, 4)))).all()
 
 
 def test_key_credit_is_that_of_mir_eval_for_all_pairs():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
-from pipeline.verification.mel_store import Finding
+from pipeline.verification.mel_store_check import Finding
 from stores import locations, shard_integrity
 from stores.errors import CorruptArtifact, MissingArtifact
 from stores.mel_store import MelStore

@@ -7,7 +7,7 @@ import pytest
 import synthetic_audio
 import torch
 
-from model.inference.mel import BatchMel
+from model.inference.batched_mel import BatchMel
 from pipeline.audio.mel import mel_power
 from stores.errors import InvalidInput
 from stores.mel_spec import MelSpec

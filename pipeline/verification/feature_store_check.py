@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.verification.mel_store import Finding
+from pipeline.verification.mel_store_check import Finding
 from stores import feature_integrity
 
 
