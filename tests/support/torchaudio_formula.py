@@ -14,6 +14,8 @@ def resample(samples, source_rate_hz, rate_hz):
     """
     divisor = math.gcd(source_rate_hz, rate_hz)
     orig, new = source_rate_hz // divisor, rate_hz // divisor
+    if orig == new:
+        return samples
     base = min(orig, new) * 0.99
     width = math.ceil(6 * orig / base)
     position = np.arange(0, -new, -1, dtype=np.float32)[:, None] / np.float32(new)
