@@ -100,7 +100,7 @@ class EvidenceSettings(WorkflowSettings):
     """Encoders to compare: checkpoints or runs. Differences are those of the first one to all others."""
     name: Annotated[str, shown("NAME")] = "myna-tiny-open"
     """Name of the run that is trained."""
-    train_steps: Annotated[int, Ge(1)] = 2000
+    train_steps: Annotated[int, Ge(1)] = 6000
     """Training steps."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the training run."""

@@ -36,7 +36,7 @@ DATASET = "open_music"
 RUN = "myna-tiny-open"
 RECIPE = (
     *("--preset", "tiny", "--input-scale", "log1p1000", "--batch", "128", "--max-frame-distance", "312"),
-    *("--learning-rate", "2e-3", "--schedule", "cosine", "--warmup-steps", "50"),
+    *("--learning-rate", "2e-3", "--schedule", "cosine", "--warmup-steps", "100"),
 )
 """Words of `model.train` for the encoder that ships; the number of steps and the seed are settings."""
 
