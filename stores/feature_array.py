@@ -8,7 +8,8 @@ every chunk detects changed bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from stores.json_codec import read_json
 
 CHUNK_ROWS = 4096
 MAX_WIDTH = 1 << 16
-"""Largest number of columns that is read, about 40 times the widest encoder."""
+"""Largest number of columns, and of layers or tokens, that is read; about 40 times the width of the widest encoder."""
 MAX_BYTES = 1 << 36
 """Largest size of the embeddings in memory, in bytes."""
 ARRAY_METADATA = "embeddings/zarr.json"
@@ -42,24 +43,24 @@ class EmbeddingsWriter:
     Whole chunks are written, so that each is compressed once, and memory holds one block and one chunk.
     """
 
-    def __init__(self, store: Path, shape: tuple[int, int]) -> None:
-        """Create the group `store` with an empty array `[rows, width]`."""
+    def __init__(self, store: Path, shape: tuple[int, ...]) -> None:
+        """Create the group `store` with an empty array `[rows, width]`, `[rows, layers, width]` or `[rows, L, D]`."""
         self.hasher = hashlib.blake2b(digest_size=16)
         """BLAKE2b-128 of all rows so far, as float32 in little-endian order."""
-        self._chunk_rows = min(CHUNK_ROWS, shape[0])
+        self._chunk_rows = _chunk_rows(shape)
         self._array = zarr.open_group(store, mode="w", zarr_format=3).create_array(
             "embeddings",
             shape=shape,
             dtype="float32",
-            chunks=(self._chunk_rows, shape[1]),
+            chunks=(self._chunk_rows, *shape[1:]),
             compressors=(ZstdCodec(level=0, checksum=False), Crc32cCodec()),
             config={"write_empty_chunks": True},
         )
-        self._pending = np.zeros((0, shape[1]), np.float32)
+        self._pending = np.zeros((0, *shape[1:]), np.float32)
         self._start = 0
 
     def append(self, embeddings: NDArray[np.float32]) -> None:
-        """Write further rows `[n, width]`."""
+        """Write further rows `[n, width]`, or as many axes as the array has."""
         self.hasher.update(np.ascontiguousarray(embeddings, "<f4").data)
         pending = np.concatenate((self._pending, embeddings)) if len(self._pending) else embeddings
         whole = len(pending) - len(pending) % self._chunk_rows
@@ -86,13 +87,14 @@ def read_attributes(store: Path) -> dict[str, Any]:
     return values
 
 
-def require_array(store: Path, rows: int, *, has_checksums: bool) -> None:
+def require_array(store: Path, rows: int, *, has_checksums: bool, axes: int = 2) -> None:
     """Check that the feature store at `store` has an array of `rows` embeddings, before anything is allocated.
 
     Args:
         store: folder of the feature store.
         rows: number of its embeddings.
         has_checksums: true if every chunk has a checksum, false for the previous version.
+        axes: number of axes of the array: 2, or 3 if there are layers or tokens.
 
     Raises:
         CorruptArtifact: the metadata is not that of such an array, or the file of a chunk is missing.
@@ -102,39 +104,50 @@ def require_array(store: Path, rows: int, *, has_checksums: bool) -> None:
     except OSError as error:
         raise CorruptArtifact(f"{store} has no embeddings: {error}; extract again") from error
     shape = actual.get("shape")
-    if not (isinstance(shape, list) and len(shape) == 2 and all(type(size) is int for size in shape)):
+    if not (isinstance(shape, list) and len(shape) == axes and all(type(size) is int for size in shape)):
         raise CorruptArtifact(f"{store}: the shape of its embeddings is {str(shape)[:80]}; extract again")
-    width = shape[1]
-    if shape[0] != rows or rows < 1 or not 1 <= width <= MAX_WIDTH or 4 * rows * width > MAX_BYTES:
+    if shape[0] != rows or rows < 1 or not is_accepted_shape(shape):
         raise CorruptArtifact(
-            f"{store}: its embeddings are {shape[0]} x {width}, and it describes {rows} of them; at most {MAX_WIDTH} "
-            f"columns and {MAX_BYTES:,} bytes are accepted; extract again"
+            f"{store}: its embeddings are {' x '.join(map(str, shape))}, and it describes {rows} of them; at most "
+            f"{MAX_WIDTH} columns and {MAX_BYTES:,} bytes are accepted; extract again"
         )
-    expected = _expected_metadata(rows, width, has_checksums)
+    expected = _expected_metadata(tuple(shape), has_checksums)
     if differing := [key for key, value in expected.items() if actual.get(key) != value]:
         raise CorruptArtifact(
             f"{store}: {ARRAY_METADATA} does not match this feature store in {', '.join(differing)}; extract again"
         )
-    if lost := _missing_chunks(store, rows, 1):  # Zarr would read zeros
+    if lost := _missing_chunks(store, shape, 1):  # Zarr would read zeros
         raise CorruptArtifact(f"{lost[0]} is missing, so that embeddings are lost; extract again")
+
+
+def is_accepted_shape(shape: Sequence[int]) -> bool:
+    """Return whether embeddings of this shape are read: no axis is empty or too long, and the memory is limited."""
+    return all(1 <= size <= MAX_WIDTH for size in shape[1:]) and 4 * math.prod(shape) <= MAX_BYTES
 
 
 def find_missing_chunks(store: Path, limit: int = 1_000) -> list[Path]:
     """Return the chunks of the feature store at `store` that have no file, or at most `limit` of them."""
     try:
-        rows = read_json(store / ARRAY_METADATA, MAX_METADATA_BYTES)["shape"][0]
+        shape = read_json(store / ARRAY_METADATA, MAX_METADATA_BYTES)["shape"]
     except (OSError, CorruptArtifact, LookupError, TypeError):
         return []
-    return _missing_chunks(store, rows, limit) if type(rows) is int else []
+    is_shape = isinstance(shape, list) and len(shape) in (2, 3) and all(type(size) is int for size in shape)
+    return _missing_chunks(store, shape, limit) if is_shape and min(shape) > 0 else []
 
 
-def _missing_chunks(store: Path, rows: int, limit: int) -> list[Path]:
-    files = (store / "embeddings" / "c" / str(chunk) / "0" for chunk in range(-(-rows // CHUNK_ROWS)))
+def _missing_chunks(store: Path, shape: Sequence[int], limit: int) -> list[Path]:
+    chunks = range(-(-shape[0] // _chunk_rows(shape)))
+    files = (store.joinpath("embeddings", "c", str(chunk), *("0" for _ in shape[1:])) for chunk in chunks)
     return list(islice((file for file in files if not file.is_file()), limit))
 
 
+def _chunk_rows(shape: Sequence[int]) -> int:
+    """Return the rows of a chunk: as many embeddings in all whether or not a row has several."""
+    return min(max(1, CHUNK_ROWS // math.prod(shape[1:-1])), shape[0])
+
+
 def read_embeddings(store: Path) -> NDArray[np.float32]:
-    """Return the embeddings `[rows, width]` of the feature store at `store`, after `require_array`.
+    """Return the embeddings `[rows, width]` of a feature store, or with an axis more, after `require_array`.
 
     Raises:
         CorruptArtifact: a chunk is damaged.
@@ -146,13 +159,13 @@ def read_embeddings(store: Path) -> NDArray[np.float32]:
         raise CorruptArtifact(f"{store} is damaged: {error}; extract again") from error
 
 
-def _expected_metadata(rows: int, width: int, has_checksums: bool) -> Mapping[str, Any]:
+def _expected_metadata(shape: tuple[int, ...], has_checksums: bool) -> Mapping[str, Any]:
     """Return the metadata that `EmbeddingsWriter` writes, or that the previous version wrote."""
     return {
         "zarr_format": 3,
         "node_type": "array",
         "data_type": "float32",
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [min(CHUNK_ROWS, rows), width]}},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [_chunk_rows(shape), *shape[1:]]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "codecs": _CHECKED_CODECS if has_checksums else _CODECS,
         "fill_value": 0.0,

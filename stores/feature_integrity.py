@@ -31,7 +31,7 @@ def find_damage(path: Path) -> Iterator[tuple[str, str, str]]:
     The kind is `missing`, `corrupt` or `stale`. All bytes are read and compared with their digests.
     """
     try:
-        features = FeatureStore.read(path)
+        features = FeatureStore.read(path, any_axis=True)
     except MissingArtifact as error:
         yield "missing", CLIPS, str(error)
     except CorruptArtifact as error:

@@ -39,6 +39,13 @@ class FeatureParts:
     """Rows of each part, in order."""
     width: int
     """Numbers in an embedding."""
+    vectors: int | None = None
+    """Layers or tokens of a row; None if a row is one embedding."""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of a row: the width, or layers or tokens and the width."""
+        return (self.width,) if self.vectors is None else (self.vectors, self.width)
 
     @property
     def folder(self) -> Path:
@@ -52,6 +59,7 @@ class FeatureParts:
             DigestMismatch: the existing parts come from other settings, another engine or another store.
         """
         plan = {"provenance": dict(provenance), "sizes": self.sizes, "width": self.width}
+        plan |= {} if self.vectors is None else {"vectors": self.vectors}
         plan = parse_json(json.dumps(plan))  # as it will be read, with lists instead of tuples
         try:
             existing = parse_json((self.folder / _PLAN).read_text("utf-8"))
@@ -68,9 +76,12 @@ class FeatureParts:
         return [part for part in range(len(self.sizes)) if not self._part(part).is_file()]
 
     def write(self, part: int, embeddings: NDArray[np.float32]) -> None:
-        """Write the embeddings `[rows, width]` of a part. Writing it twice leaves the same bytes."""
-        if embeddings.shape != (self.sizes[part], self.width):
-            raise AssertionError(f"part {part} is {embeddings.shape}, planned as {(self.sizes[part], self.width)}")
+        """Write the embeddings `[rows, width]` of a part, whose rows have `row_shape`.
+
+        Writing it twice leaves the same bytes.
+        """
+        if embeddings.shape != (planned := (self.sizes[part], *self.row_shape)):
+            raise AssertionError(f"part {part} is {embeddings.shape}, planned as {planned}")
         with atomic_write(self._part(part)) as temporary, temporary.open("wb") as file:
             npy.write(file, embeddings.astype("<f4", copy=False))
 
@@ -82,18 +93,18 @@ class FeatureParts:
         Raises:
             CorruptArtifact: a part is damaged.
         """
-        writer = FeatureWriter(self.path, (len(spans), self.width))
+        writer = FeatureWriter(self.path, (len(spans), *self.row_shape))
         for part in range(len(self.sizes)):
             writer.append(self._read(part))
         writer.publish(clips, spans, provenance, mel_store)
         shutil.rmtree(self.folder, ignore_errors=True)
-        return FeatureStore.read(self.path)
+        return FeatureStore.read(self.path, any_axis=True)
 
     def _part(self, part: int) -> Path:
         return self.folder / f"part-{part:08d}.npy"
 
     def _read(self, part: int) -> NDArray[np.float32]:
-        path, needed = self._part(part), (self.sizes[part], self.width)
+        path, needed = self._part(part), (self.sizes[part], *self.row_shape)
         try:
             with path.open("rb") as file:
                 dtype, shape = npy.read_header(file, path.stat().st_size)

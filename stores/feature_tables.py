@@ -6,7 +6,7 @@ The labels are those of the mel store when the table was written. The provenance
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from stores.commit import atomic_write, remove_leftovers
 from stores.errors import InvalidInput
+from stores.feature_axes import TOKEN_COLUMNS
 from stores.features import FeatureStore
+from stores.mel_spec import MelSpec
 from stores.mel_store import MANIFEST
 
 KINDS = ("parquet", "npz")
@@ -26,11 +29,17 @@ KINDS = ("parquet", "npz")
 def write(path: Path, features: FeatureStore, kind: str) -> None:
     """Write `features`, whose rows have the labels of the mel store, to `path` atomically.
 
-    A Parquet file has the columns `id`, `split`, `group`, `labels` (map), `start_seconds`, `windows`, `padded` and
-    `embedding` (list of float32, of equal lengths). The provenance is JSON under `myna` in the metadata of the schema.
+    A Parquet file has the columns `id`, `split`, `group`, `labels` (map), `start_seconds`, `end_seconds` (if the
+    provenance states the mel), `windows`, `padded` and `embedding` (list of float32, of equal lengths). Embeddings of
+    all layers are rows of their own with the number of the block in `layer`. Embeddings of all tokens are rows of their
+    own with the number of the token in `token` and the columns `TOKEN_COLUMNS`, where the times of the token replace
+    those of the window. The provenance is JSON under `myna` in the metadata of the schema.
+
     An npz file has the same content as arrays, where `id` and `embedding` are called `ids` and `embeddings`, and
-    `labels` and `provenance` are JSON text. It contains no pickles. The key `labels_of` of the provenance is the time
-    of the manifest with the labels in UTC, such as `2026-01-31T12:00:00+00:00`.
+    `labels` and `provenance` are JSON text. Its embeddings keep their axis of layers or tokens, whose numbers are in
+    `layer`, or whose table is in arrays named after `TOKEN_COLUMNS` with the prefix `token_`. It contains no pickles.
+    The key `labels_of` of the provenance is the time of the manifest with the labels in UTC, such as
+    `2026-01-31T12:00:00+00:00`.
 
     Raises:
         InvalidInput: `kind` is not one of `KINDS`.
@@ -43,37 +52,73 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
 
 
 def _parquet(path: Path, features: FeatureStore) -> None:
-    rows, spans = features.rows, features.spans
-    flat = pa.array(features.embeddings.reshape(-1))
+    vectors = features.embeddings.shape[1] if features.axis else 1
+    rows = [row for row in features.rows for _ in range(vectors)]
     columns = {
         "id": pa.array([row.id for row in rows]),
         "split": pa.array([row.split for row in rows]),
         "group": pa.array([row.group for row in rows]),
         "labels": pa.array([sorted(row.labels.items()) for row in rows], pa.map_(pa.string(), pa.string())),
-        "start_seconds": pa.array(spans.start_seconds),
-        "windows": pa.array(spans.windows),
-        "padded": pa.array(spans.padded),
-        "embedding": pa.FixedSizeListArray.from_arrays(flat, features.embeddings.shape[1]),
+        **{name: pa.array(np.repeat(values, vectors)) for name, values in _spans(features).items()},
+        **_axis_columns(features),
+        "embedding": pa.FixedSizeListArray.from_arrays(
+            pa.array(features.embeddings.reshape(-1)), features.embeddings.shape[-1]
+        ),
     }
     table = pa.table(columns).replace_schema_metadata({"myna": json.dumps(_provenance(features))})
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def _npz(path: Path, features: FeatureStore) -> None:
-    rows, spans = features.rows, features.spans
+    rows, provenance = features.rows, features.provenance
     arrays: dict[str, Any] = {
         "ids": np.array([row.id for row in rows]),
         "split": np.array([row.split for row in rows]),
         "group": np.array([row.group for row in rows]),
         "labels": np.array([json.dumps(dict(row.labels), sort_keys=True, ensure_ascii=False) for row in rows]),
-        "start_seconds": spans.start_seconds,
-        "windows": spans.windows,
-        "padded": spans.padded,
+        **_spans(features),
         "embeddings": features.embeddings,
         "provenance": np.array(json.dumps(_provenance(features))),
     }
+    if features.axis == "layers":
+        arrays["layer"] = np.array(provenance["layers"])
+    if features.axis == "tokens":
+        arrays |= {f"token_{name}": np.array(provenance["tokens"][name]) for name in TOKEN_COLUMNS}
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def _spans(features: FeatureStore) -> dict[str, NDArray[Any]]:
+    """Return the columns that describe the span of each row."""
+    spans, ends = features.spans, _end_seconds(features)
+    times = {"start_seconds": spans.start_seconds} | ({} if ends is None else {"end_seconds": ends})
+    return {**times, "windows": spans.windows, "padded": spans.padded}
+
+
+def _end_seconds(features: FeatureStore) -> NDArray[np.float64] | None:
+    """Return the end of the span of each row in its clip, or None if the provenance does not state the mel."""
+    mel, window = features.provenance.get("mel"), features.provenance.get("window_frames")
+    if not isinstance(mel, Mapping) or not isinstance(mel.get("mel_spec"), Mapping) or not isinstance(window, int):
+        return None
+    frame_seconds = MelSpec.from_dict(mel["mel_spec"]).seconds_for(1)
+    clip_ends = np.array([row.frames for row in features.rows]) * frame_seconds
+    if features.provenance.get("pool") == "mean":
+        return clip_ends
+    return np.minimum(features.spans.start_seconds + window * frame_seconds, clip_ends)
+
+
+def _axis_columns(features: FeatureStore) -> dict[str, pa.Array]:
+    """Return the columns that describe the layer or the token of each embedding, if there are several in a row."""
+    count, provenance = len(features.rows), features.provenance
+    if features.axis == "layers":
+        return {"layer": pa.array(provenance["layers"] * count)}
+    if features.axis is None:
+        return {}
+    columns = {name: np.tile(np.array(provenance["tokens"][name]), count) for name in TOKEN_COLUMNS}
+    tokens = len(columns["patches"]) // count
+    for name in ("start_seconds", "end_seconds"):
+        columns[name] = columns[name] + np.repeat(features.spans.start_seconds, tokens)
+    return {"token": pa.array(np.tile(np.arange(tokens), count))} | {name: pa.array(c) for name, c in columns.items()}
 
 
 def _provenance(features: FeatureStore) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 DATASET.RUN.features.zarr/
   zarr.json            attributes "myna": format_version, encoder, engine, windows, mel store and settings by digest,
                        the path of the mel store, and the digest of the data
-  embeddings/          float32 [rows, width], one row per clip or per window of a clip, a CRC-32C after every chunk
+  embeddings/          float32 [rows, width], one row per clip or per window of a clip, a CRC-32C after every chunk;
+                       in format version 4 [rows, layers, width] or [rows, tokens, width], see `stores.feature_axes`
   clips.parquet        one row per clip: its id, its recording, and the digests of both
   spans.parquet        one row per embedding: its clip, start, number of averaged windows, whether it was padded
 
@@ -42,10 +43,13 @@ from stores.feature_array import (
     read_embeddings,
     require_array,
 )
+from stores.feature_axes import Axis, axis_of
 from stores.json_codec import read_json
 from stores.manifest import ClipRow, ClipRows
 
 FORMAT_VERSION = 3
+AXIS_VERSION = 4
+"""Version of stores with layers or tokens. Versions of Myna that cannot read them say that the version is unknown."""
 UNCHECKED_VERSION = 2
 """Version without checksums and with a copy of the manifest, which is still read."""
 CLIPS = "clips.parquet"
@@ -96,7 +100,7 @@ class FeatureStore:
     """Embeddings in memory, as read from or written to disk."""
 
     embeddings: NDArray[np.float32]
-    """`[rows, width]`, finite."""
+    """`[rows, width]`, finite; `[rows, layers, width]` or `[rows, tokens, width]` if the provenance describes them."""
     rows: Sequence[ClipRow]
     """Manifest row of the clip of each embedding. A clip with several embeddings is repeated. As read from disk, it has
     neither labels nor split nor group, which `stores.feature_labels.join` adds."""
@@ -110,13 +114,19 @@ class FeatureStore:
     def __post_init__(self) -> None:
         if not self.rows:
             raise InvalidInput("features need at least 1 clip (got 0); ingest or label clips that can be embedded")
-        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.rows):
+        if self.embeddings.ndim not in (2, 3) or len(self.embeddings) != len(self.rows):
             raise InvalidInput(f"{self.embeddings.shape} embeddings for {len(self.rows)} clips; one row each is needed")
+        axis_of(self.provenance, self.embeddings.shape)
         if not len(self.spans):
             object.__setattr__(self, "spans", Spans.one_per_clip(len(self.rows)))
         if len(self.spans) != len(self.rows):
             raise InvalidInput(f"{len(self.spans)} spans for {len(self.rows)} embeddings; one each is needed")
         require_finite(self.embeddings, self.rows)
+
+    @property
+    def axis(self) -> Axis | None:
+        """Meaning of the middle axis of the embeddings: layers or tokens; None if there is none."""
+        return axis_of(self.provenance, self.embeddings.shape)
 
     @cached_property
     def clips(self) -> list[ClipRow]:
@@ -131,15 +141,23 @@ class FeatureStore:
         writer.publish(self.clips, self.spans, self.provenance, self.mel_store)
 
     @classmethod
-    def read(cls, path: Path) -> FeatureStore:
+    def read(cls, path: Path, *, any_axis: bool = False) -> FeatureStore:
         """Read the feature store at `path`, and compare it with its digest.
+
+        Args:
+            path: folder of the feature store.
+            any_axis: accept layers and tokens.
 
         Raises:
             MissingArtifact: there is no feature store.
             CorruptArtifact: it is damaged, something of it is lost, or it is not a feature store of this version.
+            InvalidInput: it has layers or tokens, and `any_axis` is false.
         """
         attributes = _attributes(path)
-        is_checked = attributes["format_version"] == FORMAT_VERSION
+        if attributes["format_version"] == AXIS_VERSION and not any_axis:
+            _reject_axis(path, attributes)
+        is_checked = attributes["format_version"] != UNCHECKED_VERSION
+        axes = 3 if attributes["format_version"] == AXIS_VERSION else 2
         if not is_checked:
             print(
                 f"note: {path} was made by an earlier version of Myna and has no checksums; remove it and extract "
@@ -147,7 +165,8 @@ class FeatureStore:
                 file=sys.stderr,
             )
         span_columns = _open_spans(path)
-        require_array(path, int(span_columns.starts[-1]), has_checksums=is_checked)  # before anything is allocated
+        rows_count = int(span_columns.starts[-1])
+        require_array(path, rows_count, has_checksums=is_checked, axes=axes)  # before anything is allocated
         spans = Spans.from_table(span_columns.read())
         clips = _read_clips(path, is_checked, len(spans))
         if not _in_order(spans.clip, len(clips)):
@@ -156,17 +175,21 @@ class FeatureStore:
         if is_checked and _data_digest(_hashed(embeddings), clips, spans) != attributes.get("data_digest"):
             raise CorruptArtifact(f"{path} does not hold the data that were written; extract again")
         rows = [clips[i] for i in spans.clip]
-        return cls(embeddings, rows, _provenance(attributes), spans, _mel_store(path, attributes))
+        try:
+            return cls(embeddings, rows, _provenance(attributes), spans, _mel_store(path, attributes))
+        except InvalidInput as error:
+            raise CorruptArtifact(f"{path}: {error}; extract again") from error
 
 
 class FeatureWriter:
     """A feature store that is built beside its path, and then renamed."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        """Start a store at `path` with embeddings of `shape` `[rows, width]`."""
+        """Start a store at `path` with embeddings of `shape` `[rows, width]`, or with layers or tokens between."""
         self._path, self._building = path, path.with_name(f".{path.name}.building")
         shutil.rmtree(self._building, ignore_errors=True)
-        self._array = EmbeddingsWriter(self._building, (shape[0], shape[1]))
+        self._version = FORMAT_VERSION if len(shape) == 2 else AXIS_VERSION
+        self._array = EmbeddingsWriter(self._building, shape)
 
     def append(self, embeddings: NDArray[np.float32]) -> None:
         """Write further rows `[n, width]`."""
@@ -186,7 +209,7 @@ class FeatureWriter:
         manifest.write(self._building / CLIPS, clips, _CLIP_SCHEMA)
         with atomic_write(self._building / _SPANS) as temporary:
             pq.write_table(spans.to_table(), temporary, compression="zstd", write_page_checksum=True)
-        attributes = {**provenance, "format_version": FORMAT_VERSION}
+        attributes = {**provenance, "format_version": self._version}
         if mel_store is not None:
             attributes["mel_store"] = _relative(mel_store, self._path)
         attributes["data_digest"] = _data_digest(self._array.hasher, clips, spans)
@@ -222,13 +245,13 @@ def record_mel_store(path: Path, mel_store: Path) -> None:
 
 
 def require_finite(embeddings: NDArray[np.float32], rows: Sequence[ClipRow]) -> None:
-    """Check that the embeddings `[rows, width]` of the clips `rows` are finite.
+    """Check that the embeddings `[rows, width]`, or with an axis more, of the clips `rows` are finite.
 
     Raises:
         InvalidInput: an embedding contains NaN or infinity. The message names its clip.
     """
     if not np.isfinite(embeddings).all():
-        bad = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
+        bad = int(np.flatnonzero(~np.isfinite(embeddings.reshape(len(rows), -1)).all(axis=1))[0])
         raise InvalidInput(f"the embedding of clip {rows[bad].id!r} is not finite; check the checkpoint")
 
 
@@ -236,9 +259,20 @@ def _attributes(path: Path) -> dict[str, Any]:
     if not (path / CLIPS).is_file():
         raise MissingArtifact(f"no features at {path}; make them with `python -m model.extract DATASET`")
     attributes = read_attributes(path)
-    if attributes.get("format_version") not in (FORMAT_VERSION, UNCHECKED_VERSION):
+    if attributes.get("format_version") not in (FORMAT_VERSION, UNCHECKED_VERSION, AXIS_VERSION):
         raise CorruptArtifact(f"{path} is not a feature store of format version {FORMAT_VERSION}; extract again")
     return attributes
+
+
+def _reject_axis(path: Path, attributes: Mapping[str, Any]) -> None:
+    if "layers" in attributes:
+        raise InvalidInput(
+            f"{path} holds an embedding of every layer, and one for each clip is needed here; extract with --layer N, "
+            "--layer 3-8 or --layer mean, or score all layers with `python -m model.probe DATASET --layer all`"
+        )
+    raise InvalidInput(
+        f"{path} holds an embedding of every token, and one for each clip is needed here; extract with --pool mean"
+    )
 
 
 def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -451,13 +451,15 @@ PUBLIC_NAMES = {
     "stores.feature_tables": "KINDS write",
     "stores.feature_array": (
         "ARRAY_METADATA CHUNK_ROWS EmbeddingsWriter MAX_BYTES MAX_METADATA_BYTES MAX_WIDTH METADATA "
-        "find_missing_chunks read_attributes read_embeddings require_array"
+        "find_missing_chunks is_accepted_shape read_attributes read_embeddings require_array"
     ),
+    "stores.feature_axes": "Axis TOKEN_COLUMNS axis_of",
+    "stores.feature_layers": "select_layers",
     "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
     "stores.feature_labels": "describe_changes join open_mel_store",
     "stores.features": (
-        "CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_mel_store read_provenance "
-        "record_mel_store require_finite"
+        "AXIS_VERSION CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_mel_store "
+        "read_provenance record_mel_store require_finite"
     ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",

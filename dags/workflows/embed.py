@@ -20,6 +20,7 @@ from model.encoder import hub_models
 from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.extraction import ExtractionConfig
+from model.inference.layers import parse_layer
 from model.inference.windows import Windowing
 from pipeline.ingestion import mel_definition
 from stores import feature_tables
@@ -86,7 +87,7 @@ def work_folder(out: Path) -> Path:
 
 def _extract_words(settings: EmbedSettings) -> Sequence[str]:
     windows, engine = settings.windows, settings.engine
-    layer = () if engine.layer is None else ("--layer", str(engine.layer))
+    layer = () if engine.layer is None else ("--layer", engine.layer)
     lengths = {
         "--hop": windows.hop,
         "--window-frames": windows.window_frames,
@@ -119,7 +120,8 @@ def _require_possible(loaded: LoadedCheckpoint, settings: EmbedSettings) -> None
     quantizer = mel_definition.quantizer(settings.dtype, loaded.mel_spec)
     windows, engine = settings.windows, settings.engine
     windowing = Windowing.of(windows, loaded.encoder.config, loaded.mel_spec)
-    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing, compat=windows.compat)
+    layer = parse_layer(engine.layer)
+    config = ExtractionConfig(engine.engine, engine.precision, layer, windowing, compat=windows.compat)
     opened, _ = config.open_engine(loaded.with_window(windowing.window_frames), quantizer)
     opened.accepts_codes(quantizer)
 

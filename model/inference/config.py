@@ -10,6 +10,7 @@ from annotated_types import Ge
 from tyro.conf import Positional
 
 from model.encoder.config import InputScale
+from model.inference.layers import parse_layer
 from pipeline.cluster.config import OptionalClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.errors import InvalidInput
@@ -17,7 +18,7 @@ from stores.errors import InvalidInput
 EngineName = Literal["eager", "compiled", "onnx", "tensorrt", "tensorrt-rtx"]
 EnginePrecision = Literal["auto", "fp32", "bf16"]
 Tail = Literal["right", "drop"]
-Pool = Literal["mean", "none"]
+Pool = Literal["mean", "none", "tokens"]
 PatchChoice = Literal["auto", "square", "vertical", "hybrid"]
 TableKind = Literal["parquet", "npz"]
 EngineInput = Literal["power", "codes"]
@@ -39,7 +40,8 @@ class WindowSettings(CheckedSettings):
     tail: Tail = "right"
     """Frames after the last whole hop: right adds a window that ends with the clip, drop leaves them out."""
     pool: Pool = "mean"
-    """Rows of features: mean writes one row for each clip, none writes one row for each window."""
+    """Rows of features: mean writes one row for each clip, none writes one row for each window, and tokens writes one
+    row for each window that keeps its tokens apart, only with the engine eager."""
     compat: Annotated[Literal["public"] | None, shown("{public}", "none")] = None
     """public follows the rule of the public code: mels that were resampled as torchaudio does, whole windows one after
     another, and no embedding for a recording that is shorter than a window."""
@@ -65,8 +67,13 @@ class EngineChoice(CheckedSettings):
     """Name of the engine. auto selects compiled, onnx or eager, whichever suits the machine and was exported."""
     precision: EnginePrecision = "auto"
     """Precision of matrix products: auto is bf16 where that is faster, otherwise fp32."""
-    layer: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the embedding after the last block")] = None
-    """Block after which the tokens are averaged, counted from 1. Only for the engine eager."""
+    layer: Annotated[str | None, shown("{N,N-M,mean,all}", "the embedding after the last block")] = None
+    """Block after which the tokens are averaged, counted from 1; a range such as 3-8, or mean for all blocks, averages
+    the embeddings of several blocks; all keeps those of every block. Only for the engine eager."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_layer(self.layer)
 
 
 @dataclass(frozen=True, kw_only=True)

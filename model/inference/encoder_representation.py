@@ -13,18 +13,22 @@ from typing import Any
 from tqdm import tqdm
 
 from model.encoder import weights
+from model.encoder.config import EncoderConfig
 from model.inference import extraction_task
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.engines.engine import Engine
 from model.inference.extraction import PART_WINDOWS, Extraction, ExtractionConfig
 from model.inference.extraction_task import ExtractionTask
+from model.inference.layers import ALL, blocks_of
 from model.inference.representation import Representation
+from model.inference.token_table import token_table
 from model.inference.windows import Windowing
 from pipeline.cluster.client import connect
 from pipeline.cluster.config import OptionalClusterSettings
 from pipeline.cluster.tasks import run_all
 from stores import digest
 from stores.errors import DigestMismatch, InvalidInput
+from stores.feature_array import MAX_BYTES, is_accepted_shape
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
@@ -76,6 +80,7 @@ class EncoderRepresentation(Representation):
         settings = {"encoder": dict(loaded.origin), "weights": weights.digest(loaded.encoder), **windowing.to_dict()}
         if config.compat is not None:
             settings["compat"] = config.compat
+        settings |= _axis(loaded, config)
         cluster_settings = cluster_settings or OptionalClusterSettings()
         return cls(
             loaded.name + config.suffix,
@@ -135,7 +140,7 @@ class EncoderRepresentation(Representation):
         engine, windowing = self.engine(store, rows), self.config.windowing
         parts = ExtractionParts.of(rows, windowing)
         sizes = tuple(windowing.count_rows([row.frames for row in part]) for part in parts.clips)
-        files = FeatureParts(path, sizes, engine.config.embedding_width)
+        files = _parts(path, sizes, engine.config, self.config)
         missing = [(number, parts.clips[number]) for number in files.begin(provenance)]
         finished_windows = sum(parts.windows) - sum(parts.windows[number] for number, _ in missing)
         scheduler = self.cluster_settings.scheduler
@@ -173,6 +178,27 @@ class EncoderRepresentation(Representation):
         settings = self.cluster_settings
         with connect(scheduler, settings.workers, tls=settings.tls, single_thread=True) as client:
             yield from run_all(client, extraction_task.compute_part, arguments)
+
+
+def _axis(loaded: LoadedCheckpoint, config: ExtractionConfig) -> dict[str, Any]:
+    """Return the description of the layers or tokens of a row, which becomes part of the provenance."""
+    if config.keeps_tokens:
+        return {"tokens": token_table(loaded.encoder.config, loaded.mel_spec)}
+    if config.layer == ALL:
+        return {"layers": blocks_of(ALL, loaded.encoder.config.depth)}
+    return {}
+
+
+def _parts(path: Path, sizes: tuple[int, ...], encoder: EncoderConfig, config: ExtractionConfig) -> FeatureParts:
+    """Return the files of the parts, after a check that the features are not too large to be read again."""
+    width = encoder.width if config.keeps_tokens else encoder.embedding_width
+    files = FeatureParts(path, sizes, width, config.vectors(encoder))
+    if not is_accepted_shape(shape := (sum(sizes), *files.row_shape)):
+        raise InvalidInput(
+            f"features of shape {' x '.join(map(str, shape))} are too large: at most {MAX_BYTES:,} bytes are read; "
+            "use --pool mean, a larger --hop, or fewer clips"
+        )
+    return files
 
 
 def _require_public_mel(store: MelStore) -> None:

@@ -9,6 +9,7 @@ from model.inference import checkpoints
 from model.inference.config import ExtractSettings, TableKind
 from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
+from model.inference.layers import parse_layer
 from model.inference.windows import Windowing
 from stores import feature_tables, locations
 from stores.features import FeatureStore
@@ -40,14 +41,15 @@ def _representation(settings: ExtractSettings, path: Path) -> EncoderRepresentat
     loaded = checkpoints.load(path, published.patches, published.input_scale)
     windowing = Windowing.of(settings.windows, loaded.encoder.config, loaded.mel_spec)
     options = (published.patches, published.input_scale, settings.windows.compat)
-    config = ExtractionConfig(engine.engine, engine.precision, engine.layer, windowing, *options)
+    config = ExtractionConfig(engine.engine, engine.precision, parse_layer(engine.layer), windowing, *options)
     return EncoderRepresentation.of(loaded.with_window(windowing.window_frames), config, settings.cluster)
 
 
 def _summary(features: FeatureStore) -> str:
-    rows, width = features.embeddings.shape
+    rows, *_, width = features.embeddings.shape
     padded = features.spans.padded.sum()
-    return f"{count_noun(rows, 'embedding')} of width {width}" + (
+    vectors = f", {features.embeddings.shape[1]} {features.axis} each," if features.axis else ""
+    return f"{count_noun(rows, 'embedding')}{vectors} of width {width}" + (
         f", {padded} of clips shorter than a window" if padded else ""
     )
 

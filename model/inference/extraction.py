@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.encoder.config import EncoderConfig
 from model.encoder.device import fastest_device
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.engines import auto, registry
 from model.inference.engines.engine import Engine
+from model.inference.engines.forward import require_one_axis
+from model.inference.layers import ALL, Layer, suffix_of
 from model.inference.prefetch import prefetch
 from model.inference.window_reader import WindowReader
 from model.inference.windows import Windowing
@@ -44,6 +47,8 @@ class Extraction:
     def compute_parts(self, store: MelStore, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[np.float32]]:
         """Yield the features `[rows, D]` of each part in order, while the next windows are read in the background.
 
+        With all layers or tokens, they have an axis between the two.
+
         Raises:
             InvalidInput: an embedding is NaN or infinite; the error names the clip.
             DigestMismatch: the engine expects the codes of another quantizer.
@@ -61,13 +66,13 @@ class Extraction:
     def _pool(self, clips: Sequence[ClipRow], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         counts = [len(self.windowing.starts(row.frames)) for row in clips]
         if not np.isfinite(embeddings).all():
-            window = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
+            window = int(np.flatnonzero(~np.isfinite(embeddings.reshape(len(embeddings), -1)).all(axis=1))[0])
             clip = clips[int(np.searchsorted(np.cumsum(counts), window, side="right"))]
             raise InvalidInput(
                 f"the embedding of clip {clip.id!r} ({clip.source}) is not finite; check the "
                 "checkpoint, or extract with --precision fp32"
             )
-        return embeddings if self.windowing.pool == "none" else mean_over_windows(embeddings, counts)
+        return embeddings if self.windowing.pool != "mean" else mean_over_windows(embeddings, counts)
 
 
 def _batches_with_ends(reader: WindowReader, parts: Sequence[Sequence[ClipRow]]) -> Iterator[NDArray[Any] | None]:
@@ -80,13 +85,15 @@ def _batches_with_ends(reader: WindowReader, parts: Sequence[Sequence[ClipRow]])
 def mean_over_windows(embeddings: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float32]:
     """Return the mean `[clips, D]` of `[windows, D]` over the windows of each clip, summed in float64.
 
+    An axis of layers between the two remains.
+
     Args:
         embeddings: `[windows, D]`, clip after clip.
         counts: the number of windows of each clip.
     """
     starts = np.cumsum([0, *counts[:-1]])
     sums = np.add.reduceat(embeddings, starts, axis=0, dtype=np.float64)
-    mean: NDArray[np.float32] = (sums / np.array(counts)[:, None]).astype(np.float32)
+    mean: NDArray[np.float32] = (sums / np.reshape(counts, (-1, *(1,) * (sums.ndim - 1)))).astype(np.float32)
     return mean
 
 
@@ -98,8 +105,8 @@ class ExtractionConfig:
     """Name of an engine, or `auto`."""
     precision: str = "auto"
     """`fp32`, `bf16`, or `auto` for the fastest precision of this machine."""
-    layer: int | None = None
-    """Block after which the tokens are averaged, counted from 1; None for the encoder's embedding."""
+    layer: Layer = None
+    """Layer of the embeddings, see `model.inference.layers`; None for the encoder's embedding."""
     windowing: Windowing = field(default_factory=Windowing)
     """Settings of windows and pooling."""
     patches: str = "auto"
@@ -109,6 +116,20 @@ class ExtractionConfig:
     compat: str | None = None
     """`public` for the rule of the public code, see `WindowSettings.compat`."""
 
+    def __post_init__(self) -> None:
+        require_one_axis(self.layer, self.keeps_tokens)
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """True if a row has every token of a window instead of their mean."""
+        return self.windowing.pool == "tokens"
+
+    def vectors(self, encoder: EncoderConfig) -> int | None:
+        """Return the number of layers or tokens of a row, or None if a row is one embedding."""
+        if self.keeps_tokens:
+            return sum(encoder.patch_counts.values())
+        return encoder.depth if self.layer == ALL else None
+
     @property
     def suffix(self) -> str:
         """The part of the features' name that states the options that are not default; empty without such options."""
@@ -117,8 +138,8 @@ class ExtractionConfig:
             (windowing.hop_frames != windowing.window_frames, f"hop{windowing.hop_frames}"),
             (self.compat is not None, f"{self.compat}"),
             (windowing.tail != default.tail and self.compat is None, "no-tail"),
-            (windowing.pool != default.pool, "windows"),
-            (self.layer is not None, f"layer{self.layer}"),
+            (windowing.pool != default.pool, {"none": "windows"}.get(windowing.pool, windowing.pool)),
+            (self.layer is not None, suffix_of(self.layer)),
         ]
         return "".join(f"-{word}" for differs, word in options if differs)
 
@@ -135,7 +156,8 @@ class ExtractionConfig:
         encoder = loaded.encoder.to(fastest_device())
         name, messages = self.engine, list[str]()
         if name == "auto":
-            if self.layer is None and self.precision == "auto":
+            if self.layer is None and self.precision == "auto" and not self.keeps_tokens:
                 return auto.select(encoder, loaded.path, quantizer)
             name, messages = "eager", ["engine auto: eager, because it supports every layer and precision"]
-        return registry.open_engine(encoder, loaded.path, name, self.precision, self.layer, quantizer), messages
+        options = (self.precision, self.layer, quantizer, self.keeps_tokens)
+        return registry.open_engine(encoder, loaded.path, name, *options), messages

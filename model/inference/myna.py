@@ -19,6 +19,7 @@ from model.inference import checkpoints
 from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_over_windows
+from model.inference.layers import Layer
 from model.inference.windows import Windowing
 from pipeline.audio import levels
 from pipeline.audio import resample as resampling
@@ -61,7 +62,9 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
     ) -> None:
         self.encoder = encoder
         self.engine = engine or Eager(encoder, precision)
-        self._engines = {encoder.config.window_frames: self.engine}
+        self._engines: dict[tuple[int, Layer, bool], Engine] = {
+            (encoder.config.window_frames, None, False): self.engine
+        }
         self._pretrained = PretrainedFolder(encoder, mel or {}, origin or {})
         self.mel_spec = MelSpec.from_dict(mel["mel_spec"]) if mel else MelSpec()
         self.resampler = resampler_name((mel or {}).get("preprocessing", {}))
@@ -114,6 +117,7 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         pool: str = "mean",
         window_frames: int | None = None,
         compat: str | None = None,
+        layer: Layer = None,
     ) -> NDArray[np.float32]:
         """Embed one recording.
 
@@ -123,14 +127,17 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
             hop_frames: distance between the starts of two windows in frames, 32 ms each at the default mel (default:
                 the length of a window).
             tail: `right` adds a window that is aligned to the end; `drop` leaves the frames of the tail out.
-            pool: `mean` averages all windows; `none` keeps them.
+            pool: `mean` averages all windows; `none` keeps them; `tokens` keeps them and their tokens.
             window_frames: length of a window in frames (default: that of the encoder). The engine eager takes any
                 multiple of the frames of a patch, and other engines take the length that they were exported for.
             compat: `public` for the rule of the public code: resampling as torchaudio does, whole windows one after
                 another, and the error `too_short` for less than a window.
+            layer: block from 1, `all`, `mean` or a range such as `3-8` (default: the encoder's embedding). Layers and
+                tokens need the engine eager.
 
         Returns:
-            float32 `[D]`, or `[windows, D]` if `pool` is `none`.
+            float32 `[D]`, or `[windows, D]` if `pool` is `none`, or `[windows, tokens, D]`. With all layers,
+            `[layers, D]` or `[windows, layers, D]`.
 
         Raises:
             DecodeError: the audio cannot be decoded, is shorter than half a window of the mel (65 ms at
@@ -152,20 +159,22 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         padded = np.pad(mel, ((0, 0), (0, missing_frames)))
         starts = windowing.starts(mel.shape[1])
         windows = np.stack([padded[:, start : start + windowing.window_frames] for start in starts])
-        embeddings = self._engine_for(window).with_batch_for(len(windows))(windows)
-        return embeddings if pool == "none" else mean_over_windows(embeddings, [len(windows)])[0]
+        embeddings = self._engine_for(window, layer, pool == "tokens").with_batch_for(len(windows))(windows)
+        return embeddings if pool != "mean" else mean_over_windows(embeddings, [len(windows)])[0]
 
-    def _engine_for(self, window_frames: int) -> Engine:
-        if window_frames not in self._engines:
+    def _engine_for(self, window_frames: int, layer: Layer, keeps_tokens: bool) -> Engine:
+        key = (window_frames, layer, keeps_tokens)
+        if key not in self._engines:
             if not isinstance(self.engine, Eager):
                 raise InvalidInput(
                     f"the engine {self.engine.settings.name} was exported for windows of "
-                    f"{self.encoder.config.window_frames} frames (got window_frames={window_frames}); use the engine "
-                    "eager, or export with --window-frames"
+                    f"{self.encoder.config.window_frames} frames and the mean over the tokens of the last layer (got "
+                    f"window_frames={window_frames}, layer={layer!r}, {'tokens' if keeps_tokens else 'no tokens'}); "
+                    "use the engine eager, or export with --window-frames"
                 )
             encoder = resize_window(self.encoder, window_frames)
-            self._engines[window_frames] = Eager(encoder, self.engine.settings.precision, self.engine.settings.layer)
-        return self._engines[window_frames]
+            self._engines[key] = Eager(encoder, self.engine.settings.precision, layer, keeps_tokens=keeps_tokens)
+        return self._engines[key]
 
     def _samples(
         self, audio: str | Path | ArrayLike, rate_hz: int | None, resampler: ResamplerName

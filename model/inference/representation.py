@@ -76,7 +76,7 @@ class Representation(ABC):
     def _stored(self, path: Path, provenance: Mapping[str, Any]) -> FeatureStore | None:
         """Return the features at `path` if they are those of `provenance`, else None."""
         try:
-            features = FeatureStore.read(path)
+            features = FeatureStore.read(path, any_axis=True)
         except (MissingArtifact, CorruptArtifact):
             return None
         return features if features.provenance.get("digest") == provenance["digest"] else None
@@ -88,7 +88,7 @@ class Representation(ABC):
             DigestMismatch: they have other options and must not be replaced.
         """
         try:
-            existing = FeatureStore.read(path)
+            existing = FeatureStore.read(path, any_axis=True)
         except MissingArtifact:
             return
         except CorruptArtifact as error:

@@ -29,7 +29,8 @@ class Windowing(JsonSettings):
     """`right` adds a window that is aligned to the end of the clip if frames are left after the last whole hop; `drop`
     leaves these frames out, as the public code does."""
     pool: str = "mean"
-    """`mean` gives one row for each clip, the mean over its windows; `none` gives one row for each window."""
+    """`mean` gives one row for each clip, the mean over its windows; `none` gives one row for each window; `tokens`
+    gives one row for each window with all its tokens."""
     window_frames: int = 96
     """Length of a window in frames, which is that of the encoder."""
 

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import scipy.fft
 import scipy.sparse
-from nnAudio.librosa_functions import get_mel
+from nnAudio.librosa_functions import get_mel, mel_frequencies
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
@@ -148,6 +148,12 @@ def filter_bank(spec: MelSpec) -> scipy.sparse.csr_array:
             f"n_mels (now {spec.n_mels}, --n-mels)"
         )
     return scipy.sparse.csr_array(filters)
+
+
+def filter_edges_hz(spec: MelSpec) -> NDArray[np.float64]:
+    """Return the edges of the filters in Hz, `[edges]`: filter i reaches from edge i to edge i + 2."""
+    edges: NDArray[np.float64] = mel_frequencies(spec.n_mels + 2, spec.fmin_hz, spec.fmax_hz)
+    return edges
 
 
 def peak_decades(spec: MelSpec) -> float:

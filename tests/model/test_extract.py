@@ -19,7 +19,9 @@ from model.encoder.published import PATCH_CHOICES
 from model.inference import encoder_representation
 from model.inference.config import EnginePrecision, PatchChoice, TableKind
 from model.inference.engines.forward import PRECISIONS
-from stores import feature_tables, locations
+from model.inference.layers import parse_layer
+from stores import feature_array, feature_tables, locations
+from stores.feature_layers import select_layers
 from stores.feature_parts import FeatureParts
 from stores.features import FeatureStore
 from stores.lock import write_lock
@@ -77,6 +79,39 @@ def test_features_with_another_hop_or_layer_have_other_names(workplace):
     assert hop.spans.windows.tolist() == [2, 6]
     assert layer.provenance["engine"]["layer"] == 1
     assert not np.allclose(hop.embeddings, layer.embeddings, atol=1e-3)
+
+
+def test_all_layers_are_extracted_at_once_and_each_equals_its_own_extraction(workplace, capsys):
+    tiny.write_run(workplace / "runs" / "deep", tiny.train_config(encoder=tiny.encoder_config("hybrid", depth=3)))
+    words = ["made", "--checkpoint", "runs/deep", "--precision", "fp32"]
+    assert extract.main([*words, "--layer", "all"]) == 0
+    assert "2 embeddings, 3 layers each, of width 64" in capsys.readouterr().out
+    layers = FeatureStore.read(workplace / "stores" / "made.deep-layers.features.zarr", any_axis=True)
+    for layer, name, blocks in (("2", "layer2", [2]), ("2-3", "layers2-3", [2, 3]), ("mean", "layers-mean", [1, 2, 3])):
+        assert extract.main([*words, "--layer", layer]) == 0
+        alone = _features(workplace, f"made.deep-{name}")
+        selected = select_layers(layers, blocks, parse_layer(layer), f"deep-{name}")
+        np.testing.assert_allclose(selected.embeddings, alone.embeddings, atol=1e-6)
+        assert selected.provenance == alone.provenance
+
+
+def test_tokens_keep_their_window_and_their_place_in_it(workplace):
+    assert extract.main(["made", "--pool", "tokens", "--to", "parquet"]) == 0
+    tokens = FeatureStore.read(workplace / "stores" / "made.first-tokens.features.zarr", any_axis=True)
+    assert tokens.embeddings.shape == (6, 48, 32)
+    rows = pq.read_table(workplace / "stores" / "made.first-tokens.parquet").to_pylist()
+    assert len(rows) == 6 * 48
+    last = rows[-1]
+    assert (last["id"], last["token"], last["patches"], last["high_mel"]) == ("clip-1", 47, "vertical", 128)
+    assert last["start_seconds"] == pytest.approx((204 + 94) * 0.032)
+    assert last["end_seconds"] == pytest.approx(300 * 0.032)
+
+
+def test_features_that_are_too_large_to_be_read_are_not_begun(workplace, monkeypatch, capsys):
+    monkeypatch.setattr(feature_array, "MAX_BYTES", 10_000)
+    assert extract.main(["made", "--pool", "tokens"]) == 2
+    assert "features of shape 6 x 48 x 32 are too large" in capsys.readouterr().err
+    assert not list((workplace / "stores").glob("*tokens*"))
 
 
 @pytest.mark.parametrize(
@@ -233,6 +268,10 @@ def test_a_cluster_computes_the_same_bytes(workplace, make_store, monkeypatch, s
         (["a.b"], "no mel store at a.b"),
         (["made", "--layer", "2"], "--layer must be a block of the encoder, 1 to 1 (got 2)"),
         (["made", "--layer", "1", "--engine", "onnx"], "--layer is not supported by engine onnx; use --engine eager"),
+        (["made", "--layer", "all", "--engine", "onnx"], "--layer is not supported by engine onnx; use --engine eager"),
+        (["made", "--pool", "tokens", "--engine", "compiled"], "--pool tokens is not supported by engine compiled"),
+        (["made", "--pool", "tokens", "--layer", "all"], "--layer all and --pool tokens cannot be combined"),
+        (["made", "--layer", "last"], "--layer must be a block such as 6, a range such as 3-8 or mean"),
         (["made", "--hop", "0"], "--hop must be at least 1 (got 0)"),
         (["made", "--scheduler", "nowhere"], "scheduler 'nowhere' is unknown"),
     ],

@@ -12,6 +12,7 @@ from model.encoder.device import fastest_precision
 from model.encoder.vit import Encoder
 from model.inference.engines.engine import Engine, EngineSettings
 from model.inference.engines.forward import InferenceModule
+from model.inference.layers import Layer
 from stores.quantize import Quantizer
 
 MAX_BATCH = {"cpu": 32, "cuda": 256}
@@ -25,8 +26,9 @@ class Eager(Engine):
     Args:
         encoder: encoder in evaluation mode.
         precision: fp32, bf16, or auto, which is bf16 where products are faster in it (a GPU, AVX-512 bf16, AMX).
-        layer: block after which the tokens are averaged, from 1 (default: the encoder's embedding).
+        layer: layer of the embeddings, see `model.inference.layers` (default: the encoder's embedding).
         quantizer: quantizer whose codes are the input (default: the input is power).
+        keeps_tokens: return every token instead of their mean.
 
     Raises:
         InvalidInput: the precision is unknown, or there is no such layer.
@@ -36,12 +38,13 @@ class Eager(Engine):
         self,
         encoder: Encoder,
         precision: str = "auto",
-        layer: int | None = None,
+        layer: Layer = None,
         quantizer: Quantizer | None = None,
+        keeps_tokens: bool = False,
     ) -> None:
         precision = fastest_precision() if precision == "auto" else precision
         self._device = next(encoder.parameters()).device
-        self._module = InferenceModule(encoder, precision, quantizer, layer).eval().to(self._device)
+        self._module = InferenceModule(encoder, precision, quantizer, layer, keeps_tokens).eval().to(self._device)
         device_name = _device_name(self._device)
         settings = EngineSettings("eager", precision, device_name, {"torch": torch.__version__}, layer=layer)
         super().__init__(encoder.config, settings, MAX_BATCH[self._device.type], quantizer)

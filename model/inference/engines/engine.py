@@ -40,8 +40,8 @@ class EngineSettings(JsonSettings):
     """Versions of the software that computes."""
     export: str = ""
     """SHA-256 of the exported file; empty for eager."""
-    layer: int | None = None
-    """Block after which the tokens are averaged, from 1; None for the encoder's embedding."""
+    layer: int | str | None = None
+    """Layer of the embeddings, see `model.inference.layers`; None for the encoder's embedding."""
 
 
 class Engine(ABC):
@@ -107,7 +107,7 @@ class Engine(ABC):
             windows: `[n, M, N]`, mel-first, with any n from 1; float32 power, or codes if there is a quantizer.
 
         Returns:
-            `[n, D]` float32.
+            `[n, D]` float32; `[n, layers, D]` or `[n, tokens, D]` if the engine keeps all layers or tokens.
 
         Raises:
             InvalidInput: the windows have another type or size.
@@ -123,7 +123,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the embeddings `[B, D]` of a batch of `batch_windows` windows."""
+        """Return the embeddings `[B, D]`, or with an axis more, of a batch of `batch_windows` windows."""
 
     def _require_input(self, windows: NDArray[Any]) -> None:
         dtype = "float32" if self.quantizer is None else self.quantizer.dtype

@@ -23,6 +23,7 @@ from model.inference.engines.metadata import EngineMetadata
 from model.inference.engines.onnx import Onnx
 from model.inference.engines.tensorrt import TensorRT
 from model.inference.engines.tensorrt_rtx import TensorRTRTX
+from model.inference.layers import Layer
 from stores.errors import InvalidInput, MissingArtifact
 from stores.quantize import Quantizer
 
@@ -133,8 +134,9 @@ def open_engine(
     checkpoint: Path,
     name: str = "eager",
     precision: str = "auto",
-    layer: int | None = None,
+    layer: Layer = None,
     quantizer: Quantizer | None = None,
+    keeps_tokens: bool = False,
 ) -> Engine:
     """Return the engine called `name` for the encoder of a checkpoint.
 
@@ -143,9 +145,10 @@ def open_engine(
         checkpoint: path of the encoder; exported engines are stored beside it.
         name: one of `ENGINES`.
         precision: fp32, bf16, or auto for the fastest on this machine.
-        layer: block after which the tokens are averaged, from 1; eager only.
+        layer: layer of the embeddings, see `model.inference.layers`; eager only.
         quantizer: quantizer of the store. Eager accepts its codes; an exported engine accepts the input that it was
             exported for.
+        keeps_tokens: return every token instead of their mean; eager only.
 
     Raises:
         InvalidInput: the engine, precision or layer does not exist, or they cannot be combined.
@@ -154,9 +157,11 @@ def open_engine(
     """
     precision = resolve_precision(name, precision)
     if name == "eager":
-        return Eager(encoder, precision, layer, quantizer)
+        return Eager(encoder, precision, layer, quantizer, keeps_tokens)
     if layer is not None:
         raise InvalidInput(f"--layer is not supported by engine {name}; use --engine eager")
+    if keeps_tokens:
+        raise InvalidInput(f"--pool tokens is not supported by engine {name}; use --engine eager")
     folder = engine_folder(checkpoint, name, precision, encoder.config.window_frames)
     if not (folder / metadata.FILE).is_file():
         command = f"python -m model.export {name} --checkpoint {checkpoint} --precision {precision}"

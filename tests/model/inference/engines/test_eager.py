@@ -111,3 +111,33 @@ def test_a_batch_is_a_power_of_two_up_to_the_maximum(encoder, windows, shape):
 def test_an_empty_batch_is_rejected(encoder):
     with pytest.raises(InvalidInput, match=r"at least 1 window \(got 0\)"):
         Eager(encoder).with_batch_for(0)
+
+
+def test_all_layers_come_from_one_pass_and_equal_each_layer(encoder):
+    engine = Eager(encoder, "fp32", "all")
+    calls = []
+    hook = encoder.transformer.layers[0][1].net[1].register_forward_hook(lambda *_: calls.append(1))
+    layers = engine.with_batch_for(len(POWER))(POWER)
+    hook.remove()
+    assert len(calls) == 1
+    assert layers.shape == (len(POWER), 2, 64)
+    for layer in (1, 2):
+        np.testing.assert_allclose(layers[:, layer - 1], Eager(encoder, "fp32", layer)(POWER), atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["mean", "1-2"])
+def test_fused_layers_are_the_mean_of_their_embeddings(encoder, layer):
+    expected_mean = Eager(encoder, "fp32", "all")(POWER).mean(axis=1)
+    np.testing.assert_allclose(Eager(encoder, "fp32", layer)(POWER), expected_mean, atol=1e-6)
+
+
+def test_tokens_average_to_the_embedding_of_each_kind_of_patch(encoder):
+    tokens = Eager(encoder, "fp32", keeps_tokens=True)(POWER)
+    assert tokens.shape == (len(POWER), 96, 32)
+    halves = np.concatenate([tokens[:, :48].mean(axis=1), tokens[:, 48:].mean(axis=1)], axis=1)
+    np.testing.assert_allclose(halves, expected(encoder, POWER), atol=1e-5, rtol=1e-4)
+
+
+def test_all_layers_of_all_tokens_are_rejected(encoder):
+    with pytest.raises(InvalidInput, match="--layer all and --pool tokens cannot be combined"):
+        Eager(encoder, "fp32", "all", keeps_tokens=True)
