@@ -37,6 +37,11 @@ class MelSpec(JsonSettings):
             raise InvalidInput(f"{self}: sample rate, n_fft, hop and n_mels must be positive")
         if self.n_fft % 2:
             raise InvalidInput(f"{self}: n_fft must be even, because an odd n_fft gives one centered frame too few")
+        if self.hop_samples > self.n_fft:
+            raise InvalidInput(
+                f"{self}: the hop of {self.hop_samples} samples is longer than the window of {self.n_fft}, so samples "
+                "between two windows would be lost; use a hop of at most the window"
+            )
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
             raise InvalidInput(f"{self}: 0 <= fmin_hz < fmax_hz <= {self.sample_rate_hz / 2} (half the rate) must hold")
 

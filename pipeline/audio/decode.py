@@ -216,7 +216,7 @@ def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[Bloc
     use_libav, use_sndfile = libav.supports(head), sndfile.supports(head)
     by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement)] if use_libav else []
     by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline)] if use_sndfile else []
-    by_ffmpeg = ffmpeg.FileDecoder(path, deadline)
+    by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement)
     if not statement.is_regular:
         return [*by_libav, by_ffmpeg, *by_sndfile]
     is_ogg = head.startswith(libav.OGG_MAGIC)

@@ -26,7 +26,7 @@ from pipeline.audio import child_process
 from pipeline.audio.au import AuStream
 from pipeline.audio.deadline import Deadline
 from pipeline.audio.ffmpeg_log import FfmpegLog
-from pipeline.audio.lengths.statement import Statement
+from pipeline.audio.lengths.statement import NO_STATEMENT, Statement
 from stores.errors import DecodeError, MissingArtifact
 
 BLOCK_BYTES = 1 << 20
@@ -62,7 +62,7 @@ def version() -> str:
     return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version().lstrip('n').split('-')[0]}"
 
 
-def decode_command(path: Path, timeout_seconds: float) -> list[str]:
+def decode_command(path: Path, timeout_seconds: float, end: int = 0) -> list[str]:
     """Return the command that writes the first audio stream of `path` to standard output, as AU of big-endian float32.
 
     AU keeps the sample rate and the channels of the file and states both in 24 bytes, so no other program has to
@@ -71,6 +71,7 @@ def decode_command(path: Path, timeout_seconds: float) -> list[str]:
     Args:
         path: the file.
         timeout_seconds: processor time after which the system ends ffmpeg, in case this process cannot.
+        end: number of bytes to read, or 0 for the whole file.
 
     Raises:
         DecodeError: `unreadable`, if the path is not UTF-8. ffmpeg-python and the manifest need UTF-8.
@@ -79,7 +80,8 @@ def decode_command(path: Path, timeout_seconds: float) -> list[str]:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DecodeError("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file") from error
-    stream = ffmpeg.input(f"file:{path}", **_INPUT_OPTIONS)
+    options = {**_INPUT_OPTIONS, "protocol_whitelist": "file,subfile"} if end else _INPUT_OPTIONS
+    stream = ffmpeg.input(_url(path, end), **options)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     stream = stream.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-v", "level+info", "-timelimit", str(math.ceil(timeout_seconds) + 1)
@@ -102,6 +104,10 @@ def packets_command(path: Path) -> list[str]:
     return [executable(), "-nostdin", *report, *_input_words(path), "-map", "a:0", "-c", "copy", "-f", "null", "-"]
 
 
+def _url(path: Path, end: int = 0) -> str:
+    return f"subfile,,start,0,end,{end},,:file:{path}" if end else f"file:{path}"
+
+
 def _input_words(path: Path) -> list[str]:
     options = [word for name, value in _INPUT_OPTIONS.items() for word in (f"-{name}", value)]
     return [*options, "-i", f"file:{path}"]
@@ -113,13 +119,15 @@ class FileDecoder:
     Args:
         path: the audio file.
         deadline: time limit, after which the process group is killed.
+        statement: what the file states of its length, with the end of the audio where tags follow it.
     """
 
     is_exhaustive = measures_peak = True
 
-    def __init__(self, path: Path, deadline: Deadline) -> None:
+    def __init__(self, path: Path, deadline: Deadline, statement: Statement = NO_STATEMENT) -> None:
         self._path = path
         self._deadline = deadline
+        self._end = statement.audio_end
         self._log = FfmpegLog("")
         self.name = version()
         self.rate_hz, self.channels = 0, 0
@@ -127,7 +135,7 @@ class FileDecoder:
     @property
     def messages(self) -> str:
         """Errors that ffmpeg reported."""
-        return self._log.errors().replace(f"file:{self._path}", "the file")[-MAX_MESSAGE_CHARACTERS:]
+        return self._log.errors().replace(_url(self._path, self._end), "the file")[-MAX_MESSAGE_CHARACTERS:]
 
     @property
     def statement(self) -> Statement:
@@ -158,7 +166,7 @@ class FileDecoder:
             DecodeError: `timeout`, or `no_audio` or `unreadable` if ffmpeg fails.
         """
         with tempfile.TemporaryFile() as errors:  # ffmpeg can block on a pipe, but not on a file
-            command = decode_command(self._path, self._deadline.timeout_seconds)
+            command = decode_command(self._path, self._deadline.timeout_seconds, self._end)
             try:
                 with child_process.start(command, self._deadline, stdout=subprocess.PIPE, stderr=errors) as process:
                     assert process.stdout is not None

@@ -29,6 +29,8 @@ LOSS_DB, CANCELLED_LOSS_DB = 15.0, 60.0
 
 The mean of N channels without correlation has 10 log10(N) dB less power than the channels: 3 dB of 2 and 9 dB of 8.
 """
+CANCELLED_SHARE = 0.01
+"""Share of samples in blocks that lose `LOSS_DB` that is reported, though the recording as a whole loses less."""
 _INTEGER_SCALES = (2.0**7, 2.0**15, 2.0**23, 2.0**31)
 
 
@@ -44,6 +46,8 @@ class SpanLevels:
     """Sum of the squares of the means of the channels."""
     channels: int = 1
     """Largest number of channels."""
+    cancelled_samples: int = 0
+    """Number of samples in blocks whose downmix loses at least `LOSS_DB`."""
     peak: float = 0.0
     """Largest absolute sample, or 0 if it was not measured."""
     over_samples: int = 0
@@ -55,7 +59,11 @@ class SpanLevels:
         with np.errstate(over="ignore", invalid="ignore"):
             mono_power = float(np.dot(mono, mono))
             flat = block.ravel(order="K")
-            self.channel_power += float(np.dot(flat, flat)) / channels if channels > 1 else mono_power
+            channel_power = float(np.dot(flat, flat)) / channels if channels > 1 else mono_power
+        is_loud = channel_power > SILENT_PEAK**2 * len(block) / channels
+        if is_loud and channel_power >= 10 ** (LOSS_DB / 10) * mono_power:
+            self.cancelled_samples += block.size
+        self.channel_power += channel_power
         self.mono_power += mono_power
         self.samples += block.size
         self.channels = max(self.channels, channels)
@@ -188,6 +196,11 @@ def judge(source: SpanLevels, mono: MonoLevels, stores_floats: bool) -> Verdict:
         warnings.append(("clipped", f"{share} are beyond full scale, which is 1, and the largest is {peak:.4g}"))
     if source.rms > SILENT_PEAK and source.loss_db >= LOSS_DB:
         warnings.append(("downmix_loss", _loss_text(source)))
+    elif source.cancelled_samples and source.cancelled_samples >= CANCELLED_SHARE * source.samples:
+        share = f"{100 * source.cancelled_samples / source.samples:.0f} % of the samples"
+        warnings.append(
+            ("downmix_loss", f"the channels cancel in about {share}: their mean loses at least {LOSS_DB:g} dB")
+        )
     return Verdict(warnings=tuple(warnings))
 
 

@@ -7,6 +7,7 @@ header, which can be wrong. A clip that is longer than its bound is planned agai
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -77,8 +78,18 @@ def _reject_name(row: ClipRow) -> ClipRow:
         labels={escape_non_utf8(task): escape_non_utf8(label) for task, label in row.labels.items()},
         state="refused",
         reason="bad_name",
-        detail=f"{escape_non_utf8(row.member or row.source)} is not UTF-8; rename it",
+        detail=_name_advice(row.member or row.source),
     )
+
+
+def _name_advice(name: str) -> str:
+    """Return what to do about a name that Python could not read as text, which is the fault of a locale or the name."""
+    try:
+        readable = name.encode("utf-8", "surrogateescape").decode()
+    except UnicodeDecodeError:
+        return f"{escape_non_utf8(name)} is not UTF-8; rename it"
+    locale = sys.getfilesystemencoding()
+    return f"{readable} is UTF-8, but names of files are read as {locale} here; set PYTHONUTF8=1 and start again"
 
 
 def escape_non_utf8(text: str) -> str:

@@ -38,6 +38,7 @@ def test_reflection_needs_more_than_half_a_window():
         {"n_fft": 2047},
         {"hop_samples": 0},
         {"n_mels": 0},
+        {"hop_samples": 2049},
         {"fmin_hz": -1.0},
         {"fmin_hz": 8000.0},
         {"fmax_hz": 8001.0},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.audio.lengths import chunks, flac, mpeg, ogg
+from pipeline.audio.lengths import chunks, flac, mpeg, ogg, tags, wavpack
 from pipeline.audio.lengths.statement import Statement
 
 HEAD_BYTES = 64
@@ -39,4 +39,12 @@ def _read(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable
         if is_flac:
             return flac.read_statement(file, size_bytes, start)
         return mpeg.read_statement(file, size_bytes, start, check_deadline)
-    return chunks.read_statement(file, size_bytes, head)
+    if head.startswith(wavpack.MAGIC):
+        return wavpack.read_statement(file, size_bytes)
+    return chunks.read_statement(file, size_bytes, head) or _before_tags(file, size_bytes)
+
+
+def _before_tags(file: BinaryIO, size_bytes: int) -> Statement | None:
+    """Return the statement of a file of a format of ffmpeg only, which tells where the tags at its end begin."""
+    end = tags.end_of_audio(file, 0, size_bytes)
+    return Statement(audio_end=end) if 0 < end < size_bytes else None

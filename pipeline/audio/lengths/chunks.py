@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from pipeline.audio.lengths import tags
 from pipeline.audio.lengths.statement import Statement
 
 MAX_CHUNKS = 1_000
@@ -195,8 +196,10 @@ def _au(head: bytes) -> _Sound | None:
 
 
 def _unread_bytes(file: BinaryIO, size_bytes: int, end: int, chunks: list[_Chunk]) -> int:
-    """Return the bytes after the audio that belong to no chunk, such as a second file. Zeros are padding."""
+    """Return the bytes after the audio that belong to no chunk, such as a second file. Zeros and tags are none."""
     known_end = max([end, *(chunk.start + chunk.size_bytes for chunk in chunks if _is_chunk_name(chunk.name))])
+    if size_bytes - known_end > MAX_HEAD_BYTES:
+        size_bytes = tags.end_of_audio(file, known_end, size_bytes)
     if size_bytes - known_end <= MAX_HEAD_BYTES:
         return 0
     file.seek(known_end)

@@ -21,6 +21,9 @@ MAX_TAIL_BYTES = 1 << 22
 MAX_CANDIDATES = 10_000
 """Places in the tail that look like a frame and are tried. Intact audio has one in 65,536 bytes."""
 MAX_METADATA_BLOCKS = 1_000
+MIN_ZEROS = 4
+"""Number of zeros at the end that are padding. Fewer can belong to the last frame."""
+_CHECKSUM_BYTES = 2
 _HEADER_BYTES = 16
 _BLOCK_SIZES = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
 
@@ -47,7 +50,7 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int) -> Statement | N
     if len(info) < 42 or info[:4] != MAGIC or info[4] & 0x7F or not rate_hz:
         return None
     total, max_frame_bytes = int.from_bytes(info[21:26], "big") & (1 << 36) - 1, int.from_bytes(info[15:18], "big")
-    end = tags.end_of_audio(file, start, size_bytes)
+    end = _without_zeros(file, start, tags.end_of_audio(file, start, size_bytes))
     counted = _counted_samples(file, end, start, min(2 * max_frame_bytes or TAIL_BYTES, MAX_TAIL_BYTES))
     seconds = max(total, counted or 0) / rate_hz
     return Statement(
@@ -56,6 +59,16 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int) -> Statement | N
         is_regular=counted is not None and total in (0, counted) and end == size_bytes,
         links=((start, end),),
     )
+
+
+def _without_zeros(file: BinaryIO, start: int, end: int) -> int:
+    """Return the position at which zeros begin that reach to `end`. The last frame may end with two zeros itself."""
+    first = max(start, end - MAX_TAIL_BYTES)
+    file.seek(max(first, end - MIN_ZEROS))
+    if any(file.read(MIN_ZEROS)):
+        return end
+    file.seek(first)
+    return min(end, first + len(file.read(end - first).rstrip(b"\0")) + _CHECKSUM_BYTES)
 
 
 def _counted_samples(file: BinaryIO, size_bytes: int, start: int, tail_bytes: int) -> int | None:

@@ -30,6 +30,8 @@ class Statement:
     """Positions of the last samples in the first and in the last page of each part of an Ogg file, in the units of its
     codec. They are 0 if they are unknown.
     """
+    audio_end: int = 0
+    """Position in bytes at which tags begin that the decoder of ffmpeg would take for damaged audio, or 0."""
 
 
 NO_STATEMENT = Statement()

@@ -91,6 +91,17 @@ def test_channels_that_nearly_cancel_are_named_with_the_loss(tmp_path, factor, l
     assert f"loses {loss_db} dB" in audio.decoder_warnings
 
 
+@pytest.mark.parametrize("seconds", [10.0, 30.0])
+def test_channels_that_cancel_in_a_stretch_are_named_with_its_share(tmp_path, seconds):
+    left = synthetic_audio.noise(60.0)
+    right = left.copy()
+    right[: int(seconds * RATE)] *= -0.98
+    audio = _decode(tmp_path, _stereo(left, right), "PCM_16", ".flac")
+    assert audio.warnings == ("downmix_loss",)
+    share = int(audio.decoder_warnings.split("in about ")[1].split(" %")[0])
+    assert 0.5 * seconds / 60 <= share / 100 <= seconds / 60
+
+
 def test_opposite_channels_that_a_codec_has_changed_still_cancel(tmp_path):
     left = synthetic_audio.chords(3.0, 44_100)
     path = irregular.encode(tmp_path / "x.flac", "-c:a", "flac")

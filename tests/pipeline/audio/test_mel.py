@@ -144,7 +144,7 @@ def test_a_frame_depends_only_on_the_samples_around_it():
 @pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")  # nnAudio warns and Myna raises
 def test_empty_filters_are_an_error():
     with pytest.raises(InvalidInput, match="of 128 mel filters are empty; raise n_fft"):
-        mel_power(synthetic_audio.noise(1.0), MelSpec(n_fft=256))
+        mel_power(synthetic_audio.noise(1.0), MelSpec(n_fft=256, hop_samples=128))
 
 
 @pytest.mark.parametrize("loud", [1e20, 1e25, 3e38])
@@ -161,7 +161,7 @@ def _stream(samples, spec, block):
     return np.concatenate([*blocks, *stream.finish()], axis=1)
 
 
-@pytest.mark.parametrize("spec", [*SPECS, MelSpec(hop_samples=1_024), MelSpec(hop_samples=3_000)])
+@pytest.mark.parametrize("spec", [*SPECS, MelSpec(hop_samples=1_024), MelSpec(hop_samples=2_048)])
 @pytest.mark.parametrize("extra", [0, 1, 511, 512, 40_000, 90_003])
 def test_a_stream_is_bit_for_bit_the_mel_of_the_whole(spec, extra):
     samples = synthetic_audio.noise(6.0)[: spec.min_samples + extra]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import irregular_audio as irregular
 import numpy as np
 import pytest
@@ -330,3 +332,34 @@ def test_a_second_decoding_that_takes_too_long_leaves_the_first(tmp_path, monkey
     monkeypatch.setattr("pipeline.audio.ffmpeg.FileDecoder.blocks", expire)
     audio = decode(path, RATE)
     assert (audio.warnings, audio.decoder) == (("short",), sndfile.version())
+
+
+TAGS = {
+    "ape": b"APETAGEX" + struct.pack("<4I", 2_000, 32 + 19, 1, 0x80000000) + bytes(8),
+    "id3v1": b"TAG" + bytes(125),
+    "id3v2": b"ID3\x04\0\0\0\0\x03\x74" + bytes(500),
+    "zeros": bytes(1_000),
+}
+TAGS["ape"] += struct.pack("<II", 5, 0) + b"Title\0hello" + TAGS["ape"]
+CODECS = {".flac": "flac", ".wv": "wavpack", ".ac3": "ac3", ".wav": "pcm_s16le"}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".flac", "flac"), (".wv", "wavpack"), (".ac3", "ac3"), (".wav", "pcm_s16le")]
+)
+def test_tags_behind_the_audio_are_no_damage(tmp_path, suffix, codec, tag):
+    path = irregular.encode(tmp_path / f"x{suffix}", "-c:a", codec)
+    whole = decode(path, RATE)
+    if (suffix, tag) == (".ac3", "zeros"):
+        pytest.skip("zeros in a stream of AC-3 cannot be told from lost data")
+    tagged = decode(irregular.change(path, path.read_bytes() + TAGS[tag]), RATE)
+    assert (whole.warnings, tagged.warnings) == ((), ())
+    np.testing.assert_allclose(tagged.samples, whole.samples, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_a_wavpack_file_that_was_cut_is_short_also_with_a_tag(tmp_path, share):
+    path = irregular.cut(irregular.encode(tmp_path / "x.wv", "-c:a", "wavpack", seconds=10.0), share)
+    for content in (path.read_bytes(), path.read_bytes() + TAGS["ape"]):
+        assert "short" in decode(irregular.change(path, content), RATE).warnings

@@ -57,6 +57,14 @@ def test_the_error_for_two_tracks_with_one_id_names_both_files():
         plan_rows(tracks, ROOT)
 
 
+def test_a_utf8_name_under_an_ascii_locale_is_rejected_with_advice():
+    name = "é.wav".encode().decode("ascii", "surrogateescape")
+    [row] = plan_rows([Track(name, ROOT / name, "g")], ROOT)
+    assert row.reason == "bad_name"
+    assert row.detail.startswith("é.wav is UTF-8")
+    assert "set PYTHONUTF8=1" in row.detail
+
+
 def test_names_that_are_not_utf8_are_rejected_and_stay_distinct():
     names = [os.fsdecode(name) for name in (b"\xe9.wav", b"\xe8.wav", b"\\xe9.wav")]
     rows = plan_rows([Track(name, ROOT / name, name, labels={"mood": name}) for name in names], ROOT)
