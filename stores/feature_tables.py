@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stores.commit import atomic_write, remove_leftovers
-from stores.errors import InvalidInput
+from stores.errors import CorruptArtifact, InvalidInput
 from stores.feature_axes import TOKEN_COLUMNS
 from stores.features import FeatureStore
 from stores.mel_spec import MelSpec
@@ -100,7 +100,10 @@ def _end_seconds(features: FeatureStore) -> NDArray[np.float64] | None:
     mel, window = features.provenance.get("mel"), features.provenance.get("window_frames")
     if not isinstance(mel, Mapping) or not isinstance(mel.get("mel_spec"), Mapping) or not isinstance(window, int):
         return None
-    frame_seconds = MelSpec.from_dict(mel["mel_spec"]).seconds_for(1)
+    try:
+        frame_seconds = MelSpec.from_dict(mel["mel_spec"]).seconds_for(1)
+    except CorruptArtifact:
+        return None
     clip_ends = np.array([row.frames for row in features.rows]) * frame_seconds
     if features.provenance.get("pool") == "mean":
         return clip_ends

@@ -5,6 +5,7 @@ stores/DATASET.shards/               WebDataset shards  pipeline.shard
 runs/NAME/                           a training run     model.train
 stores/DATASET.RUN.features.zarr     feature store      model.extract
 runs/NAME/scores/DATASET.TASK.json   probe scores       model.probe
+runs/NAME/layers/DATASET.TASK.json   scores of layers   model.probe --layer
 runs/NAME.sweep.json                 runs that differ in one setting    dags.sweep
 reports/NAME.html                    the report         model.report
 
@@ -98,6 +99,11 @@ def feature_store(dataset: str, run_name: str) -> Path:
 def scores(run_name: str, dataset: str, task: str) -> Path:
     """Return the path of the probe scores of a run on one task."""
     return run(run_name) / "scores" / f"{validate_name(dataset)}.{validate_name(task)}.json"
+
+
+def layer_scores(run_name: str, dataset: str, task: str) -> Path:
+    """Return the path of the scores of the layers of a run's encoder on one task."""
+    return run(run_name) / "layers" / f"{validate_name(dataset)}.{validate_name(task)}.json"
 
 
 def sweep(name: str) -> Path:

@@ -465,8 +465,8 @@ PUBLIC_NAMES = {
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
         "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REPORTS RUNS STORES STORE_SUFFIX beside_store "
-        "data_root dataset_of encoder_of_run feature_store find_checkpoint mel_store only_finished_run report run "
-        "scores shards store_of_shards store_path sweep validate_name"
+        "data_root dataset_of encoder_of_run feature_store find_checkpoint layer_scores mel_store "
+        "only_finished_run report run scores shards store_of_shards store_path sweep validate_name"
     ),
     "stores.lock": "lock_file write_lock",
     "stores.arrow_columns": (

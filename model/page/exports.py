@@ -71,6 +71,7 @@ def content(results: RunResults, quotes: Sequence[Quote]) -> dict[str, Any]:
         "store": results.store,
         "config": results.config.to_dict(),
         "scores": [asdict(one_task) for one_task in results.scores],
+        "layers": [one_task.to_dict() for one_task in results.layers],
         "quoted": [{name: getattr(quote, name) for name in FIELDS} for quote in quotes],
         "sweeps": [_sweep(sweep) for sweep in results.sweeps],
         "metrics": list(results.metrics),
@@ -83,6 +84,7 @@ def long_form(results: RunResults, quotes: Sequence[Quote]) -> str:
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_escaped, _measured(results)))
+    writer.writerows(map(_escaped, _layers(results)))
     for quote in quotes:
         dataset, task, metric = ("", "", quote.column) if quote.column == AVERAGE else quote.column.split("/")
         subject = {"dataset": dataset, "task": task, "representation": quote.row, "metric": metric}
@@ -121,6 +123,15 @@ def _measured(results: RunResults) -> Iterable[dict[str, Any]]:
                 knn = {"neighbours": "" if metric.neighbours is None else metric.neighbours}
                 seeds = {"seeds_mean": fmean(metric.seeds or (0.0,)), "seeds_deviation": metric.seed_deviation}
                 yield {**task, **clips, **subject, **score, **difference, **knn, **(seeds if metric.seeds else {})}
+
+
+def _layers(results: RunResults) -> Iterable[dict[str, Any]]:
+    for one_task in results.layers:
+        task = {name: getattr(one_task, name) for name in ("dataset", "task", "metric", "grid")}
+        clips = {f"{split}_clips": one_task.clips.get(split, "") for split in ("train", "test")}
+        for row in one_task.rows:
+            score = {name: getattr(row, name) for name in ("value", "low", "high", "width")}
+            yield {**task, **clips, "representation": f"layer {row.layer}", **score}
 
 
 def _sweep(sweep: Sweep) -> dict[str, Any]:

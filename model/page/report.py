@@ -14,6 +14,7 @@ from model.page import (
     document,
     exports,
     label_efficiency,
+    layers,
     objectives,
     overview,
     paper_table,
@@ -107,6 +108,7 @@ def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: Embed
         objectives.section(results),
         classes.section(results.scores),
         label_efficiency.section(results.scores),
+        layers.section(results.layers),
         provenance.section(results),
     ]
     return [section for section in sections if section is not None]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from model.probes import label_digest
-from model.probes.results import score_validation
+from model.probes.probe_layers import outdated
+from model.probes.results import layer_scores, score_validation
+from model.probes.results.layer_scores import LayerScores
 from model.probes.results.scores import TRAINED, Scores
 from model.training import metrics_log
 from model.training.config import TrainConfig
@@ -54,6 +56,8 @@ class RunResults:
     """Lines of metrics.jsonl, without values that are not finite numbers."""
     scores: tuple[Scores, ...]
     """Scores by dataset, then task."""
+    layers: tuple[LayerScores, ...]
+    """Scores of the layers of the encoder, by dataset, then task."""
     features: Mapping[str, FeatureStore]
     """Embeddings of the run by dataset that was probed."""
     sweeps: tuple[Sweep, ...]
@@ -97,6 +101,7 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         trained_clips=_clips_in_shards(store, config.shards),
         metrics=_finite_metrics(folder),
         scores=scores,
+        layers=_current_layers(run, tuple(names)),
         features=features,
         sweeps=tuple(sweep for sweep in sweep_file.read_all(locations.RUNS) if sweep.store in {store, *names}),
         others=others,
@@ -165,6 +170,17 @@ def _require_current_features(scores: Sequence[Scores], features: Mapping[str, F
                 f"the scores on {', '.join(changed)} belong to other labels or splits than the current ones of "
                 f"{dataset!r}; run `python -m model.probe {dataset}` again"
             )
+
+
+def _current_layers(run: str, datasets: Sequence[str]) -> tuple[LayerScores, ...]:
+    layers = layer_scores.read_all(run, datasets)
+    for one_task in layers:
+        if changed := outdated(run, one_task):
+            raise DigestMismatch(
+                f"the scores of layers on {one_task.task} belong to other {changed} than the current ones; run "
+                f"`python -m model.probe {one_task.dataset} --layer all` again"
+            )
+    return layers
 
 
 def _other_runs(run: str, datasets: Sequence[str]) -> tuple[tuple[ProbedRun, ...], tuple[str, ...]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from model.probes import label_digest
 from model.probes.config import CompareSettings
-from model.probes.results import score_validation
+from model.probes.probe_layers import outdated
+from model.probes.results import layer_scores, score_validation
 from model.probes.results.averages import averages
 from model.probes.results.scores import TRAINED, Scores
 from model.training.continuation import require_config_file
@@ -32,6 +33,7 @@ def compare(settings: CompareSettings) -> None:
         raise MissingArtifact(f"no scores of run {run!r}{of_datasets}; make them with `python -m model.probe DATASET`")
     scores = [score_validation.read(path) for path in paths]
     print(averages(scores, names))
+    _print_layers(run, names)
     for task in scores:
         if _is_outdated(task):
             command = f"python -m model.probe {task.dataset}"
@@ -39,6 +41,18 @@ def compare(settings: CompareSettings) -> None:
         elif label_digest.have_changed(task.labels, task.task, task.dataset, task.run):
             command = f"python -m model.probe {task.dataset}"
             print(f"{task.dataset}/{task.task}: scores of other labels than the current ones; run `{command}` again")
+
+
+def _print_layers(run: str, datasets: tuple[str, ...]) -> None:
+    for one_task in layer_scores.read_all(run, datasets):
+        best = one_task.best
+        print(
+            f"{one_task.dataset}/{one_task.task}: best layer on validation {best.layer} of {len(one_task.rows)} scored, "
+            f"test {one_task.metric} {best.value:.3f} ({best.low:.3f} to {best.high:.3f})"
+        )
+        if changed := outdated(run, one_task):
+            command = f"python -m model.probe {one_task.dataset} --layer all"
+            print(f"  scores of other {changed} than the current ones; run `{command}` again")
 
 
 def _pattern(dataset: str) -> str:

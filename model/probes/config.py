@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 from tyro.conf import Positional, UseAppendAction
 
+from model.inference.layers import parse_layer
 from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.digest import digest
 from stores.errors import InvalidInput
@@ -155,7 +156,15 @@ class ProbeSettings(CommandSettings):
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     store: Annotated[str | None, shown("STORE", "DATASET, or else the mel store that its features record")] = None
     """Mel store with labels, splits and groups, as a path or as a name under stores/, for example if it was moved."""
+    layer: Annotated[str | None, shown("{N,N-M,mean,all}", "the embedding after the last block")] = None
+    """Layer to score instead, from features of model.extract --layer all: a block, the mean over a range of blocks or
+    over all, or all for every block and the mean. The scores are written to runs/NAME/layers/."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if parse_layer(self.layer) is not None and (self.features or self.few_shot.train_groups):
+            raise InvalidInput("--layer scores layers of the encoder alone; leave out --features and --train-groups")
 
 
 @dataclass(frozen=True, kw_only=True)

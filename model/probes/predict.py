@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.inference import external_embeddings
+from model.inference.layers import ALL, Layer, blocks_of, parse_layer, suffix_of
 from model.inference.representations import BASELINES
 from model.probes.config import PredictSettings
 from model.probes.feature_match import require_match
@@ -16,7 +17,8 @@ from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile, prediction_table
 from stores import locations
 from stores.errors import InvalidInput, MissingArtifact
-from stores.features import CLIPS, FeatureStore
+from stores.feature_layers import select_layers
+from stores.features import CLIPS, FeatureStore, read_provenance
 
 
 def predict(settings: PredictSettings) -> None:
@@ -51,7 +53,7 @@ def _embeddings(source: str, probe: Probe) -> tuple[Sequence[str], NDArray[np.fl
         return external.ids, external.embeddings, external.ids
     if path.suffix != ".zarr":
         path = _feature_store(source, probe)
-    store = FeatureStore.read(path)
+    store = _read_features(path, probe)
     require_match(store.provenance, probe.metadata["features"], path)
     recordings = [f"{row.source}\0{row.member}" for row in store.rows]
     return [row.id for row in store.rows], store.embeddings, recordings
@@ -65,20 +67,47 @@ def _feature_store(dataset: str, probe: Probe) -> Path:
             "the probe was trained on embeddings of another model; give a .parquet or .npz file with embeddings of "
             "that model"
         )
-    path = locations.feature_store(dataset, name)
+    path = _existing(dataset, name, _layer(probe))
     if not path.exists() and name.startswith(BASELINES):
         raise MissingArtifact(
             f"the probe reads {name}, a baseline that only `model.probe {dataset}` makes; predict with the probe of an "
             "encoder, whose features can be extracted for any dataset"
         )
     if not path.exists():
+        layer = "" if _layer(probe) is None else f" --layer {_layer(probe)}"
         raise MissingArtifact(
             f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint "
-            f"{_checkpoint(probe)}`, after `python -m pipeline.ingest` if {dataset!r} has no mel store yet"
+            f"{_checkpoint(probe)}{layer}`, after `python -m pipeline.ingest` if {dataset!r} has no mel store yet"
         )
     return path
 
 
+def _existing(dataset: str, name: str, layer: Layer) -> Path:
+    """Return the path of the features of a layer, or of all layers if only they were extracted."""
+    path = locations.feature_store(dataset, name)
+    if layer is None or path.exists() or not name.endswith(suffix := f"-{suffix_of(layer)}"):
+        return path
+    all_layers = locations.feature_store(dataset, f"{name.removesuffix(suffix)}-{suffix_of(ALL)}")
+    return all_layers if all_layers.exists() else path
+
+
+def _layer(probe: Probe) -> Layer:
+    """Return the layer whose embeddings the probe reads. The file of a probe may come from anywhere."""
+    engine = probe.metadata["features"].get("engine")
+    layer = engine.get("layer") if isinstance(engine, dict) else None
+    return None if layer in (None, ALL) else parse_layer(str(layer))
+
+
+def _read_features(path: Path, probe: Probe) -> FeatureStore:
+    """Return the features at `path`; of features of all layers, those of the layer that the probe reads."""
+    layer = _layer(probe)
+    if layer is None or "layers" not in read_provenance(path):
+        return FeatureStore.read(path)
+    store = FeatureStore.read(path, any_axis=True)
+    blocks = blocks_of(layer, max(store.provenance["layers"]))
+    return select_layers(store, blocks, layer, str(probe.metadata["features"].get("representation", "")))
+
+
 def _checkpoint(probe: Probe) -> str:
     name = locations.validate_name(str(probe.metadata["features"].get("representation", "NAME")))
-    return f"runs/{name}/encoder.safetensors"
+    return f"runs/{name.removesuffix(f'-{suffix_of(_layer(probe))}')}/encoder.safetensors"

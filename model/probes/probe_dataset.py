@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +11,12 @@ import torch
 from model.encoder import hub_models
 from model.encoder.device import fastest_device, fastest_precision
 from model.inference import external_embeddings, representations
+from model.inference.layers import parse_layer
 from model.inference.representations import BASELINES, Representation
 from model.probes.config import GRIDS, Grid, ProbeSettings
 from model.probes.few_shot import FewShotEvaluation
-from model.probes.results import scores
+from model.probes.probe_layers import LayerFeatures, layer_features, score_layers
+from model.probes.results import layer_scores, scores
 from model.probes.results.text_table import table
 from model.probes.results.winning_probe import probe_path, write_winning_probe
 from model.probes.task import Task, task_names
@@ -42,6 +44,10 @@ def probe_dataset(settings: ProbeSettings) -> None:
     store = store or _recorded_store(trained.path(dataset), mel_path)
     tasks = tasks or _tasks(store, settings.dataset)
     _remove_temporary_files(trained.name)
+    if (layer := parse_layer(settings.layer)) is not None:
+        layers = layer_features(layer, dataset, path, store, trained.loaded)
+        _score_layers(tasks, dataset, trained.name, layers, GRIDS[settings.grid])
+        return
     features = _all_features(settings, dataset, store, trained, path)
     for task in tasks:
         for note in Task.of(features[scores.TRAINED], task).notes():
@@ -83,17 +89,23 @@ def _all_features(
     return features | others
 
 
-def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> None:
-    """Search the grid for every representation, write scores and winning probes, and print the scores."""
+def _score_layers(tasks: Sequence[str], dataset: str, run: str, features: LayerFeatures, grid: Grid) -> None:
+    for task in tasks:
+        scored = score_layers(task, dataset, run, features, grid, _search(run, task))
+        print(layer_scores.table(scored))
+
+
+def _search(run: str, task: str) -> Callable[[str], GridSearch]:
+    """Return the function from the name of a representation to its search."""
     device = fastest_device()
     precision = torch.bfloat16 if fastest_precision() == "bf16" else torch.float32
     cache_folder = locations.run(run) / "probes" / "stacks"
+    return lambda name: GridSearch(device, precision, cache_folder, f"{task}: {name}")
 
-    def search(name: str) -> GridSearch:
-        """Return the search for one representation."""
-        return GridSearch(device, precision, cache_folder, f"{task}: {name}")
 
-    results = scores.evaluate_representations(task, features, grid, search)
+def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> None:
+    """Search the grid for every representation, write scores and winning probes, and print the scores."""
+    results = scores.evaluate_representations(task, features, grid, _search(run, task))
     task_scores = scores.score_representations(task, dataset, run, features, grid, results)
     metadata = {"dataset": dataset, "grid": grid.name, "clips": task_scores.clips}
     for name, result in results.items():

@@ -28,8 +28,8 @@ from stores.features import FeatureStore
 
 
 @dataclass(frozen=True)
-class RepresentationResult:
-    """The result of one representation on one task."""
+class WinningProbe:
+    """The probe of one representation on one task that validation chose, with its scores."""
 
     task: Task
     """The task, with the columns of the embedding that validation chose."""
@@ -45,6 +45,15 @@ class RepresentationResult:
     """Every metric of the winning probe on validation."""
     test: dict[str, MetricEstimate]
     """Every metric of the winning probe on test."""
+    slices: dict[str, dict[str, Any]]
+    """For each hybrid slice, which is searched alone, its main metric on validation (`valid`) and every metric on test
+    (`test`). Empty if the encoder is not a hybrid."""
+
+
+@dataclass(frozen=True)
+class RepresentationResult(WinningProbe):
+    """The result of one representation on one task."""
+
     seeds: dict[str, list[float]]
     """Every metric on test for each seed of the winning configuration, its own seed first."""
     knn: dict[str, float]
@@ -53,15 +62,10 @@ class RepresentationResult:
     """For each share of the training clips `share`, `clips`, `draws`, the mean `metrics`, and their `intervals`."""
     per_class_results: dict[str, Any]
     """Per-class results on test."""
-    slices: dict[str, dict[str, Any]]
-    """For each hybrid slice, which is searched alone, its main metric on validation (`valid`) and every metric on test
-    (`test`). Empty if the encoder is not a hybrid."""
 
 
-def evaluate_representation(
-    features: FeatureStore, task_name: str, grid: Grid, search: GridSearch
-) -> RepresentationResult:
-    """Evaluate one representation on one task. Test clips influence no choice.
+def find_winning_probe(features: FeatureStore, task_name: str, grid: Grid, search: GridSearch) -> WinningProbe:
+    """Search the grid for one representation on one task. Test clips influence no choice.
 
     Raises:
         InvalidInput: the labels do not make a task, or no probe has a finite validation score.
@@ -75,26 +79,41 @@ def evaluate_representation(
         searches.append((name, task, replace(search, label=label).run(task, grid)))
     slice_name, task, result = max(searches, key=lambda each: each[2].winner.score)  # by validation only
     aggregation = choose_aggregation(task, result.probe)
-    quiet_search = replace(search, label="")
-    test = _test_outputs(task, result.probe, aggregation)
-    other_seeds = _other_seeds(task, grid, result, quiet_search)
-    seeds = [test, *(_test_outputs(task, probe, aggregation) for probe in other_seeds)]
-    seed_values = [metric_values(task, outputs) for outputs in seeds]
     valid = scored_outputs(task, "valid", result.probe.outputs(task.splits["valid"].features), aggregation)
-    efficiency = _label_efficiency(task, grid, result, aggregation, quiet_search)
-    return RepresentationResult(
+    return WinningProbe(
         task=task,
         slice_name=slice_name,
         columns=slices[slice_name],
         search=result,
         aggregation=aggregation,
         valid=metric_values(task, valid),
-        test=estimate_metrics(task, test),
+        test=estimate_metrics(task, _test_outputs(task, result.probe, aggregation)),
+        slices={name: _slice_scores(task, result.probe) for name, task, result in searches if name},
+    )
+
+
+def evaluate_representation(
+    features: FeatureStore, task_name: str, grid: Grid, search: GridSearch
+) -> RepresentationResult:
+    """Evaluate one representation on one task. Test clips influence no choice.
+
+    Raises:
+        InvalidInput: the labels do not make a task, or no probe has a finite validation score.
+    """
+    winning = find_winning_probe(features, task_name, grid, search)
+    task, result, aggregation = winning.task, winning.search, winning.aggregation
+    quiet_search = replace(search, label="")
+    test = _test_outputs(task, result.probe, aggregation)
+    other_seeds = _other_seeds(task, grid, result, quiet_search)
+    seeds = [test, *(_test_outputs(task, probe, aggregation) for probe in other_seeds)]
+    seed_values = [metric_values(task, outputs) for outputs in seeds]
+    efficiency = _label_efficiency(task, grid, result, aggregation, quiet_search)
+    return RepresentationResult(
+        **vars(winning),
         seeds={name: [values[name] for values in seed_values] for name in metric_names(task)},
         knn=metric_values(task, scored_outputs(task, "test", knn.outputs(task, "test"), aggregation)),
         label_efficiency=[*efficiency, _all_train_clips(task, seeds)],
         per_class_results=per_class_results(task, test),
-        slices={name: _slice_scores(task, result.probe) for name, task, result in searches if name},
     )
 
 

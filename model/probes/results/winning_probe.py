@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.probes.evaluation.evaluate import RepresentationResult
+from model.probes.evaluation.evaluate import WinningProbe
 from stores import locations
 
 
@@ -18,13 +18,13 @@ def probe_path(run: str, dataset: str, task: str, representation: str) -> Path:
 
 
 def write_winning_probe(
-    path: Path, result: RepresentationResult, provenance: Mapping[str, Any], metadata: Mapping[str, Any]
+    path: Path, result: WinningProbe, provenance: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> None:
     """Write the winning probe with everything that a prediction needs.
 
     Args:
         path: path of the file.
-        result: result of the representation.
+        result: the probe of the representation, with its scores.
         provenance: provenance of the features.
         metadata: further JSON values to store.
     """
