@@ -28,6 +28,7 @@ MAY_IMPORT = {
 LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
     ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
+    ("model/similarity/ann_index.py", "usearch.index"): "is the extra `search`",
     ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, midirenderer",
 }
 
@@ -381,6 +382,10 @@ COMMANDS = {
     },
     "model.predict": {"source", "--probe", "--out"},
     "model.compare": {"datasets", "--run"},
+    "model.search": {
+        *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
+        *("--index", "--checkpoint", "--json"),
+    },
     "model.report": {"datasets", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
@@ -446,6 +451,7 @@ PUBLIC_NAMES = {
         "CheckedSettings CommandSettings MAX_CONFIG_BYTES SettingDescription Settings describe parse require_finite "
         "run_command shown split_words"
     ),
+    "stores.json_output": "print_json text_to_standard_error",
     "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS write",

@@ -21,6 +21,7 @@ COMMANDS = {
     "model.probe": ("model.probes.config", "ProbeSettings"),
     "model.predict": ("model.probes.config", "PredictSettings"),
     "model.compare": ("model.probes.config", "CompareSettings"),
+    "model.search": ("model.similarity.config", "SearchSettings"),
     "model.report": ("model.page.config", "ReportSettings"),
     "dags.demo": (workflow_settings.__name__, "DemoSettings"),
     "dags.pretrain": (workflow_settings.__name__, "PretrainSettings"),

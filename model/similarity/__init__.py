@@ -1,0 +1,1 @@
+"""Search in a store of embeddings: nearest neighbors, playlists, paths between tracks, and near-duplicates."""
