@@ -21,6 +21,7 @@ from model.inference.extraction import PART_WINDOWS, Extraction, ExtractionConfi
 from model.inference.extraction_task import ExtractionTask
 from model.inference.layers import ALL, blocks_of
 from model.inference.representation import Representation
+from model.inference.reuse import ReusableEmbeddings
 from model.inference.token_table import token_table
 from model.inference.windows import Windowing
 from pipeline.cluster.client import connect
@@ -136,7 +137,10 @@ class EncoderRepresentation(Representation):
     def compute(
         self, store: MelStore, rows: Sequence[ClipRow], path: Path, provenance: Mapping[str, Any]
     ) -> FeatureStore:
-        """Compute and write the features of `rows` part by part; parts of an interrupted extraction are kept."""
+        """Compute and write the features of `rows` part by part; parts of an interrupted extraction are kept.
+
+        Clips that have not changed since an earlier extraction to `path` are not computed again.
+        """
         engine, windowing = self.engine(store, rows), self.config.windowing
         parts = ExtractionParts.of(rows, windowing)
         sizes = tuple(windowing.count_rows([row.frames for row in part]) for part in parts.clips)
@@ -146,15 +150,32 @@ class EncoderRepresentation(Representation):
         scheduler = self.cluster_settings.scheduler
         with tqdm(total=sum(parts.windows), initial=finished_windows, desc="embed", unit="window") as bar:
             if scheduler is None:
-                extraction = Extraction(engine, windowing, bar.update)
-                computed = extraction.compute_parts(store, [clips for _, clips in missing])
-                for (number, _), embeddings in zip(missing, computed, strict=True):
-                    files.write(number, embeddings)
+                reusable = ReusableEmbeddings.read(path, provenance)
+                self._compute_here(Extraction(engine, windowing, bar.update), store, files, missing, reusable)
             else:
                 for windows in self._compute_on_cluster(scheduler, store, engine, files, provenance, missing):
                     bar.update(windows)
         spans = windowing.spans([row.frames for row in rows], store.spec.seconds_for(1))
         return files.finish(rows, spans, provenance, store.path)
+
+    def _compute_here(
+        self,
+        extraction: Extraction,
+        store: MelStore,
+        files: FeatureParts,
+        parts: Sequence[tuple[int, Sequence[ClipRow]]],
+        reusable: ReusableEmbeddings,
+    ) -> None:
+        """Compute the clips of each part that cannot be reused, and write the parts."""
+        windowing = extraction.windowing
+        new = [reusable.missing(clips) for _, clips in parts]
+        computed = extraction.compute_parts(store, [clips for clips in new if clips])
+        for (number, clips), clips_to_compute in zip(parts, new, strict=True):
+            embeddings = next(computed) if clips_to_compute else None
+            counts = [windowing.count_rows([row.frames]) for row in clips]
+            files.write(number, reusable.splice(clips, embeddings, counts))
+            new_windows = windowing.count_windows(row.frames for row in clips_to_compute)
+            extraction.report_progress(windowing.count_windows(row.frames for row in clips) - new_windows)
 
     def _compute_on_cluster(
         self,
