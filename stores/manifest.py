@@ -88,6 +88,8 @@ class ClipRow:
     """Longest length that the header, the container or the dataset states, in seconds. It is 0 if none states one."""
     decoded_seconds: float = 0.0
     """Length of the whole recording as it was decoded, in seconds."""
+    semitones: int = 0
+    """Transposition of the recording in semitones, upward if positive. Its length does not change."""
 
 
 SCHEMA = pa.schema(
@@ -119,6 +121,7 @@ SCHEMA = pa.schema(
         ("warnings", pa.string()),
         ("expected_seconds", pa.float64()),
         ("decoded_seconds", pa.float64()),
+        ("semitones", pa.int64()),
     ]
 )
 SCHEMA_3 = pa.schema(list(SCHEMA)[: SCHEMA.get_field_index("warnings")])
@@ -128,7 +131,7 @@ _DICTIONARIES = ("split", "state", "reason", "detail", "decoder", "member", "war
 _NAMES = tuple(f.name for f in fields(ClipRow))
 _DATASET_FIELDS = (
     *("index", "id", "source", "group", "split", "labels"),
-    *("member", "cut_start_seconds", "cut_seconds"),
+    *("member", "cut_start_seconds", "cut_seconds", "semitones"),
 )
 
 
@@ -234,8 +237,8 @@ def planned_regions(rows: Iterable[ClipRow]) -> list[Region]:
 
 
 def group_by_recording(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
-    """Yield lists of consecutive rows whose clips are in the same recording, so that it is decoded once."""
-    for _, clips in groupby(rows, key=lambda row: (row.source, row.member)):
+    """Yield lists of consecutive rows whose clips are in one recording and transposition, decoded once."""
+    for _, clips in groupby(rows, key=lambda row: (row.source, row.member, row.semitones)):
         yield list(clips)
 
 

@@ -291,6 +291,8 @@ COMMANDS = {
             "--resampler",
             "--compat",
             "--limit",
+            "--transpose",
+            "--transpose-all",
             "--dtype",
             "--dry-run",
             "--retry-refused",
@@ -386,7 +388,7 @@ COMMANDS = {
         *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
         *("--index", "--checkpoint", "--json"),
     },
-    "model.report": {"datasets", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
+    "model.report": {"datasets", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.embed": {
@@ -410,6 +412,9 @@ COMMANDS = {
             "--layer",
         ),
         *("--dtype", "--workers", "--draw"),
+    },
+    "dags.explore": {
+        *("folder", "--checkpoint", "--labels", "--split", "--seed", "--audio", "--name", "--workers", "--draw"),
     },
     "dags.evidence": {"study", "--root", "--checkpoint", "--name", "--train-steps", "--seed", "--out", "--draw"},
     "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
@@ -454,7 +459,7 @@ PUBLIC_NAMES = {
     "stores.json_output": "print_json text_to_standard_error",
     "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
-    "stores.feature_tables": "KINDS write",
+    "stores.feature_tables": "KINDS times write",
     "stores.feature_array": (
         "ARRAY_METADATA CHUNK_ROWS EmbeddingsWriter MAX_BYTES MAX_METADATA_BYTES MAX_WIDTH METADATA "
         "find_missing_chunks is_accepted_shape read_attributes read_embeddings require_array"
@@ -468,6 +473,9 @@ PUBLIC_NAMES = {
         "read_provenance record_mel_store require_finite"
     ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
+    "stores.key_names": (
+        "FLATS Key KeyFormat SHARPS key_name parse_key parse_keys spellings transpose_key transpose_label"
+    ),
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
         "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REPORTS RUNS STORES STORE_SUFFIX beside_store "

@@ -11,8 +11,8 @@ from model.page import charts, formats
 from model.page.charts import Spec
 from model.page.document import Section
 from model.page.elements import PageChart, PageRow, PageTable
-from model.probes import musical_keys
 from model.probes.results.scores import RepresentationScores, Scores
+from stores import key_names
 
 _RELATIONS = {
     "same": "same key",
@@ -43,7 +43,7 @@ def displayed_order(scores: Scores) -> list[int]:
     """Return the indices of the classes in display order: keys along the circle of fifths, major keys first."""
     if scores.kind != "key":
         return list(range(len(scores.classes)))
-    keys = [musical_keys.parse_key(label) for label in scores.classes]
+    keys = [key_names.parse_key(label) for label in scores.classes]
     return sorted(range(len(keys)), key=lambda index: _position_on_circle(keys[index]))
 
 

@@ -1,4 +1,4 @@
-"""Musical keys: their names, and the credit for a predicted key (MIREX, as mir_eval computes it).
+"""Relations between musical keys, and the credit for a predicted key (MIREX, as mir_eval computes it).
 
 The credit is 1 for the right key, 0.5 for the key a fifth above it, 0.3 for the relative key, 0.2 for the parallel key
 and 0 for all others.
@@ -6,25 +6,15 @@ and 0 for all others.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stores.key_names import Key, parse_key
+
 CREDIT = {"same": 1.0, "fifth": 0.5, "relative": 0.3, "parallel": 0.2, "other": 0.0}
 """Credit by the relation of the predicted key to the true key."""
-_PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_ACCIDENTALS = {"#": 1, "b": -1, "": 0}
-_KEY = re.compile(r"([a-g])([#b]?) (major|minor)")
-
-
-def parse_key(label: str) -> tuple[int, str] | None:
-    """Return the pitch class and the mode of a key such as `Eb minor`, or None if `label` is not a key."""
-    match = _KEY.fullmatch(label[:1].lower() + label[1:])
-    if not match:
-        return None
-    return (_PITCH_CLASSES[match[1]] + _ACCIDENTALS[match[2]]) % 12, match[3]
 
 
 def label_ranks(classes: Sequence[str]) -> NDArray[np.int64]:
@@ -38,7 +28,7 @@ def label_ranks(classes: Sequence[str]) -> NDArray[np.int64]:
     return np.argsort(np.array(order, np.int64))
 
 
-def relation(true: tuple[int, str], predicted: tuple[int, str]) -> str:
+def relation(true: Key, predicted: Key) -> str:
     """Return the relation of a predicted key to the true key, which is a name of `CREDIT`."""
     semitones = (predicted[0] - true[0]) % 12
     if true[1] == predicted[1]:

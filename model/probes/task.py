@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.probes import musical_keys
+from stores import key_names
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 from stores.labels import count_noun, is_empty_word, split_tags
@@ -183,7 +183,7 @@ def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], 
     _require_two_classes(name, {row.labels[name] for row in rows if row.split == "train"})
     classes = tuple(sorted({row.labels[name] for row in rows}))
     index = {label: i for i, label in enumerate(classes)}
-    kind = "key" if name == "key" and all(musical_keys.parse_key(label) for label in classes) else "classes"
+    kind = "key" if name == "key" and all(key_names.parse_key(label) for label in classes) else "classes"
     return kind, classes, np.array([index[row.labels[name]] for row in rows], np.int64)
 
 

@@ -68,6 +68,8 @@ class StreamSettings:
     """Name of the resampler."""
     spans_seconds: Sequence[tuple[float, float]] = WHOLE
     """Spans in which the levels are measured: start and end in seconds."""
+    semitones: int = 0
+    """Transposition in semitones, upward if positive."""
 
 
 @dataclass(frozen=True)

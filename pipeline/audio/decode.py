@@ -96,6 +96,7 @@ def decode(
     keep_seconds: float | None = None,
     deadline: Deadline | None = None,
     resampler: Resampler = "soxr",
+    semitones: int = 0,
 ) -> Audio:
     """Decode the first audio stream of `path` to mono at `rate_hz`.
 
@@ -107,12 +108,13 @@ def decode(
         keep_seconds: seconds of audio to keep in memory from the start (default: all). The rest is decoded and counted.
         deadline: time limit that began before the call (default: `timeout_seconds` from now).
         resampler: `soxr` (HQ), or `torchaudio` for the formula of `torchaudio.transforms.Resample`.
+        semitones: transposition, upward if positive. The length does not change.
 
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
     keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
-    settings = StreamSettings(rate_hz, max_seconds, resampler)
+    settings = StreamSettings(rate_hz, max_seconds, resampler, semitones=semitones)
     samples, recording = decode_stream(
         path, settings, lambda blocks: _collect(blocks, keep_samples), deadline or Deadline(timeout_seconds)
     )
@@ -162,7 +164,7 @@ def decode_stream(
         raise DecodeError("missing", str(error)) from error
     attempts: list[Attempt[Result]] = []
     rejections: list[tuple[BlockDecoder, DecodeError]] = []
-    for decoder in _decoders(path, deadline, statement):
+    for decoder in _decoders(path, deadline, statement, settings.semitones):
         try:
             attempts.append(attempt.run(decoder, settings, consume))
         except DecodeError as rejection:
@@ -200,11 +202,11 @@ def file_digest(path: Path, deadline: Deadline | None = None) -> str:
     return digest.hexdigest()
 
 
-def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[BlockDecoder]:
+def _decoders(path: Path, deadline: Deadline, statement: Statement, semitones: int) -> list[BlockDecoder]:
     """Return the decoders to try, the best one first.
 
     libav is best for Ogg. libsndfile is best for regular files of the other formats that it knows, and would stop early
-    in irregular ones.
+    in irregular ones. Only ffmpeg transposes.
     """
     try:
         with path.open("rb") as file:
@@ -216,7 +218,9 @@ def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[Bloc
     use_libav, use_sndfile = libav.supports(head), sndfile.supports(head)
     by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement)] if use_libav else []
     by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline)] if use_sndfile else []
-    by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement)
+    by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement, semitones)
+    if semitones:
+        return [by_ffmpeg]
     if not statement.is_regular:
         return [*by_libav, by_ffmpeg, *by_sndfile]
     is_ogg = head.startswith(libav.OGG_MAGIC)

@@ -41,6 +41,8 @@ class Track:
     """Upper bound of the recording's length, if the dataset states one, so that no header must be read. Else 0.
 
     For a clip with `cut_seconds`, the upper bound of the clip's length, if it may be longer than its cut."""
+    semitones: int = 0
+    """Transposition of the recording in semitones, upward if positive. Its length does not change."""
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -214,6 +214,7 @@ class Build:
             cut_start_seconds=row.cut_start_seconds,
             cut_seconds=row.cut_seconds,
             bound_seconds=row.cut_seconds + self.cut_slack_seconds if row.cut_seconds else 0.0,
+            semitones=row.semitones,
         )
 
     def _require_same_audio(self, store: MelStore, listed: ClipRows) -> None:

@@ -159,6 +159,11 @@ class IngestSettings(CommandSettings):
     """Mel store to create or to continue."""
     limit: Annotated[Annotated[int, Ge(1)] | None, shown("N", "all clips")] = None
     """Number of clips to read, from the first. A later run adds the rest."""
+    transpose: Annotated[int, Ge(1), Le(12), shown("N")] = 1
+    """Number of transpositions of each training recording. 12 adds eleven copies of each, from 5 semitones down to
+    6 up, with the same group and split. Labels of keys move along."""
+    transpose_all: bool = False
+    """Transpose the recordings of all splits, as model.predict --average-transpositions needs them."""
     dtype: StoredType = "uint8"
     """Stored values: 8-bit or 16-bit codes of log power, or power as float32."""
     retry_refused: bool = False
@@ -180,6 +185,8 @@ class IngestSettings(CommandSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.transpose_all and self.transpose == 1:
+            raise InvalidInput("--transpose-all needs --transpose N with the number of transpositions, for example 12")
         if (self.dataset == "mirdata") != bool(self.mirdata.dataset):
             raise InvalidInput(
                 f"the dataset mirdata needs --dataset with one of mirdata's names, for example giantsteps_key, and no "

@@ -28,8 +28,10 @@ from pipeline.datasets import (
     magnatagatune,
     mirdata_loaders,
     mtg_jamendo,
+    transposition,
 )
 from pipeline.datasets.listing import Listing
+from pipeline.datasets.track import Track
 from pipeline.ingestion import mel_definition, shared_recordings, summary
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.config import DatasetName, IngestSettings
@@ -93,7 +95,7 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
     cluster = settings.cluster
     with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
         lists_all = settings.limit is None and listing.is_complete
-        tracks, notes = listing.tracks[: settings.limit], list[str]()
+        tracks, notes = _with_copies(listing.tracks[: settings.limit], settings), list[str]()
         rows = build.plan_manifest(tracks, client, settings.retry_refused, lists_all, notes.extend)
         estimate, workers = estimate_resources(rows, build.spec, build.quantizer, build.grid), count_threads(client)
         # the workers of a workflow import what the workflow imports, above all PyTorch
@@ -115,6 +117,16 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
         if settings.prune:
             _report([f"  removed: {count_noun(build.prune(store), 'clip')} no longer listed"])
         return store
+
+
+def _with_copies(tracks: Sequence[Track], settings: IngestSettings) -> Sequence[Track]:
+    if settings.transpose == 1:
+        return tracks
+    copied = transposition.with_copies(tracks, settings.transpose, settings.transpose_all)
+    steps = transposition.steps(settings.transpose)
+    added = count_noun(len(copied) - len(tracks), "transposed clip")
+    _report([f"  {added} by {steps[0]:+d} to {steps[-1]:+d} semitones"])
+    return copied
 
 
 def _estimate_lines(estimate: ResourceEstimate, workers: int, longest: int, max_seconds: float) -> list[str]:

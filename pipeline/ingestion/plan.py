@@ -60,6 +60,7 @@ def _row(track: Track, index: int, root: AudioPath) -> ClipRow:
         member=track.member,
         cut_start_seconds=track.cut_start_seconds,
         cut_seconds=track.cut_seconds,
+        semitones=track.semitones,
     )
     try:
         "".join((row.id, row.source, row.group, row.member, *row.labels, *row.labels.values())).encode()
@@ -170,7 +171,7 @@ def assign_new_regions(rows: Iterable[ClipRow], bounds: Sequence[int] | NDArray[
 
 def _recordings(rows: ClipRows, indices: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
     """Yield the indices of consecutive rows whose clips are in the same recording."""
-    places = (rows.column(name).to_pylist() for name in ("source", "member"))
+    places = (rows.column(name).to_pylist() for name in ("source", "member", "semitones"))
     clips = zip(indices.tolist(), *places, strict=True)
     for _, recording in groupby(clips, key=lambda clip: clip[1:]):
         yield tuple(clip[0] for clip in recording)

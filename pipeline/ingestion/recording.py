@@ -66,7 +66,7 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
 
     Args:
         settings: the decode settings.
-        clips: rows with the same source and member.
+        clips: rows with the same source, member and transposition.
 
     Raises:
         MissingArtifact: the root is gone or empty. No file is rejected because its disk was unplugged.
@@ -166,7 +166,11 @@ def _decode(
     """Decode a recording once, and encode all its clips on the way."""
     spans = [_span_seconds(candidate.row) for candidate in _candidates(settings, clips)]
     stream = StreamSettings(
-        settings.spec.sample_rate_hz, settings.limits.max_seconds, settings.resampler, spans_seconds=spans
+        settings.spec.sample_rate_hz,
+        settings.limits.max_seconds,
+        settings.resampler,
+        spans_seconds=spans,
+        semitones=clips[0].semitones,
     )
 
     def encode(blocks: Iterator[NDArray[np.float32]]) -> list[_Candidate]:

@@ -20,7 +20,7 @@ from stores.labels import count_noun
 from stores.manifest import ClipRows
 
 _DESCRIPTION = ("group", "split", "labels")
-_PLACE = ("source", "member", "cut_start_seconds", "cut_seconds")
+_PLACE = ("source", "member", "cut_start_seconds", "cut_seconds", "semitones")
 
 
 def apply(

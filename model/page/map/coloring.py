@@ -19,8 +19,8 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from model.page import formats, theme
-from model.probes import musical_keys
 from model.probes.task import REGRESSION_TASKS, TAGS
+from stores import key_names
 from stores.labels import split_tags
 from stores.manifest import ClipRow
 
@@ -118,7 +118,7 @@ def position_on_circle(label: str) -> tuple[int, str] | None:
     """
     match = _KEY_PATTERN.fullmatch(_plain_accidentals(label))
     mode = _MODES.get(match[2] if match and match[2] == "m" else match[2].lower()) if match else None
-    key = musical_keys.parse_key(f"{match[1]} {mode}") if match and mode else None
+    key = key_names.parse_key(f"{match[1]} {mode}") if match and mode else None
     if key is None:
         return None
     pitch_class, mode = key

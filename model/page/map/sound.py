@@ -94,7 +94,13 @@ def _first_seconds(root: AudioPath, row: ClipRow, store: MelStore) -> bytes:
             raise DecodeError("changed", f"{row.source} has changed since the mel store was made")
         keep_seconds = row.cut_start_seconds + seconds
         audio = decode(
-            path, rate_hz, MAX_RECORDING_SECONDS, DECODE_SECONDS, keep_seconds=keep_seconds, resampler=resampler
+            path,
+            rate_hz,
+            MAX_RECORDING_SECONDS,
+            DECODE_SECONDS,
+            keep_seconds=keep_seconds,
+            resampler=resampler,
+            semitones=row.semitones,
         )
     samples = cut(audio.samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
