@@ -21,7 +21,12 @@ import model.train
 import pipeline.ingest
 from dags.config import EvidenceSettings
 from dags.workflow import Step, mermaid, run
-from model.evidence.compared_representations import ComparedRepresentation, baselines, of_encoder
+from model.evidence.compared_representations import (
+    ComparedRepresentation,
+    baselines,
+    of_encoder,
+    of_encoder_with_deviation,
+)
 from model.evidence.comparison import Comparison, report
 from model.inference import checkpoints, representations
 from pipeline.open_music.changed_copies import CHANGES, write_copies
@@ -128,6 +133,7 @@ def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentati
     """Return the encoders, the first of them untrained, and the baselines."""
     loaded = [checkpoints.load(path) for path in paths]
     compared = {encoder.name: of_encoder(encoder) for encoder in loaded}
+    compared |= {f"{encoder.name}-deviation": of_encoder_with_deviation(encoder) for encoder in loaded}
     try:
         compared["untrained"] = of_encoder(representations.baseline("untrained", loaded[0].path).loaded)  # type: ignore[attr-defined]
     except MissingArtifact:

@@ -71,6 +71,22 @@ def of_encoder(loaded: LoadedCheckpoint) -> ComparedRepresentation:
     return ComparedRepresentation(embed)
 
 
+def of_encoder_with_deviation(loaded: LoadedCheckpoint) -> ComparedRepresentation:
+    """Return mean and standard deviation over all tokens of the windows of a passage, without a transform.
+
+    Instruments and production show in the deviation too, as the baseline `log-mel` shows for the mel itself.
+    """
+
+    def embed(store: MelStore) -> NDArray[np.float32]:
+        """Return features `[passages, 2 * D]` of the clips of a store."""
+        windowing = Windowing(window_frames=loaded.encoder.config.window_frames, pool="tokens")
+        engine, _ = ExtractionConfig(engine="eager", windowing=windowing).open_engine(loaded, store.quantizer)
+        parts = Extraction(engine, windowing).compute_parts(store, [[row] for row in store.rows])
+        return np.stack([np.concatenate([tokens.mean((0, 1)), tokens.std((0, 1))]) for tokens in parts])
+
+    return ComparedRepresentation(embed)
+
+
 def mean_and_deviation_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     """Return mean and standard deviation over frames of log1p of mel power, `[clips, D]` with D of 2 * n_mels."""
     mels = (np.log1p(store.clip(row.index)) for row in rows)

@@ -2,10 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 from small_stores import store_maker
 
-from model.evidence.compared_representations import ComparedRepresentation, baselines, mean_and_deviation_log_mel
+from model.evidence.compared_representations import (
+    ComparedRepresentation,
+    baselines,
+    mean_and_deviation_log_mel,
+    of_encoder,
+    of_encoder_with_deviation,
+)
 from model.evidence.comparison import Comparison, report
+from model.inference import checkpoints
 from stores.chunk_grid import ChunkGrid
 from stores.mel_store import MelStore
 
@@ -86,3 +94,14 @@ def test_baselines_of_the_mel_have_their_documented_widths(store):
     mel = np.log1p(view.clip(0))
     expected = np.concatenate([mel.mean(axis=1), mel.std(axis=1)])
     np.testing.assert_allclose(mean_and_deviation_log_mel(view, list(view.rows))[0], expected, rtol=1e-5)
+
+
+def test_an_encoder_with_deviation_begins_with_its_embedding(store, tmp_path):
+    loaded = checkpoints.load(tiny.write_run(tmp_path / "run"))
+    view = Comparison(store)._store
+    features = of_encoder_with_deviation(loaded).compute(view)
+    embeddings = of_encoder(loaded).compute(view)
+    width = embeddings.shape[1]
+    assert features.shape == (len(view.rows), 2 * width)
+    np.testing.assert_allclose(features[:, :width], embeddings, atol=1e-5)
+    assert (features[:, width:] > 0).all()
