@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from model.encoder import published_file, weight_checks
 from model.encoder.vit import Encoder
 from model.training import learner
 from model.training.config import TrainConfig
-from model.training.optimizer import moment_names, set_steps
+from model.training.optimizer import moment_names, set_steps, updates_by_weight
 from stores import safetensors_header
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
@@ -100,7 +101,8 @@ def save(
     if state is not None:
         for name, weight in model.named_parameters():
             for moment in moment_names(state.optimizer):
-                tensors[f"optimizer.{moment}.{name}"] = state.optimizer.state[weight][moment]
+                moments = state.optimizer.state.get(weight, {})  # empty as long as the weight is frozen
+                tensors[f"optimizer.{moment}.{name}"] = moments.get(moment, torch.zeros_like(weight))
         tensors |= {f"objective.{name}": tensor for name, tensor in state.objective.state_dict().items()}
     settings = {"config": json.dumps(config.to_dict()), "config_digest": config.digest()}
     header = {**(metadata or {}), "format": FORMAT, "step": str(step), **settings}
@@ -212,11 +214,13 @@ def restore(checkpoint: Checkpoint, model: nn.Module, state: TrainingState) -> N
     weights = {name: value for name, value in checkpoint.tensors.items() if not name.startswith(_STATE_PREFIXES)}
     _load_state(model, weights)
     _load_state(state.objective, _without_prefix(checkpoint.tensors, "objective."))
-    optimizer = state.optimizer
+    optimizer, updates = state.optimizer, updates_by_weight(state.optimizer, checkpoint.step)
     for name, weight in model.named_parameters():
-        optimizer.state[weight] = {
+        moments = {
             moment: _moment(checkpoint, f"optimizer.{moment}.{name}", weight) for moment in moment_names(optimizer)
         }
+        if updates[weight]:
+            optimizer.state[weight] = moments
     set_steps(optimizer, checkpoint.step)
 
 

@@ -6,6 +6,7 @@ is stored in the run's config.json and in its checkpoints, and its digest identi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -26,7 +27,9 @@ Optimizer = Literal["adam", "adamw", "lamb", "lion", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["fp32", "bf16"]
 DataLocation = Literal["gpu", "ram", "none"]
-ADDED = frozenset({"max_frame_distance", "masking", "clip_gradient_norm", "init"})
+ADDED = frozenset(
+    {"max_frame_distance", "masking", "clip_gradient_norm", "init", "freeze_encoder_steps", "learning_rate_scale"}
+)
 """Settings that the first checkpoints do not have. Their defaults are what was done before they were added."""
 OBJECTIVE_NUMBERS = ("temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate")
 """Fields of `ObjectiveConfig` that a command line can state."""
@@ -58,8 +61,35 @@ class OptimizationSettings(CheckedSettings):
     """Steps over which the learning rate rises linearly from 0."""
     schedule: Schedule = "constant"
     """Learning rate after the warm-up: constant, or a cosine to 0."""
+    freeze_encoder_steps: Annotated[int, Ge(0)] = 0
+    """Steps at the start of a run with --init in which only the head is trained, before all weights are."""
+    learning_rate_scale: Annotated[str, shown("encoder=FACTOR")] = "encoder=1"
+    """Factor on the learning rate of the encoder, for example encoder=0.1. The head keeps the whole rate."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Seed of weights, order of clips, windows, and masks."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "learning_rate_scale", f"encoder={self.encoder_rate_factor:g}")
+
+    @property
+    def encoder_rate_factor(self) -> float:
+        """Factor on the learning rate of the encoder, more than 0 and at most 100.
+
+        Raises:
+            InvalidInput: the text states no such factor.
+        """
+        name, _, text = self.learning_rate_scale.partition("=")
+        try:
+            factor = float(text)
+        except ValueError:
+            factor = math.nan
+        if name != "encoder" or not 0 < factor <= 100:
+            raise InvalidInput(
+                "--learning-rate-scale must be encoder=FACTOR with a factor of more than 0 and at most 100, for "
+                f"example encoder=0.1 (got {self.learning_rate_scale[:40]!r})"
+            )
+        return factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +149,8 @@ class EncoderSettings(CheckedSettings):
     """Masking policy: which patches are masked."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of the matrix products. auto is bf16 where this machine is faster in it, else fp32."""
+    window_frames: Annotated[Annotated[int, Ge(1)] | None, shown("N", "that of the preset")] = None
+    """Length of a window in frames, a multiple of the frames of a patch: 16, or 2 for vertical patches alone."""
     init: Annotated[str | None, shown("CHECKPOINT", "random initialization")] = None
     """Checkpoint or run to initialize the weights from."""
 
@@ -235,9 +267,13 @@ def stated_settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _encoder_settings(encoder: EncoderConfig) -> dict[str, Any]:
-    if encoder.name in PRESETS:
-        return {"preset": encoder.name}
-    return {"preset": encoder.name.removesuffix(f"-{encoder.input_scale}"), "input_scale": encoder.input_scale}
+    name = encoder.name if encoder.name in PRESETS else encoder.name.removesuffix(f"-{encoder.input_scale}")
+    values: dict[str, Any] = {"preset": name}
+    if name != encoder.name:
+        values["input_scale"] = encoder.input_scale
+    if name in PRESETS and encoder.window_frames != PRESETS[name].window_frames:
+        values["window_frames"] = encoder.window_frames
+    return values
 
 
 def _objective_settings(objective: ObjectiveConfig) -> dict[str, Any]:

@@ -33,9 +33,9 @@ class Lamb(Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Update all weights that have a gradient; there is no closure."""
         for group in self.param_groups:
-            group["step"] += 1
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if weights:
+                group["step"] += 1
                 updates = self._adam_steps(weights, group["step"])
                 if group["weight_decay"]:
                     torch._foreach_add_(updates, weights, alpha=group["weight_decay"])

@@ -92,7 +92,7 @@ class Run:
         """
         self._logging, self._validation, self._validation_text = logging, validation, ""
         self._interval, self._losses = _Interval(), self._losses_since_checkpoint()
-        step = TrainingStep(self.model, self.objective, self.config, self.quantizer)
+        step = self._training_step()
         bar = tqdm(
             total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
         )
@@ -100,6 +100,8 @@ class Run:
         with defer_interruption(logging.on_sigusr1, repeats_interrupt=alone) as requests, bar:
             while self.step < self.config.steps:
                 logs = self._logs
+                if self.step == self.config.freeze_encoder_steps > 0:
+                    step = self._training_step()
                 self._train_step(step, stream, bar)
                 if logs or alone or self._device.type == "cpu":
                     self._fulfill(requests, bar)
@@ -108,6 +110,11 @@ class Run:
             checkpoint.save(finished, self.model, None, self.config, self.step)
         ranks.barrier()
         return finished
+
+    def _training_step(self) -> TrainingStep:
+        """Return the computation of the next steps, which trains the head alone as long as the encoder is frozen."""
+        is_frozen = self.step < self.config.freeze_encoder_steps
+        return TrainingStep(self.model, self.objective, self.config, self.quantizer, is_frozen)
 
     def _fulfill(self, requests: Requests, bar: tqdm[None]) -> None:
         """Save and stop if a signal to any rank asks for it. All ranks leave together, after rank 0 has saved."""
@@ -139,8 +146,7 @@ class Run:
         logs, validates = self._logs, self._validates
         batch = self._next_batch(stream)
         rate = optimizer.learning_rate(self.config, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        optimizer.set_learning_rate(self.optimizer, rate)
         result = step.backward(batch, self.step)
         norm = optimizer.clip_gradients(self.model, self.config)
         row = self._metrics(result, norm, batch.epoch, rate) if logs else {}

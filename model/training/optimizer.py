@@ -19,6 +19,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from model.training.config import TrainConfig
 from model.training.lamb import Lamb
 
+ENCODER_PREFIX = "encoder."
+"""Prefix of the names of the encoder's weights in a model with a head."""
 _MOMENT_NAMES = {
     "Adam": ("exp_avg", "exp_avg_sq"),
     "AdamW": ("exp_avg", "exp_avg_sq"),
@@ -41,12 +43,13 @@ def build(model: nn.Module, config: TrainConfig) -> Optimizer:
     update of weight matrices, before the trust ratio; biases and gains have neither. sgd has momentum 0.9, as in the
     public code, and L2.
     """
-    weights, rate, decay = list(model.parameters()), config.learning_rate, config.weight_decay
+    rate, decay = config.learning_rate, config.weight_decay
+    weights = _groups(model, config)
     match config.optimizer:
         case "adamw":
             return AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         case "lamb":
-            return Lamb(_decayed_matrices(weights, decay), lr=rate)
+            return Lamb([part for group in weights for part in _decayed_matrices(group, decay)], lr=rate)
         case "lion":
             return _lion()(weights, lr=rate, weight_decay=decay)
         case "sgd":
@@ -60,21 +63,48 @@ def _lion() -> Callable[..., Optimizer]:
     return lion
 
 
-def _decayed_matrices(weights: list[nn.Parameter], decay: float) -> list[dict[str, Any]]:
+def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the encoder and the head as groups if they are trained differently, or else all weights as one group."""
+    factor, frozen = config.encoder_rate_factor, config.freeze_encoder_steps
+    if factor == 1 and not frozen:
+        return [{"params": list(model.parameters())}]
+    named = list(model.named_parameters())
+    encoder = [weight for name, weight in named if name.startswith(ENCODER_PREFIX)]
+    head = [weight for name, weight in named if not name.startswith(ENCODER_PREFIX)]
+    return [{"params": encoder, "rate_factor": factor, "frozen_steps": frozen}, {"params": head}]
+
+
+def _decayed_matrices(group: dict[str, Any], decay: float) -> list[dict[str, Any]]:
     """Return two groups: matrices with decay, and biases and gains without it."""
-    matrices, vectors = [w for w in weights if w.ndim > 1], [w for w in weights if w.ndim <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    matrices, vectors = [w for w in group["params"] if w.ndim > 1], [w for w in group["params"] if w.ndim <= 1]
+    parts = ({"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0})
+    return [{**group, **part} for part in parts]
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate of all groups; that of the encoder is multiplied by its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("rate_factor", 1.0)
+
+
+def updates_by_weight(optimizer: Optimizer, steps: int) -> dict[nn.Parameter, int]:
+    """Return how often each weight was updated in the first `steps` steps. Weights that are frozen are not updated."""
+    return {
+        weight: max(0, steps - group.get("frozen_steps", 0))
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
 
 
 def set_steps(optimizer: Optimizer, steps: int) -> None:
     """Set the number of steps of an optimizer whose moments were restored; adam, adamw and lamb need this number."""
     if isinstance(optimizer, Lamb):
         for group in optimizer.param_groups:
-            group["step"] = steps
+            group["step"] = max(0, steps - group.get("frozen_steps", 0))
     if isinstance(optimizer, Adam):  # AdamW is a subclass of Adam
-        for group in optimizer.param_groups:
-            for weight in group["params"]:
-                optimizer.state[weight]["step"] = torch.tensor(float(steps), device=weight.device)
+        for weight, updates in updates_by_weight(optimizer, steps).items():
+            if updates:
+                optimizer.state[weight]["step"] = torch.tensor(float(updates), device=weight.device)
 
 
 def clip_gradients(model: nn.Module, config: TrainConfig) -> Tensor | None:

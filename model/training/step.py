@@ -32,6 +32,7 @@ from model.objectives.objective import Objective
 from model.training.config import TrainConfig
 from model.training.graph import CudaGraph
 from model.training.learner import MaskedAutoencoder, ModelWithHead
+from model.training.optimizer import ENCODER_PREFIX
 from model.training.stream import VIEWS, TrainingBatch
 from model.training.weight_copies import WeightCopies
 from stores.quantize import Quantizer
@@ -57,6 +58,7 @@ class TrainingStep:
         objective: loss to minimize, with its memory of clips. A masked autoencoder does not use it.
         config: masking, precision and seed.
         quantizer: quantizer of the codes of the batch.
+        freezes_encoder: compute gradients of the head only.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class TrainingStep:
         objective: Objective,
         config: TrainConfig,
         quantizer: Quantizer,
+        freezes_encoder: bool = False,
     ) -> None:
         self.objective, self.config = objective, config
         self.device = next(model.parameters()).device
-        self._model, self._weights = model, WeightCopies(model, config.precision)
+        frozen_prefix = ENCODER_PREFIX if freezes_encoder else None
+        self._model, self._weights = model, WeightCopies(model, config.precision, frozen_prefix)
         power = torch.tensor(quantizer.table(), device=self.device)
         self._input_table = scale_input(power, config.encoder.input_scale)
         self._target_table = scale_input(power, "log1p")
@@ -106,7 +110,7 @@ class TrainingStep:
             kind: self._visible_cells(codes, starts, key + number, kind)
             for number, kind in enumerate(self.config.encoder.patch_kinds)
         }
-        outputs = functional_call(self._model, dict(self._weights.tensors), (visible_cells,))
+        outputs = functional_call(self._model, self._weights.all_tensors, (visible_cells,))
         if self.config.objective.family == "mae":
             result = self._reconstruction(outputs, visible_cells, TrainingBatch(codes, starts, indices))
         else:

@@ -100,7 +100,8 @@ class WindowStream:
     ) -> None:
         if clips.frames.min() < window_frames:
             raise InvalidInput(
-                f"a clip has {clips.frames.min()} frames, but a window has {window_frames}; leave out shorter clips"
+                f"a clip has {clips.frames.min()} frames, but a window has {window_frames}; ingest longer "
+                "recordings only, or train with a smaller --window-frames"
             )
         if (distinct := len(np.unique(clips.indices))) < len(clips.indices):
             raise CorruptArtifact(

@@ -71,6 +71,7 @@ def resolve(settings: TrainSettings, sources: TrainingShards) -> TrainConfig:
     Raises:
         InvalidInput: a preset is unknown, or a value is out of range.
     """
+    _require_trained_encoder(settings)
     init = _init_checkpoint(settings.encoder)
     precision = settings.encoder.precision
     return TrainConfig(
@@ -195,8 +196,10 @@ def _encoder(settings: EncoderSettings, sources: TrainingShards) -> EncoderConfi
     chosen, scale = preset(settings.preset), settings.input_scale
     if scale not in (None, chosen.input_scale):
         chosen = replace(chosen, name=f"{chosen.name}-{scale}", input_scale=scale)
+    window_frames = settings.window_frames or chosen.window_frames
+    replace(chosen, window_frames=window_frames)  # raises the error about patches
     try:
-        return replace(chosen, n_mels=sources.n_mels)
+        return replace(chosen, n_mels=sources.n_mels, window_frames=window_frames)
     except InvalidInput as error:
         suitable = ", ".join(name for name, config in PRESETS.items() if _fits(config, sources.n_mels))
         raise InvalidInput(
@@ -231,6 +234,18 @@ def _require_used(settings: ObjectiveSettings) -> None:
         raise InvalidInput(
             f"{', '.join(map(_flag, unused))} {'is' if len(unused) == 1 else 'are'} not used by objective "
             f"{settings.objective} (it accepts {accepted}); leave out what is not used, or choose another --objective"
+        )
+
+
+def _require_trained_encoder(settings: TrainSettings) -> None:
+    """Reject a number of frozen steps that trains the head on a random encoder, or never trains the encoder."""
+    frozen, steps = settings.optimization.freeze_encoder_steps, settings.optimization.steps
+    if frozen and not settings.encoder.init:
+        raise InvalidInput("--freeze-encoder-steps needs --init, because a random encoder would stay random")
+    if frozen >= steps:
+        raise InvalidInput(
+            f"--freeze-encoder-steps must be less than --steps, which is {steps}, because the encoder would not be "
+            f"trained (got {frozen})"
         )
 
 

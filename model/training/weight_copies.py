@@ -21,14 +21,19 @@ class WeightCopies:
     Args:
         model: the model whose float32 parameters the optimizer updates.
         precision: precision of the step's arithmetic, `fp32` or `bf16`.
+        frozen_prefix: start of the names of weights that get no gradient (default: every weight gets one).
     """
 
-    def __init__(self, model: nn.Module, precision: str) -> None:
-        self._parameters = dict(model.named_parameters())
+    def __init__(self, model: nn.Module, precision: str, frozen_prefix: str | None = None) -> None:
+        named = dict(model.named_parameters())
+        frozen = [name for name in named if frozen_prefix and name.startswith(frozen_prefix)]
+        self._parameters = {name: weight for name, weight in named.items() if name not in frozen}
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._copies: dict[str, Tensor] = {}
         if precision == "bf16":
             self._copies = {name: _copy(weight, self.dtype) for name, weight in self._parameters.items()}
+        # constants during all steps, and in fp32 the memory of the parameters themselves
+        self._frozen = {name: named[name].detach().to(self.dtype) for name in frozen}
         weights = list(self._parameters.values())
         sizes = [weight.numel() for weight in weights]
         self._gradient_buffer = torch.zeros(sum(sizes), device=weights[0].device)
@@ -37,8 +42,13 @@ class WeightCopies:
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """Tensors to compute with and to differentiate by, each with the name and the shape of its parameter."""
+        """Tensors to differentiate by, each with the name and the shape of its parameter."""
         return self._copies or self._parameters
+
+    @property
+    def all_tensors(self) -> dict[str, Tensor]:
+        """Tensors to compute with: `tensors`, and those that are frozen."""
+        return {**self._frozen, **self.tensors}
 
     def copy_weights(self) -> None:
         """Copy the float32 weights; called before each step."""

@@ -81,6 +81,46 @@ def test_a_store_becomes_shards_and_a_finished_run(workplace, capfd):
     assert model.load_encoder("runs/run/encoder.safetensors")(torch.zeros(1, 128, 96)).shape == (1, 32)
 
 
+def test_windows_of_another_length_are_trained_and_embedded(workplace, sharded_here):
+    assert _train("--window-frames", "64") == 0
+    encoder = checkpoint.load(workplace / "runs" / "run" / locations.ENCODER_FILE).build_encoder()
+    assert encoder.config.window_frames == 64
+    assert encoder.embedding("vertical").positions.shape == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ("63", "window_frames a multiple of 2"),
+        ("128", "a clip has 96 frames, but a window has 128; ingest longer recordings only, or train with a smaller"),
+    ],
+)
+def test_windows_that_cannot_be_cut_are_an_error(workplace, sharded_here, capsys, frames, message):
+    assert _train("--window-frames", frames) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--freeze-encoder-steps", "1"), "--freeze-encoder-steps needs --init, because a random encoder"),
+        (("--freeze-encoder-steps", "3", "--init", "x"), "must be less than --steps, which is 3"),
+        (("--learning-rate-scale", "0.1"), "--learning-rate-scale must be encoder=FACTOR"),
+    ],
+)
+def test_settings_that_would_not_train_the_encoder_are_rejected(workplace, sharded_here, capsys, flags, message):
+    assert _train(*flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_with_frozen_steps_is_resumed_with_the_flags_of_its_config(workplace, sharded_here):
+    assert _train(name="first") == 0
+    flags = ("--init", "first", "--freeze-encoder-steps", "1", "--learning-rate-scale", "encoder=0.1")
+    assert _train(*flags, "--window-frames", "64", name="second") == 0
+    config = "runs/second/config.json"
+    assert command.main(["--store", STORE, "--config", config, "--init", "first", "--name", "second"]) == 0
+
+
 def test_the_runs_settings_are_written_down_with_what_the_codes_mean(workplace, sharded_here):
     assert _train("--seed", "5", "--masking-ratio", "0.5") == 0
     written = json.loads((workplace / "runs" / "run" / "config.json").read_text())
@@ -259,7 +299,10 @@ def test_every_setting_of_a_run_is_a_flag_or_read_from_the_store():
     resolved = {"encoder", "shards", "mel", "samples"}
     objective_numbers = {"temperature", "gamma", "gamma_decay_epochs", "rho", "temperature_learning_rate"}
     assert {field.name for field in fields(TrainConfig)} - resolved <= flags
-    assert flags - {field.name for field in fields(TrainConfig)} == {"preset", "input_scale", *objective_numbers}
+    assert flags - {field.name for field in fields(TrainConfig)} == {
+        *("preset", "input_scale", "window_frames"),
+        *objective_numbers,
+    }
 
 
 def test_the_config_of_a_run_gives_the_same_run(workplace, sharded_here, capsys):

@@ -34,6 +34,8 @@ OTHER = {
     "schedule": "cosine",
     "precision": "bf16",
     "seed": 4,
+    "freeze_encoder_steps": 1,
+    "learning_rate_scale": "encoder=0.1",
 }
 
 
