@@ -90,9 +90,16 @@ def _npz(path: Path, features: FeatureStore) -> None:
 
 def _spans(features: FeatureStore) -> dict[str, NDArray[Any]]:
     """Return the columns that describe the span of each row."""
-    spans, ends = features.spans, _end_seconds(features)
-    times = {"start_seconds": spans.start_seconds} | ({} if ends is None else {"end_seconds": ends})
-    return {**times, "windows": spans.windows, "padded": spans.padded}
+    return {**times(features), "windows": features.spans.windows, "padded": features.spans.padded}
+
+
+def times(features: FeatureStore) -> dict[str, NDArray[np.float64]]:
+    """Return the start and, if the provenance states the mel, the end of the span of each row, in seconds of its clip.
+
+    Each is one per embedding, `[rows]`.
+    """
+    ends = _end_seconds(features)
+    return {"start_seconds": features.spans.start_seconds} | ({} if ends is None else {"end_seconds": ends})
 
 
 def _end_seconds(features: FeatureStore) -> NDArray[np.float64] | None:

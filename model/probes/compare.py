@@ -47,8 +47,8 @@ def _print_layers(run: str, datasets: tuple[str, ...]) -> None:
     for one_task in layer_scores.read_all(run, datasets):
         best = one_task.best
         print(
-            f"{one_task.dataset}/{one_task.task}: best layer on validation {best.layer} of {len(one_task.rows)} scored, "
-            f"test {one_task.metric} {best.value:.3f} ({best.low:.3f} to {best.high:.3f})"
+            f"{one_task.dataset}/{one_task.task}: best layer on validation {best.layer} of {len(one_task.rows)} scored,"
+            f" test {one_task.metric} {best.value:.3f} ({best.low:.3f} to {best.high:.3f})"
         )
         if changed := outdated(run, one_task):
             command = f"python -m model.probe {one_task.dataset} --layer all"

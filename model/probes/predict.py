@@ -15,7 +15,7 @@ from model.probes.config import PredictSettings
 from model.probes.feature_match import require_match
 from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile, prediction_table
-from stores import locations
+from stores import feature_tables, locations
 from stores.errors import InvalidInput, MissingArtifact
 from stores.feature_layers import select_layers
 from stores.features import CLIPS, FeatureStore, read_provenance
@@ -31,16 +31,20 @@ def predict(settings: PredictSettings) -> None:
         InvalidInput: the embeddings have another width, or the name of the output file has another suffix.
     """
     probe = Probe.read(settings.probe)
-    ids, embeddings, songs = _embeddings(settings.source, probe)
+    ids, embeddings, songs, times = _embeddings(settings.source, probe)
     stem = Path(settings.source).stem.removesuffix(".features")
     output = PredictionFile(settings.out or Path(f"{stem}.{probe.metadata['task']}.csv"))
     table = prediction_table(probe, ids, embeddings, songs)
+    for position, (name, seconds) in enumerate(times.items(), 1):
+        table = table.add_column(position, name, [seconds])
     output.write(table)
     print(f"{output.path}: {probe.metadata['task']} of {table.num_rows} clips")
 
 
-def _embeddings(source: str, probe: Probe) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str]]:
-    """Return the ids, embeddings `[clips, width]` and recordings of the clips."""
+def _embeddings(
+    source: str, probe: Probe
+) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str], dict[str, NDArray[np.float64]]]:
+    """Return the ids, embeddings `[clips, width]`, recordings and, of windows, the times of the clips in seconds."""
     path = Path(source)
     if path.is_dir() and not (path / CLIPS).is_file():
         raise InvalidInput(
@@ -50,13 +54,14 @@ def _embeddings(source: str, probe: Probe) -> tuple[Sequence[str], NDArray[np.fl
     if path.suffix in (".parquet", ".npz"):
         external = external_embeddings.read(path)
         require_match(external.provenance, probe.metadata["features"], path)
-        return external.ids, external.embeddings, external.ids
+        return external.ids, external.embeddings, external.ids, {}
     if path.suffix != ".zarr":
         path = _feature_store(source, probe)
     store = _read_features(path, probe)
     require_match(store.provenance, probe.metadata["features"], path)
     recordings = [f"{row.source}\0{row.member}" for row in store.rows]
-    return [row.id for row in store.rows], store.embeddings, recordings
+    times = feature_tables.times(store) if len(store.clips) < len(store.rows) else {}
+    return [row.id for row in store.rows], store.embeddings, recordings, times
 
 
 def _feature_store(dataset: str, probe: Probe) -> Path:

@@ -20,7 +20,8 @@ from model.probes.results.winning_probe import write_winning_probe
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.grid_search import GridSearch
 from stores import feature_tables, locations
-from stores.features import FeatureStore
+from stores.features import FeatureStore, Spans
+from stores.mel_spec import MelSpec
 
 ENCODER = {
     "encoder": {"run": "first", "patches": "vertical"},
@@ -279,3 +280,18 @@ def test_ids_that_spreadsheets_would_run_are_text_in_the_csv(tmp_path):
     assert lines[0] == "id,prediction,'=A1,b"
     assert [line.split(",")[0] for line in lines[1:]] == ["'=cmd()", "'@x", "-1.5"]
     assert lines[1].split(",")[1] == "'=A1"
+
+
+def test_predictions_for_windows_state_their_times(workplace, search_result):
+    folder, store = workplace
+    clips = np.repeat(np.arange(len(store.rows) // 2), 2)
+    spans = Spans(clips, np.tile([0.0, 3.072], len(clips) // 2), np.ones(len(clips), int), np.zeros(len(clips), bool))
+    rows = [replace(store.rows[int(clip)], frames=150) for clip in clips]
+    provenance = {**store.provenance, "pool": "none", "mel": {"mel_spec": MelSpec().to_dict()}}
+    FeatureStore(store.embeddings[: len(rows)], rows, provenance, spans).write(folder / "windows.zarr")
+    write_winning_probe(folder / "w.safetensors", search_result[1], provenance, {"dataset": "made"})
+    assert predict.main(["windows.zarr", "--probe", "w.safetensors", "--out", "w.csv"]) == 0
+    first, second = _rows(folder / "w.csv")[:2]
+    assert first["id"] == second["id"]
+    assert (first["start_seconds"], first["end_seconds"]) == ("0", "3.072")
+    assert (second["start_seconds"], second["end_seconds"]) == ("3.072", "4.8")
