@@ -88,6 +88,32 @@ class EmbedSettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExploreSettings(WorkflowSettings):
+    """Show a folder of music on one page: a map, sound, neighbors and near-duplicates, without labels or training.
+
+    Everything is kept in stores/ and reports/. Started again, it takes only files that are new or have changed.
+    """
+
+    folder: Annotated[Positional[Path], shown("FOLDER")]
+    """Folder with the audio files."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    """Checkpoint or run: a path, the name of a run, or a published model such as myna-hybrid."""
+    labels: Annotated[Path | None, shown("FILE", "no labels")] = None
+    """CSV file with the column path. Other columns are labels, which color the map and are scored. Columns split and
+    group are optional."""
+    split: Annotated[str, shown("TRAIN/VALID/TEST")] = "60/10/30"
+    """Percent of the files in each split, if --labels has no splits. Albums, artists or folders stay whole."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of these splits."""
+    audio: Annotated[int, Ge(0)] = 200
+    """Number of recordings with sound on the page, 40 kB each."""
+    name: Annotated[str, shown("NAME")] = ""
+    """Name of the results. If it is empty, that of the folder."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
+    """Processes that decode."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceSettings(WorkflowSettings):
     """Train an encoder on free recordings from Debian's packages, or compare encoders on packages never trained on."""
 

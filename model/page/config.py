@@ -12,6 +12,7 @@ from annotated_types import Ge
 from tyro.conf import Positional
 
 from stores.command_line import CommandSettings, shown
+from stores.errors import InvalidInput
 
 DEFAULT_AUDIO_CLIPS = 200
 """Clips with sound if `--audio` has no number."""
@@ -34,8 +35,17 @@ class ReportSettings(CommandSettings):
     audio: Annotated[int, Ge(0), shown("[CLIPS]")] = 0
     """Number of clips on the map with sound, 40 kB each. --audio without a number stands for 200 clips. The audio must
     still be where it was ingested from."""
+    features: Annotated[Path | None, shown("FEATURES", "none")] = None
+    """Feature store to show without a run: a map, near-duplicates, and scores of labels. No DATASET is stated then."""
     quoted: Annotated[Path | None, shown("FILE", "none")] = None
     """CSV file of published scores to show beside ours, with the columns row,column,value,source (docs/report.md)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        of_run = [flag for flag in ("run", "map", "store", "quoted") if getattr(self, flag) is not None]
+        if self.features is not None and (self.datasets or of_run):
+            words = [*self.datasets, *(f"--{flag}" for flag in of_run)]
+            raise InvalidInput(f"--features makes a page without a run; leave out {', '.join(words)}")
 
 
 def complete_words(words: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ import altair
 import vl_convert
 
 from model.page import template, theme
+from model.page.verdict import Verdict
 
 VEGA_LITE = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 """Version of Vega-Lite that draws the charts, which is that of Altair's schema."""
@@ -55,13 +56,14 @@ class Section:
         return template.render(self.template, **self.content)
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def page(title: str, lead: str, sections: Sequence[Section], verdict: Verdict | None = None) -> str:
     """Return the whole document.
 
     Args:
         title: plain text.
         lead: plain text below the title.
         sections: from top to bottom.
+        verdict: what the page says first; None for a page without a verdict.
 
     Raises:
         ValueError: two charts or data elements have the same id.
@@ -72,6 +74,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
         "page",
         title=title,
         lead=lead,
+        verdict=verdict,
         policy=_policy(styles, scripts),
         styles=styles,
         scripts=scripts,

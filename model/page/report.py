@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from model.page import (
     classes,
+    collection,
     confidence_intervals,
     document,
     exports,
@@ -29,6 +30,7 @@ from model.page.document import Section
 from model.page.map.section import EmbeddingMap
 from model.page.quoted import Quote
 from model.page.run_results import RunResults
+from model.similarity.collection import Collection
 from model.training.continuation import require_config_file
 from stores import feature_labels, locations
 from stores.commit import remove_temporary_files, write_bytes
@@ -47,6 +49,9 @@ def report(settings: ReportSettings) -> None:
         MissingArtifact: the run, its scores or a requested mel store do not exist.
         CorruptArtifact, DigestMismatch: something of the run cannot be read, or does not belong together.
     """
+    if settings.features is not None:
+        _report_collection(settings, settings.features)
+        return
     run = settings.run or locations.only_finished_run()
     print(f"run: {run}")
     require_config_file(locations.run(run))
@@ -64,6 +69,18 @@ def report(settings: ReportSettings) -> None:
     write_bytes(path, page)
     exports.write(path, results, quotes, _charts(sections, embedding_map))
     _print_summary(path, len(page), settings.quoted, not_shown)
+
+
+def _report_collection(settings: ReportSettings, features: Path) -> None:
+    """Write the page of a collection without a run."""
+    name = locations.validate_name(settings.name or collection.default_name(features))
+    path = locations.report(name)
+    remove_temporary_files(path.parent, recursive=False, spares_running=True)
+    page = collection.CollectionPage.build(name, Collection.open(str(features)), settings.audio)
+    content = page.html().encode()
+    write_bytes(path, content)
+    print(page.verdict().sentence)
+    _print_summary(path, len(content), None, ())
 
 
 def _merge_quotes(packaged: Sequence[Quote], user_quotes: Sequence[Quote]) -> list[Quote]:

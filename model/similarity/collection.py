@@ -150,6 +150,9 @@ def find_embeddings(word: str) -> Path:
             f"no embeddings at {word}, and none of a dataset of this name under {locations.STORES}/; make them with "
             "`python -m dags.explore FOLDER` or `python -m model.extract DATASET`"
         )
+    windows = [path for path in found if path.name.endswith(f"-windows{_SUFFIX}")]
+    if {*found} == {path.with_name(path.name.replace("-windows", "")) for path in windows} | {*windows[:1]}:
+        return windows[0]  # it has the means, too
     if len(found) > 1:
         raise InvalidInput(f"{word} has several feature stores; state one: {_some(list(map(str, found)))}")
     return found[0]

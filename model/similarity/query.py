@@ -13,8 +13,7 @@ from model.encoder import hub_models, weights
 from model.inference.myna import Myna
 from model.similarity.collection import Collection, album_of
 from model.similarity.exact import unit_rows
-from stores import locations
-from stores.errors import DigestMismatch, InvalidInput
+from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow
 
 
@@ -135,8 +134,12 @@ def _encoder(collection: Collection, checkpoint: str | None) -> Myna:
             f"{collection.path} does not state an encoder that can embed another file; use the id of a clip as QUERY"
         )
     run = str(provenance.get("representation", "")).removesuffix("-windows")
-    word = run if checkpoint is None and (locations.RUNS / run / locations.ENCODER_FILE).is_file() else checkpoint
-    found = hub_models.find_checkpoint(word)
+    try:
+        found = hub_models.find_checkpoint(checkpoint or run)
+    except MissingArtifact:
+        if checkpoint is not None:
+            raise
+        found = hub_models.find_checkpoint(None)
     myna = Myna.from_pretrained(found.path)
     if weights.digest(myna.encoder) != provenance["weights"]:
         raise DigestMismatch(

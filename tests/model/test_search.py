@@ -131,11 +131,19 @@ def test_an_index_is_built_beside_the_embeddings_and_used_above_the_limit(workpl
     ]
 
 
+def test_a_dataset_is_meant_by_its_name_if_its_stores_are_of_one_encoder(workplace, capsys):
+    assert _json(["mine", "one", "--at", "3"], capsys)["matches"][0]["start_seconds"] > 0
+    shutil.copytree(POOLED, "stores/mine.second.features.zarr")
+    assert search.main(["mine", "one"]) == 2
+    assert "mine has several feature stores; state one: stores/mine.first" in capsys.readouterr().err
+    shutil.rmtree("stores/mine.second.features.zarr")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["none", "x"], "no embeddings at none"),
-        (["mine", "x"], "mine has several feature stores; state one: stores/mine.first"),
+        (["min", "x"], "no embeddings at min"),
         ([POOLED, "on.wav"], "on.wav is neither a clip of"),
         ([POOLED], "state one of QUERY, --between FROM TO, --duplicates, and --index"),
         ([POOLED, "one", "two"], "one QUERY is accepted (got one, two)"),

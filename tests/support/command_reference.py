@@ -25,6 +25,7 @@ COMMANDS = {
     "model.report": ("model.page.config", "ReportSettings"),
     "dags.demo": (workflow_settings.__name__, "DemoSettings"),
     "dags.pretrain": (workflow_settings.__name__, "PretrainSettings"),
+    "dags.explore": (workflow_settings.__name__, "ExploreSettings"),
     "dags.embed": (workflow_settings.__name__, "EmbedSettings"),
     "dags.benchmark": (workflow_settings.__name__, "BenchmarkSettings"),
     "dags.evidence": (workflow_settings.__name__, "EvidenceSettings"),

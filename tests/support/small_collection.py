@@ -12,6 +12,7 @@ from stores.features import FeatureStore, Spans
 from stores.mel_store import MelStore
 
 SECONDS = 16
+NAMES = ("a/one.wav", "a/two.wav", "a/three.wav", "b/four.wav", "b/five.wav", "b/six.wav")
 
 
 def song(number):
@@ -21,7 +22,7 @@ def song(number):
 
 def write_music(folder):
     """Write two albums of three songs, and a shorter, quieter MP3 of the first song in a third folder."""
-    for number, name in enumerate(("a/one.wav", "a/two.wav", "a/three.wav", "b/four.wav", "b/five.wav", "b/six.wav")):
+    for number, name in enumerate(NAMES):
         synthetic_audio.write(folder / name, song(number))
     copy = 0.4 * song(0)[int(3.03 * synthetic_audio.RATE_HZ) :]
     synthetic_audio.write(folder / "copies" / "eins.mp3", copy)

@@ -29,6 +29,7 @@ window.mynaMap = (() => {
       this.element.append(this.controls(), this.legend, panels, this.details, this.card, this.status,
         this.player.element);
       this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.clear());
+      this.element.classList.toggle("single", this.panels.length === 1);
       this.showDetails();
     }
 

@@ -63,14 +63,14 @@ def figure(
         if names[panel]:
             texts = [_name_row(name, theme) for name in names[panel]]
             layers += _text(alt.Chart(alt.InlineData(texts)).encode(**_axes(clips.extent)), _NAME_PIXELS)
-        title = f"{panel_title(split)}, {clips.shown(split):,} clips"
+        title = f"{panel_title(split, len(clips.splits) == 1)}, {clips.shown(split):,} clips"
         charts.append(alt.layer(*layers).properties(width=PIXELS, height=height, title=title))
     return _spec(alt.hconcat(*charts, spacing=24))
 
 
-def panel_title(split: str) -> str:
-    """Return the title of the panel of a split."""
-    return split.capitalize() if split else "No split"
+def panel_title(split: str, is_only: bool = False) -> str:
+    """Return the title of the panel of a split, which can be the only one."""
+    return split.capitalize() if split else "All clips" if is_only else "No split"
 
 
 def _spec(chart: Any) -> dict[str, Any]:

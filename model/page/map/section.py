@@ -122,13 +122,10 @@ class EmbeddingMap:
 
     def remarks(self) -> list[str]:
         """Return sentences on how the map was made."""
-        shown = ", ".join(
-            f"{self.clips.shown(split):,} of {count:,} {split or 'without a split'}"
-            for split, count in self.clips.available.items()
-        )
+        scale = "All panels have the same scale. " if len(self.clips.splits) > 1 else ""
         remarks = [
-            f"One t-SNE layout of {len(self.clips.rows):,} clips ({shown}), computed from their embeddings scaled to "
-            "length 1. All panels have the same scale. Nearby dots are similar, but large distances mean little.",
+            f"One t-SNE layout of {len(self.clips.rows):,} clips{self._shares()}, computed from their embeddings "
+            f"scaled to length 1. {scale}Nearby dots are similar, but large distances mean little.",
             f"Neighbors are the {COUNT} nearest clips by cosine in the embedding, not on the map, among these clips"
             + (_OTHER_PIECES if self.grouped else "."),
         ]
@@ -141,6 +138,17 @@ class EmbeddingMap:
             )
         return remarks
 
+    def _shares(self) -> str:
+        """Return how many clips of each split are shown, or nothing if all are shown and there are no splits."""
+        if self.clips.splits == ("",):
+            total = self.clips.available[""]
+            return f" of {total:,}" if total > len(self.clips.rows) else ""
+        shown = (
+            f"{self.clips.shown(split):,} of {count:,} {split or 'without a split'}"
+            for split, count in self.clips.available.items()
+        )
+        return f" ({', '.join(shown)})"
+
     def data(self) -> dict[str, Any]:
         """Return what `map.js` reads, as JSON values. Lists under `clips` have one value for each clip."""
         splits = self.clips.splits
@@ -150,7 +158,10 @@ class EmbeddingMap:
             "plain": list(PLAIN),
             "neighbors": COUNT,
             "grouped": self.grouped,
-            "panels": [{"title": panels.panel_title(split), "clips": self.clips.shown(split)} for split in splits],
+            "panels": [
+                {"title": panels.panel_title(split, len(splits) == 1), "clips": self.clips.shown(split)}
+                for split in splits
+            ],
             "clips": self._clips(),
             "tasks": [self._task(encoding) for encoding in self.color_encodings],
             "pictures": {
