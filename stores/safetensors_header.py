@@ -64,7 +64,9 @@ def read(path: Path) -> SafetensorsHeader:
             raise ValueError("its metadata are not texts")
         return SafetensorsHeader(metadata, {name: _entry(name, value, data_bytes) for name, value in content.items()})
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
+        raise CorruptArtifact(
+            f"{path} is not a safetensors file: {error}; if a copy or a download was interrupted, repeat it"
+        ) from error
 
 
 def sort_metadata(path: Path) -> None:

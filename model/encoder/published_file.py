@@ -32,6 +32,7 @@ MAX_COMPRESSED_BYTES = 1 << 22
 _COMPILED = "_orig_mod."
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HEAD_BYTES = 512
+_RESTORE = "if a copy or a download was interrupted, repeat it"
 _GLOBAL = re.compile(r"(?:GLOBAL|global|class) `?([A-Za-z_][\w.]*)")
 _FOREIGN = {
     b"\x1f\x8b": "a gzip archive; unpack it first",
@@ -99,7 +100,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise CorruptArtifact(f"{path} is not a safetensors file: {error}") from error
+        raise CorruptArtifact(f"{path} is not a safetensors file: {error}; {_RESTORE}") from error
 
 
 def _unpickle(path: Path) -> Any:
@@ -110,7 +111,7 @@ def _unpickle(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
         raise CorruptArtifact(f"{path} {_explain(error)}") from error
     except (TypeError, AttributeError, AssertionError, ArithmeticError, ImportError, MemoryError) as error:
-        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}") from error
+        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}; {_RESTORE}") from error
 
 
 def _explain(error: Exception) -> str:
@@ -130,7 +131,7 @@ def _require_plain_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as file:
             names, held = file.namelist(), sum(entry.file_size for entry in file.infolist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}") from error
+        raise CorruptArtifact(f"{path} is not a state dict of tensors: {error}; {_RESTORE}") from error
     if any(name.endswith("/constants.pkl") for name in names):
         raise CorruptArtifact(f"{path} is a TorchScript program and not a state dict; store the state dict alone")
     if held > 2 * path.stat().st_size + MAX_COMPRESSED_BYTES:
@@ -168,7 +169,10 @@ def _without_prefix(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
     names = {name.replace(_COMPILED, ""): tensor for name, tensor in state.items()}
     prefixes = sorted(name[: -len(ANCHOR)] for name in names if name == ANCHOR or name.endswith(f".{ANCHOR}"))
     if not prefixes:
-        raise CorruptArtifact(f"{path} is not a published checkpoint of Myna: it has no {ANCHOR}")
+        raise CorruptArtifact(
+            f"{path} is not a published checkpoint of Myna: it has no {ANCHOR}; name a checkpoint of Myna, of which "
+            "`python -m model.models` lists the published ones"
+        )
     if len(prefixes) > 1:
         listed = ", ".join(repr(prefix) for prefix in prefixes[:8])
         raise CorruptArtifact(f"{path} holds several encoders, with names that begin with {listed}; store one alone")

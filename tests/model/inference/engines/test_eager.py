@@ -11,6 +11,7 @@ from engine_contract import POWER, EngineContract, encoder_of, expected
 from model.encoder.device import fastest_precision
 from model.encoder.input_scale import scale_input
 from model.encoder.patches import patchify
+from model.inference.engines import eager
 from model.inference.engines.eager import Eager
 from stores.errors import InvalidInput
 from stores.quantize import Quantizer
@@ -141,3 +142,15 @@ def test_tokens_average_to_the_embedding_of_each_kind_of_patch(encoder):
 def test_all_layers_of_all_tokens_are_rejected(encoder):
     with pytest.raises(InvalidInput, match="--layer all and --pool tokens cannot be combined"):
         Eager(encoder, "fp32", "all", keeps_tokens=True)
+
+
+@pytest.mark.parametrize(("frames", "windows"), [(96, 32), (512, 32), (1024, 8), (3072, 1), (32_768, 1)])
+def test_long_windows_have_a_smaller_batch(frames, windows):
+    assert eager.max_batch(tiny.encoder_config(window_frames=frames), "cpu") == windows
+
+
+def test_a_window_whose_attention_does_not_fit_into_memory_is_an_error(monkeypatch):
+    monkeypatch.setattr(eager, "available_bytes", lambda: 1_000_000_000)
+    encoder_of_long_windows = encoder_of(tiny.encoder_config(window_frames=32_768))
+    with pytest.raises(InvalidInput, match=r"32768 frames has 16384 tokens.*needs 5.4 GB, and 1.0 GB are free"):
+        Eager(encoder_of_long_windows)
