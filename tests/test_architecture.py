@@ -381,9 +381,10 @@ COMMANDS = {
     "model.models": {"--json"},
     "model.probe": {
         *("dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint", "--store"),
+        *("--layer", "--head", "--dropout"),
     },
     "model.predict": {"source", "--probe", "--out"},
-    "model.compare": {"datasets", "--run"},
+    "model.compare": {"datasets", "--run", "--name", "--json"},
     "model.search": {
         *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
         *("--index", "--checkpoint", "--json"),

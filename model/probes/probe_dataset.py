@@ -13,7 +13,7 @@ from model.encoder.device import fastest_device, fastest_precision
 from model.inference import external_embeddings, representations
 from model.inference.layers import parse_layer
 from model.inference.representations import BASELINES, Representation
-from model.probes.config import GRIDS, Grid, ProbeSettings
+from model.probes.config import Grid, ProbeSettings
 from model.probes.few_shot import FewShotEvaluation
 from model.probes.probe_layers import LayerFeatures, layer_features, score_layers
 from model.probes.results import layer_scores, scores
@@ -34,6 +34,7 @@ def probe_dataset(settings: ProbeSettings) -> None:
     Raises:
         MynaError: the store, the checkpoint or the features cannot be used, or the labels do not make a task.
     """
+    grid = settings.search_grid()
     mel_path = locations.store_path(settings.store or settings.dataset)
     store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
     tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
@@ -46,14 +47,14 @@ def probe_dataset(settings: ProbeSettings) -> None:
     _remove_temporary_files(trained.name)
     if (layer := parse_layer(settings.layer)) is not None:
         layers = layer_features(layer, dataset, path, store, trained.loaded)
-        _score_layers(tasks, dataset, trained.name, layers, GRIDS[settings.grid])
+        _score_layers(tasks, dataset, trained.name, layers, grid)
         return
     features = _all_features(settings, dataset, store, trained, path)
     for task in tasks:
         for note in Task.of(features[scores.TRAINED], task).notes():
             print(f"note: {note}", file=sys.stderr)
         if settings.few_shot.train_groups is None:
-            _score(task, dataset, trained.name, features, GRIDS[settings.grid])
+            _score(task, dataset, trained.name, features, grid)
         else:
             few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
             print(table(few_shot.score(task, dataset, trained.name, features)))

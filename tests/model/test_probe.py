@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ import tiny
 from model import compare, extract, predict, probe, report
 from model.inference import representations
 from model.probes.config import GRIDS
+from model.probes.probe import Probe
 from model.probes.results.scores import Scores
 from stores import locations
 from stores.commit import write_json
@@ -277,3 +279,28 @@ def test_the_winning_probe_predicts_what_it_was_scored_with(workplace, capsys):
         probabilities = [float(row[f"genre-{i}"]) for i in range(4)]
         assert sum(probabilities) == pytest.approx(1, abs=1e-4)
         assert float(row["probability"]) == max(probabilities)
+
+
+def test_a_head_is_scored_saved_and_predicted(workplace, capsys):
+    words = ["made", "--task", "key", "--head", "12", "--head", "16,8", "--dropout", "0.25"]
+    assert probe.main(words) == 0
+    scores = Scores.read(locations.scores("first", "made", "key"))
+    assert (scores.grid, scores.probes) == ("head 12+16-8", 2)
+    assert all(len(row.main.seeds) == 2 for row in scores.rows)
+    path = workplace / "runs" / "first" / "probes" / "made.key.trained.safetensors"
+    saved = Probe.read(path)
+    hidden = saved.metadata["config"]["hidden"]
+    assert hidden in ([12], [16, 8])
+    assert [weight.shape[1] for weight in saved.weights.tensors[::2]] == [*hidden, 2]
+    assert extract.main(["made"]) == 0
+    assert predict.main(["made", "--probe", str(path)]) == 0
+    with (workplace / "made.key.csv").open() as file:
+        assert {row["prediction"] for row in csv.DictReader(file)} <= {"key-0", "key-1"}
+    assert "12+16-8" in capsys.readouterr().out
+
+
+def test_a_grid_in_a_file_replaces_the_quick_one(workplace):
+    (workplace / "grid.json").write_text(json.dumps({"hidden": [0], "dropout": [0.25], "seeds": 1, "patience": 2}))
+    assert probe.main(["made", "--task", "key", "--grid", "grid.json"]) == 0
+    scores = Scores.read(locations.scores("first", "made", "key"))
+    assert (scores.grid, scores.probes) == ("file grid.json", 1)

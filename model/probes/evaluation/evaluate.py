@@ -157,7 +157,7 @@ def _label_efficiency(
 ) -> list[dict[str, Any]]:
     """Train the winning configuration on label subsets. The validation clips, which stop it, are used whole."""
     rows = []
-    for share in label_subsets.SHARES[task.kind]:
+    for share in label_subsets.SHARES[task.kind] if grid.subsets_per_share else ():
         clips, outputs = [], []
         for seed in range(grid.subsets_per_share):
             subset = task.with_train_clips(label_subsets.label_subset(task, share, seed))

@@ -17,10 +17,10 @@ from model.probes.training.losses import Gradient
 
 @dataclass(frozen=True)
 class MlpWeights:
-    """The weights of P probes, those of the hidden layer first."""
+    """The weights of P probes, those of the first layer first."""
 
     tensors: tuple[Tensor, ...]
-    """`[P, C, D]` and `[P, C]`. With a hidden layer `[P, H, D]`, `[P, H]`, `[P, C, H]` and `[P, C]`."""
+    """`[P, C, D]` and `[P, C]`. With a hidden layer `[P, H, D]`, `[P, H]`, `[P, C, H]` and `[P, C]`, and so on."""
 
     @classmethod
     def initialize(cls, seeds: Sequence[int], widths: Sequence[int], device: torch.device) -> MlpWeights:
@@ -28,7 +28,7 @@ class MlpWeights:
 
         Args:
             seeds: seed of each probe. Equal seeds give equal weights.
-            widths: D, C or D, H, C.
+            widths: D, the units of each hidden layer, and C.
             device: device of the weights.
         """
         of_seed = {seed: _random_weights(seed, widths) for seed in set(seeds)}
@@ -48,11 +48,11 @@ class MlpWeights:
 
         Args:
             features: features, shared by all probes or different for each.
-            precision: type in which the products of the hidden layer are computed.
+            precision: type in which the products of hidden layers are computed.
         """
         *hidden, weight, bias = self.tensors
-        if hidden:
-            features = _linear(features.to(precision), hidden[0].to(precision), hidden[1]).relu_()
+        for hidden_weight, hidden_bias in zip(hidden[::2], hidden[1::2], strict=True):
+            features = _linear(features.to(precision), hidden_weight.to(precision), hidden_bias).relu_()
         return _linear(features, weight, bias)
 
     def gradients(self, batch: ProbeBatch, gradient: Gradient, precision: torch.dtype) -> tuple[Tensor, ...]:
@@ -61,25 +61,36 @@ class MlpWeights:
         Args:
             batch: features, targets and dropout.
             gradient: gradient of the loss with respect to the outputs.
-            precision: type in which the products of the hidden layer are computed.
+            precision: type in which the products of hidden layers are computed.
         """
         if len(self.tensors) == 2:
             outputs = _linear(batch.features, *self.tensors)
             output_gradient = gradient(outputs, batch.targets)
             return _weight_gradient(output_gradient, batch.features), output_gradient.sum(1)
-        first, first_bias, second, second_bias = self.tensors
-        hidden = _linear(batch.features, first.to(precision), first_bias).relu_()
-        hidden = hidden.mul_(batch.hidden_mask).mul_(batch.hidden_scale)
-        output_gradient = gradient(torch.baddbmm(second_bias[:, None], hidden, second.mT), batch.targets)
-        # a unit whose value is 0 was dropped or is inactive, so its gradient is 0
-        hidden_gradient = torch.bmm(output_gradient, second).mul_(batch.hidden_scale)
-        hidden_gradient = torch.ops.aten.threshold_backward(hidden_gradient, hidden, 0)
-        return (
-            _weight_gradient(hidden_gradient.to(precision), batch.features).float(),
-            hidden_gradient.sum(1),
-            torch.bmm(output_gradient.mT, hidden),
-            output_gradient.sum(1),
-        )
+        weights, biases = self.tensors[::2], self.tensors[1::2]
+        inputs = self._dropped_activations(batch, precision)
+        output_gradient = gradient(torch.baddbmm(biases[-1][:, None], inputs[-1], weights[-1].mT), batch.targets)
+        gradients = [torch.bmm(output_gradient.mT, inputs[-1]), output_gradient.sum(1)]
+        for layer in reversed(range(len(weights) - 1)):
+            output_gradient = torch.bmm(output_gradient, weights[layer + 1].to(output_gradient.dtype)).float()
+            # a unit whose value is 0 was dropped or is inactive, so its gradient is 0
+            output_gradient = torch.ops.aten.threshold_backward(
+                output_gradient.mul_(batch.hidden_scale), inputs[layer + 1], 0
+            )
+            bias_gradient, output_gradient = output_gradient.sum(1), output_gradient.to(precision)
+            weight_gradient = _weight_gradient(output_gradient, inputs[layer].to(precision)).float()
+            gradients = [weight_gradient, bias_gradient, *gradients]
+        return tuple(gradients)
+
+    def _dropped_activations(self, batch: ProbeBatch, precision: torch.dtype) -> list[Tensor]:
+        """Return the input of each layer after dropout: the features, then `[P, B, H]` float32 of each hidden layer."""
+        inputs, first_unit = [batch.features], 0
+        for weight, bias in zip(self.tensors[:-2:2], self.tensors[1:-2:2], strict=True):
+            units = slice(first_unit, first_unit + weight.shape[1])
+            hidden = _linear(inputs[-1].to(precision), weight.to(precision), bias).relu_()
+            inputs.append(hidden.mul_(batch.hidden_mask[..., units]).mul_(batch.hidden_scale))
+            first_unit = units.stop
+        return inputs
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class ProbeBatch:
     targets: Tensor
     """Targets `[B, C]`, which all probes share."""
     hidden_mask: Tensor
-    """uint8 `[G, B, H]`: 0 for hidden units that are dropped, else 1. Unused without a hidden layer.
+    """uint8 `[G, B, H]`: 0 for hidden units that are dropped, else 1, those of all hidden layers one after another.
 
     It is applied by multiplication. On a CPU, filling by a random mask takes thirty times as long, because its branches
     cannot be predicted.

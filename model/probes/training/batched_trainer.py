@@ -45,7 +45,7 @@ class TrainedProbe:
 
 
 class BatchedTrainer:
-    """Trains one stack. All its probes have the same seed, batch size and number of hidden units."""
+    """Trains one stack. All its probes have the same seed, batch size and hidden layers."""
 
     def __init__(
         self, configs: Sequence[ProbeConfig], task: TaskTensors, grid: Grid, precision: torch.dtype = torch.float32
@@ -62,8 +62,9 @@ class BatchedTrainer:
         self.configs, self.interval = list(configs), 0
         self._places = list(range(len(configs)))  # order in the grid, which decides between equal scores
         self._sampler = BatchSampler(first.seed, first.batch, len(task.train))
-        self._hidden, self._precision = first.hidden, precision if first.hidden else torch.float32
-        widths = [width for width in (task.train.shape[1], first.hidden, task.targets.shape[1]) if width]
+        self._hidden_units = sum(first.hidden_widths)
+        self._precision = precision if first.hidden_widths else torch.float32
+        widths = [task.train.shape[1], *first.hidden_widths, task.targets.shape[1]]
         self.weights = MlpWeights.initialize([config.seed for config in configs], widths, task.train.device)
         self._best_weights = self.weights.select(list(range(len(configs))))
         self._adam = BatchedAdam(
@@ -154,7 +155,7 @@ class BatchedTrainer:
     def _blocks(self) -> list[slice]:
         """Return the probes that are trained at a time: on a CPU as many as fit into the cache, else all."""
         count = size = len(self.configs)
-        if self._hidden and self.task.train.device.type == "cpu":
+        if self._hidden_units and self.task.train.device.type == "cpu":
             size = max(1, _CACHE_BYTES // (16 * self.weights.elements_per_probe()))
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -162,5 +163,5 @@ class BatchedTrainer:
         device, sampler = self.task.train.device, self._sampler
         clips = torch.from_numpy(sampler.clip_indices(self.interval)).to(device)
         inputs = torch.from_numpy(sampler.input_bytes(self.interval, self.task.train.shape[1])).to(device)
-        hidden = torch.from_numpy(sampler.hidden_bytes(self.interval, max(1, self._hidden))).to(device)
+        hidden = torch.from_numpy(sampler.hidden_bytes(self.interval, max(1, self._hidden_units))).to(device)
         return [self._inputs.batch(*step) for step in zip(clips, inputs, hidden, strict=True)]

@@ -159,7 +159,7 @@ def partition(configs: Sequence[ProbeConfig], device: torch.device) -> list[list
     for config in configs:
         inputs = (config.standardised, config.dropout) if device.type == "cpu" else ()
         stacks.setdefault((config.hidden, config.batch, config.seed, *inputs), []).append(config)
-    return sorted(stacks.values(), key=lambda stack: (-stack[0].hidden, -stack[0].batch))
+    return sorted(stacks.values(), key=lambda stack: (-sum(stack[0].hidden_widths), -stack[0].batch))
 
 
 def _probe(task: Task, config: ProbeConfig, weights: MlpWeights) -> Probe:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.probes.config import EVALUATE_EVERY_STEPS, FULL, GRIDS, QUICK, ProbeConfig
+from model.probes.config import EVALUATE_EVERY_STEPS, FULL, GRIDS, QUICK, ProbeConfig, head_grid
 from model.probes.training import losses
 from model.probes.training.batched_adam import BatchedAdam
 from model.probes.training.batched_mlp import MlpWeights, ProbeBatch
@@ -53,24 +53,27 @@ def test_the_full_grid_is_that_of_jukemir_and_the_quick_grid_a_subset():
     assert GRIDS == {"full": FULL, "quick": QUICK}
 
 
-@pytest.mark.parametrize("changed", [{"dropout": 0.3}, {"dropout": 1.0}, {"batch": 0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"dropout": 0.3}, {"dropout": 1.0}, {"batch": 0}, {"learning_rate": 0.0}, {"hidden": -1}, {"hidden": (0,)}],
+)
 def test_invalid_settings_are_an_error(changed):
     with pytest.raises(InvalidInput):
         replace(PLAIN, **changed)
 
 
-@pytest.mark.parametrize("hidden", [0, 7])
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 6), (4, 9, 5)])
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("kind", losses.GRADIENTS)
 def test_gradients_are_those_of_autograd(hidden, shared, kind):
     generator = torch.Generator().manual_seed(1)
-    widths = [width for width in (5, hidden, 3) if width]
+    widths = [5, *hidden, 3]
     weights = MlpWeights.initialize([0, 1, 2], widths, CPU)
     groups = 1 if shared else 3
     batch = ProbeBatch(
         torch.randn(groups, 9, 5, generator=generator),
         torch.nn.functional.one_hot(torch.arange(9) % 3, 3).float(),
-        (torch.rand(groups, 9, max(1, hidden), generator=generator) < 0.5).view(torch.uint8),
+        (torch.rand(groups, 9, max(1, sum(hidden)), generator=generator) < 0.5).view(torch.uint8),
         torch.full((groups, 1, 1), 2.0),
     )
     gradients = weights.gradients(batch, losses.GRADIENTS[kind], torch.float32)
@@ -84,9 +87,9 @@ def test_gradients_are_those_of_autograd(hidden, shared, kind):
     for probe in range(3):
         group = 0 if shared else probe
         features = batch.features[group]
-        if hidden:
-            features = torch.relu(features @ tensors[0][probe].T + tensors[1][probe])
-            features = features * batch.hidden_mask[group] * 2.0
+        masks = batch.hidden_mask[group][:, : sum(hidden)].split(list(hidden), dim=1) if hidden else ()
+        for weight, bias, mask in zip(tensors[:-2:2], tensors[1:-2:2], masks, strict=True):
+            features = torch.relu(features @ weight[probe].T + bias[probe]) * mask * 2.0
         total = total + functions[kind](features @ tensors[-2][probe].T + tensors[-1][probe], batch.targets)
     for actual, expected in zip(gradients, torch.autograd.grad(total, tensors), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
@@ -235,3 +238,18 @@ def test_bf16_products_reach_the_scores_of_float32():
     trainers = [BatchedTrainer([config], task, grid, precision) for precision in (torch.float32, torch.bfloat16)]
     exact, bf16 = (trainer.train()[0].score for trainer in trainers)
     assert bf16 == pytest.approx(exact, abs=0.05)
+
+
+@pytest.mark.parametrize("hidden", [(32,), (48, 24)])
+def test_a_head_of_any_depth_learns_and_a_list_of_one_width_is_that_width(hidden):
+    task = _task(noise=0.3)
+    grid = head_grid([hidden], [0.5])
+    trained = BatchedTrainer(grid.configs, task, replace(grid, max_evaluations=12))
+    assert [tensor.shape[1:] for tensor in trained.weights.tensors[::2]] == [
+        (after, before) for before, after in zip((12, *hidden), (*hidden, 4), strict=True)
+    ]
+    [result] = trained.train()
+    assert result.score > 0.9
+    if len(hidden) == 1:
+        single = [replace(config, hidden=hidden[0]) for config in grid.configs]
+        assert BatchedTrainer(single, task, replace(grid, max_evaluations=12)).train()[0].score == result.score
