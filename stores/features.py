@@ -55,7 +55,7 @@ UNCHECKED_VERSION = 2
 CLIPS = "clips.parquet"
 """File with the clips, which only a feature store has."""
 _SPANS = "spans.parquet"
-_IDENTITY = ("index", "id", "source", "member", "source_digest", "codes_digest", "frames")
+_IDENTITY = ("index", "id", "source", "member", "source_digest", "codes_digest", "frames", "semitones")
 _CLIP_SCHEMA = pa.schema([manifest.SCHEMA.field(name) for name in _IDENTITY])
 _SPAN_SCHEMA = pa.schema(
     [("clip", pa.int64()), ("start_seconds", pa.float64()), ("windows", pa.int64()), ("padded", pa.bool_())]

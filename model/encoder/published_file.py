@@ -53,10 +53,20 @@ def read_encoder_tensors(path: Path) -> dict[str, Tensor]:
         MissingArtifact: there is no file at `path`.
         CorruptArtifact: the file does not contain an encoder. The message says what it is as far as this is known.
     """
+    return _without_prefix(read_state_dict(path), path)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file under the names that they have in it.
+
+    Raises:
+        MissingArtifact: there is no file at `path`.
+        CorruptArtifact: the file does not contain tensors. The message says what it is as far as this is known.
+    """
     if not path.is_file():
         raise MissingArtifact(f"no checkpoint at {path}; pass the path of a published checkpoint")
     require_no_pointer(path)
-    return _without_prefix(_state_dict(_read(path), path), path)
+    return _state_dict(_read(path), path)
 
 
 def require_no_pointer(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from model.probes import label_digest
 from model.probes.config import CompareSettings
 from model.probes.probe_layers import outdated
@@ -10,8 +13,9 @@ from model.probes.results.averages import averages
 from model.probes.results.scores import TRAINED, Scores
 from model.training.continuation import require_config_file
 from stores import locations
-from stores.errors import CorruptArtifact, MissingArtifact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.features import read_provenance
+from stores.json_output import print_json
 
 
 def compare(settings: CompareSettings) -> None:
@@ -23,7 +27,7 @@ def compare(settings: CompareSettings) -> None:
             run's weights.
     """
     run = settings.run or locations.only_finished_run()
-    print(f"run: {run}")
+    print(f"run: {run}", file=sys.stderr if settings.json else sys.stdout)
     require_config_file(locations.run(run))
     folder = locations.run(run) / "scores"
     names = tuple(dict.fromkeys(settings.datasets))
@@ -32,6 +36,9 @@ def compare(settings: CompareSettings) -> None:
         of_datasets = f" on {', '.join(names)}" if names else ""
         raise MissingArtifact(f"no scores of run {run!r}{of_datasets}; make them with `python -m model.probe DATASET`")
     scores = [score_validation.read(path) for path in paths]
+    if settings.json:
+        print_json({"run": run, "scores": _values(scores)})
+        return
     print(averages(scores, names))
     _print_layers(run, names)
     for task in scores:
@@ -41,6 +48,32 @@ def compare(settings: CompareSettings) -> None:
         elif label_digest.have_changed(task.labels, task.task, task.dataset, task.run):
             command = f"python -m model.probe {task.dataset}"
             print(f"{task.dataset}/{task.task}: scores of other labels than the current ones; run `{command}` again")
+
+
+def are_runs(settings: CompareSettings) -> bool:
+    """Return whether the stated names are runs to compare, and not datasets.
+
+    Raises:
+        InvalidInput: some names are runs and others are not, or there is a single run.
+    """
+    runs = [name for name in settings.datasets if (locations.run(name) / "config.json").is_file()]
+    if settings.run is not None or not runs:
+        return False
+    if len(runs) < len(settings.datasets) or len(runs) < 2:
+        others = [name for name in settings.datasets if name not in runs]
+        missing = f"there is no run {', '.join(others)}" if others else "a comparison needs a second run"
+        raise InvalidInput(f"{', '.join(runs)} is a run, and {missing}; name two runs, or one run with --run")
+    return True
+
+
+def _values(scores: list[Scores]) -> dict[str, Any]:
+    """Return the scores as JSON values."""
+    return {
+        f"{one.dataset}/{one.task}": {
+            row.representation: {name: metric.value for name, metric in row.metrics.items()} for row in one.rows
+        }
+        for one in scores
+    }
 
 
 def _print_layers(run: str, datasets: tuple[str, ...]) -> None:

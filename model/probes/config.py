@@ -288,9 +288,13 @@ class PredictSettings(CommandSettings):
     source: Annotated[Positional[str], shown("SOURCE")]
     """Name of a dataset with features, or a file of embeddings: .parquet, .npz, or a feature store .zarr."""
     probe: Annotated[Path, shown("FILE")]
-    """File of the probe, runs/NAME/probes/DATASET.TASK.REPRESENTATION.safetensors."""
+    """File of the probe, runs/NAME/probes/DATASET.TASK.REPRESENTATION.safetensors, or a published key head: the state
+    dict of linear layers with 24 outputs, .pth."""
     out: Annotated[Path | None, shown("FILE", "SOURCE.TASK.csv in the working directory")] = None
     """File to write, .csv or .parquet, with one row for each clip."""
+    average_transpositions: bool = False
+    """Average over each recording and its transposed copies, each moved back to the key of the recording. They come
+    from pipeline.ingest --transpose 12 --transpose-all."""
 
 
 @dataclass(frozen=True, kw_only=True)

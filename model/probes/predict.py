@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.inference import external_embeddings
 from model.inference.layers import ALL, Layer, blocks_of, parse_layer, suffix_of
 from model.inference.representations import BASELINES
+from model.probes import sequential_head
 from model.probes.config import PredictSettings
 from model.probes.feature_match import require_match
 from model.probes.probe import Probe
@@ -30,21 +33,53 @@ def predict(settings: PredictSettings) -> None:
         DigestMismatch: the embeddings were made otherwise than those that the probe was trained on.
         InvalidInput: the embeddings have another width, or the name of the output file has another suffix.
     """
-    probe = Probe.read(settings.probe)
-    ids, embeddings, songs, times = _embeddings(settings.source, probe)
+    is_published = settings.probe.suffix in sequential_head.SUFFIXES
+    probe = sequential_head.read(settings.probe) if is_published else Probe.read(settings.probe)
+    clips = _clips(settings.source, probe)
     stem = Path(settings.source).stem.removesuffix(".features")
     output = PredictionFile(settings.out or Path(f"{stem}.{probe.metadata['task']}.csv"))
-    table = prediction_table(probe, ids, embeddings, songs)
-    for position, (name, seconds) in enumerate(times.items(), 1):
+    averaged = _require_copies(clips.semitones, settings.source) if settings.average_transpositions else None
+    table = prediction_table(probe, clips.ids, clips.embeddings, clips.songs(averaged is None), averaged)
+    for position, (name, seconds) in enumerate(clips.times.items(), 1):
         table = table.add_column(position, name, [seconds])
+    if averaged is not None:
+        table = table.filter(pa.array([step == 0 for step in averaged]))
     output.write(table)
     print(f"{output.path}: {probe.metadata['task']} of {table.num_rows} clips")
 
 
-def _embeddings(
-    source: str, probe: Probe
-) -> tuple[Sequence[str], NDArray[np.float32], Sequence[str], dict[str, NDArray[np.float64]]]:
-    """Return the ids, embeddings `[clips, width]`, recordings and, of windows, the times of the clips in seconds."""
+@dataclass(frozen=True)
+class _Clips:
+    """The clips or windows that are predicted."""
+
+    ids: Sequence[str]
+    """Id of each."""
+    embeddings: NDArray[np.float32]
+    """Embeddings `[clips, width]`."""
+    recordings: Sequence[str]
+    """Recording of each."""
+    semitones: Sequence[int]
+    """Transposition of each."""
+    times: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Start and end in seconds, by column, if they are windows."""
+
+    def songs(self, separates_copies: bool) -> Sequence[str]:
+        """Return the recording of each clip, or the transposed copy if copies are predicted by themselves."""
+        if not separates_copies:
+            return self.recordings
+        return [f"{name}\0{step}" for name, step in zip(self.recordings, self.semitones, strict=True)]
+
+
+def _require_copies(semitones: Sequence[int], source: str) -> Sequence[int]:
+    if not any(semitones):
+        raise InvalidInput(
+            f"{source} has no transposed copies to average; make them with `python -m pipeline.ingest ... "
+            "--transpose 12 --transpose-all` and extract again, or leave out --average-transpositions"
+        )
+    return semitones
+
+
+def _clips(source: str, probe: Probe) -> _Clips:
     path = Path(source)
     if path.is_dir() and not (path / CLIPS).is_file():
         raise InvalidInput(
@@ -54,14 +89,15 @@ def _embeddings(
     if path.suffix in (".parquet", ".npz"):
         external = external_embeddings.read(path)
         require_match(external.provenance, probe.metadata["features"], path)
-        return external.ids, external.embeddings, external.ids, {}
+        return _Clips(external.ids, external.embeddings, external.ids, [0] * len(external.ids))
     if path.suffix != ".zarr":
         path = _feature_store(source, probe)
     store = _read_features(path, probe)
     require_match(store.provenance, probe.metadata["features"], path)
     recordings = [f"{row.source}\0{row.member}" for row in store.rows]
     times = feature_tables.times(store) if len(store.clips) < len(store.rows) else {}
-    return [row.id for row in store.rows], store.embeddings, recordings, times
+    semitones = [row.semitones for row in store.rows]
+    return _Clips([row.id for row in store.rows], store.embeddings, recordings, semitones, times)
 
 
 def _feature_store(dataset: str, probe: Probe) -> Path:

@@ -211,8 +211,8 @@ def _numbered(names: Sequence[object]) -> NDArray[np.int64]:
 
 
 def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
-    """Return the recording of each clip, or None if every recording has one clip."""
-    recordings = [f"{row.source}\0{row.member}" for row in rows]
+    """Return the recording or transposed copy of each clip, or None if every recording has one clip."""
+    recordings = [f"{row.source}\0{row.member}\0{row.semitones}" for row in rows]
     if len(set(recordings)) == len(recordings):
         return None
     key_of: dict[str, str] = {}

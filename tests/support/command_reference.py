@@ -27,6 +27,7 @@ COMMANDS = {
     "dags.pretrain": (workflow_settings.__name__, "PretrainSettings"),
     "dags.explore": (workflow_settings.__name__, "ExploreSettings"),
     "dags.embed": (workflow_settings.__name__, "EmbedSettings"),
+    "dags.key": (workflow_settings.__name__, "KeySettings"),
     "dags.benchmark": (workflow_settings.__name__, "BenchmarkSettings"),
     "dags.evidence": (workflow_settings.__name__, "EvidenceSettings"),
     "dags.sweep": (workflow_settings.__name__, "SweepSettings"),

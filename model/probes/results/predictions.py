@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from model.probes import musical_keys, song_aggregation
+from model.probes import musical_keys, song_aggregation, transpositions
 from model.probes.probe import Probe
 from stores import csv_cells
 from stores.commit import atomic_write, remove_leftovers
@@ -25,7 +25,11 @@ TAG_THRESHOLD = 0.5
 
 
 def prediction_table(
-    probe: Probe, ids: Sequence[str], embeddings: NDArray[np.float32], songs: Sequence[str]
+    probe: Probe,
+    ids: Sequence[str],
+    embeddings: NDArray[np.float32],
+    songs: Sequence[str],
+    semitones: Sequence[int] | None = None,
 ) -> pa.Table:
     """Return a table with one row for each clip.
 
@@ -39,9 +43,12 @@ def prediction_table(
         ids: ids of the clips.
         embeddings: whole embeddings of the encoder, `[clips, width]`.
         songs: recording of each clip.
+        semitones: transposition of each clip, if the outputs of a recording and of its transposed copies are averaged,
+            each moved back. A probe of clips averages probabilities.
 
     Raises:
-        InvalidInput: the embeddings have another width than those the probe was trained on.
+        InvalidInput: the embeddings have another width than those the probe was trained on, or the probe cannot be
+            averaged over transpositions.
     """
     start, stop = probe.metadata["columns"]
     width = embeddings.shape[1]
@@ -50,6 +57,9 @@ def prediction_table(
             f"the embeddings have width {width}, but the probe was trained on embeddings of width {stop}"
         )
     outputs = probe.outputs(np.ascontiguousarray(embeddings[:, start:stop]))
+    if semitones is not None:
+        outputs = transpositions.move_back(outputs, semitones, probe.metadata["classes"])
+        probe = replace(probe, metadata={**probe.metadata, "vote": probe.metadata["vote"] or "mean"})
     of_kind = {"tags": _tags, "numbers": lambda *_: ({}, outputs)}.get(probe.metadata["kind"], _classes)
     columns, values = of_kind(probe, outputs, songs)
     named = dict(zip(probe.metadata["classes"], values.T, strict=True))
