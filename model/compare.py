@@ -1,4 +1,4 @@
-"""`python -m model.compare`: print the scores of a run on all tasks, and their average as in the paper."""
+"""`python -m model.compare`: print the scores of a run and their average as in the paper, or compare runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run(settings: CompareSettings) -> None:
         """Import the room when there is something to do, so that `--help` is fast."""
-        from model.probes.compare import compare
+        from model.page.run_comparison import compare_runs
+        from model.probes.compare import are_runs, compare
 
-        compare(settings)
+        compare_runs(settings) if are_runs(settings) else compare(settings)
 
     return run_command(CompareSettings, arguments, "model.compare", run)
 

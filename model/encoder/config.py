@@ -178,6 +178,11 @@ def _vit_small(name: str, patches: PatchMode) -> EncoderConfig:
     return EncoderConfig(name=name, width=384, depth=12, heads=6, mlp_width=1536, patches=patches)
 
 
+def _tiny(name: str, patches: PatchMode) -> EncoderConfig:
+    """Return a preset that trains on a CPU in minutes. `tiny` is `tiny-vertical` under its older name."""
+    return EncoderConfig(name=name, width=192, depth=6, heads=3, mlp_width=768, patches=patches, input_scale="log1p")
+
+
 # The first three presets are the published models (Yonay, Hammond, Yang 2025), which take raw mel power. myna-vertical
 # was published for windows of 98 frames, which are 49 patches. Every window here has 96 frames, so that all models read
 # the same shards. Positions do not depend on the number of columns, so the published weights fit both.
@@ -188,6 +193,9 @@ PRESETS: dict[str, EncoderConfig] = {
         _vit_small("myna-vertical", "vertical"),
         _vit_small("myna-hybrid", "hybrid"),
         EncoderConfig(name="myna-85m", width=768, depth=12, heads=12, mlp_width=3072, patches="hybrid"),
-        EncoderConfig(name="tiny", width=192, depth=6, heads=3, mlp_width=768, patches="vertical", input_scale="log1p"),
+        _tiny("tiny", "vertical"),
+        _tiny("tiny-square", "square"),
+        _tiny("tiny-vertical", "vertical"),
+        _tiny("tiny-hybrid", "hybrid"),
     )
 }

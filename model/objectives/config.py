@@ -18,6 +18,19 @@ Family = Literal["infonce", "dcl", "mbcl", "global", "mae"]
 Schedule = Literal["constant", "cosine"]
 TemperatureRule = Literal["constant", "shared", "individual", "individual-momentum"]
 
+_LABELS = {
+    "infonce": "InfoNCE (SimCLR's NT-Xent)",
+    "dcl": "decoupled contrastive loss (DCL)",
+    "sogclr": "SogCLR",
+    "isogclr": "iSogCLR",
+    "fastclip-v0": "FastCLIP v0",
+    "fastclip-v1": "FastCLIP v1",
+    "fastclip-v2": "FastCLIP v2",
+    "fastclip-v3": "FastCLIP v3",
+    "openclip": "OpenCLIP's mini-batch loss",
+    "mae": "masked autoencoder",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(JsonSettings):
@@ -53,6 +66,11 @@ class ObjectiveConfig(JsonSettings):
     """Schedule of gamma: constant, or a cosine that falls from 1 to gamma."""
     gamma_decay_epochs: int = 1
     """Number of epochs of the cosine."""
+
+    @property
+    def label(self) -> str:
+        """Name in words, for pages and tables."""
+        return _LABELS.get(self.name, self.name)
 
     def __post_init__(self) -> None:
         for field, choices in (("family", Family), ("temperature_rule", TemperatureRule), ("gamma_schedule", Schedule)):

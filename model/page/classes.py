@@ -17,8 +17,8 @@ from stores import key_names
 _RELATIONS = {
     "same": "same key",
     "fifth": "a fifth above",
-    "relative": "relative",
-    "parallel": "parallel",
+    "relative": "relative major or minor",
+    "parallel": "same tonic, other mode",
     "other": "other",
 }
 _TAG_METRIC_AREAS = {"ROC-AUC": 45, "average precision": 130}
@@ -26,8 +26,8 @@ _TAG_METRIC_AREAS = {"ROC-AUC": 45, "average precision": 130}
 _MIN_WIDE_CLASSES = 12
 """Number of classes from which a confusion matrix is wider than a phone."""
 _RELATIONS_TEXT = (
-    "Wrong keys by their relation to the true key. MIREX gives a credit of 0.5, 0.3 and 0.2 to the three relations in "
-    "the middle."
+    "Wrong keys by their relation to the true key. For C major, a fifth above is G major, the relative minor is A "
+    "minor (the same notes), and C minor has the same tonic. MIREX gives a credit of 0.5, 0.3 and 0.2 to these three."
 )
 
 

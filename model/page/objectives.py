@@ -36,7 +36,7 @@ def _sort_key(run: ProbedRun, this_run: ProbedRun) -> tuple[bool, str, str]:
 
 def _row(run: ProbedRun, columns: Sequence[str], kind: str) -> PageRow:
     config, values = run.config, _values(run.scores)
-    settings = (config.objective.name, f"{config.batch:,}", f"{config.steps:,}", str(config.seed))
+    settings = (config.objective.label, f"{config.batch:,}", f"{config.steps:,}", str(config.seed))
     return PageRow((run.name, *settings, *(values.get(column, formats.MISSING) for column in columns)), kind)
 
 
@@ -51,7 +51,7 @@ def _values(scores: Sequence[Scores]) -> dict[str, str]:
 
 def _differences(runs: Sequence[ProbedRun]) -> str:
     """Return sentences on what differs besides the objective, without which the comparison would claim too much."""
-    settings = [_flatten(run.config.to_dict()) for run in runs]
+    settings = [flatten(run.config.to_dict()) for run in runs]
     differing = sorted(name for name in settings[0] if len({str(values.get(name)) for values in settings}) > 1)
     relevant = [name for name in differing if not name.startswith(("objective", "shards", "samples"))]
     words = [" ".join(name.replace("_", " ").split(".")) for name in relevant]
@@ -59,8 +59,9 @@ def _differences(runs: Sequence[ProbedRun]) -> str:
     return f"All {len(runs)} runs with scores on the same datasets, with 95 % confidence intervals. {others}"
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one mapping, with names such as `encoder.width`."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat

@@ -33,7 +33,7 @@ def lead(results: RunResults) -> str:
     duration = provenance.duration(provenance.training_seconds(results.metrics))
     return (
         f"{encoder.name} ({encoder.patches} patches) was trained on {store} with the objective "
-        f"{config.objective.name}: {config.steps:,} steps of {config.batch:,} clips with "
+        f"{config.objective.label}: {config.steps:,} steps of {config.batch:,} clips with "
         f"{100 * config.masking_ratio:.0f} % of the patches masked{duration and f', {duration}'}. "
         "Probes on its frozen embeddings measure what it has learned."
     )

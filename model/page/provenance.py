@@ -47,7 +47,7 @@ def properties(results: RunResults) -> dict[str, str]:
         "trained on": f"{results.store or 'a store that was not recorded'}: {_training_clips(results)}",
         "encoder": f"{encoder.name}: {shape}",
         "mel": _mel(config.mel),
-        "training": f"{config.objective.name}, batch {config.batch:,}, {config.steps:,} steps, {config.precision}",
+        "training": f"{config.objective.label}, batch {config.batch:,}, {config.steps:,} steps, {config.precision}",
         "time": duration(training_seconds(rows)) or "not recorded",
         "speed": f"{statistics.median(speeds):,.0f} windows per second (median)" if speeds else "not recorded",
         "versions": "; ".join(_versions(results)) or "not recorded",

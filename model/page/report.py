@@ -24,6 +24,7 @@ from model.page import (
     run_results,
     sweeps,
     training,
+    verdict,
 )
 from model.page.config import ReportSettings
 from model.page.document import Section
@@ -60,12 +61,12 @@ def report(settings: ReportSettings) -> None:
     results = run_results.gather(run, settings.datasets)
     not_shown = paper_table.not_shown(user_quotes, results.scores, str(settings.quoted))
     quotes = _merge_quotes(quoted.packaged(), user_quotes)
-    path = locations.report(settings.name or (run if len(results.datasets) > 1 else f"{results.datasets[0]}-{run}"))
+    path = locations.report(settings.name or (f"{results.datasets[0]}-{run}" if len(results.datasets) == 1 else run))
     for folder in (path.parent, path.with_suffix(".figures")):  # what a killed report has left
         remove_temporary_files(folder, recursive=False, spares_running=True)
     embedding_map = _map(results, settings.map, settings.audio, settings.store)
     sections = _sections(results, quotes, embedding_map)
-    page = document.page(f"Myna: {run}", overview.lead(results), sections).encode()
+    page = document.page(f"Myna: {run}", overview.lead(results), sections, verdict.of_run(results)).encode()
     write_bytes(path, page)
     exports.write(path, results, quotes, _charts(sections, embedding_map))
     _print_summary(path, len(page), settings.quoted, not_shown)
@@ -90,7 +91,9 @@ def _merge_quotes(packaged: Sequence[Quote], user_quotes: Sequence[Quote]) -> li
 
 def _map(results: RunResults, dataset: str | None, audio_clips: int, store: str | None) -> EmbeddingMap | None:
     """Return the map of a dataset. If it was not requested and the mel store is missing, say so and return None."""
-    name = dataset or results.datasets[0]
+    if not results.datasets and not (dataset or audio_clips or store):
+        return None
+    name = dataset or next(iter(results.datasets), "")
     if name not in results.features:
         raise InvalidInput(f"--map must be a dataset of the page: {', '.join(results.datasets)} (got {name!r})")
     features, usual = results.features[name], locations.mel_store(name)
@@ -116,10 +119,8 @@ def _charts(sections: Sequence[Section], embedding_map: EmbeddingMap | None) -> 
 def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: EmbeddingMap | None) -> list[Section]:
     """Return the sections in the order of the page, without those that have nothing to show."""
     sections = [
-        overview.section(results),
-        paper_table.section(results.run, results.scores, quotes),
-        confidence_intervals.section(results.scores),
         embedding_map.section("Map") if embedding_map else None,
+        *(_score_sections(results, quotes) if results.scores else ()),
         training.section(results),
         sweeps.section(results.sweeps, results.run) if results.sweeps else None,
         objectives.section(results),
@@ -129,6 +130,15 @@ def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: Embed
         provenance.section(results),
     ]
     return [section for section in sections if section is not None]
+
+
+def _score_sections(results: RunResults, quotes: Sequence[Quote]) -> tuple[Section, ...]:
+    """Return the sections that need scores."""
+    return (
+        overview.section(results),
+        paper_table.section(results.run, results.scores, quotes),
+        confidence_intervals.section(results.scores),
+    )
 
 
 def _print_summary(path: Path, size: int, quoted_path: Path | None, not_shown: Sequence[Quote]) -> None:

@@ -55,7 +55,7 @@ class RunResults:
     metrics: Sequence[Mapping[str, Any]]
     """Lines of metrics.jsonl, without values that are not finite numbers."""
     scores: tuple[Scores, ...]
-    """Scores by dataset, then task."""
+    """Scores by dataset, then task. A run without scores has a page with its training and a map."""
     layers: tuple[LayerScores, ...]
     """Scores of the layers of the encoder, by dataset, then task."""
     features: Mapping[str, FeatureStore]
@@ -71,8 +71,8 @@ class RunResults:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Datasets with scores, in order."""
-        return tuple(dict.fromkeys(scores.dataset for scores in self.scores))
+        """Datasets with scores, in order; those with features if there are no scores."""
+        return tuple(dict.fromkeys(scores.dataset for scores in self.scores)) or tuple(self.features)
 
 
 def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
@@ -88,9 +88,9 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         CorruptArtifact: a file cannot be read.
     """
     folder = locations.run(run)
-    config, store = _settings(folder)
+    config, store = read_settings(folder)
     scores = _scores_of(run, datasets)
-    names = dict.fromkeys(one_task.dataset for one_task in scores)
+    names = dict.fromkeys(one_task.dataset for one_task in scores) or dict.fromkeys(_embedded_datasets(run))
     features = {name: FeatureStore.read(locations.feature_store(name, run)) for name in names}
     _require_current_features(scores, features)
     others, unread = _other_runs(run, tuple(names))
@@ -99,7 +99,7 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         config=config,
         store=store,
         trained_clips=_clips_in_shards(store, config.shards),
-        metrics=_finite_metrics(folder),
+        metrics=read_metrics(folder),
         scores=scores,
         layers=_current_layers(run, tuple(names)),
         features=features,
@@ -110,8 +110,13 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
     )
 
 
-def _settings(folder: Path) -> tuple[TrainConfig, str]:
-    """Return the settings of a run and the name of its mel store."""
+def read_settings(folder: Path) -> tuple[TrainConfig, str]:
+    """Return the settings of a run and the name of its mel store.
+
+    Raises:
+        MissingArtifact: there is no run.
+        CorruptArtifact: its settings cannot be read.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise MissingArtifact(
@@ -144,11 +149,17 @@ def _scores_of(run: str, datasets: Sequence[str]) -> tuple[Scores, ...]:
 
 
 def _require_scores(run: str, datasets: Sequence[str], existing: set[str]) -> None:
-    for name in datasets or ("DATASET",):
-        if name not in existing and (datasets or not existing):
-            subject = f"of {name!r} for run {run!r}" if datasets else f"for run {run!r}"
+    for name in datasets:
+        if name not in existing:
+            subject = f"of {name!r} for run {run!r}"
             remedy = f"{name!r} is a run, whose page `--run {name}` makes" if locations.run(name).is_dir() else ""
             raise MissingArtifact(f"no scores {subject}; {remedy or f'make them with `python -m model.probe {name}`'}")
+
+
+def _embedded_datasets(run: str) -> list[str]:
+    """Return the names of the datasets with features of a run."""
+    suffix = f".{run}.features.zarr"
+    return sorted(path.name.removesuffix(suffix) for path in locations.STORES.glob(f"*{suffix}"))
 
 
 def _rank(dataset: str) -> int:
@@ -191,13 +202,13 @@ def _other_runs(run: str, datasets: Sequence[str]) -> tuple[tuple[ProbedRun, ...
         shared = [dataset for dataset in datasets if any((path.parent / "scores").glob(f"{dataset}.*.json"))]
         if name != run and shared:
             try:
-                runs.append(ProbedRun(name, _settings(path.parent)[0], _scores_of(name, shared)))
+                runs.append(ProbedRun(name, read_settings(path.parent)[0], _scores_of(name, shared)))
             except (CorruptArtifact, InvalidInput):
                 unread.append(name)
     return tuple(runs), tuple(unread)
 
 
-def _finite_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the metrics line by line, without values that are not finite numbers."""
     return [
         {name: value for name, value in row.items() if isinstance(value, int | float) and math.isfinite(value)}

@@ -18,7 +18,8 @@ _MAX_TABLE_ROWS = 24
 _CURVES = {
     "alignment": (
         "alignment",
-        "Alignment: mean squared distance between the two views of a clip (lower is closer).",
+        "Alignment: mean squared distance between the two views of a clip. Lower is better. It rises at first, because "
+        "the embeddings of an untrained encoder are almost equal and first have to spread.",
     ),
     "uniformity": (
         "uniformity",
@@ -39,7 +40,7 @@ def section(results: RunResults) -> Section:
     if not any("loss" in row for row in rows):
         return Section("Training", "training", {"loss": None})
     fields = [name for name in _CURVES if any(name in row for row in rows)]
-    lead = _lead(rows, results.config.objective.name)
+    lead = _lead(rows, results.config.objective.label)
     content = {
         "loss": PageChart("training-loss", lead),
         "curves": [{"text": _CURVES[name][1], "chart": _curve(rows, name)} for name in fields],
@@ -55,7 +56,7 @@ def loss_chart(rows: Sequence[Mapping[str, Any]], config: TrainConfig) -> Spec:
 
     Other objectives have other zeros, and the global ones become negative when negatives are far apart.
     """
-    title = f"{config.objective.name} loss"
+    title = f"{config.objective.label} loss"
     if config.objective.name != "infonce":
         return charts.curve(rows, "loss", title)
     return charts.curve(rows, "loss", f"{title} (nats)", ("chance", math.log(2 * config.batch - 1)))

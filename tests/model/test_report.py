@@ -67,7 +67,7 @@ def test_the_size_is_printed_with_a_warning_if_it_is_large(workplace, capsys, mo
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "run: first"
     assert lines[1] == "  no map: there is no mel store at stores/made.zarr"
-    assert lines[2].startswith("report: reports/page.html (0.9")
+    assert lines[2].startswith("report: reports/page.html (1.0")
     assert lines[2].endswith(" MB)")
     assert "which many mail servers reject" in lines[3]
 

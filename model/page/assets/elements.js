@@ -37,5 +37,13 @@ window.mynaMapClasses ??= {};
     return svg;
   }
 
-  Object.assign(window.mynaMapClasses, { make, symbol });
+  const outlines = new Map();
+
+  // Return the symbol of a class as a path for a canvas.
+  function outline(shape) {
+    if (!outlines.has(shape)) outlines.set(shape, new Path2D(SYMBOLS[shape]));
+    return outlines.get(shape);
+  }
+
+  Object.assign(window.mynaMapClasses, { make, outline, symbol });
 })();

@@ -8,7 +8,7 @@ window.mynaMap = (() => {
 
   class EmbeddingMap {
     constructor(element, data, theme) {
-      Object.assign(this, { element, data, clips: data.clips, task: 0, picked: null, pointed: null, chosen: null });
+      Object.assign(this, { element, data, clips: data.clips, task: 0, picked: null, pointed: null, chosen: null, matches: null });
       this.pictures = new Pictures(data.pictures);
       this.player = new Player(data.sound, (message) => this.showPlayer(message));
       this.panels = data.panels.map((_, index) => new Panel(index, this));
@@ -39,7 +39,11 @@ window.mynaMap = (() => {
       const label = make("label", { class: "map-task", hidden: !options.length }, "Color by ", select);
       const count = Object.keys(this.data.sound).length;
       const hint = make("span", { class: "map-hint", hidden: !count }, `Outlined dots have sound (${count})`);
-      return make("div", { class: "map-controls" }, label, hint);
+      this.texts = this.clips.id.map((id, clip) => [id, ...this.labels(clip).map(([, text]) => text)].join("\n").toLowerCase());
+      this.search = make("input", { type: "search", placeholder: "Search clips", "aria-label": "Search clips by name or label",
+        oninput: () => this.find(this.search.value), onkeydown: (event) => event.key === "Enter" && this.jumpToFound() });
+      this.found = make("span", { class: "map-found" });
+      return make("div", { class: "map-controls" }, label, this.search, this.found, hint);
     }
 
     // Actions
@@ -70,6 +74,20 @@ window.mynaMap = (() => {
       this.showText();
     }
 
+    // Fade all clips whose name and labels do not contain the text.
+    find(text) {
+      const wanted = text.trim().toLowerCase();
+      this.matches = wanted ? this.texts.map((own) => own.includes(wanted)) : null;
+      const count = this.matches?.filter(Boolean).length ?? 0;
+      this.found.textContent = wanted ? `${count.toLocaleString("en")} found` : "";
+      this.showDots();
+    }
+
+    jumpToFound() {
+      const first = this.matches?.indexOf(true) ?? -1;
+      if (first >= 0) this.choose(first);
+    }
+
     enter(panel) {
       if (panel.clips.includes(this.chosen)) this.point(this.chosen, true);
     }
@@ -93,14 +111,18 @@ window.mynaMap = (() => {
     }
 
     jump(clip) {
-      if (!this.isActive(clip)) this.pick(null); // the filter would hide it
+      if (!this.isActive(clip)) { // the filter would hide it
+        [this.search.value, this.found.textContent, this.matches] = ["", "", null];
+        this.pick(null);
+      }
       this.choose(clip);
       this.details.querySelector("h3").focus({ preventScroll: true });
     }
 
     clear() {
       this.player.stop();
-      [this.picked, this.pointed, this.chosen] = [null, null, null];
+      [this.picked, this.pointed, this.chosen, this.matches] = [null, null, null, null];
+      [this.search.value, this.found.textContent] = ["", ""];
       this.markPicked();
       this.showAll();
       this.showCard();
@@ -111,6 +133,7 @@ window.mynaMap = (() => {
     // Properties of a clip
 
     isActive(clip) {
+      if (this.matches && !this.matches[clip]) return false;
       return this.picked === null || this.encoding.members[clip].includes(this.picked);
     }
 
@@ -157,9 +180,9 @@ window.mynaMap = (() => {
     }
 
     showDots() {
-      const order = this.clips.id.map((_, clip) => clip);
-      const priority = (clip) => (this.isActive(clip) ? 2 : 0) + (this.player.has(clip) ? 1 : 0);
-      const dots = order.sort((first, second) => priority(first) - priority(second) || first - second).map((clip) => this.dot(clip));
+      const priorities = this.clips.id.map((_, clip) => (this.isActive(clip) ? 2 : 0) + (this.player.has(clip) ? 1 : 0));
+      const dots = [0, 1, 2, 3].flatMap((wanted) =>
+        priorities.flatMap((priority, clip) => (priority === wanted ? [this.dot(clip)] : [])));
       for (const panel of this.panels) panel.show("dots", dots);
     }
 
@@ -243,9 +266,22 @@ window.mynaMap = (() => {
       const [outer, plot] = [this.element.getBoundingClientRect(), panel.plot.getBoundingClientRect()];
       const [left, top] = [plot.left - outer.left + x, plot.top - outer.top + y];
       const { offsetWidth: width, offsetHeight: height } = this.card;
-      const beside = left + 18 + width > outer.width ? left - 18 - width : left + 18;
+      const beside = this.freeSide(panel, clip, width, height);
       this.card.style.left = `${Math.max(0, Math.min(outer.width - width, beside))}px`;
       this.card.style.top = `${plot.top + y + height + 18 > window.innerHeight ? top - height - 14 : top + 14}px`;
+    }
+
+    // Return the left edge of the card, on the side of a clip where it covers fewer of its neighbors.
+    freeSide(panel, clip, width, height) {
+      const [x, y] = panel.pixels(clip);
+      const left = panel.plot.getBoundingClientRect().left - this.element.getBoundingClientRect().left + x;
+      const sides = [left + 18, left - 18 - width].filter((edge) => edge >= 0 && edge + width <= this.element.clientWidth);
+      const covered = (edge) => this.clips.near[clip].filter((other) => {
+        if (this.clips.panel[other] !== panel.index) return false;
+        const [dx, dy] = [panel.pixels(other)[0] - x + left - edge, panel.pixels(other)[1] - y];
+        return dx > 0 && dx < width && Math.abs(dy) < height;
+      }).length;
+      return sides.sort((first, second) => covered(first) - covered(second))[0] ?? left + 18;
     }
 
     showDetails() {

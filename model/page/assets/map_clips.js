@@ -7,8 +7,9 @@ window.mynaMapClasses ??= {};
 
   // Pictures of mels, cut out of sheets with a few hundred each. A sheet is decoded when its first picture is shown.
   class Pictures {
-    constructor({ width, height, columns, sheet, sheets }) {
+    constructor({ width, height, columns, sheet, sheets, clips }) {
       Object.assign(this, { width, height, columns, sheet, sheets, images: new Map() });
+      this.places = clips && new Map(clips.map((clip, place) => [clip, place])); // null if all clips have pictures
     }
 
     image(index) {
@@ -27,10 +28,15 @@ window.mynaMapClasses ??= {};
 
     draw(canvas, clip) {
       canvas.dataset.clip = clip;
-      const index = clip % this.sheet;
+      const place = this.places ? this.places.get(clip) : clip;
+      if (place === undefined) {
+        canvas.hidden = true;
+        return canvas;
+      }
+      const index = place % this.sheet;
       const left = (index % this.columns) * this.width;
       const top = Math.floor(index / this.columns) * this.height;
-      this.image(Math.floor(clip / this.sheet)).then((image) => {
+      this.image(Math.floor(place / this.sheet)).then((image) => {
         if (canvas.dataset.clip !== String(clip)) return; // the canvas shows another clip by now
         const size = [this.width, this.height];
         canvas.getContext("2d").drawImage(image, left, top, ...size, 0, 0, ...size);

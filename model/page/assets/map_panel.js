@@ -3,10 +3,22 @@ window.mynaMapClasses ??= {};
 (() => {
   "use strict";
 
-  const { make } = window.mynaMapClasses;
+  const { make, outline } = window.mynaMapClasses;
   const MAX_POINTER_PIXELS = { mouse: 16, pen: 20, touch: 28 }; // from the pointer to a dot
   const LETTER = [7, 16]; // width of a letter and height of a line of bold text in pixels
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  // Return a small canvas with one dot, because copying it is ten times as fast as filling its outline again.
+  function sprite({ fill, stroke, shape, size }, pixels) {
+    const [radius, scale] = [Math.ceil((Math.sqrt(size) / 2 + 2) * pixels), Math.sqrt(size) / 2];
+    const image = make("canvas", { width: 2 * radius, height: 2 * radius });
+    const context = image.getContext("2d");
+    context.setTransform(scale * pixels, 0, 0, scale * pixels, radius, radius);
+    Object.assign(context, { fillStyle: fill, strokeStyle: stroke, lineWidth: 1.2 / scale });
+    context.fill(outline(shape));
+    context.stroke(outline(shape));
+    return image;
+  }
 
   // The dots of one split: their positions in pixels, and what Vega shows of them.
   class Panel {
@@ -17,8 +29,10 @@ window.mynaMapClasses ??= {};
       const { title, clips } = map.data.panels[index];
       this.plot = make("div", { class: "map-plot", tabindex: "0", role: "application", "aria-label":
         `${title}: ${clips} clips. Arrow keys move from dot to dot, Enter selects a clip, Escape clears the selection.` });
+      this.rows = []; // what is drawn of each dot
+      this.dots = make("canvas", { class: "map-dots", "aria-hidden": "true" });
       this.drawing = make("div", { "aria-hidden": "true" }); // Vega labels the element that it draws into, not the plot
-      this.plot.append(this.drawing);
+      this.plot.append(this.dots, this.drawing);
       this.listen();
       this.plot.style.aspectRatio = map.data.extent.join(" / ");
       this.element = make("div", { class: "map-panel" },
@@ -58,6 +72,7 @@ window.mynaMapClasses ??= {};
 
     resize() {
       const [width, height] = this.size();
+      if (this.dots.style.width !== `${width}px` || this.dots.style.height !== `${height}px`) this.drawDots();
       const view = this.embedded?.view;
       if (view && (view.signal("width") !== width || view.signal("height") !== height)) {
         view.signal("width", width).signal("height", height).runAsync();
@@ -123,7 +138,31 @@ window.mynaMapClasses ??= {};
       else this.map.point(from === null ? this.middle() : this.towards(from, arrow), true);
     }
 
+    // Draw all dots. Only a filter or another color redraws them, so that pointing stays fast with 20,000 dots.
+    drawDots() {
+      const [width, height] = this.size();
+      const pixels = window.devicePixelRatio || 1;
+      [this.dots.width, this.dots.height] = [width * pixels, height * pixels];
+      Object.assign(this.dots.style, { width: `${width}px`, height: `${height}px` });
+      const context = this.dots.getContext("2d");
+      const [side, top] = this.map.data.extent;
+      const sprites = new Map();
+      for (const row of this.rows) {
+        const key = `${row.shape} ${row.fill} ${row.stroke} ${row.size}`;
+        if (!sprites.has(key)) sprites.set(key, sprite(row, pixels));
+        const image = sprites.get(key);
+        const [left, down] = [((row.x + side) / (2 * side)) * width, ((top - row.y) / (2 * top)) * height];
+        context.globalAlpha = row.opacity;
+        context.drawImage(image, left * pixels - image.width / 2, down * pixels - image.height / 2);
+      }
+    }
+
     show(name, rows) {
+      if (name === "dots") {
+        this.rows = rows.filter((row) => row.panel === this.index);
+        this.drawDots();
+        return;
+      }
       const view = this.embedded?.view;
       if (!view) return;
       view.data(name, rows.filter((row) => row.panel === this.index));

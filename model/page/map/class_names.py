@@ -21,6 +21,7 @@ _CHARACTER_WIDTH, _MARGIN, _LINE_HEIGHT = 0.053, 0.05, 0.105
 """Width of a character, margin beside a name, and height of a line, in bold text of 12 pixels."""
 _SHIFTS = tuple((widths, lines) for widths in (0, 0.6, -0.6) for lines in (0, 0.8, -0.8))
 """Distances by which a name may move from the center: widths to the side, and lines upward. Earlier ones are better."""
+_MAX_CENTER_CLIPS = 2_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _shortened(name: str) -> str:
 
 
 def _center(coordinates: NDArray[np.float32]) -> tuple[float, float]:
+    coordinates = coordinates[:: -(-len(coordinates) // _MAX_CENTER_CLIPS)]  # distances of all pairs
     totals = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2).sum(axis=1)
     x, y = coordinates[int(totals.argmin())]
     return float(x), float(y)

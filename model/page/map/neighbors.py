@@ -19,6 +19,7 @@ from model.probes.nearest_neighbors import NearestNeighbors, nearest
 
 COUNT = 5
 """Neighbors of each clip."""
+_MAX_SORTED_CLIPS = 3_000
 _BLOCK_CLIPS = 512  # clips for which the cosines to all clips are in memory at a time
 
 
@@ -46,12 +47,13 @@ class Neighbors:
         vectors = torch.from_numpy(embeddings)
         others: list[list[tuple[int, float]]] = []
         same_group: list[int] = []
+        # stable: ties keep their order, so that the page is reproducible; sorting many clips would take minutes
+        is_stable = len(groups) <= _MAX_SORTED_CLIPS
         for block in torch.split(all_clips, _BLOCK_CLIPS):
             same = group_indices[block, None] == group_indices
             itself = block[:, None] == all_clips
-            # stable: ties keep their order, so that the page is reproducible
-            others += _pairs(nearest(vectors[block], vectors, count, excluded=same, stable=True))
-            closest = nearest(vectors[block], vectors, count, excluded=itself, stable=True)
+            others += _pairs(nearest(vectors[block], vectors, count, excluded=same, stable=is_stable))
+            closest = nearest(vectors[block], vectors, count, excluded=itself, stable=is_stable)
             same_group += (same.gather(1, closest.indices) & closest.cosines.isfinite()).sum(1).tolist()
         clips = tuple(tuple(other for other, _ in pairs) for pairs in others)
         return cls(clips, tuple(tuple(cosine for _, cosine in pairs) for pairs in others), tuple(same_group))

@@ -1,7 +1,8 @@
 """The panels of the map as Vega-Lite: a live panel whose data the page sets, and a figure of all panels.
 
-A live panel has four layers, each with data of its own, so that pointing at a dot redraws one ring and not a thousand
-dots. All panels show the same rectangle with the same scale, so distances can be compared between them.
+A live panel has layers for rings and texts, each with data of its own. The page draws the dots below them itself, on a
+canvas, so that pointing at a dot redraws one ring and not 20,000 dots. All panels show the same rectangle with the same
+scale, so distances can be compared between them.
 """
 
 from __future__ import annotations
@@ -30,17 +31,15 @@ _CHANNELS = {
 
 
 def live_panel(extent: tuple[float, float]) -> dict[str, Any]:
-    """Return a Vega-Lite chart whose data the page sets: `dots`, `rings`, `names` and `ranks`, with colors as values.
+    """Return a Vega-Lite chart whose data the page sets: `rings`, `names` and `ranks`, with colors as values.
 
     Args:
         extent: distance from the middle of the panel to its side and to its top.
     """
-    dots = _named("dots", extent).mark_point(filled=True, strokeWidth=1.2)
-    dots = dots.encode(**_literal("fill", "stroke", "shape"), **_literal("size", "opacity", kind="Q"))
     rings = _named("rings", extent).mark_point(shape="circle", filled=False, opacity=1)
     rings = rings.encode(**_literal("stroke"), **_literal("size", "strokeWidth", kind="Q"))
     names, ranks = _text(_named("names", extent), _NAME_PIXELS), _text(_named("ranks", extent), _RANK_PIXELS)
-    return _spec(alt.layer(dots, rings, *names, *ranks).properties(width=PIXELS, height=_height(extent), padding=0))
+    return _spec(alt.layer(rings, *names, *ranks).properties(width=PIXELS, height=_height(extent), padding=0))
 
 
 def figure(

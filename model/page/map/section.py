@@ -25,6 +25,8 @@ from stores.features import FeatureStore
 from stores.manifest import ClipRows
 from stores.mel_store import MelStore
 
+MAX_PICTURES = 3_000
+"""Clips with a picture of their mel, 1.3 kB each."""
 _DIGITS = 4
 _SCRIPTS = ("elements.js", "map_clips.js", "map_panel.js", "map.js")
 _OTHER_PIECES = (
@@ -73,7 +75,7 @@ class EmbeddingMap:
             clips,
             encodings,
             Neighbors.compute(clips.embeddings, [row.group for row in clips.rows]),
-            Thumbnails.draw(store, [row.index for row in clips.rows]),
+            Thumbnails.draw(store, [clips.rows[clip].index for clip in pictured_clips(len(clips.rows))]),
             Sound.read(store, clips.rows, chosen),
             len(chosen),
         )
@@ -170,6 +172,7 @@ class EmbeddingMap:
                 "columns": thumbnails.COLUMNS,
                 "sheet": thumbnails.SHEET,
                 "sheets": self.thumbnails.data_uris(),
+                "clips": pictured_clips(count) if (count := len(self.clips.rows)) > MAX_PICTURES else None,
             },
             "sound": {str(clip): uri for clip, uri in self.sound.data_uris().items()},
         }
@@ -211,6 +214,11 @@ class EmbeddingMap:
             "values": list(encoding.labels) if encoding.kind in ("numbers", "tags") else None,
             "names": names,
         }
+
+
+def pictured_clips(clips: int) -> list[int]:
+    """Return the indices of the clips with a picture: all, or `MAX_PICTURES` that are evenly spread."""
+    return list(range(clips)) if clips <= MAX_PICTURES else [i * clips // MAX_PICTURES for i in range(MAX_PICTURES)]
 
 
 def _require_same_clips(features: FeatureStore, store: MelStore) -> None:

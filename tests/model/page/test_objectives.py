@@ -9,13 +9,13 @@ from html_elements import section_text
 from model.page import objectives
 from model.page.run_results import ProbedRun
 
-RUNS = (("first", "infonce"), ("b", "infonce"), ("a", "sogclr"), ("c", "sogclr"))
+RUNS = (("first", "InfoNCE"), ("b", "InfoNCE"), ("a", "SogCLR"), ("c", "SogCLR"))
 
 
 def test_two_objectives_are_compared_with_what_else_differs(results):
     text = section_text(objectives.section(results))
-    assert "firstinfonce" in text
-    assert "othersogclr" in text
+    assert "firstInfoNCE" in text
+    assert "otherSogCLR" in text
     assert "Besides the objective, they differ in seed." in text
 
 

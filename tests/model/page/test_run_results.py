@@ -76,10 +76,11 @@ def test_a_missing_run_or_dataset_is_an_error(one_task, run, datasets, message):
         run_results.gather(run, datasets)
 
 
-def test_a_run_without_scores_has_no_results(one_task):
+def test_a_run_without_scores_has_its_training_and_its_features(one_task):
     locations.scores("first", "made", "genre").unlink()
-    with pytest.raises(MissingArtifact, match=r"no scores for run 'first'; make them with `python -m model\.probe"):
-        run_results.gather("first")
+    results = run_results.gather("first")
+    assert (results.scores, results.datasets) == ((), ("made",))
+    assert results.metrics
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"encoder": 3}', '{"encoder": {}}'])

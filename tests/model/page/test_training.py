@@ -15,7 +15,7 @@ def test_training_has_a_curve_for_every_metric(results):
         *("training-loss", "training-alignment", "training-uniformity", "training-neighbours"),
         "training-windows_per_second",
     }
-    assert "The infonce loss went from 2.000 to 1.300 in 8 steps." in section_text(section)
+    assert "The InfoNCE (SimCLR's NT-Xent) loss went from 2.000 to 1.300 in 8 steps." in section_text(section)
     assert 'src="data:image/png;base64,iVBOR' in section.body
 
 

@@ -64,7 +64,7 @@ def _open_page(context, file, messages, panels=3):
     page.on("pageerror", lambda error: messages.append(str(error)))
     page.on("request", lambda request: messages.append(request.url) if _is_outside(request.url, file) else None)
     page.goto(file.as_uri())
-    _wait_until(page, f"document.querySelectorAll('.map-plot canvas').length === {panels}")
+    _wait_until(page, f"document.querySelectorAll('.map-plot canvas:not(.map-dots)').length === {panels}")
     page.wait_for_timeout(150)
     return page
 
@@ -382,13 +382,27 @@ def test_enter_selects_a_clip_and_escape_clears_the_selection(chart):
     assert chart.plots.nth(0).evaluate("element => element === document.activeElement")
 
 
+def test_the_search_box_fades_other_clips_and_enter_selects_the_first(chart, embedding_map):
+    box = chart.page.locator(".map-controls input")
+    box.fill("/1")
+    ids = [row.id for row in embedding_map.clips.rows]
+    found = [clip for clip, name in enumerate(ids) if "/1" in name]
+    assert chart.page.locator(".map-controls").inner_text().count(f"{len(found)} found") == 1
+    box.press("Enter")
+    assert chart.page.locator(".map-about h3").inner_text() == ids[found[0]]
+    box.fill("nothing is called so")
+    assert "0 found" in chart.page.locator(".map-controls").inner_text()
+    chart.page.keyboard.press("Escape")
+    assert box.input_value() == ""
+
+
 def test_everything_can_be_reached_by_tab_in_order(chart):
     chart.page.locator(".map-task select").focus()
     reached = []
-    for _ in range(7):
+    for _ in range(8):
         chart.page.keyboard.press("Tab")
         reached.append(chart.page.evaluate("document.activeElement.classList[0] || document.activeElement.tagName"))
-    assert reached == ["BUTTON"] * 3 + ["map-plot"] * 3 + ["SUMMARY"]
+    assert reached == ["INPUT"] + ["BUTTON"] * 3 + ["map-plot"] * 3 + ["SUMMARY"]
     chart.page.keyboard.press("Shift+Tab")
     assert chart.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
@@ -495,14 +509,14 @@ def test_the_theme_button_changes_the_dots(opened, embedding_map):
     dark = chart.screenshot(clip)
     assert light[0, 0].mean() > 200
     assert dark[0, 0].mean() < 60
-    assert chart.page.locator(".map-plot canvas").count() == 3
+    assert chart.page.locator(".map-plot canvas:not(.map-dots)").count() == 3
 
 
-def test_panels_are_stacked_on_a_phone_and_a_tap_selects(opened, embedding_map):
+def test_two_panels_stand_side_by_side_on_a_phone_and_a_tap_selects(opened, embedding_map):
     chart = Map(opened("phone"), embedding_map)
     boxes = [chart.plots.nth(i).bounding_box() for i in range(3)]
-    assert boxes[0]["y"] < boxes[1]["y"] < boxes[2]["y"]
-    assert {round(box["x"]) for box in boxes} == {round(boxes[0]["x"])}
+    assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"]
+    assert boxes[0]["x"] < boxes[1]["x"]
     clip = chart.isolated(2)
     chart.page.touchscreen.tap(*chart.at(clip))
     assert chart.page.locator(".map-about h3").inner_text() == chart.name(clip)
@@ -531,7 +545,8 @@ def test_panels_follow_the_width_of_the_window(opened, embedding_map):
     chart.page.mouse.move(*chart.at(clip))
     assert chart.name(clip) in chart.page.locator(".map-card").inner_text()
     sizes = chart.page.evaluate(
-        "[...document.querySelectorAll('.map-plot')].map((p) => [p.clientWidth, p.querySelector('canvas').clientWidth])"
+        "[...document.querySelectorAll('.map-plot')].map((p) => [p.clientWidth, "
+        "p.querySelector('canvas:not(.map-dots)').clientWidth])"
     )
     assert all(abs(plot - canvas) <= 1 for plot, canvas in sizes)
 

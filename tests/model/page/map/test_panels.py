@@ -28,7 +28,7 @@ def test_the_live_panel_is_valid_and_contains_no_data(embedding_map):
     extent = embedding_map.clips.extent
     spec = panels.live_panel(extent)
     altair.LayerChart.from_dict(spec)  # raises if it is not Vega-Lite
-    assert [layer["data"]["name"] for layer in spec["layer"]] == ["dots", "rings", "names", "names", "ranks", "ranks"]
+    assert [layer["data"]["name"] for layer in spec["layer"]] == ["rings", "names", "names", "ranks", "ranks"]
     assert "datasets" not in spec
     assert spec["height"] / spec["width"] == pytest.approx(extent[1] / extent[0], rel=0.01)
 
