@@ -13,6 +13,7 @@ from model.inference.config import EngineChoice, PublishedSettings, WindowSettin
 from model.probes.config import GridName
 from pipeline.ingestion.config import Limits, StoredType
 from stores.command_line import CommandSettings, shown
+from stores.key_names import KeyFormat
 
 BenchmarkName = Literal["magnatagatune", "gtzan", "giantsteps", "emomusic"]
 """Benchmark sets of the paper, in its order."""
@@ -33,7 +34,7 @@ class BenchmarkSettings(WorkflowSettings):
 
     datasets: Positional[tuple[BenchmarkName, ...]] = BENCHMARKS
     """Benchmark sets."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run."""
     grid: GridName = "full"
     """Probes to try: the 216 of the paper, or 6 of them."""
@@ -73,7 +74,7 @@ class EmbedSettings(WorkflowSettings):
     """Folder with the audio files."""
     out: Annotated[Path, shown("FILE")]
     """File to write: NAME.parquet or NAME.npz."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     dtype: StoredType = "float32"
     """Stored values of the mel in between. float32 is exact and takes 57.6 MB for each hour before compression."""
@@ -88,6 +89,36 @@ class EmbedSettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeySettings(WorkflowSettings):
+    """Write a table with the musical key of every recording of a folder, and how probable it is.
+
+    Everything in between is kept in .OUT.work beside --out until the table is written, so that an interrupted command
+    continues where it stopped.
+    """
+
+    folder: Annotated[Positional[Path], shown("FOLDER")]
+    """Folder with the audio files."""
+    probe: Annotated[Path, shown("FILE")]
+    """Probe of keys that model.probe has written, or a published key head, .pth."""
+    out: Annotated[Path, shown("FILE")] = Path("keys.csv")
+    """Table to write, .csv or .parquet, with the columns path, key and probability."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
+    """Checkpoint or run whose embeddings the probe reads: the path of a file or a folder, or the name of a run."""
+    key_format: KeyFormat = "flats"
+    """Spelling of the keys: Db minor, C# minor, C#m, 12A, or 5m."""
+    average_transpositions: bool = False
+    """Average over twelve transpositions of each recording, which takes twelve times as long."""
+    pool: Annotated[Literal["mean", "none"], shown("{mean,none}")] = "mean"
+    """Features as the probe was trained on: mean of the windows of a recording, or none for each window."""
+    window_frames: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the windows of the encoder")] = None
+    """Length of a window in frames."""
+    hop: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the length of a window")] = None
+    """Distance between the starts of two windows, in frames."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
+    """Processes that decode."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExploreSettings(WorkflowSettings):
     """Show a folder of music on one page: a map, sound, neighbors and near-duplicates, without labels or training.
 
@@ -96,7 +127,7 @@ class ExploreSettings(WorkflowSettings):
 
     folder: Annotated[Positional[Path], shown("FOLDER")]
     """Folder with the audio files."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run: a path, the name of a run, or a published model such as myna-hybrid."""
     labels: Annotated[Path | None, shown("FILE", "no labels")] = None
     """CSV file with the column path. Other columns are labels, which color the map and are scored. Columns split and
@@ -117,9 +148,10 @@ class ExploreSettings(WorkflowSettings):
 class EvidenceSettings(WorkflowSettings):
     """Train an encoder on free recordings from Debian's packages, or compare encoders on packages never trained on."""
 
-    study: Positional[Literal["train", "choice", "judge"]]
+    study: Positional[Literal["train", "choice", "judge", "ship"]]
     """train trains the encoder that ships, on the packages for training and choices. choice and judge compare encoders
-    and baselines on the packages for choices, and on the packages that judge."""
+    and baselines on the packages for choices, and on the packages that judge. ship writes the folder of the encoder,
+    with the scores of judge on its card."""
     root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA/open_music, or data/open_music")] = None
     """Folder for the packages and their recordings. Packages that are not there are downloaded by apt-get."""
     checkpoint: Annotated[tuple[str, ...], shown("CHECKPOINT", "the run --name")] = ()
@@ -130,8 +162,8 @@ class EvidenceSettings(WorkflowSettings):
     """Training steps."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the training run."""
-    out: Annotated[Path | None, shown("FILE", "reports/evidence-STUDY.json")] = None
-    """JSON file for the scores, with intervals and paired differences."""
+    out: Annotated[Path | None, shown("PATH", "reports/evidence-STUDY.json, or the folder in the package")] = None
+    """JSON file for the scores with intervals and paired differences, or folder for the encoder of the study ship."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -170,7 +170,7 @@ def only_finished_run(option: str = "--run", runs: Path = RUNS) -> str:
         InvalidInput: several runs are finished. The message lists them.
     """
     names = sorted(path.parent.name for path in runs.glob(f"*/{ENCODER_FILE}"))
-    if not names:  # the place of an encoder that ships with the package, once there is one
+    if not names:
         raise MissingArtifact(
             f"no finished run under {runs}/; train one with `python -m model.train --store STORE`, or state {option}"
         )

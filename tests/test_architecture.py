@@ -383,7 +383,7 @@ COMMANDS = {
         *("dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint", "--store"),
         *("--layer", "--head", "--dropout"),
     },
-    "model.predict": {"source", "--probe", "--out"},
+    "model.predict": {"source", "--probe", "--out", "--average-transpositions"},
     "model.compare": {"datasets", "--run", "--name", "--json"},
     "model.search": {
         *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
@@ -392,6 +392,10 @@ COMMANDS = {
     "model.report": {"datasets", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
+    "dags.key": {
+        *("folder", "--probe", "--out", "--checkpoint", "--key-format", "--average-transpositions", "--pool"),
+        *("--window-frames", "--hop", "--workers", "--draw"),
+    },
     "dags.embed": {
         *(
             "folder",

@@ -21,6 +21,8 @@ import model.train
 import pipeline.ingest
 from dags.config import EvidenceSettings
 from dags.workflow import Step, mermaid, run
+from model import shipped
+from model.evidence import shipping
 from model.evidence.compared_representations import (
     ComparedRepresentation,
     baselines,
@@ -28,16 +30,20 @@ from model.evidence.compared_representations import (
     of_encoder_with_deviation,
 )
 from model.evidence.comparison import Comparison, report
+from model.evidence.shipping import TrainingPackage
 from model.inference import checkpoints, representations
+from model.training import metrics_log
 from pipeline.open_music.changed_copies import CHANGES, write_copies
 from pipeline.open_music.package_table import Role, packages
 from pipeline.open_music.unpack import fetch, unpack
 from stores import locations
 from stores.commit import write_json
 from stores.errors import MissingArtifact
+from stores.json_codec import read_json
 from stores.mel_store import MelStore
 
 DATASET = "open_music"
+MAX_SCORES_BYTES = 1 << 24
 RUN = "myna-tiny-open"
 RECIPE = (
     *("--preset", "tiny", "--input-scale", "log1p1000", "--batch", "128", "--max-frame-distance", "312"),
@@ -70,10 +76,12 @@ def steps(settings: EvidenceSettings) -> list[Step]:
         words = (*stores, "--name", settings.name, *RECIPE, *length)
         prepared = [step for role in roles for step in _prepare(role, data)]
         return [*prepared, Step("train", model.train.main, words, tuple(f"ingest-{role}" for role in roles))]
-    role = settings.study
+    if settings.study == "ship":
+        return [Step("ship", _shipping(settings), ())]
+    role: Role = settings.study
     copied = [step for change in CHANGES for step in _copy(role, change, data)]
     stores_made = (f"ingest-{role}", *(f"ingest-{role}-{change}" for change in CHANGES))
-    return [*_prepare(role, data), *copied, Step("compare", _comparing(settings), (), stores_made)]
+    return [*_prepare(role, data), *copied, Step("compare", _comparing(settings, role), (), stores_made)]
 
 
 def _store(name: str) -> Path:
@@ -108,25 +116,47 @@ def _ingest(name: str, folder: Path, after: str) -> Step:
     return Step(f"ingest-{name}", pipeline.ingest.main, words, (after,))
 
 
-def _comparing(settings: EvidenceSettings) -> Callable[[Sequence[str]], int]:
+def _comparing(settings: EvidenceSettings, role: Role) -> Callable[[Sequence[str]], int]:
     def compare(_words: Sequence[str]) -> int:
         """Compare all representations and write the result."""
         start = time.perf_counter()
         paths = [locations.find_checkpoint(checkpoint).path for checkpoint in settings.checkpoint or (settings.name,)]
-        role = settings.study
         copies = {change: MelStore.open(_store(f"{role}-{change}")) for change in CHANGES}
         comparison = Comparison(MelStore.open(_store(role)), copies)
         measured = {}
         for name, representation in _representations(paths).items():
             print(f"  {name}", flush=True)
             measured[name] = comparison.measure(representation)
-        result = {**_header(settings, comparison), **report(measured, next(iter(measured)))}
-        out = settings.out or Path("reports") / f"evidence-{role}.json"
+        result = {**_header(role, comparison), **report(measured, next(iter(measured)))}
+        out = settings.out or _scores(role)
         write_json(out, {**result, "minutes": round((time.perf_counter() - start) / 60, 1)})
         print("\n".join([*table(result), f"{out}"]))
         return 0
 
     return compare
+
+
+def _shipping(settings: EvidenceSettings) -> Callable[[Sequence[str]], int]:
+    def ship(_words: Sequence[str]) -> int:
+        """Write the folder of the encoder."""
+        loaded = checkpoints.load(locations.find_checkpoint(settings.name).path)
+        comparison = read_json(_scores("judge"), MAX_SCORES_BYTES)
+        used = [TrainingPackage(p.name, p.version, p.license) for p in packages() if p.role != "judge"]
+        folder = settings.out or shipped.FOLDER
+        shipping.write(folder, loaded, used, comparison, _training_minutes(loaded.path))
+        print(f"{folder}")
+        return 0
+
+    return ship
+
+
+def _training_minutes(encoder: Path) -> float:
+    times = [float(row["unix_seconds"]) for row in metrics_log.read(encoder.parent)]
+    return (max(times) - min(times)) / 60
+
+
+def _scores(study: str) -> Path:
+    return Path("reports") / f"evidence-{study}.json"
 
 
 def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentation]:
@@ -141,13 +171,12 @@ def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentati
     return {**compared, **baselines()}
 
 
-def _header(settings: EvidenceSettings, comparison: Comparison) -> dict[str, Any]:
-    role = settings.study
+def _header(role: Role, comparison: Comparison) -> dict[str, Any]:
     names = comparison.album_names.tolist()
     counts = [int((comparison.albums == album).sum()) for album in range(len(names))]
     return {
         "study": role,
-        "packages": {package.name: package.version for package in packages(role if role != "train" else None)},
+        "packages": {package.name: package.version for package in packages(role)},
         "recordings": dict(zip(names, counts, strict=True)),
         "passages": len(comparison.passages),
     }
@@ -163,16 +192,11 @@ def table(result: Mapping[str, Any]) -> list[str]:
     width = max(map(len, scores))
     lines = [" ".join([" " * width, *(measure.rjust(22) for measure in measures)])]
     for name, values in scores.items():
-        marks = {m: _mark(differences[name][m]) if name in differences else " " for m in measures}
-        cells = ((_cell(values[m]) + marks[m]).rjust(22) for m in measures)
+        marks = {m: shipping.mark(differences[name][m]).strip() if name in differences else "" for m in measures}
+        cells = ((_cell(values[m]) + (marks[m] or " ")).rjust(22) for m in measures)
         lines.append(" ".join([name.ljust(width), *cells]))
     return lines
 
 
 def _cell(values: Sequence[float]) -> str:
     return "{:.3f} ({:.3f}-{:.3f})".format(*values)
-
-
-def _mark(difference: Sequence[float]) -> str:
-    _, low, high = difference
-    return "*" if low > 0 else "!" if high < 0 else " "

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -68,12 +69,21 @@ class PretrainedFolder:
     """Origin of the weights as JSON values, for example the settings and the number of steps of the run."""
 
 
-def write(folder: Path, model: PretrainedFolder, license_name: str = "mit") -> None:
-    """Write the three files, the configuration last, so that a folder with a configuration is complete."""
+def write(
+    folder: Path, model: PretrainedFolder, license_name: str = "mit", weight_type: torch.dtype = torch.float32
+) -> None:
+    """Write the three files, the configuration last, so that a folder with a configuration is complete.
+
+    Args:
+        folder: folder to write.
+        model: content of the folder.
+        license_name: license of the weights, for the card.
+        weight_type: type of the stored weights. They are read as float32, whatever it is.
+    """
     config = model.encoder.config
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / WEIGHTS) as temporary:
-        weights = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}
+        weights = {name: tensor.to(weight_type).contiguous() for name, tensor in model.encoder.state_dict().items()}
         save_file(weights, temporary, metadata={"format": "pt"})
     write_bytes(folder / CARD, _card(model, license_name).encode())
     values = {"format": FORMAT, "model_type": "myna", "encoder": config.to_dict()}

@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from model import shipped
 from model.encoder.hub import CONFIG
 from model.encoder.known_models import KNOWN_MODELS
 from model.encoder.published_folder import WEIGHT_FILES
@@ -31,7 +32,8 @@ def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundChec
     """Return the checkpoint that a command line means. All commands follow this rule, and none of them prompts.
 
     A word is an existing path, or else the name of a finished run, or else that of a known model, or else OWNER/NAME
-    or OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant.
+    or OWNER/NAME@REVISION on the hub. Without a word, the only finished run is meant, or the encoder that ships with
+    this package if no run is finished.
 
     Args:
         word: the value of the option, or None if it was not stated.
@@ -44,6 +46,8 @@ def find_checkpoint(word: str | None, option: str = "--checkpoint") -> FoundChec
     try:
         return locations.find_checkpoint(word, option)
     except MissingArtifact as missing:
+        if word in (None, shipped.NAME) and shipped.FOLDER.is_dir():
+            return FoundCheckpoint(shipped.FOLDER, f"{shipped.NAME}, which ships with this package")
         known = None if word is None else parse_id(word)
         if known is None:
             hint = f"; published models are {', '.join(KNOWN_MODELS)}, and OWNER/NAME on the Hugging Face hub"

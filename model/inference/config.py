@@ -95,7 +95,7 @@ class ExtractSettings(CommandSettings):
 
     dataset: Annotated[Positional[str], shown("DATASET")]
     """Mel store: its name under stores/, for example demo or gtzan, or its path."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     out: Annotated[Path | None, shown("STORE", "stores/DATASET.RUN.features.zarr")] = None
     """Feature store to write."""
@@ -140,8 +140,22 @@ class ExportSettings(CommandSettings):
     """Input of the engine: mel power, or the stored codes of --store."""
     window_frames: Annotated[Annotated[int, Ge(1)] | None, shown("N", "the windows of the encoder")] = None
     """Length of a window in frames, a multiple of the frames of a patch: 16, or 2 for vertical patches alone."""
+    from_: Annotated[Literal["mel", "samples"], shown("{mel,samples}", "mel", "from")] = "mel"
+    """Start of an ONNX graph: mel is an engine of this project, and samples is a graph from mono samples to embeddings,
+    with its description in model.json, for programs without this package."""
+    with_probe: Annotated[Path | None, shown("FILE", "none")] = None
+    """File of a probe whose probabilities a graph from samples computes too."""
+    int8: bool = False
+    """Quantize the weights of the encoder in a graph from samples."""
     largest: Annotated[int, Ge(1)] = 1024
     """Maximum batch of the engine, in windows."""
     usual: Annotated[int, Ge(1)] = 64
     """Batch for which kernels are chosen, in windows. It is more than 1 and less than --largest."""
     published: PublishedSettings = field(default_factory=PublishedSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.from_ == "samples" and (self.what != "onnx" or self.input or self.precision == "bf16"):
+            raise InvalidInput("--from samples makes a graph of onnx in fp32; use `model.export onnx` without --input")
+        if self.from_ == "mel" and (self.with_probe or self.int8):
+            raise InvalidInput("--with-probe and --int8 belong to graphs from samples; add --from samples")

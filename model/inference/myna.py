@@ -9,6 +9,7 @@ import numpy as np
 from huggingface_hub import ModelHubMixin
 from numpy.typing import ArrayLike, NDArray
 
+from model import shipped
 from model.encoder import hub, hub_models
 from model.encoder.device import fastest_device
 from model.encoder.hub import PretrainedFolder
@@ -80,12 +81,12 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         return self.encoder.config.embedding_width
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path = shipped.NAME, **options: Any) -> Self:
         """Load a checkpoint of this project, a published `.pth`, a folder of `save_pretrained`, or a model of the hub.
 
         Args:
             pretrained_model_name_or_path: a path, an id such as `oriyonay/myna-hybrid` or `oriyonay/myna-hybrid@main`,
-                or the name of a known model, such as `myna-hybrid`.
+                or the name of a known model, such as `myna-hybrid` (default: the encoder that ships with this package).
             options: `precision` (default: auto), and `patches` and `input_scale` as for `model.load_encoder`. For the
                 hub also `revision`, `token`, `cache_dir` and `local_files_only`.
 
@@ -97,6 +98,8 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         path = Path(pretrained_model_name_or_path)
         if path.exists():
             return cls._load(path, options)
+        if str(path) == shipped.NAME:
+            return cls._load(shipped.FOLDER, options)
         known = hub_models.parse_id(str(pretrained_model_name_or_path))
         if known is None:
             raise MissingArtifact(

@@ -255,7 +255,7 @@ class ProbeSettings(CommandSettings):
     """Embeddings of another model, which are scored as well: a feature store, .npz or .parquet. It can be repeated."""
     grid: Annotated[str, shown("{full,quick,FILE}")] = "quick"
     """Probes to try: the 216 of the paper's protocol, 6 of them, or the combinations in a JSON file."""
-    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the only finished run")] = None
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     store: Annotated[str | None, shown("STORE", "DATASET, or else the mel store that its features record")] = None
     """Mel store with labels, splits and groups, as a path or as a name under stores/, for example if it was moved."""

@@ -8,6 +8,7 @@ import json
 import pytest
 import tiny
 
+from model import extract, shipped
 from stores import locations
 
 COMMANDS = [
@@ -43,11 +44,17 @@ def test_several_finished_runs_end_every_command_with_status_2_and_a_list(
     assert capsys.readouterr().err.endswith(message)
 
 
-@pytest.mark.parametrize(("command", "arguments", "option"), COMMANDS)
-def test_no_finished_run_ends_every_command_with_status_2(workplace, capsys, command, arguments, option):
-    assert importlib.import_module(command).main(arguments) == 2
-    message = "error: no finished run under runs/; train one with `python -m model.train --store STORE`, or state "
-    assert capsys.readouterr().err.endswith(f"{message}{option}\n")
+@pytest.mark.parametrize("command", ["model.compare", "model.report"])
+def test_no_finished_run_ends_commands_that_show_runs_with_status_2(workplace, capsys, command):
+    assert importlib.import_module(command).main([]) == 2
+    advice = "train one with `python -m model.train --store STORE`, or state --run"
+    assert capsys.readouterr().err.endswith(f"error: no finished run under runs/; {advice}\n")
+
+
+def test_without_a_finished_run_the_encoder_that_ships_is_used_and_named(workplace, capsys):
+    assert extract.main(["made"]) == 0
+    assert f"({shipped.NAME}, which ships with this package)" in capsys.readouterr().out
+    assert locations.feature_store("made", shipped.NAME).exists()
 
 
 @pytest.mark.parametrize("command", ["model.compare", "model.report"])
