@@ -56,7 +56,10 @@ CLIPS = "clips.parquet"
 """File with the clips, which only a feature store has."""
 _SPANS = "spans.parquet"
 _IDENTITY = ("index", "id", "source", "member", "source_digest", "codes_digest", "frames", "semitones")
-_CLIP_SCHEMA = pa.schema([manifest.SCHEMA.field(name) for name in _IDENTITY])
+_EARLIER_IDENTITY = _IDENTITY[:-1]  # before clips could be transposed
+_CLIP_SCHEMA, _EARLIER_CLIP_SCHEMA = (
+    pa.schema([manifest.SCHEMA.field(name) for name in names]) for names in (_IDENTITY, _EARLIER_IDENTITY)
+)
 _SPAN_SCHEMA = pa.schema(
     [("clip", pa.int64()), ("start_seconds", pa.float64()), ("windows", pa.int64()), ("padded", pa.bool_())]
 )
@@ -168,11 +171,12 @@ class FeatureStore:
         rows_count = int(span_columns.starts[-1])
         require_array(path, rows_count, has_checksums=is_checked, axes=axes)  # before anything is allocated
         spans = Spans.from_table(span_columns.read())
-        clips = _read_clips(path, is_checked, len(spans))
+        clips, columns = _read_clips(path, is_checked, len(spans))
         if not _in_order(spans.clip, len(clips)):
             raise CorruptArtifact(f"{path}: {_SPANS} does not match its clips; extract again")
         embeddings = read_embeddings(path)
-        if is_checked and _data_digest(_hashed(embeddings), clips, spans) != attributes.get("data_digest"):
+        names = _IDENTITY if "semitones" in columns else _EARLIER_IDENTITY
+        if is_checked and _data_digest(_hashed(embeddings), clips, spans, names) != attributes.get("data_digest"):
             raise CorruptArtifact(f"{path} does not hold the data that were written; extract again")
         rows = [clips[i] for i in spans.clip]
         try:
@@ -283,28 +287,39 @@ def _hashed(embeddings: NDArray[np.float32]) -> Any:
     return hashlib.blake2b(np.ascontiguousarray(embeddings, "<f4").data, digest_size=16)
 
 
-def _data_digest(hasher: Any, clips: Sequence[ClipRow], spans: Spans) -> str:
+def _data_digest(hasher: Any, clips: Sequence[ClipRow], spans: Spans, names: Sequence[str] = _IDENTITY) -> str:
     """Return the digest of embeddings, which `hasher` has read, of the identity of their clips, and of their spans."""
     whole = hasher.copy()
-    for name in _IDENTITY:
+    for name in names:
         whole.update("\0".join([name, *(str(getattr(row, name)) for row in clips)]).encode() + b"\0\0")
     for column in vars(spans).values():
         whole.update(np.ascontiguousarray(column).data)
     return str(whole.hexdigest())
 
 
-def _read_clips(path: Path, is_checked: bool, max_clips: int) -> list[ClipRow]:
-    """Return the clips, without labels, splits and groups unless the store is of the version that has a copy."""
-    columns = ParquetColumns(path / CLIPS, _CLIP_SCHEMA if is_checked else manifest.SCHEMA_3)
+def _read_clips(path: Path, is_checked: bool, max_clips: int) -> tuple[list[ClipRow], list[str]]:
+    """Return the clips and the stored columns.
+
+    The clips have no labels, splits and groups unless the store is of the version that has a copy.
+    """
+    columns = _open_clips(path / CLIPS) if is_checked else ParquetColumns(path / CLIPS, manifest.SCHEMA_3)
     if columns.starts[-1] > max_clips:
         raise CorruptArtifact(f"{path / CLIPS} has {columns.starts[-1]} clips for {max_clips} rows; extract again")
     table = columns.read()
+    names = table.column_names
     for name in ("group", "split") if is_checked else ():
         table = table.append_column(name, pa.repeat("", len(table)))
     if is_checked:
         no_labels = pa.array([[]], manifest.SCHEMA.field("labels").type)
         table = table.append_column("labels", no_labels.take(pa.repeat(0, len(table))))
-    return list(ClipRows.from_table(manifest.add_missing_columns(table)))
+    return list(ClipRows.from_table(manifest.add_missing_columns(table))), names
+
+
+def _open_clips(path: Path) -> ParquetColumns:
+    try:
+        return ParquetColumns(path, _EARLIER_CLIP_SCHEMA)
+    except CorruptArtifact:
+        return ParquetColumns(path, _CLIP_SCHEMA)  # its error names the columns of this version
 
 
 def _open_spans(path: Path) -> ParquetColumns:

@@ -262,3 +262,15 @@ def test_the_provenance_is_read_without_the_data(tmp_path):
     assert read_provenance(tmp_path / "f.zarr") == PROVENANCE
     with pytest.raises(MissingArtifact):
         read_provenance(tmp_path / "none.zarr")
+
+
+def test_a_store_from_before_clips_could_be_transposed_is_read(tmp_path, monkeypatch):
+    features = _features()
+    with monkeypatch.context() as earlier:
+        earlier.setattr("stores.features._CLIP_SCHEMA", feature_store._EARLIER_CLIP_SCHEMA)
+        digest = feature_store._data_digest
+        earlier.setattr("stores.features._data_digest", lambda *a: digest(*a, names=feature_store._EARLIER_IDENTITY))
+        features.write(tmp_path / "x.features.zarr")
+    read = FeatureStore.read(tmp_path / "x.features.zarr")
+    assert [row.id for row in read.rows] == [row.id for row in features.rows]
+    assert np.array_equal(read.embeddings, features.embeddings)
