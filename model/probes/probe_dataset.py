@@ -79,7 +79,7 @@ def _all_features(
 ) -> dict[str, FeatureStore]:
     """Return the features of the encoder, of all baselines and of other models, by representation."""
     encoder_features = _extracted_features(trained, store, dataset, settings.dataset, checkpoint)
-    others = _external_features(settings.features, encoder_features)
+    others = _external_features(settings.features, encoder_features, dataset)
     # baselines take minutes, so tasks that cannot be scored are reported before them
     for task in settings.task or _tasks(store, settings.dataset)[:1]:
         Task.of(encoder_features, task)
@@ -117,11 +117,12 @@ def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStor
     print(f"  probes: {path} and {len(task_scores.rows) - 1} others in the same folder")
 
 
-def _external_features(paths: Sequence[Path], features: FeatureStore) -> dict[str, FeatureStore]:
+def _external_features(paths: Sequence[Path], features: FeatureStore, dataset: str) -> dict[str, FeatureStore]:
     """Return the embeddings of other models for the clips of `features`, by the names of their files."""
     external: dict[str, FeatureStore] = {}
     for path in paths:
-        name = locations.validate_name(path.stem.removesuffix(".features").replace(".", "-"))
+        stem = path.stem.removesuffix(".features").removeprefix(f"{dataset}.")
+        name = locations.validate_name(stem.replace(".", "-"))
         if name in (*external, scores.TRAINED, *BASELINES):
             raise InvalidInput(f"{path} would be named {name!r}, like another representation; rename the file")
         external[name] = external_embeddings.read(path).of(features.rows, path)

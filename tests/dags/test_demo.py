@@ -15,8 +15,9 @@ CHAIN = demo.steps(DemoSettings(clips=600, train_steps=20, seed=3, batch=128))
 
 
 def test_the_chain_is_the_commands_in_order():
-    assert [step.name for step in CHAIN] == ["ingest", "shard", "train", "extract", "probe", "report"]
-    mains = [module.main for module in (ingest, shard, train, extract, probe, report)]
+    names = ["ingest", "shard", "train", "extract", "extract-shipped", "probe", "report"]
+    assert [step.name for step in CHAIN] == names
+    mains = [module.main for module in (ingest, shard, train, extract, extract, probe, report)]
     assert [step.main for step in CHAIN] == mains
 
 
@@ -31,7 +32,7 @@ def test_every_command_accepts_its_arguments(monkeypatch):
     """Each command parses its arguments, and is stopped before it does anything."""
     for module in (ingest, shard, train, extract, probe, report):
         monkeypatch.setattr(module, "run_command", lambda kind, words, name, *_: parse(kind, words, name) and 0)
-    assert [step.main(step.arguments) for step in CHAIN] == [0] * 6
+    assert [step.main(step.arguments) for step in CHAIN] == [0] * 7
 
 
 def test_clips_steps_batch_and_seed_reach_the_commands():
@@ -41,13 +42,14 @@ def test_clips_steps_batch_and_seed_reach_the_commands():
     assert "--batch 128 " in words["train"]
     assert "--name demo-tiny-3" in words["train"]
     assert words["extract"] == "demo --checkpoint runs/demo-tiny-3/encoder.safetensors"
-    assert words["probe"] == f"{words['extract']} --grid quick"
+    assert words["extract-shipped"] == "demo --checkpoint myna-tiny-open --out stores/demo.shipped.features.zarr"
+    assert words["probe"] == f"{words['extract']} --grid quick --features stores/demo.shipped.features.zarr"
     assert words["report"] == "demo --run demo-tiny-3"
 
 
 def test_one_flag_selects_the_grid_of_the_paper():
     chain = {step.name: step.arguments for step in demo.steps(DemoSettings(grid="full"))}
-    assert chain["probe"][-2:] == ("--grid", "full")
+    assert " ".join(chain["probe"]).count("--grid full") == 1
 
 
 def test_drawing_prints_the_graph_and_runs_nothing(tmp_path, monkeypatch, capsys):
