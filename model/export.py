@@ -15,8 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run(settings: ExportSettings) -> None:
         """Import the room when there is something to do, so that `--help` is fast."""
         from model.inference.export import export
+        from model.inference.samples_graph.export import export_graph
 
-        export(settings)
+        export_graph(settings) if settings.from_ == "samples" else export(settings)
 
     return run_command(ExportSettings, arguments, "model.export", run)
 

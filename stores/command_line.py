@@ -43,9 +43,13 @@ _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.Hel
 Settings = TypeVar("Settings", bound="CommandSettings")
 
 
-def shown(metavar: str, default: str = "") -> Any:
-    """Return the annotation that names a field's value in `--help`, and states its default in words if it is None."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else None)
+def shown(metavar: str, default: str = "", name: str | None = None) -> Any:
+    """Return the annotation that names a field's value in `--help`, and states its default in words if it is None.
+
+    `name` is the flag of a field that cannot have its name, because it is a word of Python, such as `from_`.
+    """
+    hint = f"(default: {default})" if default else None
+    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +245,7 @@ def _all_fields(kind: type) -> Iterator[tuple[type, Field[Any]]]:
 
 
 def _flag(field: Field[Any]) -> str:
-    name = field.name.replace("_", "-")
+    name = field.name.rstrip("_").replace("_", "-")
     return name if "Positional" in str(field.type) else f"--{name}"
 
 

@@ -323,6 +323,7 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.train": {
+        *("--window-frames", "--freeze-encoder-steps", "--learning-rate-scale"),
         *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
         *(
             "--projection-width",
@@ -364,6 +365,7 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.export": {
+        *("--from", "--with-probe", "--int8"),
         *(
             "what",
             "--checkpoint",

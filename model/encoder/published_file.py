@@ -57,7 +57,7 @@ def read_encoder_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file under the names that they have in it.
+    """Return the tensors of a file, of any shape, under the names that they have in it.
 
     Raises:
         MissingArtifact: there is no file at `path`.

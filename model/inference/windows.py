@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -57,6 +57,11 @@ class Windowing(JsonSettings):
         """Return the same settings for windows of another length. A hop of one window remains one."""
         hop = window_frames if self.hop_frames == self.window_frames else self.hop_frames
         return replace(self, window_frames=window_frames, hop_frames=hop)
+
+    def with_window_of(self, features: Mapping[str, Any]) -> Windowing:
+        """Return the windows that the provenance of features states, as far as it does."""
+        stated = {name: features[name] for name in ("hop_frames", "tail") if name in features}
+        return replace(self.with_window(self.window_frames), **stated)
 
     def __post_init__(self) -> None:
         for name, value, choices in (("tail", self.tail, TAILS), ("pool", self.pool, POOLS)):

@@ -47,7 +47,7 @@ class WeightCopies:
 
     @property
     def all_tensors(self) -> dict[str, Tensor]:
-        """Tensors to compute with: `tensors`, and those that are frozen."""
+        """Tensors to compute with: `tensors`, and those that are frozen, each with the shape of its parameter."""
         return {**self._frozen, **self.tensors}
 
     def copy_weights(self) -> None:
