@@ -1,4 +1,4 @@
-"""Default paths of artifacts, relative to the working directory.
+"""Default paths of artifacts, below the folder `$MYNA_HOME`, or below the working directory if it is not set.
 
 stores/DATASET.zarr                  mel store          pipeline.ingest
 stores/DATASET.shards/               WebDataset shards  pipeline.shard
@@ -23,10 +23,11 @@ from pathlib import Path
 
 from stores.errors import InvalidInput, MissingArtifact
 
-STORES = Path("stores")
+_HOME = Path(os.environ.get("MYNA_HOME") or "")
+STORES = _HOME / "stores"
 STORE_SUFFIX = ".zarr"
-RUNS = Path("runs")
-REPORTS = Path("reports")
+RUNS = _HOME / "runs"
+REPORTS = _HOME / "reports"
 ENCODER_FILE = "encoder.safetensors"
 """File of the finished encoder in the folder of a run. The run is finished when this file exists."""
 MAX_LISTED_RUNS = 20

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from typing import TextIO
+
+MAX_COLUMNS = 1_000
+"""Characters of a line in a file, where nothing has to be left out."""
 
 
 class _Output(io.TextIOWrapper):
@@ -44,6 +48,13 @@ def protect_output() -> None:
     """
     sys.stdout = _protect(sys.stdout, sys.__stdout__)
     sys.stderr = _protect(sys.stderr, sys.__stderr__, duplicate=True)
+
+
+def terminal_columns() -> int:
+    """Return the width of the terminal in characters, or a width that fits everything if there is none."""
+    if not (sys.stdout and sys.stdout.isatty()):
+        return MAX_COLUMNS
+    return shutil.get_terminal_size().columns
 
 
 def flush_output() -> None:

@@ -518,6 +518,7 @@ PUBLIC_NAMES = {
     "stores.mel_spec": "MelSpec",
     "stores.mel_store": "MANIFEST MelStore PARTS",
     "stores.npy": "VERSION read read_header write",
+    "stores.progress": "PLAIN_SECONDS Progress",
     "stores.quantize": "Codes CodeSlices Quantizer",
     "stores.shard_integrity": (
         "MAX_RECORD_BYTES find_damage find_recorded_shards find_staleness record_shard recorded_store remove_records"
@@ -528,7 +529,7 @@ PUBLIC_NAMES = {
         "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary decode_record remove_shards "
         "require_consistent shard_name write_shard"
     ),
-    "stores.terminal": "flush_output protect_output",
+    "stores.terminal": "MAX_COLUMNS flush_output protect_output terminal_columns",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",
 }
 

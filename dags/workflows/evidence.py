@@ -156,7 +156,7 @@ def _training_minutes(encoder: Path) -> float:
 
 
 def _scores(study: str) -> Path:
-    return Path("reports") / f"evidence-{study}.json"
+    return locations.REPORTS / f"evidence-{study}.json"
 
 
 def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentation]:

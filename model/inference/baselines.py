@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.audio import source
 from pipeline.audio.chroma import mean_chroma
@@ -26,6 +25,7 @@ from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
 from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
+from stores.progress import Progress
 
 CEPSTRAL_COEFFICIENTS = 20
 _MIN_POWER = 1e-10  # -100 dB, the limit that librosa uses for near silence
@@ -39,7 +39,7 @@ def mfcc(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     librosa, decibels that lie more than 80 below the loudest cell of the clip are raised to that level. Mels with fewer
     bins than coefficients give as many coefficients as bins.
     """
-    summaries = [_summarize_cepstrum(store.clip(row.index)) for row in tqdm(rows, desc="mfcc", unit="clip")]
+    summaries = [_summarize_cepstrum(store.clip(row.index)) for row in Progress(rows, desc="mfcc", unit="clip")]
     return np.stack(summaries).astype(np.float32)
 
 
@@ -55,7 +55,7 @@ def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def mean_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     """Return the mean over frames of log1p of mel power, `[clips, n_mels]`."""
-    means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in tqdm(rows, desc="mean log-mel", unit="clip")]
+    means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in Progress(rows, desc="mean log-mel", unit="clip")]
     return np.stack(means).astype(np.float32)
 
 
@@ -83,5 +83,5 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     recordings = list(manifest.group_by_recording(rows))
     with ThreadPoolExecutor() as pool:  # the libraries that do the work release the GIL
         results = pool.map(chroma_of_recording, recordings)
-        chromas = list(tqdm(results, total=len(recordings), desc="mean chroma", unit="recording"))
+        chromas = list(Progress(results, total=len(recordings), desc="mean chroma", unit="recording"))
     return np.stack([chroma for clips in chromas for chroma in clips])

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from model.encoder import weights
 from model.encoder.config import EncoderConfig
 from model.inference import extraction_task
@@ -36,6 +34,7 @@ from stores.manifest import ClipRow
 from stores.mel_flags import resampler_name
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
+from stores.progress import Progress
 from stores.quantize import Quantizer
 
 
@@ -148,7 +147,7 @@ class EncoderRepresentation(Representation):
         missing = [(number, parts.clips[number]) for number in files.begin(provenance)]
         finished_windows = sum(parts.windows) - sum(parts.windows[number] for number, _ in missing)
         scheduler = self.cluster_settings.scheduler
-        with tqdm(total=sum(parts.windows), initial=finished_windows, desc="embed", unit="window") as bar:
+        with Progress(total=sum(parts.windows), initial=finished_windows, desc="embed", unit="window") as bar:
             if scheduler is None:
                 reusable = ReusableEmbeddings.read(path, provenance)
                 self._compute_here(Extraction(engine, windowing, bar.update), store, files, missing, reusable)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from model.similarity.exact import unit_rows
 from model.similarity.fingerprints import MIN_AGREEMENT, MIN_OVERLAP_SECONDS, Fingerprint
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
+from stores.progress import Progress
 
 NEIGHBORS = 20
 """Nearest clips of each clip that are compared, by the mean of its embeddings."""
@@ -61,7 +61,7 @@ def find(features: FeatureStore, store: MelStore, min_agreement: float = MIN_AGR
     candidates = propose(features)
     fingerprints: dict[int, Fingerprint] = {}
     pairs = []
-    for first, second in tqdm(sorted(candidates), desc="compare", unit="pair", disable=None, leave=False):
+    for first, second in Progress(sorted(candidates), desc="compare", unit="pair", disable=None, leave=False):
         if clips[first].frames < clips[second].frames:
             first, second = second, first
         prints = [_fingerprint(clips[clip], store, fingerprints) for clip in (first, second)]

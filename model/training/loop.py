@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.objectives import objective
 from model.objectives.geometry import alignment, uniformity
@@ -34,6 +33,7 @@ from model.training.stream import VIEWS, BatchSource, TrainingBatch
 from stores import locations
 from stores.commit import remove_temporary_files
 from stores.errors import MynaError
+from stores.progress import Progress
 from stores.quantize import Quantizer
 
 
@@ -93,7 +93,7 @@ class Run:
         self._logging, self._validation, self._validation_text = logging, validation, ""
         self._interval, self._losses = _Interval(), self._losses_since_checkpoint()
         step = self._training_step()
-        bar = tqdm(
+        bar = Progress(
             total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
         )
         alone = ranks.is_single_process()
@@ -116,7 +116,7 @@ class Run:
         is_frozen = self.step < self.config.freeze_encoder_steps
         return TrainingStep(self.model, self.objective, self.config, self.quantizer, is_frozen)
 
-    def _fulfill(self, requests: Requests, bar: tqdm[None]) -> None:
+    def _fulfill(self, requests: Requests, bar: Progress) -> None:
         """Save and stop if a signal to any rank asks for it. All ranks leave together, after rank 0 has saved."""
         request = Request(ranks.highest(requests.take(), self._device))
         if request is Request.NONE:
@@ -142,7 +142,7 @@ class Run:
         """True if a k-NN validation follows the current step."""
         return self._validation is not None and ((self.step + 1) % self._logging.check_every == 0 or self._is_last)
 
-    def _train_step(self, step: TrainingStep, stream: BatchSource, bar: tqdm[None]) -> None:
+    def _train_step(self, step: TrainingStep, stream: BatchSource, bar: Progress) -> None:
         logs, validates = self._logs, self._validates
         batch = self._next_batch(stream)
         rate = optimizer.learning_rate(self.config, self.step)
@@ -205,7 +205,7 @@ class Run:
         self._interval.start += seconds  # validation does not count as training time
         return {"neighbours": accuracy, "neighbours_of": name, "neighbours_seconds": seconds}
 
-    def _log(self, row: dict[str, Any], bar: tqdm[None]) -> None:
+    def _log(self, row: dict[str, Any], bar: Progress) -> None:
         if ranks.is_main_process():
             try:
                 metrics_log.append(self.folder, row)

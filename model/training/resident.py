@@ -17,10 +17,10 @@ import webdataset
 from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from model.training.sources import TrainingShards, stable_indices
 from stores.errors import CorruptArtifact
+from stores.progress import Progress
 from stores.shards import Record, ShardSet, ShardSummary, decode_record
 
 THREADS = 4
@@ -49,7 +49,7 @@ class ResidentClips:
         """
         codes = torch.empty((sources.frames, sources.n_mels), dtype=torch.uint8, device=device)
         loaded = []
-        with tqdm(total=sources.clips, unit="clip", desc="load") as bar:
+        with Progress(total=sources.clips, unit="clip", desc="load") as bar:
             for clips in _load_in_threads(_jobs(sources, codes)):
                 bar.update(clips.shape[1])
                 loaded.append(clips)

@@ -16,8 +16,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.demo_corpus.build_log import BuildLogRow
 from pipeline.demo_corpus.catalog import GENRES, Piece, list_pieces
 from pipeline.demo_corpus.excerpt import Excerpt, cut_excerpt, load_excerpt
@@ -25,6 +23,7 @@ from pipeline.demo_corpus.piece_selection import Candidate, CandidateVerdict, Se
 from pipeline.demo_corpus.rendering_settings import TRANSPOSITIONS_SEMITONES, RenderingSettings
 from pipeline.demo_corpus.synthesizer import write_clips
 from stores.errors import InvalidInput
+from stores.progress import Progress
 
 MapOverTasks = Callable[..., Iterable[Any]]
 
@@ -130,7 +129,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _progress(results: Iterable[Any], total: int, description: str) -> Iterable[Any]:
-    return tqdm(results, desc=description, total=total, disable=None if total else True)  # type: ignore[no-any-return]
+    return Progress(results, desc=description, total=total, disable=None if total else True)
 
 
 @contextlib.contextmanager

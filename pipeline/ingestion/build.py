@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow.compute as pc
 from distributed import Client
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest, preprocessing
@@ -33,6 +32,7 @@ from stores.manifest import ClipRow, ClipRows
 from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 from stores.mel_spec import MelSpec
 from stores.mel_store import MelStore
+from stores.progress import Progress
 from stores.quantize import Quantizer
 
 HEADERS_PER_TASK = 64
@@ -283,4 +283,4 @@ def _inspect(
 
 
 def _with_bar(results: Iterator[Any], total: int, name: str) -> Any:
-    return tqdm(results, total=total, desc=name, unit="batch", disable=total < 2)
+    return Progress(results, total=total, desc=name, unit="batch", disable=total < 2)

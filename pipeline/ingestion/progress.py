@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from pipeline.ingestion.region_task import RegionResult
+from stores.progress import Progress
 
 
 class IngestProgress:
@@ -20,13 +19,13 @@ class IngestProgress:
     def __init__(self) -> None:
         self.peak_bytes = 0
         self._rejected, self._seconds = 0, 0.0
-        self._bar: tqdm[None] | None = None
+        self._bar: Progress | None = None
 
     @contextlib.contextmanager
     def round(self, clips: int) -> Iterator[None]:
         """Show a bar with `clips` steps while a round runs."""
         self._seconds = 0.0
-        with tqdm(total=clips, unit="clip", desc="ingest", smoothing=0.1) as self._bar:
+        with Progress(total=clips, unit="clip", desc="ingest", smoothing=0.1) as self._bar:
             yield
 
     def add(self, result: RegionResult, seconds: float) -> None:

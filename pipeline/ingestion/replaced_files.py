@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest
@@ -22,6 +21,7 @@ from pipeline.audio.remote import AudioPath
 from pipeline.cluster.tasks import run_all
 from stores.errors import DecodeError
 from stores.manifest import ClipRows
+from stores.progress import Progress
 
 FILES_PER_TASK = 64
 _STORED = ("index", "source", "member", "source_digest", "source_bytes", "source_mtime_ns")
@@ -82,7 +82,7 @@ def find(rows: ClipRows, listed: ClipRows, root: AudioPath, client: Client) -> F
     batches = [suspects[i : i + FILES_PER_TASK] for i in range(0, len(suspects), FILES_PER_TASK)]
     results = run_all(client, partial(_compare, root), batches)
     outcomes = {"replaced": list[Suspect](), "moved": list[Suspect]()}
-    for result in tqdm(results, total=len(batches), desc="compare", unit="batch", disable=len(batches) < 2):
+    for result in Progress(results, total=len(batches), desc="compare", unit="batch", disable=len(batches) < 2):
         for suspect, outcome in result:
             outcomes[outcome].append(suspect)
     by_clip = {name: tuple(sorted(suspects, key=lambda suspect: suspect.clips)) for name, suspects in outcomes.items()}

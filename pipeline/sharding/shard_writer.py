@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.ingestion import shared_recordings
 from stores import shard_integrity
@@ -19,6 +18,7 @@ from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_store import MelStore
+from stores.progress import Progress
 from stores.quantize import Quantizer
 from stores.shards import Record, ShardSet, ShardSummary, remove_shards, shard_name, write_shard
 
@@ -185,24 +185,25 @@ def _write_tars(
     sound: Mapping[str, ShardSummary],
     source: ShardSource,
 ) -> Iterator[ShardSummary]:
-    with tqdm(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
+    with Progress(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
         for number, records in enumerate(planned):
             path = folder / shard_name(folder, number)
             if path.name in sound:
                 shard = sound[path.name]
                 bar.update(shard.clips)
             else:
-                shard = write_shard(path, list(_records(store, records, bar)))
+                shard = write_shard(path, list(_records(store, records, bar)), _shard_quantizer(store))
                 shard_integrity.record_shard(folder, shard, source.digest, source.name)
             yield shard
 
 
-def _records(store: MelStore, records: Sequence[Sequence[int]], bar: tqdm[None]) -> Iterator[Record]:
+def _records(store: MelStore, records: Sequence[Sequence[int]], bar: Progress) -> Iterator[Record]:
     for clips in records:
         codes = [np.ascontiguousarray(_codes(store, clip).T) for clip in clips]
         frames = np.array([len(clip_codes) for clip_codes in codes], np.int64)
         bar.update(len(clips))
-        yield Record(np.concatenate(codes), np.array(clips, np.int64), frames)
+        ids = [row.id for row in store.rows.take(clips)]
+        yield Record(np.concatenate(codes), np.array(clips, np.int64), frames, ids)
 
 
 def _shard_quantizer(store: MelStore) -> Quantizer:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distributed import Client
-from tqdm import tqdm
 
 from pipeline.cluster.client import connect
 from pipeline.ingestion import shared_recordings
@@ -22,6 +21,7 @@ from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
+from stores.progress import Progress
 
 MAX_SHOWN_FINDINGS = 20
 KINDS = ("missing", "corrupt", "stale", "shared")
@@ -83,7 +83,7 @@ def _verify_store(path: Path, settings: VerifySettings) -> int:
 def _check_store(store: MelStore, client: Client, read_audio: bool) -> list[Finding]:
     checks = list[RegionCheck]()
     written = int(store.rows.has_frames().sum())
-    with tqdm(total=written, unit="clip", desc="verify") as bar:
+    with Progress(total=written, unit="clip", desc="verify") as bar:
         for region in mel_store_check.check(store, client, read_audio):
             checks.append(region)
             bar.update(region.clips)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,17 @@ def test_a_run_that_is_not_finished_is_named_with_its_newest_checkpoint(runs):
     newest = r"the run half is not finished, and --init runs/half/checkpoint-00000004\.safetensors is its newest"
     with pytest.raises(MissingArtifact, match=newest):
         locations.find_checkpoint("half", "--init")
+
+
+def test_the_variable_myna_home_moves_stores_runs_and_reports(tmp_path):
+    script = "from stores import locations as l; print(l.mel_store('a'), l.run('b'), l.report('c'), l.data_root('d'))"
+    environment = {"PATH": os.environ["PATH"], "MYNA_HOME": str(tmp_path)}
+    moved, usual = (
+        subprocess.run(
+            [sys.executable, "-c", script], env=variables, cwd=Path(__file__).parents[2], capture_output=True, text=True
+        ).stdout.split()
+        for variables in (environment, {"PATH": os.environ["PATH"]})
+    )
+    places = ["stores/a.zarr", "runs/b", "reports/c.html"]
+    assert moved == [*(str(tmp_path / place) for place in places), "data/d"]
+    assert usual == [*places, "data/d"]

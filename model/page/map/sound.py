@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from model.page.map.coloring import ColorEncoding
 from pipeline.audio import mp3, source
@@ -24,6 +23,7 @@ from stores.errors import DecodeError
 from stores.manifest import ClipRow
 from stores.mel_flags import resampler_name
 from stores.mel_store import MelStore
+from stores.progress import Progress
 
 SECONDS = 5.0
 """Length of the sound of a clip."""
@@ -52,7 +52,7 @@ class Sound:
         root = audio_path(store.attributes["root"])
         clips: dict[int, bytes] = {}
         rejected: Counter[str] = Counter()
-        for clip in tqdm(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
+        for clip in Progress(chosen, unit="clip", desc="sound", leave=False, disable=None if chosen else True):
             try:
                 clips[int(clip)] = _first_seconds(root, rows[clip], store)
             except DecodeError as error:

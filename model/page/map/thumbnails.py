@@ -15,9 +15,9 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from stores.mel_store import MelStore
+from stores.progress import Progress
 
 WIDTH, HEIGHT = 96, 64
 """Pixels of a picture."""
@@ -38,7 +38,7 @@ class Thumbnails:
     @classmethod
     def draw(cls, store: MelStore, clips: Sequence[int]) -> Thumbnails:
         """Draw the clips of `store` with these indices, in this order."""
-        with tqdm(total=len(clips), unit="clip", desc="thumbnails", leave=False, disable=None) as bar:
+        with Progress(total=len(clips), unit="clip", desc="thumbnails", leave=False, disable=None) as bar:
             groups = [clips[start : start + SHEET] for start in range(0, len(clips), SHEET)]
             return cls(tuple(_sheet([_clip_picture(store, clip, bar) for clip in group]) for group in groups))
 
@@ -55,7 +55,7 @@ def picture(mel: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray((mpl.colormaps["magma"](np.asarray(small))[..., :3] * 255).astype(np.uint8))
 
 
-def _clip_picture(store: MelStore, clip: int, bar: tqdm[None]) -> Image.Image:
+def _clip_picture(store: MelStore, clip: int, bar: Progress) -> Image.Image:
     image = picture(store.clip(clip))
     bar.update()
     return image

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from model.probes.config import FULL, GRIDS
 from model.probes.results.scores import RepresentationScores, Scores
+from stores.terminal import terminal_columns
 
 _MIN_NAME_WIDTH = 20  # characters
 
@@ -50,27 +53,56 @@ def _method(scores: Scores) -> str:
 
 
 def _block(scores: Scores, metric: str) -> list[str]:
+    """Return the lines of a metric. Columns are as wide as their widest cell, and fewer if the terminal is narrow."""
     seeds = len(scores.rows[0].metrics[metric].seeds)
-    name_width = max(_MIN_NAME_WIDTH, *(len(_name(row)) for row in scores.rows))
-    head = f"  {metric:<{name_width + 2}}{'width':>6}{'test':>8}{'95 % interval':>18}"
-    head += f"{f'{seeds} seeds':>16}{'k-NN':>8}" if seeds else ""
-    lines = [f"{head}   trained is ahead by (95 %)"]
-    lines += [_line(row, metric, name_width) for row in scores.rows]
+    head = {"name": metric, "width": "width", "test": "test", "interval": "95 % interval", "seeds": f"{seeds} seeds"}
+    head |= {"k-NN": "k-NN", "lead": "trained is ahead by (95 %)"}
+    rows = [_cells(row, metric) for row in scores.rows]
     baselines = {"majority": scores.majority[metric], "chance": scores.chance[metric]}
-    return lines + [f"    {name:<{name_width}}{'':>6}{value:>8.3f}" for name, value in baselines.items()]
+    rows += [{"name": f"  {name}", "test": f"{value:.3f}"} for name, value in baselines.items()]
+    columns = [column for column in head if column == "lead" or any(row.get(column) for row in rows)]
+    widths = {column: _width(column, [head[column], *(row.get(column, "") for row in rows)]) for column in columns}
+    for column in _OPTIONAL:
+        if sum(widths.values()) > terminal_columns() and column in widths:
+            del widths[column]
+    return [_line({column: cells.get(column, "") for column in widths}, widths) for cells in (head, *rows)]
+
+
+_OPTIONAL = ("k-NN", "seeds", "width")
+"""Columns that a narrow terminal lacks, in the order in which they are left out. The file of scores has them."""
+_MIN_WIDTHS = {"name": _MIN_NAME_WIDTH + 4, "width": 6, "test": 8, "interval": 18, "seeds": 16, "k-NN": 8}
+
+
+def _width(column: str, cells: Sequence[str]) -> int:
+    """Return the width of a column with a space on its left, of at least two characters for all but the first."""
+    longest = max(map(len, cells))
+    return max(_MIN_WIDTHS.get(column, 0), longest + {"name": 2, "lead": 3}.get(column, 1))
+
+
+def _line(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    texts = [
+        f"  {text:<{widths[column] - 2}}"
+        if column == "name"
+        else f"   {text}"
+        if column == "lead"
+        else f"{text:>{widths[column]}}"
+        for column, text in cells.items()
+    ]
+    return "".join(texts).rstrip()
 
 
 def _name(row: RepresentationScores) -> str:
     return f"{row.representation} ({row.part})" if row.part else row.representation
 
 
-def _line(row: RepresentationScores, metric: str, name_width: int) -> str:
+def _cells(row: RepresentationScores, metric: str) -> dict[str, str]:
     score = row.metrics[metric]
-    interval = f"{score.interval.low:.3f} to {score.interval.high:.3f}"
-    line = f"    {_name(row):<{name_width}}{row.width:>6}{score.value:>8.3f}{interval:>18}"
+    cells = {"name": f"  {_name(row)}", "width": str(row.width), "test": f"{score.value:.3f}"}
+    cells["interval"] = f"{score.interval.low:.3f} to {score.interval.high:.3f}"
     if score.seeds:
-        mean = sum(score.seeds) / len(score.seeds)
-        line += f"{f'{mean:.3f} ± {score.seed_deviation:.3f}':>16}"
+        cells["seeds"] = f"{sum(score.seeds) / len(score.seeds):.3f} ± {score.seed_deviation:.3f}"
     if score.neighbours is not None:
-        line += f"{score.neighbours:>8.3f}"
-    return line + (f"   {score.lead.low:+.3f} to {score.lead.high:+.3f}" if score.lead else "")
+        cells["k-NN"] = f"{score.neighbours:.3f}"
+    if score.lead:
+        cells["lead"] = f"{score.lead.low:+.3f} to {score.lead.high:+.3f}"
+    return cells

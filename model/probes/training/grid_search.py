@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from model.probes.config import Grid, ProbeConfig
 from model.probes.probe import Probe
@@ -27,6 +26,7 @@ from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import BatchedTrainer, TrainedProbe
 from model.probes.training.inputs import task_tensors
 from stores.errors import InvalidInput
+from stores.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class GridSearch:
         stacks = partition(grid.configs, self.device)
         digest = cache.task_digest(task)
         keys = [cache.cache_key(digest, configs, grid, self.precision) for configs in stacks]
-        bar = tqdm(total=len(grid.configs), desc=self.label, unit="probe", disable=not self.label)
+        bar = Progress(total=len(grid.configs), desc=self.label, unit="probe", disable=not self.label)
         with bar, _Workers(self.device) as workers:
             progress = _Progress(bar, workers.stop)
 
@@ -109,7 +109,7 @@ class _SearchStopped(Exception):
 class _Progress:
     """The progress bar, which several threads update. An update also ends a thread if the search was stopped."""
 
-    def __init__(self, bar: tqdm, stop: threading.Event) -> None:
+    def __init__(self, bar: Progress, stop: threading.Event) -> None:
         self._bar, self._stop, self._lock, self._best = bar, stop, threading.Lock(), -math.inf
 
     def update(self, stopped: int, best: float) -> None:

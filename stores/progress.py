@@ -1,0 +1,62 @@
+"""Progress of long work: a bar on a terminal, and a plain line every ten seconds elsewhere, such as in a log file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+PLAIN_SECONDS = 10.0
+"""Seconds between two plain lines."""
+_PLAIN_FORMAT = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left{postfix}"
+
+
+class Progress(tqdm):  # type: ignore[misc]
+    """A progress bar of tqdm that writes plain lines if standard error is not a terminal.
+
+    Args:
+        arguments: as for tqdm.
+        options: as for tqdm. `disable=None` shows nothing if standard error is not a terminal, as in tqdm.
+    """
+
+    disable: bool
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._is_plain = not _is_terminal(options.get("file") or sys.stderr)
+        if self._is_plain:
+            plain = {"mininterval": PLAIN_SECONDS, "maxinterval": PLAIN_SECONDS, "miniters": 1, "leave": True}
+            options = {**options, **plain, "bar_format": _PLAIN_FORMAT, "delay": PLAIN_SECONDS}
+        super().__init__(*arguments, **options)
+
+    def status_printer(self, file: Any) -> Callable[[str], None]:
+        """Return a function that writes the state: over the line before on a terminal, and as a line elsewhere."""
+        if not self._is_plain:
+            printer: Callable[[str], None] = tqdm.status_printer(file)
+            return printer
+
+        last_line = ""
+
+        def write_line(text: str) -> None:
+            nonlocal last_line
+            if text.strip() and text != last_line:
+                file.write(f"{text.strip()}\n")
+                file.flush()
+            last_line = text
+
+        return write_line
+
+    def close(self) -> None:
+        """End the progress. A plain line states the end of work that was shown before."""
+        if not self._is_plain or self.disable:
+            super().close()
+            return
+        if self.last_print_t >= self.start_t + self.delay:
+            self.display()
+        self.disable = True
+        self._decr_instances(self)
+
+
+def _is_terminal(file: Any) -> bool:
+    return bool(getattr(file, "isatty", lambda: False)())
