@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from model.inference.myna import Myna
 
 __all__ = ["Myna", "load_encoder"]
-_PLACES = {"Myna": "model.inference.myna", "load_encoder": "model.inference.checkpoints"}
+_PLACES = {"Myna": ("model.inference.pretrained", "Pretrained"), "load_encoder": ("model.inference.checkpoints",)}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    module, attribute = (*_PLACES[name], name)[:2]
+    return getattr(import_module(module), attribute)

@@ -21,19 +21,20 @@ from model.inference.engines.eager import Eager
 from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_over_windows
 from model.inference.layers import Layer
+from model.inference.pretrained import Pretrained
+from model.inference.samples import resample, to_mono
 from model.inference.windows import Windowing
 from pipeline.audio import levels
-from pipeline.audio import resample as resampling
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
 from stores.errors import DecodeError, InvalidInput, MissingArtifact
-from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName, resampler_name
+from stores.mel_flags import ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
 
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token")
 
 
-class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "music"]):
+class Myna(ModelHubMixin, Pretrained, library_name="myna", repo_url="", tags=["audio", "music"]):
     """An encoder that embeds audio files and samples.
 
     Args:
@@ -81,7 +82,9 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         return self.encoder.config.embedding_width
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path = shipped.NAME, **options: Any) -> Self:
+    def from_pretrained(  # type: ignore[override]  # the name has its name in ModelHubMixin
+        cls, pretrained_model_name_or_path: str | Path = shipped.NAME, **options: Any
+    ) -> Self:
         """Load a checkpoint of this project, a published `.pth`, a folder of `save_pretrained`, or a model of the hub.
 
         Args:
@@ -204,28 +207,3 @@ class Myna(ModelHubMixin, library_name="myna", repo_url="", tags=["audio", "musi
         precision = options.get("precision", "auto")
         encoder = loaded.encoder.to(fastest_device())
         return cls(encoder, precision=precision, mel=dict(loaded.mel), origin=dict(loaded.origin))
-
-
-def to_mono(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Return mono float32 samples `[T]`: the mean of the channels of `[T, channels]`, integers divided by full scale.
-
-    Raises:
-        InvalidInput: the samples have another shape or type, or more channels than samples, as `[channels, T]` has.
-    """
-    if samples.ndim not in (1, 2) or not samples.size or (samples.ndim == 2 and samples.shape[1] > samples.shape[0]):
-        raise InvalidInput(
-            f"samples must have the shape [T] or [T, channels] (got {list(samples.shape)}); transpose [channels, T]"
-        )
-    if not (np.issubdtype(samples.dtype, np.floating) or np.issubdtype(samples.dtype, np.signedinteger)):
-        raise InvalidInput(f"samples must be floats of full scale 1 or signed integers (got {samples.dtype})")
-    scale = -float(np.iinfo(samples.dtype).min) if np.issubdtype(samples.dtype, np.integer) else 1.0
-    mixed = samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float64)
-    return (mixed / scale).astype(np.float32)
-
-
-def resample(
-    samples: NDArray[np.float32], from_hz: int, to_hz: int, resampler: ResamplerName = DEFAULT_RESAMPLER
-) -> NDArray[np.float32]:
-    """Return mono samples `[T]` at another rate, with a resampler that is also used for files."""
-    stream = resampling.stream(resampler, from_hz, to_hz)
-    return np.concatenate([stream.push(samples), stream.finish()])

@@ -18,6 +18,7 @@ from typing import Any
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.json_codec import JsonSettings, from_json, read_json
+from stores.mel_flags import ResamplerName
 
 FORMAT = "myna-graph-1"
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
@@ -47,7 +48,7 @@ class GraphInput(JsonSettings):
     """Value of full scale."""
     min_samples: int
     """Smallest number of samples."""
-    resampler: str
+    resampler: ResamplerName
     """Resampler of the training data, which converts other rates."""
 
 

@@ -38,7 +38,7 @@ from model.inference.windows import Windowing
 from model.probes.feature_match import require_match
 from model.probes.probe import Probe
 from stores.errors import InvalidInput
-from stores.mel_flags import resampler_name
+from stores.mel_flags import ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "myna")
@@ -121,7 +121,7 @@ def _describe(
     )
 
 
-def _input(spec: MelSpec, resampler: str) -> GraphInput:
+def _input(spec: MelSpec, resampler: ResamplerName) -> GraphInput:
     return GraphInput(
         name=INPUT,
         type="float32",
