@@ -64,7 +64,7 @@ class DemoSettings(WorkflowSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedSettings(WorkflowSettings):
-    """Embed a folder of audio files into one file: a Parquet table or an npz file of NumPy arrays.
+    """Embed a folder of audio files into one file: a Parquet or CSV table, or an npz file of NumPy arrays.
 
     The mel spectrograms and features in between are kept in .OUT.work beside --out until the file is written, so that
     an interrupted command continues where it stopped.
@@ -73,7 +73,7 @@ class EmbedSettings(WorkflowSettings):
     folder: Annotated[Positional[Path], shown("FOLDER")]
     """Folder with the audio files."""
     out: Annotated[Path, shown("FILE")]
-    """File to write: NAME.parquet or NAME.npz."""
+    """File to write: NAME.parquet, NAME.csv or NAME.npz."""
     checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     dtype: StoredType = "float32"
@@ -81,7 +81,7 @@ class EmbedSettings(WorkflowSettings):
     workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
     """Processes that decode."""
     labels: Annotated[Path | None, shown("FILE", "no labels")] = None
-    """CSV file with the columns path, split, and group. All other columns are labels, which --out gets too."""
+    """CSV file with the columns path, split, and group. All other columns are labels, which become columns of --out."""
     limits: Limits = field(default_factory=Limits)
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineChoice = field(default_factory=EngineChoice)

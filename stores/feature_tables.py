@@ -1,10 +1,11 @@
-"""Feature tables for use outside Myna: a Parquet or npz file with one row per embedding, its clip and its labels.
+"""Feature tables for use outside Myna: a Parquet, CSV or npz file with one row per embedding, its clip and its labels.
 
 The labels are those of the mel store when the table was written. The provenance states the time of that manifest.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from stores import csv_cells
 from stores.commit import atomic_write, remove_leftovers
 from stores.errors import CorruptArtifact, InvalidInput
 from stores.feature_axes import TOKEN_COLUMNS
@@ -23,7 +25,9 @@ from stores.features import FeatureStore
 from stores.mel_spec import MelSpec
 from stores.mel_store import MANIFEST
 
-KINDS = ("parquet", "npz")
+KINDS = ("parquet", "csv", "npz")
+LABEL_PREFIX = "label:"
+"""Prefix of the column of a label whose name is that of another column."""
 
 
 def write(path: Path, features: FeatureStore, kind: str) -> None:
@@ -34,6 +38,10 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
     all layers are rows of their own with the number of the block in `layer`. Embeddings of all tokens are rows of their
     own with the number of the token in `token` and the columns `TOKEN_COLUMNS`, where the times of the token replace
     those of the window. The provenance is JSON under `myna` in the metadata of the schema.
+
+    Each label is also a column of its own, under its name or, if there is another column of this name, with the prefix
+    `LABEL_PREFIX`. A CSV file has the same columns without the map, and columns `embedding_0` and so on for the numbers.
+    Text that a spreadsheet would run as a formula gets an apostrophe there.
 
     An npz file has the same content as arrays, where `id` and `embedding` are called `ids` and `embeddings`, and
     `labels` and `provenance` are JSON text. Its embeddings keep their axis of layers or tokens, whose numbers are in
@@ -52,6 +60,13 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
 
 
 def _parquet(path: Path, features: FeatureStore) -> None:
+    columns = _columns(features)
+    table = pa.table(columns).replace_schema_metadata({"myna": json.dumps(_provenance(features))})
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+
+
+def _columns(features: FeatureStore) -> dict[str, pa.Array]:
+    """Return the columns of a Parquet file, one value per embedding, `[rows]`."""
     vectors = features.embeddings.shape[1] if features.axis else 1
     rows = [row for row in features.rows for _ in range(vectors)]
     columns = {
@@ -65,8 +80,27 @@ def _parquet(path: Path, features: FeatureStore) -> None:
             pa.array(features.embeddings.reshape(-1)), features.embeddings.shape[-1]
         ),
     }
-    table = pa.table(columns).replace_schema_metadata({"myna": json.dumps(_provenance(features))})
-    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    labels = sorted({name for row in features.rows for name in row.labels})
+    values = {name: pa.array([row.labels.get(name) for row in rows], pa.string()) for name in labels}
+    return columns | {LABEL_PREFIX + name if name in columns else name: column for name, column in values.items()}
+
+
+def _csv(path: Path, features: FeatureStore) -> None:
+    columns = _columns(features)
+    embedding = columns.pop("embedding")
+    del columns["labels"]
+    numbers = [f"embedding_{i}" for i in range(features.embeddings.shape[-1])]
+    vectors = embedding.flatten().to_numpy().reshape(len(embedding), -1)
+    cells = [[_cell(value) for value in column.to_pylist()] for column in columns.values()]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*map(csv_cells.escape, columns), *numbers])
+        for row, vector in zip(zip(*cells, strict=True), vectors, strict=True):
+            writer.writerow([*row, *map(str, vector)])
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else csv_cells.escape(str(value))
 
 
 def _npz(path: Path, features: FeatureStore) -> None:
@@ -140,4 +174,4 @@ def _provenance(features: FeatureStore) -> dict[str, Any]:
     return {**features.provenance, "labels_of": time.isoformat()}
 
 
-_WRITERS: dict[str, Callable[[Path, FeatureStore], None]] = {"parquet": _parquet, "npz": _npz}
+_WRITERS: dict[str, Callable[[Path, FeatureStore], None]] = {"parquet": _parquet, "csv": _csv, "npz": _npz}

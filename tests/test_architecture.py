@@ -466,7 +466,7 @@ PUBLIC_NAMES = {
     "stores.json_output": "print_json text_to_standard_error",
     "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
-    "stores.feature_tables": "KINDS times write",
+    "stores.feature_tables": "KINDS LABEL_PREFIX times write",
     "stores.feature_array": (
         "ARRAY_METADATA CHUNK_ROWS EmbeddingsWriter MAX_BYTES MAX_METADATA_BYTES MAX_WIDTH METADATA "
         "find_missing_chunks is_accepted_shape read_attributes read_embeddings require_array"

@@ -20,7 +20,7 @@ EnginePrecision = Literal["auto", "fp32", "bf16"]
 Tail = Literal["right", "drop"]
 Pool = Literal["mean", "none", "tokens"]
 PatchChoice = Literal["auto", "square", "vertical", "hybrid"]
-TableKind = Literal["parquet", "npz"]
+TableKind = Literal["parquet", "csv", "npz"]
 EngineInput = Literal["power", "codes"]
 
 
@@ -99,7 +99,7 @@ class ExtractSettings(CommandSettings):
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     out: Annotated[Path | None, shown("STORE", "stores/DATASET.RUN.features.zarr")] = None
     """Feature store to write."""
-    to: Annotated[TableKind | None, shown("{parquet,npz}", "no file")] = None
+    to: Annotated[TableKind | None, shown("{parquet,csv,npz}", "no file")] = None
     """Format of a single file that is written beside the feature store with the same content."""
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineChoice = field(default_factory=EngineChoice)

@@ -47,6 +47,7 @@ def test_labels_limits_and_patches_are_passed_on(workplace, capsys):
     rows = {row["id"]: row for row in pq.read_table("out.parquet").to_pylist()}
     assert set(rows) == {"a.mp3", "disc 1/b.ogg", "short.flac"}  # the third file has six seconds
     assert (rows["disc 1/b.ogg"]["split"], dict(rows["a.mp3"]["labels"])) == ("test", {"mood": "calm"})
+    assert (rows["a.mp3"]["mood"], rows["short.flac"]["mood"]) == ("calm", None)
     myna = model.Myna.from_pretrained("runs/first/encoder.safetensors", patches="vertical")
     expected = myna.embed(workplace / "music" / "a.mp3", window_frames=48)
     distance = np.linalg.norm(np.array(rows["a.mp3"]["embedding"]) - expected) / np.linalg.norm(expected)
@@ -67,7 +68,7 @@ def test_the_audio_is_ingested_with_the_mel_of_the_encoder(workplace):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["music", "--out", "out.csv"], "--out must end in .parquet or .npz (got out.csv)"),
+        (["music", "--out", "out.txt"], "--out must end in .parquet or .csv or .npz (got out.txt)"),
         (["nowhere", "--out", "out.npz"], "nowhere is not a folder"),
         (["music", "--out", "out.npz", "--checkpoint", "none.pth"], "no checkpoint at none.pth"),
         (["music", "--out", "out.npz", "--engine", "onnx"], "no onnx engine in runs/first/encoder.engines/onnx-fp32"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -41,6 +42,8 @@ def test_parquet_has_every_column(tmp_path, features):
         "windows": 1,
         "padded": False,
         "embedding": [4.0, 5.0, 6.0, 7.0],
+        "genre": "ära",
+        "key": "C major",
     }
     assert rows[2]["padded"]
     assert rows[2]["labels"] == []
@@ -66,5 +69,25 @@ def test_writing_again_replaces_the_file_and_leaves_no_others(tmp_path, features
 
 
 def test_an_unknown_kind_is_an_error(tmp_path, features):
-    with pytest.raises(InvalidInput, match="'csv'; use one of parquet, npz"):
-        feature_tables.write(tmp_path / "x.csv", features, "csv")
+    with pytest.raises(InvalidInput, match="'xml'; use one of parquet, csv, npz"):
+        feature_tables.write(tmp_path / "x.xml", features, "xml")
+
+
+def test_csv_has_a_column_for_each_label_and_number(tmp_path, features):
+    feature_tables.write(tmp_path / "x.csv", features, "csv")
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["genre"] for row in rows] == ["ära", "ära", ""]
+    assert [float(rows[1][f"embedding_{i}"]) for i in range(4)] == [4, 5, 6, 7]
+    assert (rows[1]["id"], rows[1]["start_seconds"], rows[2]["padded"]) == ("a/b.mp3", "3.072", "True")
+
+
+def test_a_label_called_like_another_column_gets_a_prefix_and_formulas_become_text(tmp_path):
+    row = ClipRow(0, "=1+1", "x", "g", "", {"id": "one", "+mood": "@calm"}, state="written")
+    features = FeatureStore(np.ones((1, 2), np.float32), [row], PROVENANCE)
+    feature_tables.write(tmp_path / "x.csv", features, "csv")
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["id"], line["label:id"], line["'+mood"]) == ("'=1+1", "one", "'@calm")
+    feature_tables.write(tmp_path / "x.parquet", features, "parquet")
+    assert pq.read_table(tmp_path / "x.parquet").to_pylist()[0]["label:id"] == "one"
