@@ -40,7 +40,7 @@ def write(path: Path, features: FeatureStore, kind: str) -> None:
     those of the window. The provenance is JSON under `myna` in the metadata of the schema.
 
     Each label is also a column of its own, under its name or, if there is another column of this name, with the prefix
-    `LABEL_PREFIX`. A CSV file has the same columns without the map, and columns `embedding_0` and so on for the numbers.
+    `LABEL_PREFIX`. A CSV file has the same columns without the map, and columns `embedding_0` and so on for numbers.
     Text that a spreadsheet would run as a formula gets an apostrophe there.
 
     An npz file has the same content as arrays, where `id` and `embedding` are called `ids` and `embeddings`, and
