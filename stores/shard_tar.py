@@ -86,8 +86,8 @@ def _state(file: IO[bytes]) -> tuple[int, int, int]:
 
 
 def _records(file: BinaryIO, size_bytes: int) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarInfo]]:
-    """Yield the two members of each record: codes and clips."""
-    members = _members(file, size_bytes)
+    """Yield the codes and the clips of each record. Its third member is for other readers, and may be missing."""
+    members = (member for member in _members(file, size_bytes) if not member.name.endswith(".about.json"))
     for codes in members:
         clips, key = next(members, None), codes.name.removesuffix(".codes.npy")
         if clips is None or (codes.name, clips.name) != (f"{key}.codes.npy", f"{key}.clips.npy"):

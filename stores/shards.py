@@ -3,6 +3,7 @@
     NAME.shards/
       NAME-000000.tar      members NAME-000000-0000.codes.npy   uint8 [frames, n_mels], clips of the record end to end
                                    NAME-000000-0000.clips.npy   int64 [clips, 2], stable index and frames of each
+                                   NAME-000000-0000.about.json  ids and frames of the clips, and the quantizer
       index.json           counts, bytes and SHA-256 of every shard, the clips that were left out, the digest of the
                            store, the plan by which clips were shuffled and divided, and a digest of all of these
       parts/               summaries of finished shards, until the set is complete
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import tarfile
 from collections.abc import Container, Mapping, Sequence
@@ -53,6 +55,8 @@ class Record:
     """Stable index of each clip `[clips]`."""
     frames: NDArray[np.int64]
     """Frames of each clip `[clips]`. Their sum is the first axis of `codes`."""
+    ids: Sequence[str] = ()
+    """Id of each clip, which is written for other readers. Records that are read have none."""
 
     def __post_init__(self) -> None:
         require_consistent(self.indices, self.frames, len(self.codes))
@@ -196,8 +200,13 @@ class ShardSet:
             raise ValueError(f"its store cannot have {self.store_clips} clips")
 
 
-def write_shard(path: Path, records: Sequence[Record]) -> ShardSummary:
+def write_shard(path: Path, records: Sequence[Record], quantizer: Quantizer | None = None) -> ShardSummary:
     """Write `records` atomically as one tar and return its summary. The same records give the same bytes.
+
+    Args:
+        path: path of the tar.
+        records: the records.
+        quantizer: quantizer of the codes (default: that of 8 bits), which is named for other readers.
 
     Raises:
         InvalidInput: the stem of the file cannot be part of a WebDataset key.
@@ -210,6 +219,7 @@ def write_shard(path: Path, records: Sequence[Record]) -> ShardSummary:
                 key = f"{path.stem}-{number:04d}"
                 _add(tar, f"{key}.codes.npy", record.codes)
                 _add(tar, f"{key}.clips.npy", np.stack([record.indices, record.frames], axis=1))
+                _add_json(tar, f"{key}.about.json", _about(record, quantizer or Quantizer()))
         content = temporary.read_bytes()
     frames = sum(len(record.codes) for record in records)
     clips = sum(len(record.indices) for record in records)
@@ -268,13 +278,25 @@ def decode_record(sample: dict[str, Any]) -> Record:
     return Record(codes, clips[:, 0], clips[:, 1])
 
 
+def _about(record: Record, quantizer: Quantizer) -> dict[str, Any]:
+    return {"ids": list(record.ids), "frames": record.frames.tolist(), "quantizer": quantizer.to_dict()}
+
+
 def _add(tar: tarfile.TarFile, name: str, array: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
+    add_member(tar, name, buffer.getvalue())
+
+
+def _add_json(tar: tarfile.TarFile, name: str, values: Mapping[str, Any]) -> None:
+    add_member(tar, name, json.dumps(values, ensure_ascii=False).encode())
+
+
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Append a file to a tar, with the same bytes at any time and on any machine."""
     member = tarfile.TarInfo(name)
-    member.size = buffer.tell()
-    buffer.seek(0)
-    tar.addfile(member, buffer)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
 def _load(content: bytes) -> NDArray[Any]:

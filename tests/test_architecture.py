@@ -295,6 +295,7 @@ COMMANDS = {
             "--transpose-all",
             "--dtype",
             "--dry-run",
+            "--json",
             "--retry-refused",
             "--prune",
             "--segments",
@@ -308,12 +309,13 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "pipeline.preview": {"store", "--clips", "--id", "--out"},
-    "pipeline.shard": {"store", "--seed"},
+    "pipeline.shard": {"store", "--seed", "--format"},
     "pipeline.verify": {
         *(
             "paths",
             "--repair",
             "--read-audio",
+            "--json",
             "--upgrade",
             "--max-seconds",
             "--decode-seconds",
@@ -349,6 +351,7 @@ COMMANDS = {
     "model.extract": {
         *(
             "dataset",
+            "--json",
             "--checkpoint",
             "--out",
             "--to",
@@ -382,7 +385,17 @@ COMMANDS = {
     "model.metrics": {"runs", "--to"},
     "model.models": {"--json"},
     "model.probe": {
-        *("dataset", "--task", "--features", "--grid", "--train-groups", "--draws", "--checkpoint", "--store"),
+        *(
+            "dataset",
+            "--json",
+            "--task",
+            "--features",
+            "--grid",
+            "--train-groups",
+            "--draws",
+            "--checkpoint",
+            "--store",
+        ),
         *("--layer", "--head", "--dropout"),
     },
     "model.predict": {"source", "--probe", "--out", "--average-transpositions"},
@@ -391,7 +404,7 @@ COMMANDS = {
         *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
         *("--index", "--checkpoint", "--json"),
     },
-    "model.report": {"datasets", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
+    "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.key": {
@@ -526,8 +539,8 @@ PUBLIC_NAMES = {
     "stores.shard_tar": "ShardTar",
     "stores.safetensors_header": ("FLOAT_TYPES MAX_HEADER_BYTES SafetensorsHeader TensorEntry read sort_metadata"),
     "stores.shards": (
-        "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary decode_record remove_shards "
-        "require_consistent shard_name write_shard"
+        "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary add_member decode_record "
+        "remove_shards require_consistent shard_name write_shard"
     ),
     "stores.terminal": "MAX_COLUMNS flush_output protect_output terminal_columns",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",

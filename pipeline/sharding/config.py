@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from tyro.conf import Positional
@@ -17,5 +17,8 @@ class ShardSettings(CommandSettings):
 
     store: Annotated[Positional[str], shown("STORE")]
     """Path of a mel store, or its name under stores/, for example stores/demo.zarr or demo."""
+    format: Literal["myna", "stock"] = "myna"
+    """myna writes the training clips, many to a sample, for model.train. stock writes every clip as a sample of its own
+    with its labels and split, in STORE.stock, for other readers."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the shuffle of all clips."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline.sharding.config import ShardSettings
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
+from pipeline.sharding.stock_writer import StockPlan, write_stock
 from stores import locations
 from stores.commit import remove_temporary_files
 from stores.labels import count_noun
@@ -19,11 +22,23 @@ def shard(settings: ShardSettings) -> None:
         MissingArtifact, CorruptArtifact: the store cannot be read.
     """
     path = locations.store_path(settings.store)
-    store, folder = MelStore.open(path), locations.shards(path)
+    store = MelStore.open(path)
+    if settings.format == "stock":
+        _write_stock(store, locations.beside_store(path, ".stock"), StockPlan(settings.seed))
+        return
+    folder = locations.shards(path)
     with write_lock(folder):
         remove_temporary_files(folder)
         shards = write_shards(store, folder, ShardPlan(seed=settings.seed))
     print(_summary(shards))
+
+
+def _write_stock(store: MelStore, folder: Path, plan: StockPlan) -> None:
+    with write_lock(folder):
+        remove_temporary_files(folder)
+        stock = write_stock(store, folder, plan)
+    counts = f"{count_noun(stock.clips, 'clip')} in {count_noun(stock.tars, 'tar')}"
+    print(f"{stock.folder}: {counts}, {stock.size_bytes / 1e6:.1f} MB")
 
 
 def _summary(shards: ShardSet) -> str:

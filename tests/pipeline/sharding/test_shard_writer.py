@@ -131,10 +131,10 @@ def test_all_shards_of_a_store_that_changed_are_replaced(make_store):
 
 
 def _interrupt_third_shard(monkeypatch):
-    def fail_late(path, records):
+    def fail_late(path, records, quantizer):
         if path.stem.endswith("2"):
             raise KeyboardInterrupt
-        return write_shard(path, records)
+        return write_shard(path, records, quantizer)
 
     monkeypatch.setattr("pipeline.sharding.shard_writer.write_shard", fail_late)
 
