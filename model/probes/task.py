@@ -24,7 +24,7 @@ from stores.labels import count_noun, is_empty_word, split_tags
 from stores.manifest import ClipRow
 
 SPLITS = ("train", "valid", "test")
-TAGS = "tags"
+TAGS, KEY = "tags", "key"
 REGRESSION_TASKS = {"emotion": ("arousal", "valence")}
 """Regression tasks, and the labels that hold their numbers."""
 _MAX_NUMBERED_CLASSES = 5  # up to so many classes are often called 1, 2, 3
@@ -97,8 +97,8 @@ class Task:
         notes = []
         if self.without_value:
             notes.append(
-                f"{count_noun(self.without_value, 'clip')} of {self.name} left out: the label is empty or a word for "
-                "no value, such as nan"
+                f"{count_noun(self.without_value, 'clip')} of {self.name} left out: the label is empty, a word for no "
+                "value, such as nan, or a choice between keys"
             )
         if self.kind not in ("classes", "key"):
             return notes
@@ -162,10 +162,16 @@ def task_names(rows: Iterable[ClipRow]) -> list[str]:
 
 
 def _has_labels(row: ClipRow, names: Sequence[str]) -> bool:
-    """Return whether a clip has values for all these labels. A clip without a tag has the empty label `tags`."""
+    """Return whether a clip has values for all these labels.
+
+    A clip without a tag has the empty label `tags`. A choice between keys, such as `8A or 9A`, is no value.
+    """
     labels = row.labels
     return all(
-        name in labels and (not is_empty_word(labels[name]) or (name == TAGS and not labels[name])) for name in names
+        name in labels
+        and (not is_empty_word(labels[name]) or (name == TAGS and not labels[name]))
+        and (name != KEY or len(key_names.parse_keys(labels[name])) < 2)
+        for name in names
     )
 
 
@@ -180,11 +186,19 @@ def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], 
         if not tags:
             raise InvalidInput(f"no clip of task {name!r} has a tag; a probe needs at least one")
         return "tags", tags, np.array([[tag in carried for tag in tags] for carried in clip_tags], np.float32)
-    _require_two_classes(name, {row.labels[name] for row in rows if row.split == "train"})
-    classes = tuple(sorted({row.labels[name] for row in rows}))
+    stated = [row.labels[name] for row in rows]
+    kind = "key" if name == KEY and all(key_names.parse_key(label) for label in stated) else "classes"
+    spelled = _one_spelling(stated) if kind == "key" else stated
+    _require_two_classes(name, {label for label, row in zip(spelled, rows, strict=True) if row.split == "train"})
+    classes = tuple(sorted(set(spelled)))
     index = {label: i for i, label in enumerate(classes)}
-    kind = "key" if name == "key" and all(key_names.parse_key(label) for label in classes) else "classes"
-    return kind, classes, np.array([index[row.labels[name]] for row in rows], np.int64)
+    return kind, classes, np.array([index[label] for label in spelled], np.int64)
+
+
+def _one_spelling(labels: Sequence[str]) -> list[str]:
+    """Return key labels where every key has one spelling, the first of those that occur in alphabetical order."""
+    spelling = key_names.spellings(sorted(set(labels)))
+    return [spelling[key] for label in labels if (key := key_names.parse_key(label))]
 
 
 def _number(row: ClipRow, label: str) -> float:
@@ -217,7 +231,9 @@ def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
         return None
     key_of: dict[str, str] = {}
     for recording, row in zip(recordings, rows, strict=True):
-        if key_of.setdefault(recording, row.labels["key"]) != row.labels["key"]:
+        key = row.labels[KEY]
+        known = key_of.setdefault(recording, key)
+        if (key_names.parse_key(known) or known) != (key_names.parse_key(key) or key):
             raise InvalidInput(
                 f"clips of {row.source} have the keys {key_of[recording]} and {row.labels['key']}; clips of one "
                 "recording are scored as one song, which needs one key"

@@ -180,7 +180,7 @@ def test_a_label_that_is_a_word_for_no_value_is_no_class_and_is_counted(workplac
     _relabel(store, lambda row: {"labels": {"key": words.get(row.index, row.labels["key"]), "mood": "nan"}})
     assert probe.main(["made"]) == 0
     printed = capsys.readouterr()
-    assert "note: 5 clips of key left out: the label is empty or a word for no value, such as nan" in printed.err
+    assert "note: 5 clips of key left out: the label is empty, a word for no value, such as nan" in printed.err
     assert "made / key: 2 classes, " in printed.out
     assert "mood" not in printed.out
     assert sum(Scores.read(locations.scores("first", "made", "key")).clips.values()) == CLIPS - 5

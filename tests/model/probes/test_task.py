@@ -164,6 +164,21 @@ def test_a_task_is_of_kind_key_only_if_all_labels_are_keys():
     assert Task.of(_labeled(genres, splits), "genre").kind == "classes"
 
 
+def test_the_spellings_of_one_key_are_one_class():
+    labels = [{"key": key} for key in ("C# minor", "12A", "Db min", "8B", "c#m", "C major")]
+    task = Task.of(_labeled(labels, ["train", "train", "valid", "train", "test", "test"]), "key")
+    assert (task.kind, task.classes) == ("key", ("12A", "8B"))
+    assert task.splits["train"].targets.tolist() == [0, 0, 1]
+    assert task.splits["test"].targets.tolist() == [0, 1]
+
+
+def test_a_choice_between_keys_is_no_label_and_is_counted():
+    labels = [{"key": key} for key in ("8A", "9A", "8A or 9A", "8A", "9A")]
+    task = Task.of(_labeled(labels, ["train", "train", "train", "valid", "test"]), "key")
+    assert (task.kind, task.classes, task.without_value) == ("key", ("8A", "9A"), 1)
+    assert "or a choice between keys" in task.notes()[0]
+
+
 def test_clips_of_one_recording_are_a_song_and_need_one_key():
     labels = [{"key": "C major"}, {"key": "D major"}, {"key": "C major"}, {"key": "E major"}, {"key": "E major"}]
     splits = ["train", "train", "valid", "test", "test"]
