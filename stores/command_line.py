@@ -30,6 +30,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from stores import main_module, terminal
 from stores.errors import InvalidInput, exit_status
 from stores.json_codec import read_json
+from stores.json_output import text_to_standard_error
 
 MAX_CONFIG_BYTES = 1 << 20
 _WORDS = {Ge: "at least", Gt: "more than", Le: "at most", Lt: "less than"}
@@ -113,9 +114,15 @@ def run_command(
     terminal.protect_output()
     try:
         with main_module.leave_out():
-            return exit_status(lambda: body(parse(kind, arguments, command, epilog)))
+            return exit_status(lambda: _run(body, parse(kind, arguments, command, epilog)))
     finally:
         terminal.flush_output()
+
+
+def _run(body: Callable[[Settings], None], settings: Settings) -> None:
+    """Run a command. With --json, only JSON goes to standard output."""
+    with text_to_standard_error(bool(getattr(settings, "json", False))):
+        body(settings)
 
 
 def parse(kind: type[Settings], arguments: Sequence[str] | None, command: str, epilog: str = "") -> Settings:

@@ -101,6 +101,8 @@ class ExtractSettings(CommandSettings):
     """Feature store to write."""
     to: Annotated[TableKind | None, shown("{parquet,csv,npz}", "no file")] = None
     """Format of a single file that is written beside the feature store with the same content."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineChoice = field(default_factory=EngineChoice)
     cluster: OptionalClusterSettings = field(default_factory=OptionalClusterSettings)

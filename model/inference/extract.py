@@ -13,6 +13,7 @@ from model.inference.layers import parse_layer
 from model.inference.windows import Windowing
 from stores import feature_tables, locations
 from stores.features import FeatureStore
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.mel_store import MelStore
 
@@ -34,6 +35,11 @@ def extract(settings: ExtractSettings) -> None:
     print(f"{path}: {_summary(features)}{_left_out(store, features)}")
     if settings.to:
         _write_table(path, features, settings.to)
+    if settings.json:
+        shape = {"rows": len(features.embeddings), "width": features.embeddings.shape[-1], "clips": len(features.clips)}
+        print_json(
+            {"features": str(path), **shape, "engine": provenance["engine"], "precision": provenance["precision"]}
+        )
 
 
 def _representation(settings: ExtractSettings, path: Path) -> EncoderRepresentation:

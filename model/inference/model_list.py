@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from model.encoder.hub import CONFIG
 from model.encoder.known_models import KNOWN_MODELS, TASKS, PublishedModel
 from model.encoder.published_folder import WEIGHT_FILES
 from model.inference.config import ModelsSettings
+from stores.json_output import print_json
 from stores.mel_spec import MelSpec
 
 _COLUMNS = ("model", "width", "patches", "window", "license", *TASKS, "average", "on disk")
@@ -28,7 +28,7 @@ def print_models(settings: ModelsSettings) -> None:
     """Print the published models, with the scores that the paper reports, in percent."""
     rows = [_row(model) for model in KNOWN_MODELS.values()]
     if settings.json:
-        print(json.dumps({"models": rows}))
+        print_json({"models": rows})
         return
     lines = [_COLUMNS, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

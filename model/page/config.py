@@ -37,6 +37,8 @@ class ReportSettings(CommandSettings):
     still be where it was ingested from."""
     features: Annotated[Path | None, shown("FEATURES", "none")] = None
     """Feature store to show without a run: a map, near-duplicates, and scores of labels. No DATASET is stated then."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     quoted: Annotated[Path | None, shown("FILE", "none")] = None
     """CSV file of published scores to show beside ours, with the columns row,column,value,source (docs/report.md)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from model.page import (
+    calibration,
     classes,
     collection,
     confidence_intervals,
@@ -36,6 +37,7 @@ from model.training.continuation import require_config_file
 from stores import feature_labels, locations
 from stores.commit import remove_temporary_files, write_bytes
 from stores.errors import InvalidInput
+from stores.json_output import print_json
 from stores.mel_store import MelStore
 
 MAX_MAIL_BYTES = 20_000_000
@@ -70,6 +72,7 @@ def report(settings: ReportSettings) -> None:
     write_bytes(path, page)
     exports.write(path, results, quotes, _charts(sections, embedding_map))
     _print_summary(path, len(page), settings.quoted, not_shown)
+    _print_json(settings, path, len(page))
 
 
 def _report_collection(settings: ReportSettings, features: Path) -> None:
@@ -82,6 +85,7 @@ def _report_collection(settings: ReportSettings, features: Path) -> None:
     write_bytes(path, content)
     print(page.verdict().sentence)
     _print_summary(path, len(content), None, ())
+    _print_json(settings, path, len(content))
 
 
 def _merge_quotes(packaged: Sequence[Quote], user_quotes: Sequence[Quote]) -> list[Quote]:
@@ -126,6 +130,7 @@ def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: Embed
         objectives.section(results),
         classes.section(results.scores),
         label_efficiency.section(results.scores),
+        calibration.section(results.scores),
         layers.section(results.layers),
         provenance.section(results),
     ]
@@ -139,6 +144,11 @@ def _score_sections(results: RunResults, quotes: Sequence[Quote]) -> tuple[Secti
         paper_table.section(results.run, results.scores, quotes),
         confidence_intervals.section(results.scores),
     )
+
+
+def _print_json(settings: ReportSettings, path: Path, size: int) -> None:
+    if settings.json:
+        print_json({"page": str(path), "bytes": size})
 
 
 def _print_summary(path: Path, size: int, quoted_path: Path | None, not_shown: Sequence[Quote]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from model.probes import label_digest
@@ -27,7 +26,7 @@ def compare(settings: CompareSettings) -> None:
             run's weights.
     """
     run = settings.run or locations.only_finished_run()
-    print(f"run: {run}", file=sys.stderr if settings.json else sys.stdout)
+    print(f"run: {run}")
     require_config_file(locations.run(run))
     folder = locations.run(run) / "scores"
     names = tuple(dict.fromkeys(settings.datasets))

@@ -263,6 +263,8 @@ class ProbeSettings(CommandSettings):
     """Layer to score instead, from features of model.extract --layer all: a block, the mean over a range of blocks or
     over all, or all for every block and the mean. The scores are written to runs/NAME/layers/."""
     heads: HeadSettings = field(default_factory=HeadSettings)
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
 
     def __post_init__(self) -> None:

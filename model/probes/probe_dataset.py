@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from stores import feature_labels, locations
 from stores.commit import remove_temporary_files
 from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
+from stores.json_output import print_json
 from stores.mel_store import MelStore
 
 
@@ -47,17 +49,21 @@ def probe_dataset(settings: ProbeSettings) -> None:
     _remove_temporary_files(trained.name)
     if (layer := parse_layer(settings.layer)) is not None:
         layers = layer_features(layer, dataset, path, store, trained.loaded)
-        _score_layers(tasks, dataset, trained.name, layers, grid)
+        _score_layers(tasks, dataset, trained.name, layers, grid, settings.json)
         return
     features = _all_features(settings, dataset, store, trained, path)
+    results = []
     for task in tasks:
         for note in Task.of(features[scores.TRAINED], task).notes():
             print(f"note: {note}", file=sys.stderr)
         if settings.few_shot.train_groups is None:
-            _score(task, dataset, trained.name, features, grid)
+            results.append(_score(task, dataset, trained.name, features, grid))
         else:
             few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
-            print(table(few_shot.score(task, dataset, trained.name, features)))
+            results.append(few_shot.score(task, dataset, trained.name, features))
+            print(table(results[-1]))
+    if settings.json:
+        print_json({"tasks": [asdict(one) for one in results]})
 
 
 def _recorded_store(features: Path, mel_path: Path) -> MelStore:
@@ -90,10 +96,15 @@ def _all_features(
     return features | others
 
 
-def _score_layers(tasks: Sequence[str], dataset: str, run: str, features: LayerFeatures, grid: Grid) -> None:
+def _score_layers(
+    tasks: Sequence[str], dataset: str, run: str, features: LayerFeatures, grid: Grid, as_json: bool
+) -> None:
+    scored = []
     for task in tasks:
-        scored = score_layers(task, dataset, run, features, grid, _search(run, task))
-        print(layer_scores.table(scored))
+        scored.append(score_layers(task, dataset, run, features, grid, _search(run, task)))
+        print(layer_scores.table(scored[-1]))
+    if as_json:
+        print_json({"layers": [one.to_dict() for one in scored]})
 
 
 def _search(run: str, task: str) -> Callable[[str], GridSearch]:
@@ -104,8 +115,8 @@ def _search(run: str, task: str) -> Callable[[str], GridSearch]:
     return lambda name: GridSearch(device, precision, cache_folder, f"{task}: {name}")
 
 
-def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> None:
-    """Search the grid for every representation, write scores and winning probes, and print the scores."""
+def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> scores.Scores:
+    """Search the grid for every representation, write scores and winning probes, print the scores and return them."""
     results = scores.evaluate_representations(task, features, grid, _search(run, task))
     task_scores = scores.score_representations(task, dataset, run, features, grid, results)
     metadata = {"dataset": dataset, "grid": grid.name, "clips": task_scores.clips}
@@ -115,6 +126,7 @@ def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStor
     print(table(task_scores))
     path = probe_path(run, dataset, task, scores.TRAINED)
     print(f"  probes: {path} and {len(task_scores.rows) - 1} others in the same folder")
+    return task_scores
 
 
 def _external_features(paths: Sequence[Path], features: FeatureStore, dataset: str) -> dict[str, FeatureStore]:

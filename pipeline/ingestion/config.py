@@ -173,6 +173,8 @@ class IngestSettings(CommandSettings):
     features are made again."""
     dry_run: bool = False
     """Print the plan and its resource estimate, then exit."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     mel: MelSettings = field(default_factory=MelSettings)
     limits: Limits = field(default_factory=Limits)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)

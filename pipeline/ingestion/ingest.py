@@ -9,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.audio.remote import AudioPath
@@ -39,8 +39,10 @@ from pipeline.ingestion.log import log_to_file
 from pipeline.ingestion.plan import count_clips_at_limit
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.resources import ResourceEstimate, estimate_resources, peak_bytes
+from pipeline.ingestion.summary import IngestSummary
 from stores import locations
 from stores.commit import remove_temporary_files
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
@@ -68,8 +70,10 @@ def ingest(settings: IngestSettings) -> None:
         _report([f"{settings.collection} below {root}:", found, *listing.lines()])
         store = _build_store(_build(settings, root, path, listing), listing, settings, progress)
         if store is not None:
-            _report_results(store, listing, progress, time.perf_counter() - start)
+            results = _report_results(store, listing, progress, time.perf_counter() - start)
             _report(shared_recordings.require_separate(store))
+            if settings.json:
+                print_json({"store": str(store.path), **asdict(results)})
 
 
 def _log_path(store: Path) -> Path:
@@ -142,7 +146,7 @@ def _estimate_lines(estimate: ResourceEstimate, workers: int, longest: int, max_
     ]
 
 
-def _report_results(store: MelStore, listing: Listing, progress: IngestProgress, seconds: float) -> None:
+def _report_results(store: MelStore, listing: Listing, progress: IngestProgress, seconds: float) -> IngestSummary:
     results = summary.summarize(store, listing.all_counts(), seconds, progress.peak_bytes)
     if progress.peak_bytes or not (store.path / summary.REPORT).exists():  # without work there are no news
         results.write(store.path)
@@ -155,6 +159,7 @@ def _report_results(store: MelStore, listing: Listing, progress: IngestProgress,
             print(f"  {line}")
         if len(lines) > summary.MAX_SHOWN_LINES:
             print(f"  ... and {len(lines) - summary.MAX_SHOWN_LINES} more, all in {_log_path(store.path)}")
+    return results
 
 
 def _report(lines: Sequence[str]) -> None:

@@ -29,6 +29,8 @@ class VerifySettings(CommandSettings):
     """Compare all audio by digest. Otherwise only files whose size or time of change differs are read."""
     upgrade: bool = False
     """Convert mel stores of the previous format version to the present one, without decoding, and check nothing."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     limits: Limits = field(default_factory=Limits)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 

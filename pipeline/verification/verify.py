@@ -18,6 +18,7 @@ from pipeline.verification.mel_store_check import Finding, RegionCheck
 from stores import feature_integrity, locations, mel_attributes, mel_store_upgrade
 from stores.commit import remove_temporary_files
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
@@ -34,7 +35,10 @@ def verify(settings: VerifySettings) -> int:
         InvalidInput: a path is neither a mel store nor a shard set nor a feature store.
         MissingArtifact: a path does not exist, or the audio that a repair needs.
     """
-    return sum(_verify_path(path.absolute(), settings) for path in settings.paths)
+    remaining = {str(path): _verify_path(path.absolute(), settings) for path in settings.paths}
+    if settings.json:
+        print_json({"findings": remaining})
+    return sum(remaining.values())
 
 
 def _verify_path(path: Path, settings: VerifySettings) -> int:
