@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import soundfile
+
 from pipeline.audio import ffmpeg
 from stores.commit import atomic_write
 from stores.errors import DecodeError
@@ -30,7 +32,7 @@ def write_copies(root: Path, change: str, target: Path) -> int:
         target: folder for the copies, which get the names of the recordings and another suffix.
 
     Raises:
-        DecodeError: ffmpeg cannot convert a recording.
+        DecodeError: neither ffmpeg nor libsndfile can read a recording.
     """
     suffix, words = CHANGES[change]
     recordings = sorted(path for path in root.glob("*/*") if path.is_file())
@@ -44,8 +46,23 @@ def write_copies(root: Path, change: str, target: Path) -> int:
 
 def _convert(recording: Path, copy: Path, words: tuple[str, ...]) -> None:
     with atomic_write(copy) as temporary:
-        source = (ffmpeg.executable(), "-nostdin", "-v", "error", "-y", "-i", f"file:{recording}", "-map", "0:a:0")
-        rate = ("-ar", "44100", "-map_metadata", "-1")  # a rate that MP3 has, and no text of unknown length
-        result = subprocess.run([*source, *rate, *words, f"file:{temporary}"], capture_output=True, check=False)
+        target = ("-map", "0:a:0", "-ar", "44100", "-map_metadata", "-1", *words, f"file:{temporary}")
+        result = _run(("-i", f"file:{recording}"), target)
+        if result.returncode:  # a few OGG files have a header that only libsndfile accepts
+            result = _run(*_from_samples(recording, target))
         if result.returncode:
             raise DecodeError("unreadable", f"{recording}: {result.stderr[-300:].decode(errors='replace')}")
+
+
+def _from_samples(recording: Path, target: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], bytes]:
+    """Return source, target and standard input of ffmpeg for the samples that libsndfile decodes."""
+    try:
+        samples, rate_hz = soundfile.read(str(recording), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DecodeError("unreadable", f"{recording}: {error}") from error
+    return ("-f", "f32le", "-ar", str(rate_hz), "-ac", str(samples.shape[1]), "-i", "pipe:0"), target, samples.tobytes()
+
+
+def _run(source: tuple[str, ...], target: tuple[str, ...], samples: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [ffmpeg.executable(), "-nostdin", "-v", "error", "-y", *source, *target]
+    return subprocess.run(command, input=samples, capture_output=True, check=False)
