@@ -7,6 +7,7 @@ JSON that describes the outputs and the features that the probe was trained on. 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Probe:
     """Weights of one probe, `[1, out, in]` and `[1, out]` for each layer."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """JSON values: task, kind, classes, song-level aggregation (`vote`), columns of the embedding, configuration,
-    scores, and provenance of the features."""
+    scores, calibration, and provenance of the features."""
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs before softmax or sigmoid, `[clips, C]`, for features `[clips, D]`."""
@@ -52,6 +53,11 @@ class Probe:
         with torch.inference_mode():
             outputs: NDArray[np.float32] = self.weights.outputs(standardized[None], torch.float32)[0].numpy()
         return outputs
+
+    @property
+    def temperature(self) -> float:
+        """Number by which outputs are divided before softmax or sigmoid; 1 if the probe was not calibrated."""
+        return float(self.metadata.get("calibration", {}).get("temperature", 1.0))
 
     def write(self, path: Path) -> None:
         """Write the probe to `path`, atomically."""
@@ -111,6 +117,9 @@ def _validate_metadata(metadata: Any) -> None:
     start, stop = metadata["columns"]
     if not (type(start) is int and type(stop) is int and 0 <= start < stop <= MAX_WIDTH):
         raise ValueError(f"its columns are {str(metadata['columns'])[:40]}; they must be within 0 to {MAX_WIDTH}")
+    temperature = metadata.get("calibration", {}).get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
+        raise ValueError(f"its temperature is {str(temperature)[:40]}, and a positive number is needed")
     if not isinstance(metadata["features"], dict):
         raise ValueError("the provenance of its features is not an object")
 

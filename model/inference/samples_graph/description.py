@@ -94,6 +94,8 @@ class GraphProbe(JsonSettings):
     """Names of the outputs, in their order."""
     aggregation: str
     """How the answer for a recording is made from its windows."""
+    temperature: float
+    """Temperature of the probabilities, which the graph has applied; 1 if the probe was not calibrated."""
     song_vote: str
     """Song-level aggregation of the probe over several clips of a song; empty if there is none."""
     sha256: str

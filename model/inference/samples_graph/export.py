@@ -160,6 +160,7 @@ def _probe(probe: Probe | None, file: Path | None) -> GraphProbe | None:
         kind=probe.metadata["kind"],
         labels=tuple(probe.metadata["classes"]),
         aggregation="the probe reads the mean of the embeddings of all windows",
+        temperature=probe.temperature,
         song_vote=probe.metadata["vote"],
         sha256=file_sha256(file),
     )

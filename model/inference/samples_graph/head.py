@@ -23,7 +23,7 @@ class ProbeHead(nn.Module):
     def __init__(self, probe: Probe) -> None:
         super().__init__()
         self.kind, (start, stop) = probe.metadata["kind"], probe.metadata["columns"]
-        self.columns = slice(start, stop)
+        self.columns, self.temperature = slice(start, stop), probe.temperature
         self.register_buffer("mean", probe.mean)
         self.register_buffer("deviation", probe.deviation)
         self.count = len(probe.weights.tensors)
@@ -35,6 +35,7 @@ class ProbeHead(nn.Module):
         standardized = (embeddings[:, self.columns] - self.mean) / self.deviation
         weights = MlpWeights(tuple(getattr(self, f"weight_{number}") for number in range(self.count)))
         outputs = weights.outputs(standardized[None], torch.float32)[0]
-        if self.kind == "tags":
-            return outputs.sigmoid()
-        return outputs if self.kind == "numbers" else outputs.softmax(dim=1)
+        if self.kind == "numbers":
+            return outputs
+        scaled = outputs / self.temperature
+        return scaled.sigmoid() if self.kind == "tags" else scaled.softmax(dim=1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.probes.config import Grid
 from model.probes.evaluation import knn, label_subsets
+from model.probes.evaluation.calibration import calibration
 from model.probes.evaluation.per_class import per_class_results
 from model.probes.evaluation.scoring import (
     MetricEstimate,
@@ -48,6 +49,8 @@ class WinningProbe:
     slices: dict[str, dict[str, Any]]
     """For each hybrid slice, which is searched alone, its main metric on validation (`valid`) and every metric on test
     (`test`). Empty if the encoder is not a hybrid."""
+    calibration: dict[str, float]
+    """Temperature and calibration errors, as `calibration` returns them. Empty for numbers."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def find_winning_probe(features: FeatureStore, task_name: str, grid: Grid, searc
     slice_name, task, result = max(searches, key=lambda each: each[2].winner.score)  # by validation only
     aggregation = choose_aggregation(task, result.probe)
     valid = scored_outputs(task, "valid", result.probe.outputs(task.splits["valid"].features), aggregation)
+    outputs = {split: result.probe.outputs(task.splits[split].features) for split in ("valid", "test")}
     return WinningProbe(
         task=task,
         slice_name=slice_name,
@@ -89,6 +93,7 @@ def find_winning_probe(features: FeatureStore, task_name: str, grid: Grid, searc
         valid=metric_values(task, valid),
         test=estimate_metrics(task, _test_outputs(task, result.probe, aggregation)),
         slices={name: _slice_scores(task, result.probe) for name, task, result in searches if name},
+        calibration=calibration(task, outputs),
     )
 
 

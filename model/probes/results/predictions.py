@@ -31,7 +31,7 @@ def prediction_table(
     songs: Sequence[str],
     semitones: Sequence[int] | None = None,
 ) -> pa.Table:
-    """Return a table with one row for each clip.
+    """Return a table with one row for each clip, with calibrated probabilities if the probe has a temperature.
 
     Classes and keys: `id`, `prediction`, `probability`, then a probability for each class. With a song-level
     aggregation, all clips of a song have the prediction of the song, and the mean of its clips' probabilities. Tags:
@@ -97,7 +97,7 @@ def _cells(column: Sequence[Any]) -> list[str]:
 def _classes(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """Return the columns of the prediction, and the probability of each class `[clips, C]`."""
     tensor, aggregation = torch.from_numpy(outputs), probe.metadata["vote"]
-    probabilities, predicted = tensor.softmax(1), tensor.argmax(1)
+    probabilities, predicted = (tensor / probe.temperature).softmax(1), tensor.argmax(1)
     if aggregation:
         names, song_of = np.unique(np.array(songs), return_inverse=True)
         song = torch.from_numpy(song_of)
@@ -112,5 +112,6 @@ def _classes(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -
 
 def _tags(probe: Probe, outputs: NDArray[np.float32], _songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
     """Return the column of the predicted tags, and the probability of each tag `[clips, C]`."""
-    probabilities, tags = torch.from_numpy(outputs).sigmoid().numpy(), np.array(probe.metadata["classes"])
+    probabilities = (torch.from_numpy(outputs) / probe.temperature).sigmoid().numpy()
+    tags = np.array(probe.metadata["classes"])
     return {"prediction": ["|".join(tags[row >= TAG_THRESHOLD]) for row in probabilities]}, probabilities

@@ -49,6 +49,7 @@ def _require_metrics(scores: Scores) -> None:
             raise ValueError("the representations have different metrics")
         for name, metric in row.metrics.items():
             _require_in_range(f"{name} of {row.representation}", metric, lowest)
+        _require_calibration(row)
         for each in row.slices.values():
             _require_range("a slice", lowest, each["valid"], *(each["test"][name] for name in names))
         if row.slices and row.part not in row.slices:
@@ -56,6 +57,12 @@ def _require_metrics(scores: Scores) -> None:
     _require_range("a baseline", lowest, *(each[name] for each in (scores.chance, scores.majority) for name in names))
     if len({row.representation for row in scores.rows}) < len(scores.rows):
         raise ValueError("two representations have the same name")
+
+
+def _require_calibration(row: RepresentationScores) -> None:
+    if row.calibration:
+        _require_numbers(*(row.calibration[name] for name in ("temperature", "clips")))
+        _require_range("a calibration error", 0.0, *(row.calibration[name] for name in ("error_before", "error_after")))
 
 
 def _require_in_range(subject: str, metric: Metric, lowest: float) -> None:

@@ -82,6 +82,9 @@ class RepresentationScores:
     slices: dict[str, Any] = field(default_factory=dict)
     """For each slice of a hybrid encoder its main metric on validation (`valid`) and every metric on test (`test`).
     `part` is the one that validation chose. Empty without slices, and in files of earlier versions."""
+    calibration: dict[str, float] = field(default_factory=dict)
+    """Temperature that validation chose (`temperature`), and the expected calibration error on test before and after it
+    (`error_before`, `error_after`, `clips`). Empty for numbers, and in files of earlier versions."""
 
     @property
     def main(self) -> Metric:
@@ -280,6 +283,7 @@ def _representation_scores(
         efficiency=tuple(result.label_efficiency),
         details=result.per_class_results,
         slices=result.slices,
+        calibration=result.calibration,
     )
 
 

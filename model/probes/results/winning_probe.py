@@ -39,6 +39,7 @@ def write_winning_probe(
         "config": result.search.winner.config.to_dict(),
         "valid": result.valid,
         "test": {name: estimate.value for name, estimate in result.test.items()},
+        "calibration": result.calibration,
         "features": dict(provenance),
     }
     replace(result.search.probe, metadata=described).write(path)
