@@ -47,6 +47,7 @@ COMMANDS = {
         Command("dags.benchmark", _DAGS, "BenchmarkSettings"),
         Command("dags.evidence", _DAGS, "EvidenceSettings"),
         Command("dags.sweep", _DAGS, "SweepSettings"),
+        Command("dags.doctor", _DAGS, "DoctorSettings"),
     )
 }
 """Commands by the last part of their modules, in the order of the work."""

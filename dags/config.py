@@ -89,6 +89,14 @@ class EmbedSettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DoctorSettings(CommandSettings):
+    """Print versions, devices, decoders, disk use, and what is missing for which command."""
+
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeySettings(WorkflowSettings):
     """Write a table with the musical key of every recording of a folder, and how probable it is.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import inspect
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in _HELP:
         print(overview())
+        return 0
+    if words == ["--version"]:
+        print(f"myna {importlib.metadata.version('myna')}")
         return 0
     name, *rest = words
     if name == "completion":

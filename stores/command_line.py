@@ -14,6 +14,7 @@ dataclasses are groups of flags. Nothing here imports a room, so `--help` stays 
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import inspect
 import itertools
 import math
@@ -128,12 +129,16 @@ def _run(body: Callable[[Settings], None], settings: Settings) -> None:
 def parse(kind: type[Settings], arguments: Sequence[str] | None, command: str, epilog: str = "") -> Settings:
     """Return the settings that a command line states.
 
-    Ends the process with status 0 after `--help`, and with status 2 if the command line is not understood.
+    Ends the process with status 0 after `--help` and `--version`, and with status 2 if the command line is not
+    understood.
 
     Raises:
         InvalidInput: a value is out of range, or `--config` names a file that cannot be used.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"{command} of myna {importlib.metadata.version('myna')}")
+        sys.exit(0)
     words = [*_config_words(kind, words), *words]
     description = "\n\n".join(filter(None, (inspect.cleandoc(kind.__doc__ or ""), epilog)))
     settings: Settings = tyro.cli(kind, prog=f"python -m {command}", description=description, args=words, config=_STYLE)

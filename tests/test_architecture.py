@@ -407,6 +407,7 @@ COMMANDS = {
     "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
+    "dags.doctor": {"--json"},
     "dags.key": {
         *("folder", "--probe", "--out", "--checkpoint", "--key-format", "--average-transpositions", "--pool"),
         *("--window-frames", "--hop", "--workers", "--draw"),
