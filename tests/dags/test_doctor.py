@@ -44,8 +44,6 @@ def test_a_module_that_is_missing_is_named_with_the_command_that_needs_it(monkey
     missing = checks.report()["missing"]
     remedy = "usearch not installed; pip install 'myna[search]'"
     assert missing["an index for model.search above 200,000 clips"] == remedy
-        missing["an index for model.search above 200,000 clips"] == "usearch not installed; pip install 'myna[search]'"
-    )
 
 
 def test_files_of_stores_count_and_code_does_not(workplace):

@@ -60,7 +60,7 @@ def test_a_file_that_is_no_grid_is_an_error(tmp_path, content):
 
 def test_a_grid_that_is_neither_a_name_nor_a_file_is_an_error():
     with pytest.raises(MissingArtifact, match="takes full, quick or a JSON file"):
-        ProbeSettings(dataset="demo", grid="fulll").search_grid()
+        ProbeSettings(dataset="demo", grid="fullest").search_grid()
 
 
 def test_a_configuration_with_several_layers_can_be_converted_to_json_and_back():
