@@ -21,6 +21,7 @@ def leave_out() -> Iterator[None]:
     prepare = multiprocessing.spawn.get_preparation_data
 
     def prepare_without_main(name: str) -> dict[str, Any]:
+        """Return what a new process needs, without the main module."""
         return {key: value for key, value in prepare(name).items() if not key.startswith("init_main_")}
 
     multiprocessing.spawn.get_preparation_data = prepare_without_main

@@ -92,6 +92,7 @@ def _prepare(role: Role, data: Path) -> list[Step]:
     """Return the steps that make the mel store of the packages with a role."""
 
     def unpack_all(_words: Sequence[str]) -> int:
+        """Fetch and unpack every package with the role."""
         for package in packages(role):
             count = unpack(package, fetch(package, data / "packages"), data / role)
             print(f"  {package.name} {package.version}: {count} recordings, {package.license}")
@@ -105,6 +106,7 @@ def _copy(role: Role, change: str, data: Path) -> list[Step]:
     name = f"{role}-{change}"
 
     def copy(_words: Sequence[str]) -> int:
+        """Write the changed copies of the recordings."""
         print(f"  {write_copies(data / role, change, data / name)} copies")
         return 0
 

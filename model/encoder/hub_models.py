@@ -96,6 +96,7 @@ def download(
     """
 
     def fetch(name: str) -> Path:
+        """Return a file of the model, which is downloaded if it is not in the cache."""
         path = hf_hub_download(
             repository,
             name,

@@ -54,9 +54,11 @@ def stream(resampler: Resampler, source_rate_hz: int, rate_hz: int) -> ResampleS
 
 class _Unchanged:
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the samples `[T]` as they are."""
         return samples
 
     def finish(self) -> NDArray[np.float32]:
+        """Return nothing, because no sample is held back."""
         return np.zeros(0, np.float32)
 
 
@@ -65,10 +67,12 @@ class _Soxr:
         self._stream = soxr.ResampleStream(source_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the output samples `[N]` that the input samples `[T]` complete."""
         resampled: NDArray[np.float32] = self._stream.resample_chunk(samples)
         return resampled
 
     def finish(self) -> NDArray[np.float32]:
+        """Return the rest of the output samples `[N]`."""
         resampled: NDArray[np.float32] = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
         return resampled
 
@@ -93,11 +97,13 @@ class _Sinc:
         self._pushed, self._returned = 0, 0
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the output samples `[N]` that the input samples `[T]` complete."""
         self._pushed += len(samples)
         self._pending = np.concatenate([self._pending, samples])
         return self._drain()
 
     def finish(self) -> NDArray[np.float32]:
+        """Return the rest of the output samples `[N]`, as if silence followed."""
         remaining = -(-self._new * self._pushed // self._orig) - self._returned
         self._pending = np.concatenate([self._pending, np.zeros(self._width + self._orig, np.float32)])
         return self._drain()[:remaining]

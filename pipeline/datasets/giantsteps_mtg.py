@@ -104,6 +104,7 @@ def _groups(artists: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
     parents = {song: song for song in songs}
 
     def root(song: str) -> str:
+        """Return the representative of the group of a song, and shorten the way to it."""
         while parents[song] != song:
             parents[song] = song = parents[parents[song]]
         return song

@@ -174,6 +174,7 @@ def _decode(
     )
 
     def encode(blocks: Iterator[NDArray[np.float32]]) -> list[_Candidate]:
+        """Pass every block of samples `[T]` to the encoders of all clips."""
         candidates = list(_candidates(settings, clips))
         for block in blocks:
             for candidate in candidates:
