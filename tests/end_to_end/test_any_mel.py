@@ -102,7 +102,7 @@ def test_the_stored_mel_is_that_of_nnaudio(workplace, audio):
 @pytest.mark.parametrize(
     ("flags", "spec"),
     [
-        (("--hop-samples", "3000"), MelSpec(hop_samples=3_000)),
+        (("--hop-samples", "2048"), MelSpec(hop_samples=2_048)),
         (("--n-fft-samples", "8192", "--hop-samples", "77"), MelSpec(n_fft=8_192, hop_samples=77)),
         (
             ("--sample-rate-hz", "48000", "--fmax-hz", "24000", "--n-mels", "256", "--n-fft-samples", "6000"),
@@ -218,6 +218,7 @@ def test_a_published_encoder_is_not_used_on_another_mel(workplace, audio, capsys
         (("--fmin-hz", "8000"), "--fmin-hz must be less than --fmax-hz 8000 (got 8000)"),
         (("--n-mels", "0"), "--n-mels must be at least 1"),
         (("--hop-samples", "0"), "--hop-samples must be at least 1"),
+        (("--hop-samples", "2049"), "the hop of 2049 samples is longer than the window of 2048"),
     ],
 )
 def test_mels_that_cannot_be_computed_are_rejected_before_anything_is_read(workplace, audio, flags, message, capsys):
