@@ -28,7 +28,7 @@ from stores.manifest import ClipRow
 from stores.mel_store import MelStore
 
 FOLDER = "folder"
-"""Label that the page adds: the folder of each recording."""
+"""Label that the page adds if there are no labels: the folder of each recording."""
 MAX_SHOWN_PAIRS = 200
 
 
@@ -139,9 +139,10 @@ class CollectionPage:
 
 
 def _in_one_panel(features: FeatureStore) -> FeatureStore:
-    """Return the features without splits, and with the folder of each recording as a label."""
+    """Return the features without splits, and with the folder of each recording as a label if there are no labels."""
     folders = {row.id: _folder(row) for row in features.clips}
-    adds_folder = 1 < len(set(folders.values())) <= MAX_CLASSES
+    has_labels = any(row.labels for row in features.clips)
+    adds_folder = 1 < len(set(folders.values())) <= MAX_CLASSES and not has_labels
     described: dict[str, ClipRow] = {}
     for row in features.clips:
         labels = {**row.labels, **({FOLDER: folders[row.id]} if adds_folder and FOLDER not in row.labels else {})}

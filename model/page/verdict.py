@@ -89,7 +89,7 @@ def of_collection(name: str, folder: str, clips: int, scores: Sequence[LabelScor
     return Verdict(
         sentence,
         f"Label more recordings (about {ENOUGH_CLIPS}), or use the published encoder:",
-        f"python -m dags.explore {folder} --name {name}-hybrid --checkpoint {PUBLISHED}",
+        f"python -m dags.explore {folder} --name {name}-hybrid --checkpoint {PUBLISHED} --labels labels.csv",
     )
 
 
