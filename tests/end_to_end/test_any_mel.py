@@ -213,7 +213,10 @@ def test_a_published_encoder_is_not_used_on_another_mel(workplace, audio, capsys
     ("flags", "message"),
     [
         (("--n-fft-samples", "1025"), "--n-fft-samples must be even (got 1025)"),
-        (("--n-fft-samples", "256", "--hop-samples", "128"), "13 of 128 mel filters are empty; raise n_fft (now 256, --n-fft-samples)"),
+        (
+            ("--n-fft-samples", "256", "--hop-samples", "128"),
+            "13 of 128 mel filters are empty; raise n_fft (now 256, --n-fft-samples)",
+        ),
         (("--sample-rate-hz", "8000"), "--fmax-hz must be at most 4000, which is half of --sample-rate-hz 8000"),
         (("--fmin-hz", "8000"), "--fmin-hz must be less than --fmax-hz 8000 (got 8000)"),
         (("--n-mels", "0"), "--n-mels must be at least 1"),
