@@ -22,6 +22,7 @@ from torch import Tensor
 from model.probes.hybrid_slices import SLICES
 from model.probes.song_aggregation import AGGREGATIONS
 from model.probes.training.batched_mlp import MlpWeights
+from model.probes.training_reference import TrainingReference
 from stores import locations, safetensors_header
 from stores.commit import atomic_write
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -46,6 +47,8 @@ class Probe:
     metadata: dict[str, Any] = field(default_factory=dict)
     """JSON values: task, kind, classes, song-level aggregation (`vote`), columns of the embedding, configuration,
     scores, calibration, and provenance of the features."""
+    reference: TrainingReference | None = None
+    """Training embeddings, by which inputs that are unlike all of them are recognized. None if it has none."""
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs before softmax or sigmoid, `[clips, C]`, for features `[clips, D]`."""
@@ -65,6 +68,7 @@ class Probe:
         for layer in range(len(self.weights.tensors) // 2):
             tensors[f"weight.{layer}"] = self.weights.tensors[2 * layer][0]
             tensors[f"bias.{layer}"] = self.weights.tensors[2 * layer + 1][0]
+        tensors |= self.reference.tensors() if self.reference else {}
         header = {"format": FORMAT, "facts": json.dumps(self.metadata, ensure_ascii=False, allow_nan=False)}
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, header)
         with atomic_write(path) as temporary:
@@ -89,11 +93,12 @@ class Probe:
                 raise ValueError(f"its format is {header.get('format')!r}, and this version reads {FORMAT!r}")
             metadata = parse_json(header["facts"])
             _validate_metadata(metadata)
-            layers = (len(tensors) - 2) // 2
+            layers = sum(name.startswith("weight.") for name in tensors)
             names = [f"{kind}.{layer}" for layer in range(layers) for kind in ("weight", "bias")]
             weights = MlpWeights(tuple(tensors[name][None] for name in names))
             _validate(tensors["mean"], tensors["deviation"], weights, metadata)
-            return cls(tensors["mean"], tensors["deviation"], weights, metadata)
+            reference = TrainingReference.from_tensors(tensors, len(tensors["mean"]))
+            return cls(tensors["mean"], tensors["deviation"], weights, metadata, reference)
         except (
             CorruptArtifact,
             SafetensorError,

@@ -36,7 +36,8 @@ def prediction_table(
     Classes and keys: `id`, `prediction`, `probability`, then a probability for each class. With a song-level
     aggregation, all clips of a song have the prediction of the song, and the mean of its clips' probabilities. Tags:
     `id`, `prediction` (all tags with a probability of at least 0.5, joined by `|`), then a probability for each tag.
-    Numbers: `id`, then each number.
+    Numbers: `id`, then each number. If the probe has its training embeddings, the last columns are
+    `distance_percentile` and `remark`, see `TrainingReference.columns`.
 
     Args:
         probe: a probe from a file, with its metadata.
@@ -56,14 +57,17 @@ def prediction_table(
         raise InvalidInput(
             f"the embeddings have width {width}, but the probe was trained on embeddings of width {stop}"
         )
-    outputs = probe.outputs(np.ascontiguousarray(embeddings[:, start:stop]))
+    features = np.ascontiguousarray(embeddings[:, start:stop])
+    outputs = probe.outputs(features)
     if semitones is not None:
         outputs = transpositions.move_back(outputs, semitones, probe.metadata["classes"])
         probe = replace(probe, metadata={**probe.metadata, "vote": probe.metadata["vote"] or "mean"})
     of_kind = {"tags": _tags, "numbers": lambda *_: ({}, outputs)}.get(probe.metadata["kind"], _classes)
     columns, values = of_kind(probe, outputs, songs)
     named = dict(zip(probe.metadata["classes"], values.T, strict=True))
-    return pa.table({"id": list(ids), **columns, **{name: np.ascontiguousarray(each) for name, each in named.items()}})
+    values_by_name = {name: np.ascontiguousarray(each) for name, each in named.items()}
+    distances = probe.reference.columns(features) if probe.reference else {}
+    return pa.table({"id": list(ids), **columns, **values_by_name, **distances})
 
 
 @dataclass(frozen=True)

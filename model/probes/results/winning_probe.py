@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.probes.evaluation.evaluate import WinningProbe
+from model.probes.training_reference import TrainingReference
 from stores import locations
 
 
@@ -42,4 +43,5 @@ def write_winning_probe(
         "calibration": result.calibration,
         "features": dict(provenance),
     }
-    replace(result.search.probe, metadata=described).write(path)
+    reference = TrainingReference.of(*(result.task.splits[split].features for split in ("train", "valid")))
+    replace(result.search.probe, metadata=described, reference=reference).write(path)
