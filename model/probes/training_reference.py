@@ -68,12 +68,12 @@ class TrainingReference:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors for the file of a probe, by their names in it."""
+        """Return the tensors for the file of a probe by their names in it, each with the shape of its field."""
         return {f"{PREFIX}{name}": tensor for name, tensor in vars(self).items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], width: int) -> TrainingReference | None:
-        """Return the reference in the tensors of a file, or None if it has none, as those of earlier versions.
+        """Return the reference in the tensors of a file, of any shape, or None if it has none, as in earlier versions.
 
         Raises:
             ValueError: the tensors do not fit together, or to features of `width` columns.
