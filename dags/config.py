@@ -42,6 +42,8 @@ class BenchmarkSettings(WorkflowSettings):
     """Folder with the split files of JukeMIR."""
     root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA, or data if MYNA_DATA is not set")] = None
     """Folder that holds the audio of each set in a folder of its name."""
+    features: Annotated[Path | None, shown("FOLDER", "none")] = None
+    """Folder with embeddings of other models, which are scored as well: DATASET.MODEL.npz or DATASET.MODEL.parquet."""
 
 
 @dataclass(frozen=True, kw_only=True)

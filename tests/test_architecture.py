@@ -439,7 +439,7 @@ COMMANDS = {
     },
     "dags.evidence": {"study", "--root", "--checkpoint", "--name", "--train-steps", "--seed", "--out", "--draw"},
     "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
-    "dags.benchmark": {"datasets", "--checkpoint", "--grid", "--splits", "--root", "--draw"},
+    "dags.benchmark": {"datasets", "--checkpoint", "--features", "--grid", "--splits", "--root", "--draw"},
 }
 
 

@@ -17,6 +17,7 @@ from dags.workflow import Step, mermaid, run
 from model.encoder import hub_models
 from model.inference import checkpoints
 from stores import locations
+from stores.errors import MissingArtifact
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
 
@@ -31,21 +32,19 @@ def benchmark(settings: BenchmarkSettings) -> None:
     datasets = list(dict.fromkeys(settings.datasets))
     if settings.draw:
         encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
-        print(mermaid(steps(datasets, encoder, settings.grid, settings.splits, settings.root)))
+        print(mermaid(steps(datasets, encoder, settings)))
         return
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     encoder = checkpoint.path
     mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding
-    run(steps(datasets, encoder, settings.grid, settings.splits, settings.root, mel))
+    run(steps(datasets, encoder, settings, mel))
 
 
 def steps(
     datasets: Sequence[str],
     encoder: Path,
-    grid: str = "full",
-    splits: Path | None = None,
-    root: Path | None = None,
+    settings: BenchmarkSettings,
     mel: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Step]:
     """Return the steps: for each dataset ingest, extract, and probe, then the comparison and the page.
@@ -53,11 +52,14 @@ def steps(
     Args:
         datasets: names of benchmark sets. No dataset waits for another.
         encoder: a checkpoint in its run's folder.
-        grid: grid of the probes: `full`, the paper's protocol, or `quick`.
-        splits: folder with the published split files (default: downloaded).
-        root: folder that holds the audio of each set in a folder of its name (default: where `ingest` looks).
+        settings: of the workflow.
         mel: settings of the mels that the encoder was trained on (default: those that an ingest makes by default).
+
+    Raises:
+        MissingArtifact: --features has no embeddings of a dataset.
     """
+    splits, root = settings.splits, settings.root
+    other = {name: _embeddings(settings.features, name) for name in datasets}
     checkpoint, run_name = (f"--checkpoint={encoder}",), encoder.resolve().parent.name
     ingest_words = (*((f"--splits={splits}",) if splits else ()), *changed_ingest_flags(mel, MelSpec().to_dict()))
     ingest = {name: (name, *ingest_words, *((f"--root={root / name}",) if root else ())) for name in datasets}
@@ -67,7 +69,12 @@ def steps(
         for step in (
             Step(f"ingest-{name}", pipeline.ingest.main, ingest[name]),
             Step(f"extract-{name}", model.extract.main, (name, *checkpoint), (f"ingest-{name}",)),
-            Step(f"probe-{name}", model.probe.main, (name, *checkpoint, "--grid", grid), (f"extract-{name}",)),
+            Step(
+                f"probe-{name}",
+                model.probe.main,
+                (name, *checkpoint, "--grid", settings.grid, *other[name]),
+                (f"extract-{name}",),
+            ),
         )
     ]
     probed = tuple(f"probe-{name}" for name in datasets)
@@ -76,3 +83,13 @@ def steps(
         Step("report", model.report.main, (*datasets, f"--run={run_name}"), probed),
     ]
     return [*chains, *last]
+
+
+def _embeddings(folder: Path | None, dataset: str) -> tuple[str, ...]:
+    """Return the words of `model.probe` for the embeddings of other models of a dataset."""
+    if folder is None:
+        return ()
+    files = sorted(path for path in folder.glob(f"{dataset}.*") if path.suffix in (".npz", ".parquet"))
+    if not files:
+        raise MissingArtifact(f"{folder} has no embeddings of {dataset}; name them {dataset}.MODEL.npz or .parquet")
+    return tuple(f"--features={path}" for path in files)

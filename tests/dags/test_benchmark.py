@@ -74,3 +74,18 @@ def test_a_checkpoint_may_begin_with_a_dash(ingested, monkeypatch):
     monkeypatch.setattr(extract, "main", lambda arguments: words.append(arguments) or 0)
     assert benchmark.main(["gtzan", "--checkpoint=-first/encoder.safetensors"]) == 0
     assert words == [("gtzan", "--checkpoint=-first/encoder.safetensors")]
+
+
+def test_embeddings_of_other_models_are_scored_on_their_dataset(ingested, tmp_path, monkeypatch, capsys):
+    for name in ("gtzan.mule.npz", "gtzan.clap.parquet", "emomusic.mule.npz", "gtzan.txt"):
+        (tmp_path / name).write_bytes(b"")
+    words = []
+    monkeypatch.setattr(probe, "run_command", lambda kind, arguments, *_: words.append(list(arguments)) or 0)
+    assert benchmark.main(["gtzan", "emomusic", "--features", "."]) == 0
+    features = [[word for word in command if word.startswith("--features")] for command in words]
+    assert features == [
+        ["--features=gtzan.clap.parquet", "--features=gtzan.mule.npz"],
+        ["--features=emomusic.mule.npz"],
+    ]
+    assert benchmark.main(["giantsteps", "--features", "."]) == 2
+    assert ". has no embeddings of giantsteps; name them giantsteps.MODEL.npz or .parquet" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from dags.config import BENCHMARKS
+from dags.config import BENCHMARKS, BenchmarkSettings
 from dags.workflows import benchmark
 from model import compare
 from model.probes.evaluation.bootstrap import Interval
@@ -108,7 +108,7 @@ def test_the_command_reads_all_scores_of_a_run_and_reports_outdated_ones(scores,
 
 
 def test_the_benchmark_has_the_four_datasets_of_the_paper_and_ends_with_their_average_and_a_report():
-    chain = benchmark.steps(BENCHMARKS, Path("runs/x/encoder.safetensors"))
+    chain = benchmark.steps(BENCHMARKS, Path("runs/x/encoder.safetensors"), BenchmarkSettings())
     assert set(BENCHMARKS) == {"magnatagatune", "gtzan", "giantsteps", "emomusic"}
     by_name = {step.name: step for step in chain}
     assert by_name["probe-emomusic"].arguments[-2:] == ("--grid", "full")
@@ -116,5 +116,5 @@ def test_the_benchmark_has_the_four_datasets_of_the_paper_and_ends_with_their_av
         assert set(step.after) == {f"probe-{name}" for name in BENCHMARKS}
     assert [step.name for step in chain[-2:]] == ["compare", "report"]
     assert chain[-1].arguments == chain[-2].arguments == (*BENCHMARKS, "--run=x")
-    quick = benchmark.steps(("gtzan",), Path("runs/x/encoder.safetensors"), "quick")
+    quick = benchmark.steps(("gtzan",), Path("runs/x/encoder.safetensors"), BenchmarkSettings(grid="quick"))
     assert {step.name: step for step in quick}["probe-gtzan"].arguments[-2:] == ("--grid", "quick")
