@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from model.encoder.vit import Encoder
 from model.inference import checkpoints
 from model.inference.baselines import mean_chroma_of_audio, mean_log_mel, mfcc
 from model.inference.checkpoints import LoadedCheckpoint
@@ -17,6 +20,7 @@ from model.inference.representation import FunctionRepresentation, Representatio
 from model.training import checkpoint
 from model.training.learner import ModelWithHead
 from pipeline.cluster.config import OptionalClusterSettings
+from stores import locations
 from stores.errors import InvalidInput
 
 __all__ = ["BASELINES", "Representation", "baseline", "of_checkpoint"]
@@ -61,8 +65,21 @@ def baseline(name: str, path: Path) -> Representation:
 
 
 def _untrained(path: Path) -> EncoderRepresentation:
+    """Return the encoder of a run with its initial weights, or one of the same sizes if the run is not known."""
+    path = locations.encoder_of_run(path)
+    if path.is_dir() or not checkpoint.is_of_this_project(path):
+        return _untrained_like(checkpoints.load(path))
     config = checkpoint.load(path).config
     encoder = ModelWithHead(config).encoder.eval()
     name = f"untrained-{config.encoder.name}-{config.seed}"
     origin = {"encoder": config.encoder.to_dict(), "seed": config.seed}
     return EncoderRepresentation.of(LoadedCheckpoint(path, name, encoder, origin, {}))
+
+
+def _untrained_like(loaded: LoadedCheckpoint) -> EncoderRepresentation:
+    config = loaded.encoder.config
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        encoder = Encoder(config).eval()
+    origin = {"encoder": config.to_dict(), "seed": 0}
+    return EncoderRepresentation.of(LoadedCheckpoint(loaded.path, f"untrained-{config.name}-0", encoder, origin, {}))

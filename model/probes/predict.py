@@ -81,7 +81,7 @@ def _require_copies(semitones: Sequence[int], source: str) -> Sequence[int]:
 
 def _clips(source: str, probe: Probe) -> _Clips:
     path = Path(source)
-    if path.is_dir() and not (path / CLIPS).is_file():
+    if path.is_dir() and not (path / CLIPS).is_file() and not _is_dataset(source):
         raise InvalidInput(
             f"{source} is a folder, and a probe reads embeddings; make them with `python -m dags.embed {source} "
             f"--checkpoint {_checkpoint(probe)} --out X.parquet` and predict from X.parquet"
@@ -98,6 +98,13 @@ def _clips(source: str, probe: Probe) -> _Clips:
     times = feature_tables.times(store) if len(store.clips) < len(store.rows) else {}
     semitones = [row.semitones for row in store.rows]
     return _Clips([row.id for row in store.rows], store.embeddings, recordings, semitones, times)
+
+
+def _is_dataset(source: str) -> bool:
+    """Return whether a word that is also a folder is a dataset with features, as after `dags.explore music`."""
+    return source.replace("-", "").replace("_", "").isalnum() and any(
+        locations.STORES.glob(f"{source}.*.features.zarr")
+    )
 
 
 def _feature_store(dataset: str, probe: Probe) -> Path:

@@ -16,6 +16,7 @@ from model.inference.baselines import mean_log_mel
 from model.inference.checkpoints import load_encoder
 from model.inference.engines.eager import Eager
 from model.inference.extraction import Extraction
+from model.inference.myna import Myna
 from model.inference.representation import FunctionRepresentation
 from model.inference.representations import BASELINES
 from model.inference.windows import Windowing
@@ -183,3 +184,16 @@ def test_an_encoder_trained_on_another_mel_specification_is_rejected(store, tmp_
     other = {**store.spec.to_dict(), "hop_samples": 160}
     with pytest.raises(DigestMismatch, match="ingest the recordings again"):
         _trained_on(store, mel_spec=other).extract(store, tmp_path / "f.zarr")
+
+
+def test_an_encoder_without_a_run_is_compared_with_untrained_weights_of_its_sizes(tmp_path, make_store):
+    tiny.write_run(tmp_path / "run")
+    Myna.from_pretrained(tmp_path / "run" / "encoder.safetensors").save_pretrained(tmp_path / "hub")
+    store = make_store([100, 200], "stores/made.zarr")
+    of_folder = representations.baseline("untrained", tmp_path / "hub")
+    features = of_folder.extract(store, tmp_path / "x.features.zarr")
+    trained = representations.of_checkpoint(tmp_path / "hub").extract(store, tmp_path / "y.features.zarr")
+    assert features.embeddings.shape == trained.embeddings.shape
+    assert not np.allclose(features.embeddings, trained.embeddings)
+    again = representations.baseline("untrained", tmp_path / "hub").extract(store, tmp_path / "z.features.zarr")
+    assert again.embeddings.tobytes() == features.embeddings.tobytes()
