@@ -271,7 +271,8 @@ def test_the_winning_probe_predicts_what_it_was_scored_with(workplace, capsys):
     assert predict.main(["made", "--probe", str(path)]) == 0
     assert "made.genre.csv: genre of 24 clips" in capsys.readouterr().out
     rows = list(csv.DictReader((workplace / "made.genre.csv").read_text().splitlines()))
-    assert list(rows[0]) == ["id", "prediction", "probability", "genre-0", "genre-1", "genre-2", "genre-3"]
+    classes = [f"genre-{i}" for i in range(4)]
+    assert list(rows[0]) == ["id", "prediction", "probability", *classes, "distance_percentile", "remark"]
     test = [i for i in range(CLIPS) if SPLITS[i] == "test" and i % 5]
     accuracy = np.mean([rows[i]["prediction"] == f"genre-{i % 4}" for i in test])
     assert accuracy == Scores.read(locations.scores("first", "made", "genre")).rows[0].main.value
