@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from stores.errors import InvalidInput
 
-ROUNDING = 4e-3
-"""Largest error of a cosine of the first pass: float16 rounds both vectors and the result by at most 2^-11 each."""
+ROUNDING = 1e-3
+"""Bound of the error of a cosine of the first pass: float16 rounds the query by 2^-11 and the result by 2^-12."""
 _BLOCK_ROWS = 2_048  # converted to float32 at a time; they fit into the cache of a core
 
 
