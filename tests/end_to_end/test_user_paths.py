@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import synthetic_audio
+import synthetic_embeddings
+import synthetic_report
 import tiny
 
 from dags import explore
@@ -131,3 +133,21 @@ def test_a_training_is_watched_stopped_resumed_extended_compared_exported_and_us
     assert (tmp_path / "exported" / "model.safetensors").is_file()
     _run(extract, "mine", "--checkpoint", "exported")
     assert len(MelStore.open(locations.mel_store("mine"))) == 12
+
+
+def test_another_model_is_scored_on_four_sets_and_shown_beside_table_1(tmp_path, monkeypatch, capsys, make_store):
+    monkeypatch.chdir(tmp_path)
+    synthetic_report.everything(make_store)
+    labels = {row.id: row.labels["genre"] for row in MelStore.open(locations.mel_store("made")).rows}
+    names = sorted(set(labels.values()))
+    vectors = np.eye(len(names), 6, dtype=np.float32)[[names.index(label) for label in labels.values()]]
+    synthetic_embeddings.write(tmp_path / "made.other.npz", list(labels), vectors)
+    _run(report, "--run", "first", "--name", "table")
+    page = (tmp_path / "reports" / "table.html").read_text()
+    for row in ("Myna-Hybrid (22M)", "MERT-95M-public (95M)", "KeyMyna"):
+        assert row in page
+    capsys.readouterr()
+    _run(compare, "magnatagatune", "gtzan", "giantsteps", "emomusic", "--run", "first", "--json")
+    assert len(json.loads(capsys.readouterr().out)["scores"]) == 4
+    _run(search, "made.other.npz", "clip-0", "--count", 3, "--json")
+    assert len(json.loads(capsys.readouterr().out)["matches"]) == 3
