@@ -281,10 +281,10 @@ def test_what_cannot_be_extracted_is_an_error_with_status_2(workplace, capsys, a
     assert message in capsys.readouterr().err
 
 
-def test_without_a_finished_run_the_error_names_the_command_that_trains(workplace, capsys):
+def test_without_a_finished_run_the_encoder_that_ships_is_used(workplace, capsys):
     (workplace / "runs" / "first" / "encoder.safetensors").unlink()
-    assert extract.main(["made"]) == 2
-    assert "train one with `python -m model.train --store STORE`" in capsys.readouterr().err
+    assert extract.main(["made"]) == 0
+    assert "which ships with this package" in capsys.readouterr().out
 
 
 def test_the_command_line_has_all_choices_of_the_code():
