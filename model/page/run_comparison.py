@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -12,6 +13,7 @@ from model.page.charts import Rows, Spec
 from model.page.document import Section
 from model.page.elements import PageChart, PageRow, PageTable
 from model.page.objectives import flatten
+from model.page.provenance import train_command
 from model.page.run_results import read_metrics, read_settings
 from model.page.verdict import Verdict
 from model.probes.config import CompareSettings
@@ -25,10 +27,10 @@ from stores.json_output import print_json
 MAX_RUNS = 7
 """Runs that the colors of a chart can tell apart."""
 _CURVES = {
-    "loss": "loss (comparable only between runs with the same objective and batch)",
-    "neighbours": "k-NN validation accuracy",
-    "alignment": "alignment (lower is better)",
-    "uniformity": "uniformity (lower is more even)",
+    "loss": ("loss", "Loss. It is comparable only between runs with the same objective and batch."),
+    "neighbours": ("k-NN validation accuracy", "k-NN validation. Higher is better."),
+    "alignment": ("alignment", "Alignment of the two views of a clip. Lower is better."),
+    "uniformity": ("uniformity", "Uniformity of the embeddings. Lower is more even."),
 }
 
 
@@ -46,7 +48,10 @@ def compare_runs(settings: CompareSettings) -> None:
     configs = {run: read_settings(locations.run(run))[0] for run in runs}
     differing, compared = differing_settings(configs), compare_scores(runs)
     page = document.page(
-        f"Myna: {' and '.join(runs)}", _lead(runs), _sections(runs, differing, compared), verdict(compared)
+        f"Myna: {' and '.join(runs)}",
+        _lead(runs),
+        _sections(runs, differing, compared),
+        verdict(compared, _another_seed(runs[-1])),
     )
     path = locations.report(name)
     write_bytes(path, page.encode())
@@ -83,8 +88,13 @@ def score_lines(compared: Sequence[ComparedMetric]) -> list[str]:
     return lines
 
 
-def verdict(compared: Sequence[ComparedMetric]) -> Verdict | None:
-    """Return the verdict on the last run against the first by the first metric; None without scores."""
+def verdict(compared: Sequence[ComparedMetric], another_seed: str) -> Verdict | None:
+    """Return the verdict on the last run against the first by the first metric; None without scores.
+
+    Args:
+        compared: all metrics.
+        another_seed: command that trains the last run with another seed.
+    """
     if not compared:
         return None
     one = compared[0]
@@ -93,9 +103,7 @@ def verdict(compared: Sequence[ComparedMetric]) -> Verdict | None:
         one.words(last), f"{one.words(last)} than"
     )
     sentence = f"{last} is {words} {first} in {one.task} of {one.dataset} ({one.test_clips} test clips)."
-    return Verdict(
-        sentence, "Another seed shows how much of it is chance:", f"python -m model.train --name {last}-1 --seed 1"
-    )
+    return Verdict(sentence, "Another seed shows how much of it is chance:", another_seed)
 
 
 def _sections(
@@ -110,8 +118,8 @@ def _sections(
         sections.insert(0, Section("Scores", "objectives", {"remarks": [remark], "table": _score_table(compared)}))
     metrics = {run: read_metrics(locations.run(run)) for run in runs}
     fields = [name for name in _CURVES if any(name in row for rows_ in metrics.values() for row in rows_)]
-    curves = {f"curve-{name}": curves_chart(metrics, name, _CURVES[name]) for name in fields}
-    drawn = [PageChart(f"curve-{name}", f"{_CURVES[name]} of {', '.join(runs)} over steps") for name in fields]
+    curves = {f"curve-{name}": curves_chart(metrics, name, _CURVES[name][0]) for name in fields}
+    drawn = [PageChart(f"curve-{name}", f"{_CURVES[name][1]} Runs: {', '.join(runs)}.") for name in fields]
     return [*sections, Section("Training", "curves", {"charts": drawn}, curves)] if fields else sections
 
 
@@ -133,7 +141,7 @@ def curves_chart(metrics: Mapping[str, Rows], field: str, title: str) -> Spec:
         alt.Chart(charts.data(points))
         .mark_line(strokeWidth=2)
         .encode(
-            x=alt.X("step:Q", title="step"),
+            x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format=",d")),
             y=alt.Y("value:Q", title=title, scale=charts.span(point["value"] for point in points)),
             color=alt.Color("run:N", scale=scale, title=None),
             strokeDash=alt.StrokeDash("run:N", scale=scale, title=None),
@@ -171,3 +179,9 @@ def _score_table(compared: Sequence[ComparedMetric]) -> PageTable:
 
 def _lead(runs: Sequence[str]) -> str:
     return f"A comparison of {len(runs)} runs. An interval of a difference that excludes 0 is called significant."
+
+
+def _another_seed(run: str) -> str:
+    """Return the command that trains a run with another seed."""
+    config, store = read_settings(locations.run(run))
+    return train_command(f"{run}-{config.seed + 1}", store, replace(config, seed=config.seed + 1))
