@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,10 +26,20 @@ class Progress(tqdm):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._is_plain = not _is_terminal(options.get("file") or sys.stderr)
+        self._last_line_time, self._has_lines = math.inf, False
         if self._is_plain:
             plain = {"mininterval": PLAIN_SECONDS, "maxinterval": PLAIN_SECONDS, "miniters": 1, "leave": True}
-            options = {**options, **plain, "bar_format": _PLAIN_FORMAT, "delay": PLAIN_SECONDS}
+            options = {**options, **plain, "bar_format": _PLAIN_FORMAT}
         super().__init__(*arguments, **options)
+        self._last_line_time = getattr(self, "start_t", 0.0)  # a disabled bar has no start
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Draw the bar, or write a plain line if the last one is ten seconds old. Whoever refreshes need not know."""
+        if self._is_plain:
+            if self._time() - self._last_line_time < PLAIN_SECONDS:
+                return False
+            self._last_line_time, self._has_lines = self._time(), True
+        return bool(super().display(msg, pos))
 
     def status_printer(self, file: Any) -> Callable[[str], None]:
         """Return a function that writes the state: over the line before on a terminal, and as a line elsewhere."""
@@ -52,7 +63,8 @@ class Progress(tqdm):  # type: ignore[misc]
         if not self._is_plain or self.disable:
             super().close()
             return
-        if self.last_print_t >= self.start_t + self.delay:
+        if self._has_lines:
+            self._last_line_time = -math.inf
             self.display()
         self.disable = True
         self._decr_instances(self)

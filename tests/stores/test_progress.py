@@ -45,6 +45,21 @@ def test_lines_are_ten_seconds_apart(monkeypatch):
     assert 9 <= len(file.getvalue().splitlines()) <= 11
 
 
+def test_refreshing_more_often_writes_no_more_lines(monkeypatch):
+    now = [1000.0]
+    file = io.StringIO()
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    with Progress(total=30, desc="train", unit="step", file=file) as bar:
+        bar._time = lambda: now[0]
+        for step in range(30):
+            now[0] += 1
+            bar.set_postfix_str(f"loss {step}")
+            bar.update()
+    lines = file.getvalue().splitlines()
+    assert 3 <= len(lines) <= 4
+    assert lines[-1].startswith("train: 30 of 30 steps, ")
+
+
 @pytest.mark.parametrize("leave", [True, False])
 def test_a_terminal_gets_a_bar(leave):
     file = Terminal()
