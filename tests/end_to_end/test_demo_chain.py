@@ -78,7 +78,7 @@ def second_output(workplace, files_at_kill):
 
 def test_the_second_run_finishes_and_reports_every_step(second_output):
     steps = [line[3:] for line in second_output.splitlines() if line.startswith("== ")]
-    assert steps == ["ingest", "shard", "train", "extract", "probe", "report"]
+    assert steps == ["ingest", "shard", "train", "extract", "extract-shipped", "probe", "report"]
     assert "demo / key: 24 classes" in second_output
     assert "demo / genre: " in second_output
     assert second_output.count("trained ") >= 2
