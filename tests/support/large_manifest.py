@@ -58,6 +58,7 @@ def rows(count):
         "source_bytes": number * 7_919 % 400_000,
         "source_mtime_ns": number * 1_000_003,
         "expected_seconds": np.full(count, 10.0),
+        "semitones": np.zeros(count, np.int64),
         "decoded_seconds": np.full(count, 10.0),
         "cut_start_seconds": np.zeros(count),
         "cut_seconds": np.zeros(count),
