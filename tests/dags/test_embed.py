@@ -40,6 +40,7 @@ def test_a_folder_becomes_one_parquet_file_that_python_agrees_with(workplace, ca
     assert sorted(path.name for path in workplace.iterdir()) == ["music", "out.parquet", "runs"]
 
 
+@pytest.mark.slow
 def test_labels_limits_and_patches_are_passed_on(workplace, capsys):
     (workplace / "labels.csv").write_text("path,split,mood\na.mp3,train,calm\ndisc 1/b.ogg,test,loud\n")
     words = ["music", "--out", "out.parquet", "--workers", "1", "--labels", "labels.csv", "--max-seconds", "5.5"]
@@ -82,6 +83,7 @@ def test_what_cannot_be_done_is_an_error_before_anything_is_decoded(workplace, c
     assert not any(path.name.endswith(".work") for path in workplace.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [[], ["broken.mp3"]])
 def test_a_failure_without_a_mel_leaves_nothing_behind(workplace, capsys, files):
     (workplace / "other").mkdir()
@@ -92,6 +94,7 @@ def test_a_failure_without_a_mel_leaves_nothing_behind(workplace, capsys, files)
     assert sorted(path.name for path in workplace.iterdir()) == ["music", "other", "runs"]
 
 
+@pytest.mark.slow
 def test_a_failure_with_a_mel_keeps_it(workplace, monkeypatch):
     monkeypatch.setattr("model.inference.extract.EncoderRepresentation.of", _broken)
     assert embed.main(["music", "--out", "out.parquet", "--workers", "1"]) == 2
@@ -102,6 +105,7 @@ def _broken(*_):
     raise InvalidInput("it broke")
 
 
+@pytest.mark.slow
 def test_folders_may_begin_with_a_dash(workplace, capsys):
     (workplace / "music").rename("-x")
     (workplace / "runs" / "first").rename("-run")

@@ -62,6 +62,7 @@ def test_a_folder_becomes_a_page_and_again_only_with_what_has_changed(music, cap
     assert "a/two.wav" not in printed
 
 
+@pytest.mark.slow
 def test_labels_color_the_map_and_get_splits_that_keep_albums_whole(music, capsys):
     lines = [f"{name},{mood}" for name, mood in zip(small_collection.NAMES, "xyxyxy", strict=True)]
     (music.parent / "moods.csv").write_text("\n".join(["path,mood", *lines]) + "\n")

@@ -196,6 +196,7 @@ def test_rejected_clips_are_retried_only_on_request(five_recordings, tmp_path, c
     assert after.digest() == whole.digest()
 
 
+@pytest.mark.slow
 def test_a_second_ingest_into_the_same_store_fails_while_the_first_runs(music, tmp_path, capsys):
     store = tmp_path / "m.zarr"
     first = subprocess.Popen(

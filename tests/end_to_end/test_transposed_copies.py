@@ -54,6 +54,7 @@ def test_copies_have_the_pitch_the_length_and_the_label_of_their_transposition(s
     }
 
 
+@pytest.mark.slow
 def test_a_second_ingest_finds_nothing_to_do_and_one_without_copies_unlists_them(collection, store, capsys):
     assert _ingest(collection, store, "--transpose", "12") == 0
     assert "nothing to do" in capsys.readouterr().out

@@ -111,6 +111,7 @@ def test_what_cannot_be_exported_is_an_error_with_status_2(workplace, capsys, ar
     assert not list(workplace.rglob(".*.building"))
 
 
+@pytest.mark.slow
 def test_tensorrt_for_rtx_is_built_and_states_that_it_was_not_run(workplace, capsys):
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX is not installed")
     assert export.main(["tensorrt-rtx", "--precision", "bf16"]) == 0

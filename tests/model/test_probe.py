@@ -87,6 +87,7 @@ def test_classes_without_training_clips_are_noted(workplace, make_store, capsys)
     )
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_scores(workplace):
     paths = [locations.scores("first", "made", task) for task in ("key", "genre")]
     assert probe.main(["made"]) == 0
@@ -198,6 +199,7 @@ def test_labels_are_read_from_the_mel_store_that_the_features_record(workplace, 
     assert probe.main(["made", "--task", "key", "--store", "moved.zarr"]) == 0
 
 
+@pytest.mark.slow
 def test_baseline_probes_are_the_same_bytes_when_their_features_are_read_again(workplace):
     folder = workplace / "runs" / "first" / "probes"
     files = []
@@ -258,6 +260,7 @@ def test_embeddings_with_the_name_of_another_representation_are_an_error(workpla
     assert "would be named 'trained', like another representation" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_few_shot_scores_are_accuracies_and_not_stored(workplace, capsys):
     assert probe.main(["made", "--task", "key", "--train-groups", "7", "--draws", "2"]) == 0
     printed = capsys.readouterr().out

@@ -120,6 +120,7 @@ def test_a_probe_of_a_layer_predicts_from_features_of_all_layers_and_of_its_own(
     assert "model.extract other --checkpoint runs/deep/encoder.safetensors --layer 2`" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_page_exports_and_compare_show_the_layers(workplace, capsys):
     assert extract.main(WORDS) == 0
     assert probe.main(WORDS) == 0

@@ -20,6 +20,8 @@ from model.inference.myna import Myna
 from model.inference.onnx_myna import OnnxMyna
 from stores.errors import DecodeError, DigestMismatch, InvalidInput, MissingArtifact
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):

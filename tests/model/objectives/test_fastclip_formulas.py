@@ -216,6 +216,7 @@ def table():
     return [f"| {title} | {' | '.join(_difference(name, rules) for name in NAMES)} |" for title, rules in ROWS.items()]
 
 
+@pytest.mark.slow
 def test_the_docs_have_the_measured_differences():
     text = (DOCS / "objectives.md").read_text()
     assert [row for row in table() if row not in text] == []

@@ -86,6 +86,7 @@ def test_threads_listen_on_no_port():
         assert _listening(psutil.Process()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another user")
 def test_another_user_can_use_neither_scheduler_nor_worker_nor_nanny():
     with connect("processes", 1) as client:

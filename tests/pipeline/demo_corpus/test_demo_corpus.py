@@ -67,10 +67,12 @@ def test_six_pieces_give_72_clips_of_ten_seconds_at_minus_one_dbfs(rendered: lis
         assert np.abs(samples).max() == pytest.approx(synthesizer.PEAK, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_smaller_corpus_is_a_prefix_of_a_larger_corpus(rendered: list[Track], root: Path) -> None:
     assert demo.tracks(root, 25, workers=1, quiet=True).tracks == rendered[:36]
 
 
+@pytest.mark.slow
 def test_a_larger_corpus_starts_with_the_smaller_corpus_and_keeps_its_audio(root: Path, rendered: list[Track]) -> None:
     before = rendered[0].path.stat().st_mtime_ns
     larger = demo.tracks(root, CLIPS + 12, workers=1, quiet=True).tracks
@@ -87,11 +89,13 @@ def test_audio_has_the_same_bytes_in_another_root_and_in_other_processes(rendere
         assert track.path.read_bytes() == repeated.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_all_clips_of_a_piece_share_split_and_group(rendered: list[Track]) -> None:
     pieces = {track.id.rsplit("/", 1)[0] for track in rendered}
     assert len({(track.id.rsplit("/", 1)[0], track.split, track.group) for track in rendered}) == len(pieces) == 6
 
 
+@pytest.mark.slow
 def test_a_piece_with_a_key_has_every_tonic_once_in_one_mode(rendered: list[Track]) -> None:
     by_piece: dict[str, list[str]] = {}
     for track in rendered:
@@ -103,10 +107,12 @@ def test_a_piece_with_a_key_has_every_tonic_once_in_one_mode(rendered: list[Trac
         assert len({label.split()[1] for label in labels}) == 1
 
 
+@pytest.mark.slow
 def test_modal_genres_have_no_key_labels(rendered: list[Track]) -> None:
     assert not any("key" in track.labels for track in rendered if track.labels["genre"] in ("mass", "trecento"))
 
 
+@pytest.mark.slow
 def test_a_deleted_clip_is_rendered_again_and_no_other_clip_changes(rendered: list[Track], root: Path) -> None:
     deleted, kept = rendered[5].path, rendered[6].path
     content, modified_ns = deleted.read_bytes(), kept.stat().st_mtime_ns
@@ -116,6 +122,7 @@ def test_a_deleted_clip_is_rendered_again_and_no_other_clip_changes(rendered: li
     assert kept.stat().st_mtime_ns == modified_ns
 
 
+@pytest.mark.slow
 def test_existing_clips_are_not_rendered_again(
     rendered: list[Track], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +130,7 @@ def test_existing_clips_are_not_rendered_again(
     assert demo.tracks(root, CLIPS, quiet=True).tracks == rendered
 
 
+@pytest.mark.slow
 def test_silent_clips_are_kept_as_in_the_benchmark_sets(root: Path, rendered: list[Track]) -> None:
     listing = demo.tracks(root, CLIPS, quiet=True)
     assert (listing.keeps_silence, listing.published, listing.counts) == (True, {}, {})
@@ -133,6 +141,7 @@ def test_each_choice_of_settings_has_its_own_digest() -> None:
     assert len({settings_for(seed, programs).digest() for seed, programs in choices}) == 4
 
 
+@pytest.mark.slow
 def test_the_summary_counts_pieces_splits_keys_and_reasons(
     rendered: list[Track], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,8 @@ DOC = (Path(__file__).parents[4] / "docs" / "serving.md").read_text()
 PACKAGES = "torch", "model", "stores", "pipeline", "dags", "scipy"
 """Packages that a program without PyTorch must not need."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
