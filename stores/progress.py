@@ -50,6 +50,7 @@ class Progress(tqdm):  # type: ignore[misc]
         last_line = ""
 
         def write_line(text: str) -> None:
+            """Write the state as a line, unless it is that of the line before."""
             nonlocal last_line
             if text.strip() and text != last_line:
                 file.write(f"{text.strip()}\n")

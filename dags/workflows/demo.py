@@ -42,13 +42,17 @@ def steps(settings: DemoSettings) -> list[Step]:
     recipe = ("--preset", "tiny", "--batch", str(settings.batch), "--learning-rate", "2e-3", "--schedule", "cosine")
     length = ("--warmup-steps", "30", "--steps", str(settings.train_steps), "--seed", seed)
     features = str(locations.feature_store(DATASET, SHIPPED))
-    to_shipped, with_shipped, made = ("--out", features), ("--features", features), ("extract", "extract-shipped")
+    to_shipped, with_shipped, extractions = (
+        ("--out", features),
+        ("--features", features),
+        ("extract", "extract-shipped"),
+    )
     return [
         Step("ingest", pipeline.ingest.main, (DATASET, "--clips", str(settings.clips))),
         Step("shard", pipeline.shard.main, (store,), ("ingest",)),
         Step("train", model.train.main, ("--store", store, "--name", name, *recipe, *length), ("shard",)),
         Step("extract", model.extract.main, (DATASET, "--checkpoint", encoder), ("ingest", "train")),
         Step("extract-shipped", model.extract.main, (DATASET, "--checkpoint", shipped.NAME, *to_shipped), ("ingest",)),
-        Step("probe", model.probe.main, (DATASET, "--checkpoint", encoder, "--grid", grid, *with_shipped), made),
+        Step("probe", model.probe.main, (DATASET, "--checkpoint", encoder, "--grid", grid, *with_shipped), extractions),
         Step("report", model.report.main, (DATASET, "--run", name), ("probe",)),
     ]

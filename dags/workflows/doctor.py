@@ -37,11 +37,11 @@ OPTIONAL: Mapping[str, tuple[tuple[str, ...], str, str]] = {
 
 def examine(settings: DoctorSettings) -> None:
     """Print everything, as text or as one JSON object."""
-    found = report()
+    findings = report()
     if settings.json:
-        print_json(found)
+        print_json(findings)
         return
-    print("\n".join(lines(found)))
+    print("\n".join(lines(findings)))
 
 
 def report() -> dict[str, Any]:
@@ -57,12 +57,12 @@ def report() -> dict[str, Any]:
     }
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def lines(findings: Mapping[str, Any]) -> list[str]:
     """Return the report as lines of text."""
     text = []
     for part in ("versions", "machine", "decoders", "disk", "encoder"):
-        text += [f"{part}:", *(f"  {name}: {value}" for name, value in found[part].items())]
-    missing = found["missing"]
+        text += [f"{part}:", *(f"  {name}: {value}" for name, value in findings[part].items())]
+    missing = findings["missing"]
     text.append("missing:" if missing else "missing: nothing")
     return [*text, *(f"  {ability}: {remedy}" for ability, remedy in missing.items())]
 

@@ -30,13 +30,18 @@ MAX_CONFIG_BYTES = 1 << 20
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = "myna-encoder-1"
 
-_CARD = """\
+CARD_FRONT_MATTER = """\
 ---
 library_name: myna
 pipeline_tag: feature-extraction
 tags: [audio, music, embeddings, self-supervised]
 license: {license}
 ---
+"""
+"""Beginning of a model card, which the hub reads."""
+_CARD = (
+    CARD_FRONT_MATTER
+    + """\
 
 # {name}
 
@@ -55,6 +60,7 @@ Input: power mel spectrograms of mono audio at {rate} Hz, {n_mels} bins, {frames
 `{scale}`. The file `config.json` states the training data and the training settings. The encoder was not evaluated for
 identifying people. Embeddings carry no information about the rights to a recording.
 """
+)
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,9 @@ MEASURES = {
     "same-neighbor-shifted": "same neighbor, 3 s later",
 }
 """Measures of a comparison that the card shows, with their headings."""
-_CARD = """\
----
-library_name: myna
-pipeline_tag: feature-extraction
-tags: [audio, music, embeddings, self-supervised]
-license: {license}
----
+_CARD = (
+    hub.CARD_FRONT_MATTER
+    + """\
 
 # {name}
 
@@ -87,6 +83,7 @@ significantly exceeds the encoder, by paired differences.
 It has heard little but music of computer games, of {album_count} albums. It was not evaluated on voices, on other
 cultures' music or for identifying people. Embeddings carry no information about the rights to a recording.
 """
+)
 
 
 @dataclass(frozen=True)

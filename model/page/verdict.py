@@ -20,12 +20,12 @@ PUBLISHED = "myna-hybrid"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the page says first."""
+    """Verdict in one sentence, which the page begins with."""
 
     sentence: str
     """The result in words."""
     next_step: str
-    """What to do next, in words."""
+    """Next step, in words."""
     command: str
     """The command that does it."""
 

@@ -52,6 +52,7 @@ def fit_temperature(outputs: NDArray[np.float32], targets: NDArray[Any], kind: s
     tensor, labels = torch.from_numpy(outputs).double(), torch.from_numpy(np.asarray(targets))
 
     def loss(log_temperature: float) -> float:
+        """Return the cross-entropy of the outputs divided by the temperature."""
         scaled = tensor / math.exp(log_temperature)
         if kind == "tags":
             return float(torch.nn.functional.binary_cross_entropy_with_logits(scaled, labels.double()))
