@@ -32,6 +32,7 @@ from stores.shards import add_member
 
 INDEX = "index.json"
 MAX_INDEX_BYTES = 1 << 26
+_UNFINISHED = ".unfinished.json"
 FORMULA = "power = 0 for code 0, else 10 ** (low_decades + (code - 1) * (high_decades - low_decades) / (max_code - 1))"
 
 
@@ -79,9 +80,9 @@ def write_stock(store: MelStore, folder: Path, plan: StockPlan) -> StockSet:
         raise InvalidInput(f"no clip of {store.path} has a mel; ingest it first")
     index = _index(store, plan)
     folder.mkdir(parents=True, exist_ok=True)
-    if _recorded(folder / INDEX) != index:
+    if index not in (_recorded(folder / INDEX), _recorded(folder / _UNFINISHED)):
         _remove(folder)
-        write_json(folder / INDEX, index)
+        write_json(folder / _UNFINISHED, index)
     parts = _parts(clips, plan)
     with Progress(total=len(clips), unit="clip", desc="shard") as bar:
         for number, rows in enumerate(parts):
@@ -89,6 +90,8 @@ def write_stock(store: MelStore, folder: Path, plan: StockPlan) -> StockSet:
             if not path.exists():
                 _write_tar(path, store, rows)
             bar.update(len(rows))
+    write_json(folder / INDEX, index)  # last, so that a folder with an index is complete
+    (folder / _UNFINISHED).unlink(missing_ok=True)
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.tar"))
     return StockSet(folder, len(clips), len(parts), size_bytes)
 

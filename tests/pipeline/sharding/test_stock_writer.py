@@ -85,6 +85,7 @@ def test_an_interrupted_set_is_completed_with_the_same_bytes(store, monkeypatch)
     with contextlib.suppress(KeyboardInterrupt):
         write_stock(store, folder, StockPlan(clips_per_tar=1))
     assert len(list(folder.glob("*.tar"))) == 3
+    assert not (folder / "index.json").exists()
     monkeypatch.undo()
     write_stock(store, folder, StockPlan(clips_per_tar=1))
     for path in folder.iterdir():
