@@ -5,6 +5,7 @@ Axes: Q query, R reference, D feature.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ class Retrieval:
     """1 if one of the K nearest references is relevant, else 0, `[Q]` for each K of `RECALL_RANKS`."""
     average_precision: NDArray[np.float64]
     """Average precision of the ranking of all references, `[Q]`."""
+    first_rank: NDArray[np.float64]
+    """Rank of the first relevant reference, from 1, `[Q]`."""
 
 
 def retrieve(features: NDArray[np.float32], relevant: NDArray[np.bool_], excluded: NDArray[np.bool_]) -> Retrieval:
@@ -39,17 +42,39 @@ def retrieve(features: NDArray[np.float32], relevant: NDArray[np.bool_], exclude
         relevant: True where reference R is what query Q looks for, `[Q, R]`.
         excluded: True where reference R is left out of the ranking of query Q, such as the query itself, `[Q, R]`.
     """
+    return retrieve_from(features, features, relevant, excluded)
+
+
+def retrieve_from(
+    query_features: NDArray[np.float32],
+    references: NDArray[np.float32],
+    relevant: NDArray[np.bool_],
+    excluded: NDArray[np.bool_],
+    recall_ranks: Sequence[int] = RECALL_RANKS,
+) -> Retrieval:
+    """Rank all references for each query and return how early the relevant ones come.
+
+    Args:
+        query_features: one row for each query, `[Q, D]`.
+        references: one row for each reference, `[R, D]`.
+        relevant: True where reference R is what query Q looks for, `[Q, R]`.
+        excluded: True where reference R is left out of the ranking of query Q, `[Q, R]`.
+        recall_ranks: numbers of nearest references among which a relevant one is looked for.
+    """
     relevant = relevant & ~excluded
-    order = _unit(features)
-    ranking = nearest(order, order, len(order), torch.from_numpy(excluded), stable=True).indices.numpy()
+    count = len(references)
+    ranking = nearest(
+        _unit(query_features), _unit(references), count, torch.from_numpy(excluded), stable=True
+    ).indices.numpy()
     hits = np.take_along_axis(relevant, ranking, axis=1)
     queries = np.flatnonzero(hits.any(axis=1))
     hits = hits[queries]
     precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
     return Retrieval(
         queries=queries,
-        recall={rank: np.asarray(hits[:, :rank].any(axis=1), np.float64) for rank in RECALL_RANKS},
+        recall={rank: np.asarray(hits[:, :rank].any(axis=1), np.float64) for rank in recall_ranks},
         average_precision=(precision * hits).sum(axis=1) / hits.sum(axis=1),
+        first_rank=np.asarray(hits.argmax(axis=1) + 1, np.float64),
     )
 
 

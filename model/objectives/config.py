@@ -16,7 +16,7 @@ from stores.json_codec import JsonSettings
 
 Family = Literal["infonce", "dcl", "mbcl", "global", "mae"]
 Schedule = Literal["constant", "cosine"]
-TemperatureRule = Literal["constant", "shared", "individual", "individual-momentum"]
+TemperatureRule = Literal["constant", "shared", "individual", "individual-momentum", "individual-by-epoch"]
 
 _LABELS = {
     "infonce": "InfoNCE (SimCLR's NT-Xent)",
@@ -48,10 +48,11 @@ class ObjectiveConfig(JsonSettings):
     """Temperature of a contrastive loss; the initial value if it is learned."""
     temperature_rule: TemperatureRule = "constant"
     """Kind of temperature: constant, learned and shared by all clips, or learned for each clip, by Adam in its
-    logarithm or by gradient descent with momentum (individual-momentum, the rule of libauc)."""
+    logarithm, by gradient descent with momentum (individual-momentum, the rule of libauc), or by Adam in itself with
+    steps counted by epochs (individual-by-epoch, the rule of FastCLIP's code)."""
     temperature_learning_rate: float = 0.0
     """Learning rate of Adam for the logarithm of learned temperatures; 0.01 changes them by at most 1 % per step. For
-    individual-momentum, the learning rate of the temperature itself."""
+    individual-momentum and individual-by-epoch, the learning rate of the temperature itself."""
     lowest_temperature: float = 0.01
     """Lower bound of learned temperatures."""
     highest_temperature: float = 1.0

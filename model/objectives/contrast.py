@@ -97,6 +97,12 @@ class Views:
         """Return log Z of each own view, and the mean similarity to the compared views under the weights in Z."""
         return log_normalizers(*self._features, temperature, comparisons, self.own_rows.start)
 
+    def largest_similarities(self, comparisons: Comparisons) -> Float[Tensor, " A"]:
+        """Return the largest similarity of each own view to its compared views, from a matrix `[A, E]` in memory."""
+        own, all_views = self._features
+        mask = comparisons.mask(len(own), len(all_views), self.own_rows.start, own.device)
+        return (own @ all_views.T).to(self.own.dtype).masked_fill_(~mask, -torch.inf).amax(dim=1)
+
     def repulsion(self, anchors: Anchors, comparisons: Comparisons) -> Float[Tensor, "A D"]:
         """Return the repulsion gradient of each own view, which is the sum over j in the formula of this module."""
         return repulsion(*self._features, anchors, comparisons, self.own_rows.start)
@@ -110,7 +116,11 @@ class Views:
 
 
 def contrastive_loss(
-    views: Views, comparisons: Comparisons, anchors: Anchors, losses: Float[Tensor, " A"]
+    views: Views,
+    comparisons: Comparisons,
+    anchors: Anchors,
+    losses: Float[Tensor, " A"],
+    attraction_weight: Float[Tensor, " A"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the mean of `losses`, with the gradient for own features that the formula of this module gives.
 
@@ -119,12 +129,13 @@ def contrastive_loss(
         comparisons: rule for the views that are summed in the Z of an anchor.
         anchors: anchors of all ranks.
         losses: losses of own anchors, without a gradient.
+        attraction_weight: factor of the partner in the gradient of each own anchor, where it is not the weight c.
 
     Returns:
         A scalar. Its gradient is that of the mean over all anchors, times the number of ranks.
     """
     with torch.no_grad(), torch.autocast(views.own.device.type, enabled=False):
-        weight = anchors[views.own_rows].weight
+        weight = anchors[views.own_rows].weight if attraction_weight is None else attraction_weight
         attraction = (weight + views.swap_views(weight))[:, None] * views.partners
         gradient = (views.repulsion(anchors, comparisons) - attraction) / len(views.own)
     loss: Tensor = _MeanWithGradient.apply(views.own, gradient, losses)  # type: ignore[no-untyped-call]

@@ -63,6 +63,7 @@ def compared_views(i, views, comparisons):
         Comparisons.OTHERS: lambda other: other != (rank, clip, side),
         Comparisons.NEGATIVES: lambda other: other[:2] != (rank, clip),
         Comparisons.OTHER_SIDE: lambda other: other[2] != side,
+        Comparisons.OTHER_SIDE_NEGATIVES: lambda other: other[2] != side and other[:2] != (rank, clip),
     }
     return [number for number, other in enumerate(sources) if is_compared[comparisons](other)]
 

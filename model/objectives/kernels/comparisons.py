@@ -25,6 +25,8 @@ class Comparisons(IntEnum):
     """Every view of another clip: 2N - 2 views."""
     OTHER_SIDE = 2
     """Every second view for a first view, and every first view for a second view: N views, with the partner."""
+    OTHER_SIDE_NEGATIVES = 3
+    """As `OTHER_SIDE`, without the partner: N - 1 views."""
 
     def mask(self, rows: int, columns: int, own_start: int, device: torch.device) -> Bool[Tensor, "A E"]:
         """Return for each own view which of all views it is compared with.
@@ -36,21 +38,26 @@ class Comparisons(IntEnum):
             device: device of the matrix.
         """
         own, every = torch.arange(rows, device=device)[:, None], torch.arange(columns, device=device)
-        if self is Comparisons.OTHER_SIDE:
-            across: Tensor = (own >= rows // 2) != (every % rows >= rows // 2)
-            return across
+        across = (own >= rows // 2) != (every % rows >= rows // 2)
         others = every != own_start + own
-        return others if self is Comparisons.OTHERS else others & (every != own_start + (own + rows // 2) % rows)
+        not_partner = every != own_start + (own + rows // 2) % rows
+        masks = {
+            Comparisons.OTHERS: others,
+            Comparisons.NEGATIVES: others & not_partner,
+            Comparisons.OTHER_SIDE: across,
+            Comparisons.OTHER_SIDE_NEGATIVES: across & not_partner,
+        }
+        return masks[self]
 
 
 @jit
 def is_compared(row, column, own_start, rows, comparisons: tl.constexpr):
     """Return `Comparisons.mask` for a tile, with the shape [row, column]: rows of own views, columns of all views."""
     half = rows // 2
-    if comparisons == 2:
+    if comparisons >= 2:
         compared = (row >= half)[:, None] != (column % rows >= half)[None, :]
     else:
         compared = (own_start + row)[:, None] != column[None, :]
-        if comparisons == 1:
-            compared = compared & ((own_start + (row + half) % rows)[:, None] != column[None, :])
+    if comparisons % 2 == 1:
+        compared = compared & ((own_start + (row + half) % rows)[:, None] != column[None, :])
     return compared
