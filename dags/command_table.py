@@ -37,6 +37,7 @@ COMMANDS = {
         Command("model.probe", "model.probes.config", "ProbeSettings"),
         Command("model.predict", "model.probes.config", "PredictSettings"),
         Command("model.compare", "model.probes.config", "CompareSettings"),
+        Command("model.align", "model.alignment.config", "AlignSettings"),
         Command("model.search", "model.similarity.config", "SearchSettings"),
         Command("model.report", "model.page.config", "ReportSettings"),
         Command("dags.demo", _DAGS, "DemoSettings"),

@@ -29,6 +29,8 @@ LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
     ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
     ("model/similarity/ann_index.py", "usearch.index"): "is the extra `search`",
+    ("model/alignment/text_encoders.py", "tokenizers"): "is the extra `text`",
+    ("model/alignment/text_encoders.py", "onnxruntime"): "is the extra `text`",
     ("pipeline/datasets/demo.py", "pipeline.demo_corpus.rendering"): "needs the extra `demo`: music21, midirenderer",
 }
 
@@ -400,9 +402,14 @@ COMMANDS = {
     },
     "model.predict": {"source", "--probe", "--out", "--average-transpositions"},
     "model.compare": {"datasets", "--run", "--name", "--json"},
+    "model.align": {
+        *("--audio", "--text", "--text-encoder", "--objective", "--hidden", "--width", "--batch", "--epochs"),
+        *("--learning-rate", "--weight-decay", "--seed", "--name", "--store", "--temperature", "--gamma", "--rho"),
+        *("--temperature-learning-rate", "--gamma-decay-epochs", "--json"),
+    },
     "model.search": {
         *("embeddings", "query", "--at", "--between", "--duplicates", "--count", "--exclude-same-album", "--playlist"),
-        *("--index", "--checkpoint", "--json"),
+        *("--index", "--checkpoint", "--json", "--text", "--text-embedding", "--alignment"),
     },
     "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},

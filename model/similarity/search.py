@@ -14,6 +14,7 @@ from model.similarity.config import MAX_EXACT_CLIPS, SearchSettings
 from model.similarity.duplicates import DuplicatePair
 from model.similarity.fingerprints import MIN_AGREEMENT
 from model.similarity.neighbors import Match
+from model.similarity.text_query import resolve_text
 from stores.errors import InvalidInput
 from stores.json_output import print_json
 from stores.labels import count_noun
@@ -25,6 +26,11 @@ def search(settings: SearchSettings) -> None:
     Raises:
         MynaError: the embeddings, the query or the index cannot be used.
     """
+    if settings.text is not None or settings.text_embedding is not None or settings.is_sentence:
+        collection, wanted = resolve_text(settings)
+        matches = neighbors.nearest(collection, wanted, settings.count)
+        _print_matches(collection, matches, f"nearest to {wanted.name}", settings)
+        return
     collection = Collection.open(settings.embeddings)
     if settings.index:
         _build_index(collection, settings)
@@ -93,6 +99,10 @@ def _find_matches(collection: Collection, settings: SearchSettings) -> None:
         index = _index(collection)
         matches = neighbors.nearest(collection, wanted, settings.count, settings.exclude_same_album, index)
         title = f"nearest to {wanted.name}" + (f" at {settings.at}" if settings.at else "")
+    _print_matches(collection, matches, title, settings)
+
+
+def _print_matches(collection: Collection, matches: Sequence[Match], title: str, settings: SearchSettings) -> None:
     if settings.playlist is not None:
         _write_playlist(settings, collection, matches)
     if settings.json:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
-from pipeline.demo_corpus import build_log
+from pipeline.demo_corpus import build_log, captions
 from pipeline.demo_corpus.key_label import transpose_label
 from pipeline.demo_corpus.rendering_settings import (
     TRANSPOSITIONS_SEMITONES,
@@ -26,6 +26,8 @@ from stores.commit import write_json
 from stores.errors import InvalidInput
 
 BUILD_LOG_FILE, SETTINGS_FILE = "pieces.csv", "recipe.json"
+CAPTIONS_FILE = "captions.csv"
+"""Table of a caption for each clip, beside the audio."""
 
 
 def tracks(
@@ -70,9 +72,13 @@ def tracks(
     piece_count = -(-clips // len(TRANSPOSITIONS_SEMITONES))
     rows = build_log.first_pieces(build_log.read(folder / BUILD_LOG_FILE), piece_count)
     tracks = _tracks(folder, rows)
-    if len(tracks) < piece_count * len(TRANSPOSITIONS_SEMITONES) or not _all_exist(tracks):
+    is_incomplete = len(tracks) < piece_count * len(TRANSPOSITIONS_SEMITONES) or not _all_exist(tracks)
+    if is_incomplete:
         rows = _render(folder, settings, piece_count, soundfont, workers or os.cpu_count() or 1)
         tracks = _tracks(folder, rows)
+    if is_incomplete or not (folder / CAPTIONS_FILE).is_file():
+        all_rows = build_log.read(folder / BUILD_LOG_FILE)
+        captions.write(folder / CAPTIONS_FILE, captions.captions(folder, all_rows, settings))
     if not quiet:
         print(build_log.summary_table(rows))
     return Listing(tracks, keeps_silence=True)

@@ -145,7 +145,7 @@ def test_a_dataset_is_meant_by_its_name_if_its_stores_are_of_one_encoder(workpla
         (["none", "x"], "no embeddings at none"),
         (["min", "x"], "no embeddings at min"),
         ([POOLED, "on.wav"], "on.wav is neither a clip of"),
-        ([POOLED], "state one of QUERY, --between FROM TO, --duplicates, and --index"),
+        ([POOLED], "state one of QUERY, --between FROM TO, --text, --text-embedding, --duplicates, and --index"),
         ([POOLED, "one", "two"], "one QUERY is accepted (got one, two)"),
         ([WINDOWS, "one", "--at", "9:00"], "--at 540 s is after the end of a/one.wav, which lasts 16 s"),
         ([WINDOWS, "one", "--at", "1:75"], "--at must be a time such as 1:23 or 83 (got 1:75)"),

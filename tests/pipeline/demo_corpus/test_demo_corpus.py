@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import subprocess
@@ -93,6 +94,15 @@ def test_audio_has_the_same_bytes_in_another_root_and_in_other_processes(rendere
 def test_all_clips_of_a_piece_share_split_and_group(rendered: list[Track]) -> None:
     pieces = {track.id.rsplit("/", 1)[0] for track in rendered}
     assert len({(track.id.rsplit("/", 1)[0], track.split, track.group) for track in rendered}) == len(pieces) == 6
+
+
+@pytest.mark.slow
+def test_every_clip_has_a_caption_with_its_key(rendered: list[Track], root: Path) -> None:
+    (table,) = root.glob(f"*/{demo.CAPTIONS_FILE}")
+    with table.open(newline="") as file:
+        by_id = {row["id"]: row["caption"] for row in csv.DictReader(file)}
+    assert {track.id for track in rendered} <= set(by_id)
+    assert all(track.labels.get("key", "") in by_id[track.id] for track in rendered)
 
 
 @pytest.mark.slow

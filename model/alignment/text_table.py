@@ -1,0 +1,63 @@
+"""The texts of clips: embeddings that another program made, or captions in a CSV table that are embedded here."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path
+
+from model.alignment.text_encoders import text_encoder
+from model.inference import external_embeddings
+from model.inference.external_embeddings import ExternalEmbeddings
+from stores.commit import read_bounded
+from stores.errors import CorruptArtifact, MissingArtifact
+
+MAX_CAPTION_BYTES = 1 << 28
+"""Largest table of captions that is read."""
+ID, CAPTION = "id", "caption"
+
+
+def read(path: Path, encoder: str) -> ExternalEmbeddings:
+    """Return the embeddings of the texts at `path`, whose provenance says which encoder made them, if that is known.
+
+    Args:
+        path: a .parquet or .npz file of embeddings, or a .csv table with the columns `id` and `caption`.
+        encoder: name of the encoder of captions.
+
+    Raises:
+        MissingArtifact: there is no such file, or the encoder is not installed.
+        CorruptArtifact: the file is damaged or too large, or does not hold ids and texts.
+        InvalidInput: the file has another format, or a caption is too long.
+    """
+    if path.suffix != ".csv":
+        return external_embeddings.read(path)
+    captions = read_captions(path)
+    model = text_encoder(encoder)
+    digest = hashlib.blake2b("\0".join((*captions, *captions.values())).encode(), digest_size=8).hexdigest()
+    provenance = {"digest": digest, "text_encoder": model.name, "text_encoder_digest": model.digest}
+    return ExternalEmbeddings(tuple(captions), model.embed(list(captions.values())), provenance)
+
+
+def read_captions(path: Path) -> dict[str, str]:
+    """Return the caption of each clip by its id.
+
+    Raises:
+        MissingArtifact: there is no such file.
+        CorruptArtifact: it is too large, or no table with one caption for each id.
+    """
+    if not path.is_file():
+        raise MissingArtifact(f"no captions at {path}; write a CSV table with the columns {ID} and {CAPTION}")
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_bounded(path, MAX_CAPTION_BYTES).decode("utf-8-sig"))))
+        pairs = [(row[ID].strip(), row[CAPTION].strip()) for row in rows]
+    except (KeyError, AttributeError, ValueError, csv.Error) as error:
+        raise CorruptArtifact(
+            f"{path} is not a table of captions ({type(error).__name__}: {error}); it must be UTF-8 with the columns "
+            f"{ID} and {CAPTION} in every row"
+        ) from error
+    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if repeated or not pairs:
+        raise CorruptArtifact(f"{path} must have each id once, and has {len(pairs)} rows and repeats {repeated[:3]}")
+    return dict(pairs)

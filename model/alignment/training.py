@@ -1,0 +1,94 @@
+"""Training of adapters on pairs, by one process or several ranks under torchrun.
+
+Every rank holds all embeddings and all weights, computes its share of each batch, and averages the gradients of the
+weights with the others. The objective exchanges features and a few numbers for each anchor, as FastCLIP does. The order
+of the pairs is drawn by the seed for the whole batch, so the result does not depend on the number of ranks, except for
+rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.alignment.adapters import Adapters, build_adapters
+from model.alignment.config import AdapterConfig
+from model.alignment.pairs import Pairs
+from model.objectives.bimodal import BimodalObjective
+from model.training import ranks
+from stores.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class TrainedAdapters:
+    """The result of training."""
+
+    adapters: Adapters
+    """Adapters of both modalities, on the CPU."""
+    losses: tuple[float, ...]
+    """Mean loss of each epoch, over the anchors of this rank."""
+    temperature: float
+    """Mean temperature at the end."""
+
+
+def train_adapters(pairs: Pairs, config: AdapterConfig, device: torch.device) -> TrainedAdapters:
+    """Train the adapters on all pairs.
+
+    Args:
+        pairs: the training pairs.
+        config: settings of adapters, objective and training.
+        device: device to train on.
+
+    Raises:
+        InvalidInput: there are fewer pairs than a batch, or the ranks cannot share a batch evenly.
+    """
+    if len(pairs) < config.batch:
+        raise InvalidInput(f"--batch must be at most the number of training pairs, {len(pairs)} (got {config.batch})")
+    audio, text = (torch.from_numpy(rows).to(device) for rows in (pairs.audio, pairs.text))
+    adapters = build_adapters(audio.shape[1], text.shape[1], config.hidden, config.width, config.seed).to(device)
+    adapters.audio.standardize_like(audio)
+    adapters.text.standardize_like(text)
+    objective = BimodalObjective(config.objective, len(pairs)).to(device)
+    optimizer = torch.optim.AdamW(adapters.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    own = ranks.local_slice(config.batch)
+    losses = [0.0] * config.epochs
+    for step, (epoch, batch) in enumerate(batches(len(pairs), config)):
+        optimizer.param_groups[0]["lr"] = learning_rate(config, step, len(pairs))
+        rows = batch[own]
+        loss = objective(adapters.audio(audio[rows]), adapters.text(text[rows]), rows.to(device), epoch)
+        optimizer.zero_grad()
+        loss.backward()
+        _average_gradients(adapters)
+        optimizer.step()
+        losses[epoch] += float(loss.detach()) / (len(pairs) // config.batch)
+    return TrainedAdapters(adapters.cpu(), tuple(losses), objective.temperature.average())
+
+
+def batches(pairs: int, config: AdapterConfig) -> Iterator[tuple[int, Tensor]]:
+    """Yield (epoch, numbers of the pairs of a batch). Pairs that do not fill the last batch of an epoch are left out.
+
+    Every epoch has an order of its own, so that over the epochs all pairs are seen.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    for epoch in range(config.epochs):
+        order = torch.randperm(pairs, generator=generator)
+        for start in range(0, pairs - config.batch + 1, config.batch):
+            yield epoch, order[start : start + config.batch]
+
+
+def learning_rate(config: AdapterConfig, step: int, pairs: int) -> float:
+    """Return the learning rate of a step, counted from 0, which falls to 0 along a cosine."""
+    steps = config.epochs * (pairs // config.batch)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _average_gradients(adapters: nn.Module) -> None:
+    if ranks.is_single_process():
+        return
+    for weight in adapters.parameters():
+        assert weight.grad is not None
+        ranks.average_(weight.grad)
