@@ -37,8 +37,8 @@ def benchmark(settings: BenchmarkSettings) -> None:
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     encoder = checkpoint.path
-    mel = checkpoints.load(encoder).mel  # an encoder that cannot be used is rejected before hours of decoding
-    run(steps(datasets, encoder, settings, mel))
+    loaded = checkpoints.load(encoder)  # an encoder that cannot be used is rejected before hours of decoding
+    run(steps(datasets, encoder, settings, loaded.mel, loaded.name))
 
 
 def steps(
@@ -46,6 +46,7 @@ def steps(
     encoder: Path,
     settings: BenchmarkSettings,
     mel: Mapping[str, Any] = MappingProxyType({}),
+    run_name: str = "NAME",
 ) -> list[Step]:
     """Return the steps: for each dataset ingest, extract, and probe, then the comparison and the page.
 
@@ -54,13 +55,14 @@ def steps(
         encoder: a checkpoint in its run's folder.
         settings: of the workflow.
         mel: settings of the mels that the encoder was trained on (default: those that an ingest makes by default).
+        run_name: name of the encoder, under which its scores are stored (default: a word for it, to be shown).
 
     Raises:
         MissingArtifact: --features has no embeddings of a dataset.
     """
     splits, root = settings.splits, settings.root
     other = {name: _embeddings(settings.features, name) for name in datasets}
-    checkpoint, run_name = (f"--checkpoint={encoder}",), encoder.resolve().parent.name
+    checkpoint = (f"--checkpoint={encoder}",)
     ingest_words = (*((f"--splits={splits}",) if splits else ()), *changed_ingest_flags(mel, MelSpec().to_dict()))
     ingest = {name: (name, *ingest_words, *((f"--root={root / name}",) if root else ())) for name in datasets}
     chains = [

@@ -69,7 +69,7 @@ def content(results: RunResults, quotes: Sequence[Quote]) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "run": results.run,
         "store": results.store,
-        "config": results.config.to_dict(),
+        "config": results.config.to_dict() if results.config else None,
         "scores": [asdict(one_task) for one_task in results.scores],
         "layers": [one_task.to_dict() for one_task in results.layers],
         "quoted": [{name: getattr(quote, name) for name in FIELDS} for quote in quotes],

@@ -14,6 +14,8 @@ from model.probes.results.scores import Scores
 
 def section(results: RunResults) -> Section | None:
     """Return a table with this run first and the others by objective, or None if all runs have the same objective."""
+    if results.config is None:
+        return None
     this_run = ProbedRun(results.run, results.config, results.scores)
     runs = [this_run, *sorted(results.others, key=lambda run: _sort_key(run, this_run))]
     if len({run.config.objective.name for run in runs}) < 2:

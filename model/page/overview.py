@@ -28,6 +28,11 @@ def averaged_metrics(scores: Scores) -> tuple[str, ...]:
 
 def lead(results: RunResults) -> str:
     """Return one or two sentences on what was trained on what, and for how long."""
+    if results.config is None:
+        return (
+            f"{results.run} was not trained in this folder: its weights come from elsewhere. Probes on its frozen "
+            "embeddings measure what it has learned."
+        )
     config, encoder = results.config, results.config.encoder
     store = results.store or "a store that was not recorded"
     duration = provenance.duration(provenance.training_seconds(results.metrics))

@@ -31,26 +31,29 @@ def section(results: RunResults) -> Section:
         "representations": _representations_table(results),
         "commands": commands(results),
         "remarks": _missing_information(results),
-        "settings": json.dumps(results.config.to_dict(), indent=2, ensure_ascii=False),
+        "settings": json.dumps(results.config.to_dict(), indent=2, ensure_ascii=False) if results.config else None,
     }
     return Section("Provenance", "provenance", content)
 
 
 def properties(results: RunResults) -> dict[str, str]:
-    """Return the main properties of the run by name."""
+    """Return the main properties of the run by name; for an encoder from elsewhere, its name and versions only."""
+    versions = "; ".join(_versions(results)) or "not recorded"
+    if results.config is None:
+        return {"encoder": f"{results.run}, not trained here", "versions": versions}
     config, rows = results.config, results.metrics
     speeds = [row["windows_per_second"] for row in rows if "windows_per_second" in row]
     encoder = config.encoder
     shape = f"{encoder.patches} patches, width {encoder.width}, depth {encoder.depth}, {encoder.heads} heads"
     return {
         "run": f"{results.run}, settings {config.digest()}",
-        "trained on": f"{results.store or 'a store that was not recorded'}: {_training_clips(results)}",
+        "trained on": f"{results.store or 'a store that was not recorded'}: {_training_clips(results, config)}",
         "encoder": f"{encoder.name}: {shape}",
         "mel": _mel(config.mel),
         "training": f"{config.objective.label}, batch {config.batch:,}, {config.steps:,} steps, {config.precision}",
         "time": duration(training_seconds(rows)) or "not recorded",
         "speed": f"{statistics.median(speeds):,.0f} windows per second (median)" if speeds else "not recorded",
-        "versions": "; ".join(_versions(results)) or "not recorded",
+        "versions": versions,
     }
 
 
@@ -73,11 +76,12 @@ def duration(seconds: float) -> str:
 
 def commands(results: RunResults) -> list[str]:
     """Return the commands from the audio of known datasets, or from mel stores, to this page."""
-    encoder = str(locations.run(results.run) / locations.ENCODER_FILE)
+    config, weights = results.config, locations.run(results.run) / locations.ENCODER_FILE
+    encoder = str(weights) if config or weights.is_file() else results.run
     of_paper = [name for name in dict.fromkeys((results.store, *results.datasets)) if name in PAPER]
-    mel_words = changed_ingest_flags(results.config.mel, MelSpec().to_dict())
+    mel_words = changed_ingest_flags(config.mel, MelSpec().to_dict()) if config else ()
     lines = [shlex.join(["python", "-m", "pipeline.ingest", name, *mel_words]) for name in of_paper]
-    lines.append(train_command(results.run, results.store, results.config))
+    lines += [train_command(results.run, results.store, config)] if config else []
     for dataset in results.datasets:
         grid = next(scores.grid for scores in results.scores if scores.dataset == dataset)
         extract = ["python", "-m", "model.extract", dataset, "--checkpoint", encoder]
@@ -125,7 +129,7 @@ def _missing_information(results: RunResults) -> list[str]:
         sentences.append(
             "The store of k-NN validation during training is not recorded: add --check-store and --check-task."
         )
-    if results.config.init:
+    if results.config and results.config.init:
         sentences.append(
             "The run was initialized with the weights of another checkpoint: add --init with its path. "
             f"The digest of these weights is {results.config.init}."
@@ -133,13 +137,13 @@ def _missing_information(results: RunResults) -> list[str]:
     return sentences
 
 
-def _training_clips(results: RunResults) -> str:
+def _training_clips(results: RunResults, config: TrainConfig) -> str:
     """Return the number of training clips with a mel. Clips without a mel were never used."""
-    total, used = results.config.samples, results.trained_clips
+    total, used = config.samples, results.trained_clips
     clips = f"{total:,} clips in its stores, including those without a mel"
     if used is not None:
         clips = f"{used:,} clips" if used == total else f"{used:,} clips with a mel, of {total:,} in its store"
-    return f"{clips}, shards {results.config.shards}"
+    return f"{clips}, shards {config.shards}"
 
 
 def _engine_words(provenance: Mapping[str, Any]) -> list[str]:
@@ -158,7 +162,7 @@ def _mel(settings: Mapping[str, Any]) -> str:
 
 def _versions(results: RunResults) -> list[str]:
     """Return the versions of what decoded the audio and of what ran the encoder."""
-    preprocessing = results.config.mel.get("preprocessing", {})
+    preprocessing = results.config.mel.get("preprocessing", {}) if results.config else {}
     versions = [str(decoder) for decoder in preprocessing.get("decoders", ())]
     versions += [str(preprocessing["resampler"])] if "resampler" in preprocessing else []
     for store in results.features.values():

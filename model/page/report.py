@@ -125,7 +125,7 @@ def _sections(results: RunResults, quotes: Sequence[Quote], embedding_map: Embed
     sections = [
         embedding_map.section("Map") if embedding_map else None,
         *(_score_sections(results, quotes) if results.scores else ()),
-        training.section(results),
+        training.section(results) if results.config else None,
         sweeps.section(results.sweeps, results.run) if results.sweeps else None,
         objectives.section(results),
         classes.section(results.scores),

@@ -46,8 +46,8 @@ class RunResults:
 
     run: str
     """Name of the run."""
-    config: TrainConfig
-    """Settings of the run."""
+    config: TrainConfig | None
+    """Settings of the run; None for an encoder that was not trained here, such as a published one."""
     store: str
     """Name of the mel store that the run was trained on; empty if it was not recorded."""
     trained_clips: int | None
@@ -88,7 +88,7 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         CorruptArtifact: a file cannot be read.
     """
     folder = locations.run(run)
-    config, store = read_settings(folder)
+    config, store = _settings(folder)
     scores = _scores_of(run, datasets)
     names = dict.fromkeys(one_task.dataset for one_task in scores) or dict.fromkeys(_embedded_datasets(run))
     features = {name: FeatureStore.read(locations.feature_store(name, run)) for name in names}
@@ -98,8 +98,8 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         run=run,
         config=config,
         store=store,
-        trained_clips=_clips_in_shards(store, config.shards),
-        metrics=read_metrics(folder),
+        trained_clips=_clips_in_shards(store, config.shards) if config else None,
+        metrics=read_metrics(folder) if config else (),
         scores=scores,
         layers=_current_layers(run, tuple(names)),
         features=features,
@@ -108,6 +108,13 @@ def gather(run: str, datasets: Sequence[str] = ()) -> RunResults:
         unread=unread,
         reconstruction=_picture(folder / "reconstructions.png"),
     )
+
+
+def _settings(folder: Path) -> tuple[TrainConfig | None, str]:
+    """Return the settings of a run and the name of its mel store; None and "" if only an encoder was scored."""
+    if (folder / "scores").is_dir() and not (folder / "config.json").is_file():
+        return None, ""
+    return read_settings(folder)
 
 
 def read_settings(folder: Path) -> tuple[TrainConfig, str]:

@@ -37,7 +37,7 @@ _CURVES = {
 def section(results: RunResults) -> Section:
     """Return curves over training steps with their numbers."""
     rows = results.metrics
-    if not any("loss" in row for row in rows):
+    if results.config is None or not any("loss" in row for row in rows):
         return Section("Training", "training", {"loss": None})
     fields = [name for name in _CURVES if any(name in row for row in rows)]
     lead = _lead(rows, results.config.objective.label)

@@ -47,7 +47,7 @@ def of_run(results: RunResults) -> Verdict:
         command = f"python -m model.predict {scores.dataset} --probe runs/{results.run}/probes/"
         probe = f"{scores.dataset}.{scores.task}.{TRAINED}.safetensors"
         return Verdict(sentence, "Use the classifier on other music:", command + probe)
-    if scores.clips.get("train", 0) < ENOUGH_CLIPS:
+    if scores.clips.get("train", 0) < ENOUGH_CLIPS or results.config is None:
         return Verdict(
             sentence,
             f"Label about {ENOUGH_CLIPS} recordings, or use the published encoder:",

@@ -89,3 +89,12 @@ def test_embeddings_of_other_models_are_scored_on_their_dataset(ingested, tmp_pa
     ]
     assert benchmark.main(["giantsteps", "--features", "."]) == 2
     assert ". has no embeddings of giantsteps; name them giantsteps.MODEL.npz or .parquet" in capsys.readouterr().err
+
+
+def test_the_page_of_the_encoder_that_ships_has_its_name(ingested, monkeypatch):
+    Path("runs").rename("other")
+    words = []
+    for module in (compare, report):
+        monkeypatch.setattr(module, "main", lambda arguments: words.append(arguments) or 0)
+    assert benchmark.main(["gtzan"]) == 0
+    assert words == [("gtzan", "--run=myna-tiny-open")] * 2

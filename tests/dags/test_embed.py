@@ -55,6 +55,7 @@ def test_labels_limits_and_patches_are_passed_on(workplace, capsys):
     assert distance <= myna.engine.tolerance
 
 
+@pytest.mark.slow
 def test_the_audio_is_ingested_with_the_mel_of_the_encoder(workplace):
     spec = MelSpec(22_050, 1024, 160, 64, 60.0, 7_800.0)
     config = tiny.train_config(encoder=tiny.encoder_config(n_mels=64), mel={"mel_spec": spec.to_dict()})

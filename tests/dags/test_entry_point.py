@@ -34,6 +34,7 @@ def test_a_mistyped_command_is_an_error_that_names_a_similar_one(capsys):
     assert "there is no command exploer; did you mean explore? `myna --help` lists" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [("myna expl", "explore"), ("myna search --exclude", "--exclude-same-album"), ("myna completion b", "bash")],
@@ -45,6 +46,7 @@ COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _myna; echo "${{C
     assert result.stdout.split() == [expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_scripts_of_other_shells_have_every_flag_and_can_be_parsed(shell, tmp_path):
     text = entry_point.completion([shell])

@@ -71,6 +71,7 @@ def _recordings(folder, formats, rates):
             yield synthetic_audio.write(folder / f"{rate_hz}.{suffix}", stereo, rate_hz)
 
 
+@pytest.mark.slow
 def test_embeddings_in_python_are_those_of_the_public_code(published, tmp_path):
     vit, path, frames = published
     myna = model.Myna.from_pretrained(path, precision="fp32")

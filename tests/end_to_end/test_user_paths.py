@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic_audio
 import synthetic_embeddings
-import synthetic_report
+import synthetic_splits
 import tiny
 
-from dags import explore
+from dags import benchmark, explore
 from model import compare, export, extract, metrics, predict, probe, report, search
 from model.encoder.config import PRESETS
 from pipeline import ingest, shard
+from pipeline.datasets import emomusic, giantsteps, gtzan, jukemir, magnatagatune
 from stores import locations
 from stores.mel_store import MelStore
 
@@ -135,19 +136,74 @@ def test_a_training_is_watched_stopped_resumed_extended_compared_exported_and_us
     assert len(MelStore.open(locations.mel_store("mine"))) == 12
 
 
-def test_another_model_is_scored_on_four_sets_and_shown_beside_table_1(tmp_path, monkeypatch, capsys, make_store):
+def _write_benchmark_audio(root, splits):
+    """Write a little audio in the published layout of each benchmark set, and return the set's tracks.
+
+    Of each split, the first few clips of each label are written. A clip is a tone, because scores do not matter here.
+    """
+    tracks = {}
+    for number, (name, (module, metadata, file_name, labels_of, count)) in enumerate(BENCHMARKS.items()):
+        chosen = {}
+        for entry in jukemir.entries(metadata, splits):
+            for label in labels_of(entry) if entry.split else ():
+                group = chosen.setdefault((entry.split, label), [])
+                if len(group) < count:
+                    group.append(entry)
+        entries = {entry.uid: entry for group in chosen.values() for entry in group}.values()
+        for place, path in enumerate(sorted({file_name(entry) for entry in entries})):
+            seconds = {"giantsteps": 31, "emomusic": 46}.get(name, 4)
+            tone = synthetic_audio.sine(110 * 2 ** ((number + place) % 48 / 12), seconds)
+            synthetic_audio.write(root / name / path, tone)
+        tracks[name] = module.tracks(root / name, splits).tracks
+    return tracks
+
+
+BENCHMARKS = {
+    # set: module, file of the split, path of a clip's audio, its labels, and clips to write of each label and split
+    "magnatagatune": (
+        magnatagatune,
+        "magnatagatune",
+        lambda entry: entry.text("extra", "mp3_path"),
+        lambda entry: entry.texts("y"),
+        1,
+    ),
+    "gtzan": (gtzan, "gtzan_ff", lambda entry: f"{entry.text('extra', 'id')}.wav", lambda entry: [entry.text("y")], 2),
+    "giantsteps": (
+        giantsteps,
+        "giantsteps_clips",
+        lambda entry: f"audio/{entry.text('clip', 'audio_uid')}.LOFI.mp3",
+        lambda entry: [entry.text("y")] if entry.number("clip", "clip_offset") == 0 else [],
+        1,
+    ),
+    "emomusic": (
+        emomusic,
+        "emomusic",
+        lambda entry: f"clips_45seconds/{int(entry.uid)}.mp3",
+        lambda entry: [entry.split],
+        8,
+    ),
+}
+
+
+def test_four_benchmark_sets_and_another_model_come_beside_table_1_in_three_commands(tmp_path, monkeypatch, capsys):
+    splits = synthetic_splits.published()
     monkeypatch.chdir(tmp_path)
-    synthetic_report.everything(make_store)
-    labels = {row.id: row.labels["genre"] for row in MelStore.open(locations.mel_store("made")).rows}
-    names = sorted(set(labels.values()))
-    vectors = np.eye(len(names), 6, dtype=np.float32)[[names.index(label) for label in labels.values()]]
-    synthetic_embeddings.write(tmp_path / "made.other.npz", list(labels), vectors)
-    _run(report, "--run", "first", "--name", "table")
-    page = (tmp_path / "reports" / "table.html").read_text()
-    for row in ("Myna-Hybrid (22M)", "MERT-95M-public (95M)", "KeyMyna"):
-        assert row in page
-    capsys.readouterr()
-    _run(compare, "magnatagatune", "gtzan", "giantsteps", "emomusic", "--run", "first", "--json")
-    assert len(json.loads(capsys.readouterr().out)["scores"]) == 4
-    _run(search, "made.other.npz", "clip-0", "--count", 3, "--json")
+    tiny.write_run(tmp_path / "runs" / "first")
+    tracks = _write_benchmark_audio(tmp_path / "data", splits)
+    (tmp_path / "others").mkdir()
+    for name, listed in tracks.items():
+        vectors = np.random.default_rng(0).normal(size=(len(listed), 24)).astype(np.float32)
+        synthetic_embeddings.write(tmp_path / "others" / f"{name}.clap.npz", [track.id for track in listed], vectors)
+
+    _run(benchmark, *BENCHMARKS, "--root", "data", "--splits", splits, "--grid", "quick", "--features", "others")
+    printed = capsys.readouterr().out
+    _run(compare, *BENCHMARKS, "--run", "first", "--json")
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    _run(search, "others/gtzan.clap.npz", tracks["gtzan"][0].id, "--count", 3, "--json")
     assert len(json.loads(capsys.readouterr().out)["matches"]) == 3
+
+    assert "clap" in printed
+    assert {task.split("/")[0].strip() for task in scores} == set(BENCHMARKS)
+    pages = "".join(path.read_text() for path in (tmp_path / "reports").glob("*.html"))
+    for row in ("Myna-Hybrid (22M)", "MERT-95M-public (95M)", "KeyMyna", "clap"):
+        assert row in pages

@@ -36,6 +36,7 @@ def _scalars(folder):
     }
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_every_number_with_its_step_and_time(run, capsys):
     assert command.main(["mine", "--to", "tensorboard"]) == 0
     assert capsys.readouterr().out == "runs/mine/tensorboard: 2 lines of metrics\n"

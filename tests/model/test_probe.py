@@ -62,6 +62,7 @@ def test_every_task_is_scored_with_every_baseline(workplace, capsys):
     assert printed.startswith("encoder: runs/first/encoder.safetensors (run first, the only finished run)\n")
 
 
+@pytest.mark.slow
 def test_an_encoder_with_its_initial_weights_scores_like_the_untrained_one(workplace):
     assert probe.main(["made", "--task", "key"]) == 0
     trained, untrained = Scores.read(locations.scores("first", "made", "key")).rows[:2]
@@ -69,11 +70,13 @@ def test_an_encoder_with_its_initial_weights_scores_like_the_untrained_one(workp
     assert (untrained.main.lead.low, untrained.main.lead.high) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_single_task_can_be_selected(workplace):
     assert probe.main(["made", "--task", "genre"]) == 0
     assert [path.name for path in (workplace / "runs" / "first" / "scores").iterdir()] == ["made.genre.json"]
 
 
+@pytest.mark.slow
 def test_classes_without_training_clips_are_noted(workplace, make_store, capsys):
     shutil.rmtree(workplace / "stores" / "made.zarr")
     store = _labeled_store(make_store, seed=1)
@@ -117,6 +120,7 @@ def test_missing_features_are_an_error_that_states_the_whole_command(workplace, 
     assert "`python -m model.extract made --checkpoint runs/second/encoder.safetensors`" in error
 
 
+@pytest.mark.slow
 def test_features_of_another_encoder_with_the_same_name_are_an_error(workplace, capsys):
     tiny.write_run(workplace / "runs" / "first", tiny.train_config(seed=8))
     assert probe.main(["made"]) == 2
@@ -140,6 +144,7 @@ def _relabel(store, change):
     store.update([replace(row, **change(row)) for row in store.rows])
 
 
+@pytest.mark.slow
 def test_labels_and_splits_that_an_ingest_changed_reach_old_features(workplace, capsys):
     assert probe.main(["made", "--task", "genre"]) == 0
     store = MelStore.open("stores/made.zarr")
@@ -154,6 +159,7 @@ def test_labels_and_splits_that_an_ingest_changed_reach_old_features(workplace, 
     assert "3 classes, 8 train, 8 valid, 8 test" in printed.out
 
 
+@pytest.mark.slow
 def test_scores_of_former_labels_are_reported_and_not_shown_on_a_page(workplace, capsys):
     assert probe.main(["made", "--task", "key"]) == 0
     write_json(workplace / "runs" / "first" / "config.json", {**tiny.train_config().to_dict(), "store": "made"})
@@ -175,6 +181,7 @@ def test_scores_of_former_labels_are_reported_and_not_shown_on_a_page(workplace,
     assert "scores of other labels" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_label_that_is_a_word_for_no_value_is_no_class_and_is_counted(workplace, capsys):
     words = {0: "nan", 1: "None", 2: " NULL ", 3: "n/a", 4: ""}
     store = MelStore.open("stores/made.zarr")
@@ -187,6 +194,7 @@ def test_a_label_that_is_a_word_for_no_value_is_no_class_and_is_counted(workplac
     assert sum(Scores.read(locations.scores("first", "made", "key")).clips.values()) == CLIPS - 5
 
 
+@pytest.mark.slow
 def test_labels_are_read_from_the_mel_store_that_the_features_record(workplace, make_store, capsys):
     (workplace / "elsewhere").mkdir()
     shutil.rmtree(workplace / "stores" / "made.zarr")
@@ -210,6 +218,7 @@ def test_baseline_probes_are_the_same_bytes_when_their_features_are_read_again(w
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_a_start_removes_what_a_killed_probe_has_left(workplace):
     folder = workplace / "runs" / "first" / "probes"
     left = [folder / ".x.safetensors.tmp-4194304", folder / "stacks" / ".y.safetensors.tmp-4194304"]
@@ -222,6 +231,7 @@ def test_a_start_removes_what_a_killed_probe_has_left(workplace):
     assert running.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extracted", [False, True])
 def test_clips_without_labels_are_an_error_before_anything_is_embedded(workplace, make_store, capsys, extracted):
     make_store([96] * CLIPS, "stores/plain.zarr", splits=SPLITS)
@@ -239,6 +249,7 @@ def test_unusable_tasks_and_features_are_an_error_before_baselines_are_embedded(
     assert sorted(workplace.glob("stores/*")) == stores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_embeddings_of_another_model_are_scored_as_well(workplace, suffix, capsys):
     ids = [f"clip-{i}" for i in reversed(range(CLIPS))]
@@ -303,6 +314,7 @@ def test_a_head_is_scored_saved_and_predicted(workplace, capsys):
     assert "12+16-8" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_grid_in_a_file_replaces_the_quick_one(workplace):
     (workplace / "grid.json").write_text(json.dumps({"hidden": [0], "dropout": [0.25], "seeds": 1, "patience": 2}))
     assert probe.main(["made", "--task", "key", "--grid", "grid.json"]) == 0

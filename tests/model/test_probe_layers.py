@@ -138,6 +138,7 @@ def test_page_exports_and_compare_show_the_layers(workplace, capsys):
     assert f"made/key: best layer on validation {_scores().best.layer} of 4 scored" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_scores_of_layers_with_other_labels_are_reported(workplace, capsys):
     assert extract.main(WORDS) == 0
     assert probe.main([*WORDS, "--layer", "all"]) == 0

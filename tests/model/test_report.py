@@ -53,6 +53,7 @@ def test_charts_and_numbers_are_written_beside_the_page(finished):
     assert {"interval-made-genre-0", "training-loss", "map-0", "classes-made-genre", "efficiency-made-genre"} <= figures
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(workplace, finished):
     assert command.main(["made", "--run", "first"]) == 0
     for path in sorted((finished / "reports").rglob("*")):
@@ -60,6 +61,7 @@ def test_the_same_run_gives_the_same_bytes(workplace, finished):
             assert (workplace / path.relative_to(finished)).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_the_size_is_printed_with_a_warning_if_it_is_large(workplace, capsys, monkeypatch):
     monkeypatch.setattr(report, "MAX_MAIL_BYTES", 500_000)
     shutil.rmtree(locations.mel_store("made"))
@@ -81,6 +83,7 @@ def test_published_scores_are_shown_beside_ours(workplace):
     assert "Quoted from: <script>." in text
 
 
+@pytest.mark.slow
 def test_quotes_that_are_not_on_the_page_are_printed(workplace, capsys):
     shutil.rmtree(locations.mel_store("made"))
     lines = ["a,made/genre/accuracy,0.9,s", "a,lab/mood/accuracy,0.5,s", "a,giantsteps/key/accuracy,0.5,s"]
@@ -99,6 +102,7 @@ def test_a_mistyped_column_is_an_error_before_the_work(workplace, capsys):
     assert not (workplace / "reports").exists()
 
 
+@pytest.mark.slow
 def test_a_quote_of_the_user_replaces_a_packaged_one(workplace, monkeypatch):
     shutil.rmtree(locations.mel_store("made"))
     packaged = (quoted.Quote("Theirs", "made/genre/accuracy", 0.5, "ours"),)
@@ -151,6 +155,7 @@ def test_the_audio_flag_may_stand_without_a_number(monkeypatch, words, audio, da
     assert [(settings.audio, settings.datasets) for settings in received] == [(audio, datasets)]
 
 
+@pytest.mark.slow
 def test_a_start_removes_the_pictures_that_a_killed_report_has_left(workplace):
     left = [
         workplace / "reports" / ".made-first.html.tmp-4194304",
@@ -163,6 +168,7 @@ def test_a_start_removes_the_pictures_that_a_killed_report_has_left(workplace):
     assert not list((workplace / "reports").rglob(".*"))
 
 
+@pytest.mark.slow
 def test_the_map_shows_the_labels_that_the_mel_store_has_now(workplace):
     store = MelStore.open("stores/made.zarr")
     store.update([replace(row, labels={"mood": "calm" if row.index % 2 else "wild"}) for row in store.rows])
@@ -171,6 +177,7 @@ def test_the_map_shows_the_labels_that_the_mel_store_has_now(workplace):
     assert '"calm"' in page
 
 
+@pytest.mark.slow
 def test_the_mel_store_of_the_map_can_be_stated(workplace, capsys):
     shutil.move("stores/made.zarr", "moved.zarr")
     assert command.main([]) == 0

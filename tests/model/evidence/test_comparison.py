@@ -82,6 +82,7 @@ def test_intervals_resample_whole_recordings(store):
     assert (once.low, once.high) == pytest.approx((doubled.low, doubled.high))
 
 
+@pytest.mark.slow
 def test_baselines_of_the_mel_have_their_documented_widths(store):
     comparison = Comparison(store)
     view = comparison._store
@@ -96,6 +97,7 @@ def test_baselines_of_the_mel_have_their_documented_widths(store):
     np.testing.assert_allclose(mean_and_deviation_log_mel(view, list(view.rows))[0], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_encoder_with_deviation_begins_with_its_embedding(store, tmp_path):
     loaded = checkpoints.load(tiny.write_run(tmp_path / "run"))
     view = Comparison(store)._store

@@ -59,6 +59,7 @@ def test_only_new_and_changed_clips_are_computed_again(workplace, computed, pool
     assert full.provenance == again.provenance
 
 
+@pytest.mark.slow
 def test_means_are_computed_from_the_windows_that_are_there(workplace, computed):
     _extract(workplace)
     path = workplace / "stores" / "mine.first.features.zarr"
@@ -71,6 +72,7 @@ def test_means_are_computed_from_the_windows_that_are_there(workplace, computed)
     assert FeatureStore.read(path).embeddings.tobytes() == expected
 
 
+@pytest.mark.slow
 def test_another_encoder_reuses_nothing(workplace, computed):
     _extract(workplace)
     tiny.write_run(workplace / "runs" / "first", tiny.train_config(seed=8))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import synthetic_report
 
-from model.page import run_results
+from model.page import overview, provenance, run_results
 from stores import locations
 from stores.errors import CorruptArtifact, DigestMismatch, MissingArtifact
 
@@ -116,3 +116,11 @@ def test_clips_of_the_shards_count_only_if_the_run_was_trained_on_them(one_task,
     assert run_results.gather("first").trained_clips == 57
     shards["store_digest"] = "other"
     assert run_results.gather("first").trained_clips is None
+
+
+def test_scores_of_an_encoder_without_a_run_have_a_page_without_training(one_task):
+    (one_task / "runs" / "first" / "config.json").unlink()
+    results = run_results.gather("first")
+    assert results.config is None
+    assert overview.lead(results).startswith("first was not trained in this folder")
+    assert not any("model.train" in line for line in provenance.commands(results))

@@ -371,6 +371,7 @@ def test_a_copy_of_a_test_recording_without_a_row_is_an_error_because_it_would_b
     assert "(no split, so it is trained on)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_copies_without_splits_are_no_error(split_root, tmp_path):
     shutil.copy(split_root / "test" / "c.wav", split_root / "copy of c.wav")
     assert _ingest(split_root, tmp_path / "m.zarr") == 0

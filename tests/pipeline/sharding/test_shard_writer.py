@@ -62,6 +62,7 @@ def test_every_clip_is_written_once_with_its_codes(make_store):
     assert len(shards.shards) > 3
 
 
+@pytest.mark.slow
 def test_clips_are_shuffled_over_all_shards(make_store):
     store = make_store([96] * 64)
     shards = write_shards(store, locations.shards(store.path), ShardPlan(record_frames=960, records_per_shard=1))

@@ -58,6 +58,7 @@ def test_all_panels_have_the_same_scale(embedding_map):
             assert domains == [[-limit, limit] for limit in embedding_map.clips.extent]
 
 
+@pytest.mark.slow
 def test_figures_are_reproducible_and_well_formed_in_both_themes(embedding_map):
     for colors in (theme.LIGHT, theme.DARK):
         for name, spec in embedding_map.figures(colors).items():

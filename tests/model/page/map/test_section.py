@@ -67,6 +67,7 @@ def test_the_same_input_gives_the_same_section():
     assert first == second
 
 
+@pytest.mark.slow
 def test_foreign_text_creates_no_element(embedding_map):
     body = embedding_map.section().body
     assert not re.search(r"<(script|img|b|i)\b", body)
