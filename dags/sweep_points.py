@@ -13,6 +13,7 @@ from model.training.stream import VIEWS
 from stores import locations
 from stores.mel_store import MelStore
 from stores.sweep_file import SweepPoint, SweepScore
+from stores.terminal_table import terminal_table
 
 
 def point_of_run(value: float | str, run: str, datasets: Sequence[str]) -> SweepPoint:
@@ -79,21 +80,25 @@ def text_table(over: str, points: Sequence[SweepPoint]) -> str:
         points: rows of the table.
     """
     probed = list(dict.fromkeys((score.dataset, score.task) for point in points for score in point.scores))
-    names = "".join(f"{f'{dataset} / {task}':>28}" for dataset, task in probed)
-    lines = [f"  {over:>16}{'steps':>9}{'ms per step':>13}{'loss':>8}{names}"]
-    for point in points:
-        speed = f"{1e3 * point.seconds_per_step:>13.1f}{point.loss:>8.3f}"
-        scores = "".join(_cell(point, dataset, task) for dataset, task in probed)
-        lines.append(f"  {point.value!s:>16}{point.steps:>9}{speed}{scores}")
-    return "\n".join(lines)
+    head = (over, "steps", "ms per step", "loss", *(f"{dataset} / {task}" for dataset, task in probed))
+    rows = [
+        [
+            str(point.value),
+            str(point.steps),
+            f"{1e3 * point.seconds_per_step:.1f}",
+            f"{point.loss:.3f}",
+            *(_cell(point, dataset, task) for dataset, task in probed),
+        ]
+        for point in points
+    ]
+    return "\n".join(terminal_table(head, rows))
 
 
 def _cell(point: SweepPoint, dataset: str, task: str) -> str:
     for score in point.scores:
         if (score.dataset, score.task, score.representation) == (dataset, task, TRAINED):
-            text = f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
-            return f"{text:>28}"
-    return f"{'':>28}"
+            return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+    return ""
 
 
 def _seconds_per_step(rows: Sequence[Mapping[str, Any]], batch: int) -> list[float]:

@@ -41,6 +41,7 @@ from stores.commit import write_json
 from stores.errors import MissingArtifact
 from stores.json_codec import read_json
 from stores.mel_store import MelStore
+from stores.terminal_table import terminal_table
 
 DATASET = "open_music"
 MAX_SCORES_BYTES = 1 << 24
@@ -191,13 +192,11 @@ def table(result: Mapping[str, Any]) -> list[str]:
     """
     scores, differences = result["scores"], result["differences"]
     measures = list(scores[result["subject"]])
-    width = max(map(len, scores))
-    lines = [" ".join([" " * width, *(measure.rjust(22) for measure in measures)])]
+    rows = []
     for name, values in scores.items():
         marks = {m: shipping.mark(differences[name][m]).strip() if name in differences else "" for m in measures}
-        cells = ((_cell(values[m]) + (marks[m] or " ")).rjust(22) for m in measures)
-        lines.append(" ".join([name.ljust(width), *cells]))
-    return lines
+        rows.append([name, *(_cell(values[m]) + (marks[m] or " ") for m in measures)])
+    return terminal_table(("", *measures), rows)
 
 
 def _cell(values: Sequence[float]) -> str:

@@ -23,6 +23,6 @@ def test_the_table_marks_significant_differences_in_both_directions():
     scores = {"ours": {"map": [0.6, 0.5, 0.7]}, "low": {"map": [0.4, 0.3, 0.5]}, "high": {"map": [0.8, 0.7, 0.9]}}
     differences = {"low": {"map": [0.2, 0.1, 0.3]}, "high": {"map": [-0.2, -0.3, -0.1]}}
     _, ours, low, high = evidence.table({"subject": "ours", "scores": scores, "differences": differences})
-    assert ours.endswith("0.600 (0.500-0.700) ")
+    assert ours.endswith("0.600 (0.500-0.700)")
     assert low.endswith("0.400 (0.300-0.500)*")
     assert high.endswith("0.800 (0.700-0.900)!")

@@ -9,6 +9,7 @@ import numpy as np
 from model.probes.config import FULL
 from model.probes.evaluation.scoring import task_average
 from model.probes.results.scores import Scores
+from stores.terminal_table import terminal_table
 
 _MISSING = "–"  # noqa: RUF001 -- the sign of the page for a value that nobody has measured
 
@@ -25,8 +26,7 @@ def averages(scores: Sequence[Scores], datasets: Sequence[str] = ()) -> str:
     columns = [(f"{each.dataset}/{each.task}", {row.representation: row for row in each.rows}) for each in scores]
     columns += [(name, {}) for name in datasets if name not in {each.dataset for each in scores}]
     kinds = {f"{each.dataset}/{each.task}": each.kind for each in scores}
-    widths = [max(8, len(column)) + 2 for column, _ in columns]
-    lines = [f"{'representation':<20}" + _line([column for column, _ in columns], widths) + f"{'average':>9}"]
+    table = []
     for name in dict.fromkeys(row.representation for each in scores for row in each.rows):
         values = [
             task_average(kinds[column], [metric.value for metric in rows[name].metrics.values()])
@@ -36,7 +36,8 @@ def averages(scores: Sequence[Scores], datasets: Sequence[str] = ()) -> str:
         ]
         measured = [value for value in values if value is not None]
         average = float(np.mean(measured)) if len(measured) == len(values) else None
-        lines.append(f"{name:<20}" + _line([_cell(value) for value in values], widths) + f"{_cell(average):>9}")
+        table.append([name, *map(_cell, values), _cell(average)])
+    lines = terminal_table(("representation", *(column for column, _ in columns), "average"), table)
     marked = [f"{each.dataset}/{each.task}" for each in scores if each.grid != FULL.name]
     if marked:
         lines.append(f"not the paper's protocol, which is --grid full: {', '.join(marked)}")
@@ -45,7 +46,3 @@ def averages(scores: Sequence[Scores], datasets: Sequence[str] = ()) -> str:
 
 def _cell(value: float | None) -> str:
     return _MISSING if value is None else f"{value:.3f}"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))

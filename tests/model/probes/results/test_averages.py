@@ -108,7 +108,7 @@ def test_the_command_reads_all_scores_of_a_run_and_reports_outdated_ones(scores,
 
 
 def test_the_benchmark_has_the_four_datasets_of_the_paper_and_ends_with_their_average_and_a_report():
-    chain = benchmark.steps(BENCHMARKS, Path("runs/x/encoder.safetensors"), BenchmarkSettings())
+    chain = benchmark.steps(BENCHMARKS, Path("runs/x/encoder.safetensors"), BenchmarkSettings(), run_name="x")
     assert set(BENCHMARKS) == {"magnatagatune", "gtzan", "giantsteps", "emomusic"}
     by_name = {step.name: step for step in chain}
     assert by_name["probe-emomusic"].arguments[-2:] == ("--grid", "full")
