@@ -14,6 +14,7 @@ import dask
 from dask.delayed import Delayed
 
 from stores.errors import STATUS_INTERRUPTED, STATUS_STOPPED, MynaError, StepStopped
+from stores.terminal import print_progress
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def mermaid(steps: Sequence[Step]) -> str:
 
 
 def _run(step: Step, _waits: Sequence[Any]) -> str:
-    print(f"\n== {step.name}", flush=True)
+    print_progress(f"\n== {step.name}")
     start = time.perf_counter()
     status = step.main(step.arguments)
     if status in (STATUS_INTERRUPTED, STATUS_STOPPED):
@@ -77,5 +78,5 @@ def _run(step: Step, _waits: Sequence[Any]) -> str:
         raise StepFailed(
             f"step {step.name!r} ended with status {status}; fix the error above and start the same command again"
         )
-    print(f"   {step.name}: {time.perf_counter() - start:.1f} s", flush=True)
+    print_progress(f"   {step.name}: {time.perf_counter() - start:.1f} s")
     return step.name

@@ -75,6 +75,8 @@ class CommandSettings(CheckedSettings):
 
     config: Annotated[Path | None, shown("FILE", "none")] = None
     """JSON file with settings by name, for example {"seed": 1}. Flags on the command line take precedence."""
+    quiet: bool = False
+    """Write no progress. Results, notes and errors are written."""
 
     @classmethod
     def values_of_file(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,8 +123,8 @@ def run_command(
 
 
 def _run(body: Callable[[Settings], None], settings: Settings) -> None:
-    """Run a command. With --json, only JSON goes to standard output."""
-    with text_to_standard_error(bool(getattr(settings, "json", False))):
+    """Run a command. With --json, only JSON goes to standard output. With --quiet, no progress is written."""
+    with terminal.quiet(settings.quiet), text_to_standard_error(bool(getattr(settings, "json", False))):
         body(settings)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from stores import terminal
+
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines."""
 _PLAIN_FORMAT = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} so far, {remaining} left{postfix}"
@@ -30,6 +32,8 @@ class Progress(tqdm):  # type: ignore[misc]
         if self._is_plain:
             plain = {"mininterval": PLAIN_SECONDS, "maxinterval": PLAIN_SECONDS, "miniters": 1, "leave": True}
             options = {**options, **plain, "bar_format": _PLAIN_FORMAT}
+        if terminal.is_quiet():
+            options = {**options, "disable": True}
         super().__init__(*arguments, **options)
         self._last_line_time = getattr(self, "start_t", 0.0)  # a disabled bar has no start
 

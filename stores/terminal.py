@@ -1,15 +1,24 @@
-"""Standard output and standard error of a command, which neither an encoding nor a closed pipe can break."""
+"""Standard output and standard error of a command, which neither an encoding nor a closed pipe can break.
+
+With `--quiet`, progress is not written. Results, notes and errors are.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 MAX_COLUMNS = 1_000
 """Characters of a line in a file, where nothing has to be left out."""
+
+
+_quiet_commands: list[bool] = []
+"""For each command that runs, the innermost last, whether it is quiet. Commands of a quiet command are quiet."""
 
 
 class _Output(io.TextIOWrapper):
@@ -55,6 +64,27 @@ def terminal_columns() -> int:
     if not (sys.stdout and sys.stdout.isatty()):
         return MAX_COLUMNS
     return shutil.get_terminal_size().columns
+
+
+@contextlib.contextmanager
+def quiet(enabled: bool) -> Iterator[None]:
+    """Write no progress within the context if `enabled`, or if a context around it says so."""
+    _quiet_commands.append(enabled or is_quiet())
+    try:
+        yield
+    finally:
+        _quiet_commands.pop()
+
+
+def is_quiet() -> bool:
+    """Return whether progress is not to be written."""
+    return bool(_quiet_commands) and _quiet_commands[-1]
+
+
+def print_progress(line: str) -> None:
+    """Print a line that says what begins or has ended, unless the command is quiet."""
+    if not is_quiet():
+        print(line, flush=True)
 
 
 def flush_output() -> None:

@@ -13,6 +13,7 @@ Axes: C clip, Q query, K neighbor, D width.
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.similarity.collection import Collection
+from model.similarity.config import MAX_EXACT_CLIPS
 from model.similarity.exact import Matches
 from stores import npy
 from stores.commit import write_json
@@ -130,6 +133,22 @@ class AnnIndex:
 def index_folder(embeddings: Path) -> Path:
     """Return the folder of the index of embeddings, which is beside them."""
     return embeddings.with_name(embeddings.name.removesuffix(".zarr") + ".index")
+
+
+def open_index(collection: Collection) -> AnnIndex | None:
+    """Return the index of a collection that is large enough to need one; None if it is small or has no index.
+
+    Raises:
+        DigestMismatch, CorruptArtifact, MissingArtifact: see `AnnIndex.read`.
+    """
+    folder = index_folder(collection.path)
+    if len(collection.clips) <= MAX_EXACT_CLIPS:
+        return None
+    if not folder.is_dir():
+        count = f"{len(collection.clips):,}"
+        print(f"note: {count} clips are compared one by one; model.search --index builds an index", file=sys.stderr)
+        return None
+    return AnnIndex.read(folder, collection.digest)
 
 
 def _new_graph(width: int) -> Any:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.encoder import hub_models, weights
+from model.encoder.vit import Encoder
 from model.inference.myna import Myna
 from model.similarity.collection import Collection, album_of
 from model.similarity.exact import unit_rows
 from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
+from stores.locations import FoundCheckpoint
 from stores.manifest import ClipRow
 
 
@@ -123,26 +125,54 @@ def _embed(collection: Collection, path: Path, seconds: float | None, checkpoint
         hop_seconds = hop * myna.mel_spec.hop_samples / myna.mel_spec.sample_rate_hz
         _require_within(str(path), seconds, (len(embeddings) + 1) * hop_seconds)
         embeddings = embeddings[min(int(seconds / hop_seconds), len(embeddings) - 1)][None]
+    return mean_direction(embeddings)
+
+
+def mean_direction(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the unit vector `[D]` of a recording, whose embeddings `[rows, D]` count equally, as in a collection."""
     vector: NDArray[np.float32] = unit_rows(unit_rows(embeddings).mean(axis=0, keepdims=True))[0]
     return vector
 
 
 def _encoder(collection: Collection, checkpoint: str | None) -> Myna:
+    found = find_encoder(collection, checkpoint)
+    myna = Myna.from_pretrained(found.path)
+    require_encoder_of(collection, myna.encoder, found)
+    return myna
+
+
+def find_encoder(collection: Collection, checkpoint: str | None) -> FoundCheckpoint:
+    """Return the checkpoint whose encoder made a collection: the stated one, its run, or the default encoder.
+
+    Raises:
+        InvalidInput: the collection does not state an encoder that can embed another file.
+        MissingArtifact: there is no such checkpoint.
+    """
     provenance = collection.features.provenance
     if "weights" not in provenance or (provenance.get("engine") or {}).get("layer"):
         raise InvalidInput(
             f"{collection.path} does not state an encoder that can embed another file; use the id of a clip as QUERY"
         )
-    run = str(provenance.get("representation", "")).removesuffix("-windows")
     try:
-        found = hub_models.find_checkpoint(checkpoint or run)
+        return hub_models.find_checkpoint(checkpoint or _run_of(collection))
     except MissingArtifact:
         if checkpoint is not None:
             raise
-        found = hub_models.find_checkpoint(None)
-    myna = Myna.from_pretrained(found.path)
-    if weights.digest(myna.encoder) != provenance["weights"]:
+        return hub_models.find_checkpoint(None)
+
+
+def require_encoder_of(collection: Collection, encoder: Encoder, found: FoundCheckpoint) -> None:
+    """Check that an encoder made a collection.
+
+    Raises:
+        DigestMismatch: another one made it.
+    """
+    if weights.digest(encoder) != collection.features.provenance["weights"]:
         raise DigestMismatch(
-            f"{found} is not the encoder that made {collection.path} ({run}); state that one with --checkpoint"
+            f"{found} is not the encoder that made {collection.path} ({_run_of(collection)}); state that one with "
+            "--checkpoint"
         )
-    return myna
+
+
+def _run_of(collection: Collection) -> str:
+    return str(collection.features.provenance.get("representation", "")).removesuffix("-windows")

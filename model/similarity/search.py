@@ -10,7 +10,7 @@ from typing import Any
 from model.similarity import ann_index, duplicates, neighbors, playlists, query
 from model.similarity.ann_index import AnnIndex
 from model.similarity.collection import Collection
-from model.similarity.config import MAX_EXACT_CLIPS, SearchSettings
+from model.similarity.config import SearchSettings
 from model.similarity.duplicates import DuplicatePair
 from model.similarity.fingerprints import MIN_AGREEMENT
 from model.similarity.neighbors import Match
@@ -96,7 +96,7 @@ def _find_matches(collection: Collection, settings: SearchSettings) -> None:
         title = f"from {ends[0].name} to {ends[1].name}"
     else:
         wanted = query.resolve(collection, settings.query[0], settings.at, settings.checkpoint)
-        index = _index(collection)
+        index = ann_index.open_index(collection)
         matches = neighbors.nearest(collection, wanted, settings.count, settings.exclude_same_album, index)
         title = f"nearest to {wanted.name}" + (f" at {settings.at}" if settings.at else "")
     _print_matches(collection, matches, title, settings)
@@ -109,19 +109,6 @@ def _print_matches(collection: Collection, matches: Sequence[Match], title: str,
         print_json({"query": title, "matches": [match.to_dict(collection) for match in matches]})
     else:
         print("\n".join([f"{title}, by cosine:", *_lines(matches)]))
-
-
-def _index(collection: Collection) -> AnnIndex | None:
-    """Return the index of a collection that is large enough to need one, or None."""
-    if len(collection.clips) <= MAX_EXACT_CLIPS:
-        return None
-    folder = ann_index.index_folder(collection.path)
-    if not folder.is_dir():
-        print(
-            f"note: {len(collection.clips):,} clips are compared one by one; --index builds an index", file=sys.stderr
-        )
-        return None
-    return AnnIndex.read(folder, collection.digest)
 
 
 def _lines(matches: Sequence[Match]) -> list[str]:

@@ -124,7 +124,7 @@ def test_an_index_is_built_beside_the_embeddings_and_used_above_the_limit(workpl
     pytest.importorskip("usearch", reason="needs the extra `search`")
     exact = _json([POOLED, "one"], capsys)
     assert _json([POOLED, "--index"], capsys)["clips"] == 7
-    monkeypatch.setattr("model.similarity.search.MAX_EXACT_CLIPS", 5)
+    monkeypatch.setattr("model.similarity.ann_index.MAX_EXACT_CLIPS", 5)
     monkeypatch.setattr("model.similarity.exact.search", None)
     assert [match["id"] for match in _json([POOLED, "one"], capsys)["matches"]] == [
         match["id"] for match in exact["matches"]

@@ -112,7 +112,8 @@ def test_a_config_file_that_is_not_there_is_an_error():
 def test_every_setting_is_described_from_its_field():
     described = {one.flag: one for one in describe(Settings)}
     assert list(described) == [
-        *("--config", "source", "--seed", "--programs", "--task", "--gamma", "--kind", "--dry-run", "--max-seconds"),
+        *("--config", "--quiet", "source", "--seed"),
+        *("--programs", "--task", "--gamma", "--kind", "--dry-run", "--max-seconds"),
     ]
     assert described["--max-seconds"] == ("--max-seconds", "Longest recording, in seconds.", "2.5", "more than 0")
     assert described["--gamma"].default == "that of the preset"

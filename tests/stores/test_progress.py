@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from stores import progress
+from stores import progress, terminal
+from stores.command_line import CommandSettings, run_command
 from stores.progress import Progress
 
 
@@ -68,3 +69,29 @@ def test_a_terminal_gets_a_bar(leave):
         bar.refresh()
     assert "\r" in file.getvalue()
     assert "100%|" in file.getvalue()
+
+
+def test_a_quiet_command_shows_no_progress(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    file = Terminal()
+    with terminal.quiet(True), Progress(total=3, desc="embed", unit="window", file=file) as bar:
+        bar.set_postfix_str("fast")
+        bar.update(3)
+        bar.write("a note", file=file)
+        terminal.print_progress("step 1")
+    assert file.getvalue() == "a note\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_commands_of_a_quiet_command_are_quiet():
+    with terminal.quiet(True), terminal.quiet(False):
+        assert terminal.is_quiet()
+    assert not terminal.is_quiet()
+
+
+def test_quiet_is_a_flag_of_commands(capsys):
+    seen = []
+    for words in ([], ["--quiet"]):
+        assert run_command(CommandSettings, words, "x", lambda _: seen.append(terminal.is_quiet())) == 0
+    assert seen == [False, True]
+    assert capsys.readouterr().out == ""

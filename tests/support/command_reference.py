@@ -11,6 +11,7 @@ HEADER = """# Commands
 
 Every setting of every command. This page is written by `make reference` from the dataclasses that declare the settings.
 `--help` prints the same. `--config FILE` reads settings from a JSON file, by name, for example `{"batch": 256}`.
+`--quiet` writes no progress, and `--version` prints the version.
 """
 
 
@@ -21,7 +22,7 @@ def reference() -> str:
 
 def _section(command: Command) -> str:
     kind = command.settings_class()
-    rows = [one for one in describe(kind) if one.flag != "--config"]
+    rows = [one for one in describe(kind) if one.flag not in ("--config", "--quiet")]
     table = [f"| `{one.flag}` | {_cell(_meaning(one))} | {_cell(one.default)} |" for one in rows]
     text = " ".join(inspect.cleandoc(kind.__doc__).split())
     head = f"## python -m {command.module}\n\n{text}\n\n| setting | meaning | default |\n|---|---|---|\n"

@@ -51,23 +51,43 @@ def prediction_table(
         InvalidInput: the embeddings have another width than those the probe was trained on, or the probe cannot be
             averaged over transpositions.
     """
+    features = select_columns(probe, embeddings)
+    outputs = probe.outputs(features)
+    if semitones is not None:
+        outputs = transpositions.move_back(outputs, semitones, probe.metadata["classes"])
+        probe = replace(probe, metadata={**probe.metadata, "vote": probe.metadata["vote"] or "mean"})
+    columns, values = predictions_of(probe, outputs, songs)
+    named = dict(zip(probe.metadata["classes"], values.T, strict=True))
+    values_by_name = {name: np.ascontiguousarray(each) for name, each in named.items()}
+    distances = probe.reference.columns(features) if probe.reference else {}
+    return pa.table({"id": list(ids), **columns, **values_by_name, **distances})
+
+
+def select_columns(probe: Probe, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the columns of whole embeddings `[clips, width]` that a probe reads, `[clips, D]`.
+
+    Raises:
+        InvalidInput: the embeddings have another width than those the probe was trained on.
+    """
     start, stop = probe.metadata["columns"]
     width = embeddings.shape[1]
     if width < stop or (not probe.metadata["part"] and width != stop):
         raise InvalidInput(
             f"the embeddings have width {width}, but the probe was trained on embeddings of width {stop}"
         )
-    features = np.ascontiguousarray(embeddings[:, start:stop])
-    outputs = probe.outputs(features)
-    if semitones is not None:
-        outputs = transpositions.move_back(outputs, semitones, probe.metadata["classes"])
-        probe = replace(probe, metadata={**probe.metadata, "vote": probe.metadata["vote"] or "mean"})
+    return np.ascontiguousarray(embeddings[:, start:stop])
+
+
+def predictions_of(probe: Probe, outputs: NDArray[np.float32], songs: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Return the columns of the predictions, and the probability of each class or tag, or each number, `[clips, C]`.
+
+    Args:
+        probe: a probe from a file.
+        outputs: its outputs before softmax or sigmoid, `[clips, C]`.
+        songs: recording of each clip, see `prediction_table`.
+    """
     of_kind = {"tags": _tags, "numbers": lambda *_: ({}, outputs)}.get(probe.metadata["kind"], _classes)
-    columns, values = of_kind(probe, outputs, songs)
-    named = dict(zip(probe.metadata["classes"], values.T, strict=True))
-    values_by_name = {name: np.ascontiguousarray(each) for name, each in named.items()}
-    distances = probe.reference.columns(features) if probe.reference else {}
-    return pa.table({"id": list(ids), **columns, **values_by_name, **distances})
+    return of_kind(probe, outputs, songs)
 
 
 @dataclass(frozen=True)
