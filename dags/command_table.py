@@ -48,6 +48,7 @@ COMMANDS = {
         Command("dags.benchmark", _DAGS, "BenchmarkSettings"),
         Command("dags.evidence", _DAGS, "EvidenceSettings"),
         Command("dags.sweep", _DAGS, "SweepSettings"),
+        Command("dags.serve", _DAGS, "ServeSettings"),
         Command("dags.doctor", _DAGS, "DoctorSettings"),
     )
 }

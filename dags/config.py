@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from annotated_types import Ge
-from tyro.conf import Positional
+from annotated_types import Ge, Gt, Le
+from tyro.conf import Positional, UseAppendAction
 
 from model.inference.config import EngineChoice, PublishedSettings, WindowSettings
 from model.probes.config import GridName
@@ -182,6 +182,44 @@ class PretrainSettings(WorkflowSettings):
 
     dataset: Annotated[Positional[str], shown("DATASET")] = "audioset"
     """Collection that pipeline.ingest reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(CommandSettings):
+    """Answer requests over HTTP: embeddings, labels and neighbors of uploads, and similar tracks of a collection.
+
+    It needs the extra `serve`. The page at its address describes the interface.
+    """
+
+    embeddings: Annotated[str | None, shown("EMBEDDINGS", "no neighbors")] = None
+    """Collection to search: a feature store, .parquet or .npz file, or the name of a dataset under stores/."""
+    probe: Annotated[UseAppendAction[tuple[Path, ...]], shown("FILE", "no labels")] = ()
+    """Probe that model.probe has written, whose answers uploads get. It can be repeated."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the encoder of the collection, or the usual one")] = None
+    """Checkpoint or run that embeds uploads. Its digest must be that of the collection and of the probes."""
+    tracks: Annotated[Path | None, shown("FILE", "ids and labels of the collection")] = None
+    """CSV file with the columns path and item_id, and optionally title, author, album and album_artist: the tracks as a
+    music server knows them."""
+    host: Annotated[str, shown("ADDRESS")] = "127.0.0.1"
+    """Address to listen on. Other machines can ask only if it is another one than the default."""
+    port: Annotated[int, Ge(0), Le(65_535)] = 8000
+    """Port to listen on. 0 takes a free one."""
+    allow_host: Annotated[UseAppendAction[tuple[str, ...]], shown("NAME", "IP addresses and localhost")] = ()
+    """Further name by which the service may be asked. It can be repeated."""
+    allow_origin: Annotated[UseAppendAction[tuple[str, ...]], shown("ORIGIN", "none")] = ()
+    """Origin whose pages may ask, for example https://music.example. It can be repeated."""
+    max_megabytes: Annotated[float, Gt(0), Le(10_000)] = 200.0
+    """Largest upload, in megabytes."""
+    max_seconds: Annotated[float, Gt(0), Le(86_400)] = 1_800.0
+    """Longest recording, in seconds of audio."""
+    upload_seconds: Annotated[float, Gt(0)] = 60.0
+    """Longest time in which an upload must arrive, in seconds."""
+    decode_seconds: Annotated[float, Gt(0)] = 60.0
+    """Longest time that decoding an upload may take, in seconds."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
+    """Uploads that are decoded at the same time."""
+    queue: Annotated[int, Ge(0)] = 32
+    """Further uploads that may wait. One more is answered with 503."""
 
 
 @dataclass(frozen=True, kw_only=True)

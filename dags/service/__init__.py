@@ -1,0 +1,1 @@
+"""The HTTP service of `python -m dags.serve`: embeddings, labels and neighbors of recordings."""

@@ -1,0 +1,227 @@
+"""The HTTP interface: addresses, parameters and responses. `GET /` describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from dags.service import api_page, uploads
+from dags.service.analysis import Analysis
+from dags.service.description import describe
+from dags.service.failures import Failure, json_response, of_error
+from dags.service.isolated_decoder import IsolatedDecoder
+from dags.service.library import MAX_NEIGHBORS, Library
+from dags.service.uploads import Admission
+from stores.errors import MynaError
+
+DEFAULT_NEIGHBORS = 10
+"""Neighbors of an answer if the request states no number, as in AudioMuse-AI."""
+
+
+@dataclass(frozen=True)
+class UploadLimits:
+    """Limits of uploads."""
+
+    max_bytes: int
+    """Largest file in bytes."""
+    upload_seconds: float
+    """Longest time in which a file must arrive."""
+    max_seconds: float
+    """Longest recording in seconds of audio."""
+    decode_seconds: float
+    """Longest time that decoding may take."""
+    workers: int
+    """Files that are decoded at the same time."""
+    queue: int
+    """Further uploads that may wait."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that the interface needs."""
+
+    analysis: Analysis
+    """Encoder, probes, and the collection with neighbors of uploads."""
+    library: Library | None
+    """The collection; None if there is none."""
+    decoder: IsolatedDecoder
+    """The processes that decode uploads."""
+    limits: UploadLimits
+    """Limits of uploads."""
+    folder: Path
+    """Folder for uploads, which are removed when they have been answered."""
+    embedding_thread: Executor
+    """The thread that computes embeddings, one upload at a time."""
+    logs: bool = True
+    """True if every request is written to standard error as a line."""
+    decoding: asyncio.Semaphore = field(init=False)
+    """Bound of the files that are decoded at the same time."""
+    admission: Admission = field(init=False)
+    """Bound of the uploads in hand."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decoding", asyncio.Semaphore(self.limits.workers))
+        object.__setattr__(self, "admission", Admission(self.limits.workers + self.limits.queue))
+
+
+def build(service: Service) -> Starlette:
+    """Return the application, without the rules of access."""
+    handlers: dict[str, Callable[[Service, Request], Any]] = {
+        "/": _page,
+        "/health": _health,
+        "/api/health": _health,
+        "/api/info": _info,
+        "/api/similar_tracks": _similar_tracks,
+    }
+    routes = [Route(path, _endpoint(service, handler), methods=["GET"]) for path, handler in handlers.items()]
+    routes.append(Route("/api/analyze", _endpoint(service, _analyze), methods=["POST"]))
+    application = Starlette(routes=routes)
+    application.add_exception_handler(HTTPException, _reject_address)
+    return application
+
+
+def _endpoint(service: Service, handler: Callable[[Service, Request], Any]) -> Callable[[Request], Any]:
+    async def respond(request: Request) -> Response:
+        """Answer a request; every error is JSON."""
+        start = time.perf_counter()
+        try:
+            response: Response = await handler(service, request)
+        except Failure as failure:
+            response = failure.response()
+        except MynaError as error:
+            response = of_error(error).response()
+        except OSError as error:
+            response = Failure(507, "the file cannot be stored", str(error.strerror), "free some disk space").response()
+        except Exception:  # noqa: BLE001 -- a bug in one request must not end the others
+            traceback.print_exc()
+            response = Failure(
+                500, "the service failed", "an unexpected error", "see the log of the service"
+            ).response()
+        if service.logs:
+            print(_log_line(request, response.status_code, time.perf_counter() - start), file=sys.stderr, flush=True)
+        return response
+
+    return respond
+
+
+def _log_line(request: Request, status: int, seconds: float) -> str:
+    """Return a line about a request. The path is quoted as it was sent, so that it cannot write lines of its own."""
+    path = request.scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200]
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {request.method} {path!r} {status} {seconds:.3f} s"
+
+
+async def _reject_address(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        return Failure(
+            405, f"{request.method} is not answered here", "the address has another method", "see GET /"
+        ).response()
+    return Failure(404, "there is nothing at this address", "the service has a few addresses", "see GET /").response()
+
+
+async def _page(service: Service, _request: Request) -> Response:
+    return HTMLResponse(api_page.render(_describe(service)))
+
+
+async def _info(service: Service, _request: Request) -> Response:
+    return json_response(_describe(service))
+
+
+def _describe(service: Service) -> dict[str, Any]:
+    version = importlib.metadata.version("myna")
+    return describe(service.analysis, service.library, version, vars(service.limits))
+
+
+async def _health(service: Service, _request: Request) -> Response:
+    if service.library is not None:
+        await asyncio.to_thread(service.library.require_unchanged)
+    return json_response({"status": "ok", "uploads_in_hand": service.admission.in_hand})
+
+
+async def _similar_tracks(service: Service, request: Request) -> Response:
+    library = service.library
+    if library is None:
+        raise Failure(
+            503,
+            "there is no collection to search",
+            "the service was started without --embeddings",
+            "start the service with --embeddings STORE",
+        )
+    parameters = request.query_params
+    position = _find_track(library, parameters.get("item_id"), parameters.get("title"), parameters.get("artist"))
+    count = _count(parameters.get("n"))
+    eliminates = parameters.get("eliminate_duplicates", "true").lower() == "true"
+    tracks = await asyncio.to_thread(library.similar_tracks, position, count, eliminates)
+    if not tracks:
+        raise Failure(404, "no similar tracks found", "the collection has no other track", "add recordings to it")
+    return json_response(tracks)
+
+
+def _find_track(library: Library, item_id: str | None, title: str | None, artist: str | None) -> int:
+    if item_id:
+        position = library.position(item_id)
+        wanted = f"track {item_id[:200]!r}"
+    elif title and artist:
+        position = library.position_of_title(title, artist)
+        wanted = f"track {title[:100]!r} by {artist[:100]!r}"
+    else:
+        raise Failure(
+            400,
+            "the request must have item_id, or both title and artist",
+            "no track is named",
+            "ask for example /api/similar_tracks?item_id=ID&n=10",
+        )
+    if position is None:
+        raise Failure(
+            404,
+            f"{wanted} not found in the collection",
+            "no track has this id, or this title and artist",
+            "ids are those of the collection, or of the table that the service was started with (--tracks)",
+        )
+    return position
+
+
+def _count(text: str | None) -> int:
+    """Return the number of neighbors, where anything that is not a number stands for the default."""
+    try:
+        return min(MAX_NEIGHBORS, max(1, int((text or "")[:20])))
+    except ValueError:
+        return DEFAULT_NEIGHBORS
+
+
+async def _analyze(service: Service, request: Request) -> Response:
+    count = _count(request.query_params.get("n"))
+    with_windows = request.query_params.get("windows", "").lower() == "true"
+    file = service.folder / uuid.uuid4().hex
+    with service.admission.enter():
+        try:
+            await uploads.receive(request, file, service.limits.max_bytes, service.limits.upload_seconds)
+            return json_response(await _answer(service, request, file, count, with_windows))
+        finally:
+            for path in service.folder.glob(f"{file.name}*"):
+                path.unlink(missing_ok=True)
+
+
+async def _answer(service: Service, request: Request, file: Path, count: int, with_windows: bool) -> dict[str, Any]:
+    analysis, loop = service.analysis, asyncio.get_running_loop()
+    async with service.decoding:
+        if await request.is_disconnected():
+            raise Failure(400, "nobody waits for the answer", "the connection was closed", "ask again")
+        resampler = "torchaudio" if analysis.compat else analysis.myna.resampler
+        upload = await asyncio.to_thread(service.decoder.decode, file, analysis.rate_hz, resampler)
+    return await loop.run_in_executor(service.embedding_thread, analysis.answer, upload, count, with_windows)
