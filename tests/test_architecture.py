@@ -495,7 +495,7 @@ PUBLIC_NAMES = {
         "find_missing_chunks is_accepted_shape read_attributes read_embeddings require_array"
     ),
     "stores.feature_axes": "Axis TOKEN_COLUMNS axis_of",
-    "stores.feature_layers": "select_layers",
+    "stores.feature_layers": "join_layers select_layers",
     "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
     "stores.feature_labels": "describe_changes join open_mel_store",
     "stores.features": (

@@ -97,7 +97,7 @@ def _lines(path: Path, scores: dict[str, Any]) -> list[str]:
     for direction in DIRECTIONS:
         lines.append(f"  {direction:<24}{'score':>8}{'95 % interval':>20}{'chance':>9}")
         for metric, (value, low, high) in scores[direction].items():
-            chance = scores["chance"].get(metric)
+            chance = scores["chance"][direction].get(metric)
             random = "" if chance is None else f"{chance:.3f}"
             lines.append(f"    {metric:<22}{value:>8.3f}{f'{low:.3f} to {high:.3f}':>20}{random:>9}")
     return lines

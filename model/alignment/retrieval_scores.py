@@ -1,7 +1,7 @@
 """Scores of the retrieval of held-out pairs, in both directions, with bootstrap intervals over groups.
 
-Pairs with equal texts are all relevant for each other. A query is a text (text to audio) or a clip (audio to text), and
-the ranking has all clips or all texts of the split.
+From text to audio, the text of each pair is a query, all clips are ranked, and every clip with an equal text is
+relevant. From audio to text, each clip is a query, and all different texts are ranked, of which one is relevant.
 
 Axes: Q query, R reference, W width of the common space.
 """
@@ -22,7 +22,7 @@ from model.probes.evaluation.bootstrap import Interval
 RECALL_RANKS = (1, 5, 10)
 MEDIAN_RANK = "median rank"
 MEAN_AVERAGE_PRECISION = "mAP"
-DIRECTIONS = ("text to audio", "audio to text")
+TEXT_TO_AUDIO, AUDIO_TO_TEXT = DIRECTIONS = ("text to audio", "audio to text")
 _MEDIAN_REPLICATES = 2_000
 
 
@@ -35,8 +35,8 @@ class RetrievalScores:
     precision."""
     groups: NDArray[np.int64]
     """Group of each query, numbered from 0, `[Q]`."""
-    chance: Mapping[str, float]
-    """Expected recall of a random ranking by metric, which is that of both directions."""
+    chance: Mapping[str, Mapping[str, float]]
+    """Expected recall of a random ranking, by direction and metric."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: the score of each metric with its 95 % interval."""
@@ -44,7 +44,8 @@ class RetrievalScores:
             direction: {metric: self._with_interval(metric, values) for metric, values in metrics.items()}
             for direction, metrics in self.values.items()
         }
-        return {"queries": len(self.groups), "groups": int(self.groups.max()) + 1, **scores, "chance": self.chance}
+        chance = {direction: dict(values) for direction, values in self.chance.items()}
+        return {"queries": len(self.groups), "groups": int(self.groups.max()) + 1, **scores, "chance": chance}
 
     def lead_over(self, other: RetrievalScores, direction: str, metric: str) -> list[float]:
         """Return the difference of a mean to that of another alignment of the same pairs, with its 95 % interval."""
@@ -53,7 +54,7 @@ class RetrievalScores:
 
     def lead_over_chance(self, direction: str, metric: str) -> list[float]:
         """Return the difference of a recall to that of a random ranking, with its 95 % interval."""
-        return self._with_interval(metric, self.values[direction][metric] - self.chance[metric])
+        return self._with_interval(metric, self.values[direction][metric] - self.chance[direction][metric])
 
     def _with_interval(self, metric: str, values: NDArray[np.float64]) -> list[float]:
         if metric == MEDIAN_RANK:
@@ -76,10 +77,16 @@ def score(
         text_numbers: number of each text, `[N]`; equal texts have equal numbers.
         groups: group of each pair, numbered from 0, `[N]`.
     """
-    relevant = text_numbers[:, None] == text_numbers
-    sides = {"text to audio": (text, audio), "audio to text": (audio, text)}
-    values = {direction: _values(*sides[direction], relevant) for direction in DIRECTIONS}
-    chance = {f"recall@{rank}": _random_recall(relevant.sum(axis=1), rank) for rank in RECALL_RANKS}
+    first, numbers = np.unique(text_numbers, return_index=True, return_inverse=True)[1:]
+    sides = {
+        TEXT_TO_AUDIO: (text, audio, numbers[:, None] == numbers),
+        AUDIO_TO_TEXT: (audio, text[first], numbers[:, None] == np.arange(len(first))),
+    }
+    values = {direction: _values(*side) for direction, side in sides.items()}
+    chance = {
+        direction: {f"recall@{rank}": _random_recall(relevant, rank) for rank in RECALL_RANKS}
+        for direction, (_, _, relevant) in sides.items()
+    }
     return RetrievalScores(values, groups, chance)
 
 
@@ -91,10 +98,10 @@ def _values(
     return {**recall, MEDIAN_RANK: retrieved.first_rank, MEAN_AVERAGE_PRECISION: retrieved.average_precision}
 
 
-def _random_recall(relevant_counts: NDArray[np.int64], rank: int) -> float:
+def _random_recall(relevant: NDArray[np.bool_], rank: int) -> float:
     """Return the mean probability that a random ranking has a relevant reference among its first `rank`."""
-    count = len(relevant_counts)
-    misses = np.ones(count)
+    count, relevant_counts = relevant.shape[1], relevant.sum(axis=1)
+    misses = np.ones(len(relevant))
     for place in range(min(rank, count)):
         misses *= np.clip((count - relevant_counts - place) / (count - place), 0, 1)
     return round(float((1 - misses).mean()), 4)

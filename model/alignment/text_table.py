@@ -8,6 +8,8 @@ import io
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from model.alignment.text_encoders import text_encoder
 from model.inference import external_embeddings
 from model.inference.external_embeddings import ExternalEmbeddings
@@ -37,7 +39,9 @@ def read(path: Path, encoder: str) -> ExternalEmbeddings:
     model = text_encoder(encoder)
     digest = hashlib.blake2b("\0".join((*captions, *captions.values())).encode(), digest_size=8).hexdigest()
     provenance = {"digest": digest, "text_encoder": model.name, "text_encoder_digest": model.digest}
-    return ExternalEmbeddings(tuple(captions), model.embed(list(captions.values())), provenance)
+    texts = sorted(set(captions.values()))  # equal captions are embedded once, and get equal bits
+    rows = dict(zip(texts, model.embed(texts), strict=True))
+    return ExternalEmbeddings(tuple(captions), np.stack([rows[text] for text in captions.values()]), provenance)
 
 
 def read_captions(path: Path) -> dict[str, str]:

@@ -4,15 +4,19 @@ Every rank holds all embeddings and all weights, computes its share of each batc
 weights with the others. The objective exchanges features and a few numbers for each anchor, as FastCLIP does. The order
 of the pairs is drawn by the seed for the whole batch, so the result does not depend on the number of ranks, except for
 rounding.
+
+Axes: P pair of a batch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from model.alignment.adapters import Adapters, build_adapters
@@ -56,19 +60,20 @@ def train_adapters(pairs: Pairs, config: AdapterConfig, device: torch.device) ->
     optimizer = torch.optim.AdamW(adapters.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     own = ranks.local_slice(config.batch)
     losses = [0.0] * config.epochs
-    for step, (epoch, batch) in enumerate(batches(len(pairs), config)):
-        optimizer.param_groups[0]["lr"] = learning_rate(config, step, len(pairs))
-        rows = batch[own]
-        loss = objective(adapters.audio(audio[rows]), adapters.text(text[rows]), rows.to(device), epoch)
-        optimizer.zero_grad()
-        loss.backward()
-        _average_gradients(adapters)
-        optimizer.step()
-        losses[epoch] += float(loss.detach()) / (len(pairs) // config.batch)
+    with _one_thread(device):
+        for step, (epoch, batch) in enumerate(batches(len(pairs), config)):
+            optimizer.param_groups[0]["lr"] = learning_rate(config, step, len(pairs))
+            rows = batch[own]
+            loss = objective(adapters.audio(audio[rows]), adapters.text(text[rows]), rows.to(device), epoch)
+            optimizer.zero_grad()
+            loss.backward()
+            _average_gradients(adapters)
+            optimizer.step()
+            losses[epoch] += float(loss.detach()) / (len(pairs) // config.batch)
     return TrainedAdapters(adapters.cpu(), tuple(losses), objective.temperature.average())
 
 
-def batches(pairs: int, config: AdapterConfig) -> Iterator[tuple[int, Tensor]]:
+def batches(pairs: int, config: AdapterConfig) -> Iterator[tuple[int, Int64[Tensor, " P"]]]:
     """Yield (epoch, numbers of the pairs of a batch). Pairs that do not fill the last batch of an epoch are left out.
 
     Every epoch has an order of its own, so that over the epochs all pairs are seen.
@@ -84,6 +89,18 @@ def learning_rate(config: AdapterConfig, step: int, pairs: int) -> float:
     """Return the learning rate of a step, counted from 0, which falls to 0 along a cosine."""
     steps = config.epochs * (pairs // config.batch)
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+@contextlib.contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Compute with one thread on a CPU: the matrices are small, and more threads would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _average_gradients(adapters: nn.Module) -> None:

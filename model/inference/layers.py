@@ -7,14 +7,18 @@ import re
 from stores.errors import InvalidInput
 
 Layer = int | str | None
-"""A block from 1; `all`; `mean` over all blocks; a range such as `3-8` for the mean over it; None for the embedding
-after the last block and the last LayerNorm."""
-ALL, MEAN = "all", "mean"
-_WORD = re.compile(r"all|mean|[0-9]{1,4}|[0-9]{1,4}-[0-9]{1,4}")
+"""A block from 1; `all`; `mean` over all blocks; `mix` for a mixture of all blocks that a probe learns; a range such as
+`3-8` for the mean over it; None for the embedding after the last block and the last LayerNorm."""
+ALL, MEAN, MIX = "all", "mean", "mix"
+_WORD = re.compile(r"all|mean|mix|[0-9]{1,4}|[0-9]{1,4}-[0-9]{1,4}")
 
 
-def parse_layer(word: str | None) -> Layer:
+def parse_layer(word: str | None, *, accepts_mix: bool = False) -> Layer:
     """Return the layer that the word of a command line means.
+
+    Args:
+        word: word of the command line.
+        accepts_mix: accept `mix`, which only a probe can learn.
 
     Raises:
         InvalidInput: the word means none.
@@ -26,6 +30,8 @@ def parse_layer(word: str | None) -> Layer:
             f"--layer must be a block such as 6, a range such as 3-8 or mean for the mean over blocks, or all "
             f"(got {word[:40]!r})"
         )
+    if word == MIX and not accepts_mix:
+        raise InvalidInput(f"--layer {MIX} is learned by model.probe; extract all layers with --layer {ALL}")
     return int(word) if word.isdigit() else word
 
 
@@ -39,7 +45,7 @@ def blocks_of(layer: int | str, depth: int) -> list[int]:
     Raises:
         InvalidInput: the encoder has no such block, or the range is empty.
     """
-    if layer in (ALL, MEAN):
+    if layer in (ALL, MEAN, MIX):
         return list(range(1, depth + 1))
     first, _, last = str(layer).partition("-") if isinstance(layer, str) else (layer, "", layer)
     blocks = list(range(int(first), int(last or first) + 1))
@@ -52,6 +58,5 @@ def suffix_of(layer: Layer) -> str:
     """Return the part of the name of features that states the layer, empty for None."""
     if layer is None:
         return ""
-    return {ALL: "layers", MEAN: "layers-mean"}.get(str(layer)) or ("layers" if "-" in str(layer) else "layer") + str(
-        layer
-    )
+    named = {ALL: "layers", MEAN: "layers-mean", MIX: "layers-mix"}
+    return named.get(str(layer)) or f"{'layers' if '-' in str(layer) else 'layer'}{layer}"

@@ -259,9 +259,10 @@ class ProbeSettings(CommandSettings):
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     store: Annotated[str | None, shown("STORE", "DATASET, or else the mel store that its features record")] = None
     """Mel store with labels, splits and groups, as a path or as a name under stores/, for example if it was moved."""
-    layer: Annotated[str | None, shown("{N,N-M,mean,all}", "the embedding after the last block")] = None
+    layer: Annotated[str | None, shown("{N,N-M,mean,mix,all}", "the embedding after the last block")] = None
     """Layer to score instead, from features of model.extract --layer all: a block, the mean over a range of blocks or
-    over all, or all for every block and the mean. The scores are written to runs/NAME/layers/."""
+    over all, mix for a mixture of all that is learned, or all for every block and the mean. The scores are written to
+    runs/NAME/layers/."""
     heads: HeadSettings = field(default_factory=HeadSettings)
     json: bool = False
     """Print one JSON object on standard output, and everything else on standard error."""
@@ -271,7 +272,7 @@ class ProbeSettings(CommandSettings):
         super().__post_init__()
         if self.heads.head and self.grid != "quick":
             raise InvalidInput("--head replaces the grid; leave out --grid")
-        if parse_layer(self.layer) is not None and (self.features or self.few_shot.train_groups):
+        if parse_layer(self.layer, accepts_mix=True) is not None and (self.features or self.few_shot.train_groups):
             raise InvalidInput("--layer scores layers of the encoder alone; leave out --features and --train-groups")
 
     def search_grid(self) -> Grid:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.inference import external_embeddings
-from model.inference.layers import ALL, Layer, blocks_of, parse_layer, suffix_of
+from model.inference.layers import ALL, MIX, Layer, blocks_of, parse_layer, suffix_of
 from model.inference.representations import BASELINES
 from model.probes import sequential_head
 from model.probes.config import PredictSettings
@@ -20,7 +20,7 @@ from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile, prediction_table
 from stores import feature_tables, locations
 from stores.errors import InvalidInput, MissingArtifact
-from stores.feature_layers import select_layers
+from stores.feature_layers import join_layers, select_layers
 from stores.features import CLIPS, FeatureStore, read_provenance
 
 
@@ -122,7 +122,8 @@ def _feature_store(dataset: str, probe: Probe) -> Path:
             "encoder, whose features can be extracted for any dataset"
         )
     if not path.exists():
-        layer = "" if _layer(probe) is None else f" --layer {_layer(probe)}"
+        needed = ALL if _layer(probe) == MIX else _layer(probe)
+        layer = "" if needed is None else f" --layer {needed}"
         raise MissingArtifact(
             f"no features at {path}; make them with `python -m model.extract {dataset} --checkpoint "
             f"{_checkpoint(probe)}{layer}`, after `python -m pipeline.ingest` if {dataset!r} has no mel store yet"
@@ -143,7 +144,7 @@ def _layer(probe: Probe) -> Layer:
     """Return the layer whose embeddings the probe reads. The file of a probe may come from anywhere."""
     engine = probe.metadata["features"].get("engine")
     layer = engine.get("layer") if isinstance(engine, dict) else None
-    return None if layer in (None, ALL) else parse_layer(str(layer))
+    return None if layer in (None, ALL) else parse_layer(str(layer), accepts_mix=True)
 
 
 def _read_features(path: Path, probe: Probe) -> FeatureStore:
@@ -153,7 +154,8 @@ def _read_features(path: Path, probe: Probe) -> FeatureStore:
         return FeatureStore.read(path)
     store = FeatureStore.read(path, any_axis=True)
     blocks = blocks_of(layer, max(store.provenance["layers"]))
-    return select_layers(store, blocks, layer, str(probe.metadata["features"].get("representation", "")))
+    select = join_layers if layer == MIX else select_layers
+    return select(store, blocks, layer, str(probe.metadata["features"].get("representation", "")))
 
 
 def _checkpoint(probe: Probe) -> str:

@@ -47,7 +47,7 @@ def probe_dataset(settings: ProbeSettings) -> None:
     store = store or _recorded_store(trained.path(dataset), mel_path)
     tasks = tasks or _tasks(store, settings.dataset)
     _remove_temporary_files(trained.name)
-    if (layer := parse_layer(settings.layer)) is not None:
+    if (layer := parse_layer(settings.layer, accepts_mix=True)) is not None:
         layers = layer_features(layer, dataset, path, store, trained.loaded)
         _score_layers(tasks, dataset, trained.name, layers, grid, settings.json)
         return

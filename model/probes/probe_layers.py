@@ -8,7 +8,7 @@ from pathlib import Path
 from model.inference import representations
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.extraction import ExtractionConfig
-from model.inference.layers import ALL, MEAN, Layer, blocks_of, suffix_of
+from model.inference.layers import ALL, MEAN, MIX, Layer, blocks_of, suffix_of
 from model.probes.config import Grid
 from model.probes.evaluation.evaluate import find_winning_probe
 from model.probes.label_digest import label_digest
@@ -17,9 +17,10 @@ from model.probes.results.layer_scores import LayerScore, LayerScores
 from model.probes.results.winning_probe import probe_path, write_winning_probe
 from model.probes.task import SPLITS
 from model.probes.training.grid_search import GridSearch
+from model.probes.training.layer_mix import mixing, mixing_weights
 from stores import feature_labels, locations
 from stores.errors import CorruptArtifact, DigestMismatch, MissingArtifact
-from stores.feature_layers import select_layers
+from stores.feature_layers import join_layers, select_layers
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
 
@@ -32,7 +33,8 @@ def layer_features(
 ) -> LayerFeatures:
     """Return the features of a layer, or of every block and of their mean for `all`, with the labels of `store`.
 
-    They come from the features of all layers. For a single layer, its own features are used if they were extracted.
+    They come from the features of all layers, which are side by side for `mix`. For a single layer, its own features
+    are used if they were extracted.
 
     Raises:
         MissingArtifact: there are no such features.
@@ -46,6 +48,8 @@ def layer_features(
         return [(layer, _read(own, store, checkpoint, dataset, layer))]
     path = locations.feature_store(dataset, f"{name}-{suffix_of(ALL)}")
     features = _read(path, store, checkpoint, dataset, ALL)
+    if layer == MIX:
+        return [(MIX, join_layers(features, blocks_of(MIX, depth), MIX, f"{name}-{suffix_of(MIX)}"))]
     layers = [*range(1, depth + 1), MEAN] if layer == ALL else [layer]
     chosen = ((each, blocks_of(each, depth), f"{name}-{suffix_of(each)}") for each in layers)
     return [(each, select_layers(features, blocks, each, named)) for each, blocks, named in chosen]
@@ -71,11 +75,15 @@ def score_layers(
     """
     rows, metric, clips = [], "", dict[str, int]()
     for layer, store in features:
-        result = find_winning_probe(store, task, grid, search(suffix_of(layer)))
+        blocks = store.provenance.get("mixed_layers", [])
+        of_layer = search(suffix_of(layer))
+        result = find_winning_probe(store, task, grid, mixing(of_layer, len(blocks)) if blocks else of_layer)
         clips = {split: len(result.task.splits[split].targets) for split in SPLITS}
         metric = next(iter(result.test))
         rows.append(LayerScore.of(layer, result))
         metadata = {"dataset": dataset, "grid": grid.name, "clips": clips}
+        if blocks:
+            metadata["mix"] = dict(zip(map(str, blocks), mixing_weights(result.search.probe, len(blocks)), strict=True))
         write_winning_probe(probe_path(run, dataset, task, suffix_of(layer)), result, store.provenance, metadata)
     first = features[0][1]
     scores = LayerScores(

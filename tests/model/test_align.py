@@ -34,7 +34,7 @@ def test_an_alignment_is_trained_scored_and_kept(workplace, capsys):
     assert printed == json.loads((workplace / "runs/made-first-text-fastclip-v3/alignment.json").read_text())
     assert printed["scores"]["queries"] == 24
     for direction in ("text to audio", "audio to text"):
-        assert printed["scores"][direction]["recall@5"][1] > printed["scores"]["chance"]["recall@5"]
+        assert printed["scores"][direction]["recall@5"][1] > printed["scores"]["chance"][direction]["recall@5"]
     before = (workplace / PATH).read_bytes()
     assert _align() == 0
     assert (workplace / PATH).read_bytes() == before

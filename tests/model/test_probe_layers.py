@@ -17,6 +17,7 @@ from model.inference import representations
 from model.page import formats
 from model.page import layers as layers_section
 from model.probes.config import GRIDS
+from model.probes.probe import Probe
 from model.probes.results.layer_scores import LayerScores
 from stores import locations
 from stores.errors import CorruptArtifact
@@ -71,6 +72,25 @@ def test_a_range_is_added_to_the_scores_of_the_same_encoder(workplace):
     assert probe.main([*WORDS, "--layer", "2"]) == 0
     assert probe.main([*WORDS, "--layer", "1-2"]) == 0
     assert [row.layer for row in _scores().rows] == [2, "1-2"]
+
+
+def test_a_learned_mixture_is_scored_beside_the_curve_and_predicts(workplace):
+    assert probe.main([*WORDS, "--layer", "all"]) == 0
+    assert probe.main([*WORDS, "--layer", "mix"]) == 0
+    assert [row.layer for row in _scores().rows] == [1, 2, 3, "mean", "mix"]
+    assert _scores().rows[-1].width == 3 * _scores().rows[0].width or _scores().rows[0].part
+    path = workplace / "runs/deep/probes/made.key.layers-mix.safetensors"
+    mixture = Probe.read(path)
+    assert sum(mixture.metadata["mix"].values()) == pytest.approx(1)
+    assert list(mixture.metadata["mix"]) == ["1", "2", "3"]
+    assert predict.main(["made", "--probe", str(path), "--out", "keys.csv"]) == 0
+    with (workplace / "keys.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == CLIPS
+
+
+def test_a_mixture_cannot_be_extracted(workplace, capsys):
+    assert extract.main([*WORDS, "--layer", "mix"]) == 2
+    assert "--layer mix is learned by model.probe; extract all layers with --layer all" in capsys.readouterr().err
 
 
 def test_a_layer_scores_the_same_from_its_own_features(workplace):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -24,7 +24,7 @@ from model.probes.task import Task
 from model.probes.training import cache
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import BatchedTrainer, TrainedProbe
-from model.probes.training.inputs import task_tensors
+from model.probes.training.inputs import TaskTensors, task_tensors
 from stores.errors import InvalidInput
 from stores.progress import Progress
 
@@ -39,6 +39,17 @@ class SearchResult:
     """The winning probe, without metadata."""
     trained: list[TrainedProbe]
     """Results of all probes, in the order of the grid."""
+
+
+class Trainer(Protocol):
+    """A trainer of one stack of probes."""
+
+    winner: tuple[TrainedProbe, MlpWeights] | None
+    """Best probe with its weights, after training."""
+
+    def train(self, on_evaluation: Callable[[int, float], None]) -> list[TrainedProbe]:
+        """Train until all probes have stopped, and return their results; see `BatchedTrainer.train`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class GridSearch:
     def _train(self, task: Task, grid: Grid) -> list[cache.CachedResult]:
         tensors = task_tensors(task, self.device)
         stacks = partition(grid.configs, self.device)
-        digest = cache.task_digest(task)
+        digest = self._digest(task)
         keys = [cache.cache_key(digest, configs, grid, self.precision) for configs in stacks]
         bar = Progress(total=len(grid.configs), desc=self.label, unit="probe", disable=not self.label)
         with bar, _Workers(self.device) as workers:
@@ -92,7 +103,7 @@ class GridSearch:
                 if cached:
                     progress.update(len(configs), max(probe.score for probe in cached[0]))
                     return cached
-                trainer = BatchedTrainer(configs, tensors, grid, self.precision)
+                trainer = self._trainer(configs, tensors, grid)
                 trained = trainer.train(progress.update)
                 assert trainer.winner is not None, "a stack has probes, and all of them have stopped"
                 weights = MlpWeights(tuple(tensor.cpu() for tensor in trainer.winner[1].tensors))
@@ -100,6 +111,13 @@ class GridSearch:
                 return trained, weights
 
             return workers.run(train, list(zip(stacks, keys, strict=True)))
+
+    def _digest(self, task: Task) -> str:
+        """Return the digest of a task, and of everything else besides the grid that decides a result."""
+        return cache.task_digest(task)
+
+    def _trainer(self, configs: Sequence[ProbeConfig], tensors: TaskTensors, grid: Grid) -> Trainer:
+        return BatchedTrainer(configs, tensors, grid, self.precision)
 
 
 class _SearchStopped(Exception):
