@@ -98,13 +98,14 @@ def run(decoder: BlockDecoder, settings: StreamSettings, consume: Consumer[Resul
     Args:
         decoder: the decoder of the file.
         settings: the settings of the conversion.
-        consume: gets an iterator of mono samples `[T]`, and must reach its end.
+        consume: gets an iterator of mono samples `[T]`. The rest of the file is not decoded if it stops early.
 
     Raises:
         DecodeError: from the decoder, `too_long`, or `no_audio` if there are no samples.
     """
     conversion = _Conversion(decoder, settings)
-    result = consume(conversion.blocks())
+    with closing(conversion.blocks()) as blocks:
+        result = consume(blocks)
     if not conversion.total_samples:
         raise DecodeError("no_audio", decoder.messages or f"{decoder.name}: the audio stream has no samples")
     return Attempt(
@@ -134,7 +135,7 @@ class _Conversion:
         """Length of the audio so far in seconds."""
         return self._earlier_seconds + (self._samples / self._rate_hz if self._rate_hz else 0.0)
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield mono samples `[T]` at the new rate."""
         with closing(self._decoder.blocks()) as blocks:
             for block in blocks:

@@ -8,6 +8,7 @@ channels. Samples are processed in blocks, so `decode_stream` needs a few mebiby
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,6 @@ def decode(
     rate_hz: int,
     max_seconds: float = 3_600.0,
     timeout_seconds: float = 300.0,
-    keep_seconds: float | None = None,
     deadline: Deadline | None = None,
     resampler: Resampler = "soxr",
     semitones: int = 0,
@@ -105,7 +105,6 @@ def decode(
         rate_hz: sample rate of the result in Hz.
         max_seconds: longest recording that is accepted, in seconds of audio.
         timeout_seconds: longest time that decoding may take, in wall-clock seconds.
-        keep_seconds: seconds of audio to keep in memory from the start (default: all). The rest is decoded and counted.
         deadline: time limit that began before the call (default: `timeout_seconds` from now).
         resampler: `soxr` (HQ), or `torchaudio` for the formula of `torchaudio.transforms.Resample`.
         semitones: transposition, upward if positive. The length does not change.
@@ -113,11 +112,8 @@ def decode(
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
-    keep_samples = int((max_seconds if keep_seconds is None else keep_seconds) * rate_hz) + 1
     settings = StreamSettings(rate_hz, max_seconds, resampler, semitones=semitones)
-    samples, recording = decode_stream(
-        path, settings, lambda blocks: _collect(blocks, keep_samples), deadline or Deadline(timeout_seconds)
-    )
+    samples, recording = decode_stream(path, settings, _collect, deadline or Deadline(timeout_seconds))
     mono = MonoLevels()
     mono.add(samples)
     verdict = judge(recording.levels[0], mono, recording.stores_floats)
@@ -135,6 +131,39 @@ def decode(
         tuple(name for name, _ in warnings),
         recording.expected_seconds,
     )
+
+
+def decode_beginning(path: Path, seconds: float, settings: StreamSettings, deadline: Deadline) -> NDArray[np.float32]:
+    """Decode the first seconds of the first audio stream of `path`, and none of the rest.
+
+    The samples are those that `decode` returns for the whole file. The length of the file is not checked.
+
+    Args:
+        path: the file.
+        seconds: length of the result, which is shorter if the audio is.
+        settings: rate, resampler, and transposition.
+        deadline: time limit.
+
+    Returns:
+        Mono samples `[T]`.
+
+    Raises:
+        DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
+    """
+    samples, rejection = np.zeros(0, np.float32), DecodeError("unreadable", f"{path} cannot be decoded")
+    enough = int(seconds * settings.rate_hz)
+    for decoder in _decoders(path, deadline, _statement(path, deadline), settings.semitones):
+        try:
+            decoded = attempt.run(decoder, settings, lambda blocks: _collect(blocks, enough)).result
+        except DecodeError as error:
+            rejection = error
+            continue
+        samples = max(samples, decoded, key=len)
+        if len(samples) >= enough or decoder.is_exhaustive:
+            break
+    if not len(samples):
+        raise rejection
+    return samples[:enough]
 
 
 def decode_stream(
@@ -156,12 +185,7 @@ def decode_stream(
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
-    if not path.is_file():
-        raise DecodeError("missing", f"{path} is not a regular file")
-    try:
-        statement = read_statement(path, deadline.require_remaining)
-    except OSError as error:
-        raise DecodeError("missing", str(error)) from error
+    statement = _statement(path, deadline)
     attempts: list[Attempt[Result]] = []
     rejections: list[tuple[BlockDecoder, DecodeError]] = []
     for decoder in _decoders(path, deadline, statement, settings.semitones):
@@ -202,6 +226,16 @@ def file_digest(path: Path, deadline: Deadline | None = None) -> str:
     return digest.hexdigest()
 
 
+def _statement(path: Path, deadline: Deadline) -> Statement:
+    """Return what the file states about its length."""
+    if not path.is_file():
+        raise DecodeError("missing", f"{path} is not a regular file")
+    try:
+        return read_statement(path, deadline.require_remaining)
+    except OSError as error:
+        raise DecodeError("missing", str(error)) from error
+
+
 def _decoders(path: Path, deadline: Deadline, statement: Statement, semitones: int) -> list[BlockDecoder]:
     """Return the decoders to try, the best one first.
 
@@ -227,12 +261,15 @@ def _decoders(path: Path, deadline: Deadline, statement: Statement, semitones: i
     return [*by_libav, *by_sndfile, by_ffmpeg] if is_ogg else [*by_sndfile, *by_libav, by_ffmpeg]
 
 
-def _collect(blocks: Iterator[NDArray[np.float32]], keep_samples: int) -> NDArray[np.float32]:
-    kept, total = [np.zeros(0, np.float32)], 0
+def _collect(blocks: Iterator[NDArray[np.float32]], enough_samples: float = math.inf) -> NDArray[np.float32]:
+    """Return the samples of all blocks, or of those with the first `enough_samples`."""
+    samples, total = [np.zeros(0, np.float32)], 0
     for block in blocks:
-        kept.append(block[: max(0, keep_samples - total)])
+        samples.append(block)
         total += len(block)
-    return np.concatenate(kept)
+        if total >= enough_samples:
+            break
+    return np.concatenate(samples)
 
 
 def _expect(statement: Statement, attempted: Attempt[Any]) -> completeness.Expectation:

@@ -2,7 +2,7 @@
 
 The sound is what the encoder receives: mono, at the sample rate of the mel store. Only audio with the same digest as
 in the ingest is used. Audio that is missing or has changed is counted and is not an error. Every clip is read and
-encoded again for each page, which takes 0.15 s for a clip of ten seconds.
+encoded again for each page, but only its first seconds are decoded.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 from model.page.map.coloring import ColorEncoding
 from pipeline.audio import mp3, source
+from pipeline.audio.attempt import StreamSettings
 from pipeline.audio.cut import cut
-from pipeline.audio.decode import decode, file_digest
+from pipeline.audio.deadline import Deadline
+from pipeline.audio.decode import decode_beginning, file_digest
 from pipeline.audio.remote import AudioPath, audio_path
 from stores.errors import DecodeError
 from stores.manifest import ClipRow
@@ -92,17 +94,9 @@ def _first_seconds(root: AudioPath, row: ClipRow, store: MelStore) -> bytes:
     with source.open_audio(root / row.source, row.member) as path:
         if file_digest(path) != row.source_digest:
             raise DecodeError("changed", f"{row.source} has changed since the mel store was made")
-        keep_seconds = row.cut_start_seconds + seconds
-        audio = decode(
-            path,
-            rate_hz,
-            MAX_RECORDING_SECONDS,
-            DECODE_SECONDS,
-            keep_seconds=keep_seconds,
-            resampler=resampler,
-            semitones=row.semitones,
-        )
-    samples = cut(audio.samples, rate_hz, row.cut_start_seconds, seconds)
+        settings = StreamSettings(rate_hz, MAX_RECORDING_SECONDS, resampler, semitones=row.semitones)
+        samples = decode_beginning(path, row.cut_start_seconds + seconds, settings, Deadline(DECODE_SECONDS))
+    samples = cut(samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
         raise DecodeError("too_short", f"{row.source} ends before the clip begins")
     return mp3.encode(samples, rate_hz)

@@ -15,9 +15,11 @@ import pytest
 import soundfile
 import synthetic_audio
 
+from pipeline.audio import attempt, ffmpeg, libav, sndfile
 from pipeline.audio import decode as decoding
-from pipeline.audio import ffmpeg, libav, sndfile
-from pipeline.audio.decode import decode, file_digest, preprocessing
+from pipeline.audio.attempt import StreamSettings
+from pipeline.audio.deadline import Deadline
+from pipeline.audio.decode import decode, decode_beginning, file_digest, preprocessing
 from stores.errors import REJECTION_REASONS, DecodeError
 
 RATE = synthetic_audio.RATE_HZ
@@ -451,12 +453,22 @@ def test_a_file_that_no_decoder_reads_is_rejected_with_all_messages(tmp_path):
     assert ffmpeg.version() in rejection.detail
 
 
-def test_only_the_requested_start_is_kept_and_the_rest_is_counted(tmp_path):
-    samples = synthetic_audio.noise(5.0)
-    path = synthetic_audio.write(tmp_path / "x.wav", samples, subtype="FLOAT")
-    audio = decode(path, RATE, keep_seconds=2.0)
-    assert audio.total_samples == len(samples)
-    np.testing.assert_array_equal(audio.samples, samples[: 2 * RATE + 1])
+@pytest.mark.parametrize("rate_hz", [RATE, 44_100])
+@pytest.mark.parametrize("suffix", [".wav", ".ogg", ".mp3", ".m4a"])
+def test_the_beginning_of_a_file_is_decoded_without_the_rest(tmp_path, monkeypatch, suffix, rate_hz):
+    path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.noise(80.0, rate_hz), rate_hz)
+    whole, runs, run = decode(path, RATE), [], attempt.run  # blocks have up to 65 seconds
+    monkeypatch.setattr(attempt, "run", lambda *arguments: runs.append(run(*arguments)) or runs[-1])
+    beginning = decode_beginning(path, 2.0, StreamSettings(RATE, 60.0), Deadline(60.0))
+    np.testing.assert_array_equal(beginning, whole.samples[: 2 * RATE])
+    assert [one.total_samples < 70 * RATE for one in runs] == [True]
+
+
+def test_the_beginning_of_a_shorter_file_is_all_of_it(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.wav", synthetic_audio.noise(1.0))
+    assert len(decode_beginning(path, 2.0, StreamSettings(RATE, 60.0), Deadline(60.0))) == RATE
+    with pytest.raises(DecodeError, match="regular file"):
+        decode_beginning(tmp_path / "none.wav", 2.0, StreamSettings(RATE, 60.0), Deadline(60.0))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".ogg"])
