@@ -454,14 +454,14 @@ def test_a_file_that_no_decoder_reads_is_rejected_with_all_messages(tmp_path):
 
 
 @pytest.mark.parametrize("rate_hz", [RATE, 44_100])
-@pytest.mark.parametrize("suffix", [".wav", ".ogg", ".mp3", ".m4a"])
-def test_the_beginning_of_a_file_is_decoded_without_the_rest(tmp_path, monkeypatch, suffix, rate_hz):
-    path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.noise(80.0, rate_hz), rate_hz)
+@pytest.mark.parametrize(("suffix", "seconds"), [(".wav", 80.0), (".ogg", 20.0), (".mp3", 80.0), (".m4a", 80.0)])
+def test_the_beginning_of_a_file_is_decoded_without_the_rest(tmp_path, monkeypatch, suffix, seconds, rate_hz):
+    path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.noise(seconds, rate_hz), rate_hz)
     whole, runs, run = decode(path, RATE), [], attempt.run  # blocks have up to 65 seconds
     monkeypatch.setattr(attempt, "run", lambda *arguments: runs.append(run(*arguments)) or runs[-1])
     beginning = decode_beginning(path, 2.0, StreamSettings(RATE, 60.0), Deadline(60.0))
     np.testing.assert_array_equal(beginning, whole.samples[: 2 * RATE])
-    assert [one.total_samples < 70 * RATE for one in runs] == [True]
+    assert [one.seconds < 0.9 * seconds for one in runs] == [True]
 
 
 def test_the_beginning_of_a_shorter_file_is_all_of_it(tmp_path):
