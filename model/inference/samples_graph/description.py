@@ -28,6 +28,8 @@ MAX_BYTES = 4 << 20
 """Largest description that is read. That of a probe with 50 tags has about 5 kB."""
 INPUT = "samples"
 EMBEDDING, WINDOWS, PROBABILITIES, WINDOW_PROBABILITIES = "embedding", "windows", "outputs", "window_outputs"
+TOP_LABEL = "top_label"
+PERCENTILE, UNLIKE, WINDOW_PERCENTILES = "distance_percentile", "unlike_training", "window_distance_percentiles"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +99,14 @@ class GraphProbe(JsonSettings):
     temperature: float
     """Temperature of the probabilities, which the graph has applied; 1 if the probe was not calibrated."""
     song_vote: str
-    """Song-level aggregation of the probe over several clips of a song; empty if there is none."""
+    """Song-level aggregation of the probe: over the windows in the graph if it reads windows, else over several clips
+    of a song, which is left to the program. Empty if there is none."""
     sha256: str
     """SHA-256 of the file of the probe."""
+    pool: str = "mean"
+    """mean if the probe reads the mean of the embeddings of the windows, none if it reads each window."""
+    unlike_remark: str = ""
+    """Words for a recording with `unlike_training`; empty if the probe cannot tell."""
 
 
 @dataclass(frozen=True, kw_only=True)

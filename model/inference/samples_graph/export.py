@@ -7,22 +7,23 @@ import shutil
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from model.encoder import hub_models, weights
 from model.encoder.known_models import KNOWN_MODELS
 from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.config import ExportSettings
-from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.engines import onnx
-from model.inference.extraction import ExtractionConfig
 from model.inference.samples_graph import graph_file, validation
 from model.inference.samples_graph.description import (
     EMBEDDING,
     GRAPH,
     INPUT,
+    PERCENTILE,
     PROBABILITIES,
+    TOP_LABEL,
+    UNLIKE,
+    WINDOW_PERCENTILES,
     WINDOW_PROBABILITIES,
     WINDOWS,
     GraphDescription,
@@ -35,9 +36,9 @@ from model.inference.samples_graph.description import (
 from model.inference.samples_graph.head import ProbeHead
 from model.inference.samples_graph.module import SamplesModule
 from model.inference.windows import Windowing
-from model.probes.feature_match import require_match
+from model.probes import training_reference
+from model.probes.encoder_match import features_of, require_probe_of, window_frames_of, windowing_of
 from model.probes.probe import Probe
-from stores.errors import InvalidInput
 from stores.mel_flags import ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
 
@@ -55,10 +56,11 @@ def export_graph(settings: ExportSettings) -> None:
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     probe = Probe.read(settings.with_probe) if settings.with_probe else None
     loaded = checkpoints.load(checkpoint.path, settings.published.patches, settings.published.input_scale)
-    loaded = loaded.with_window(settings.window_frames or _window_of(probe) or loaded.encoder.config.window_frames)
-    windowing = Windowing(window_frames=loaded.encoder.config.window_frames).with_window_of(_features_of(probe))
-    if probe is not None:
-        _require_probe_of(loaded, windowing, probe, settings)
+    window_frames = settings.window_frames or window_frames_of(probe) or loaded.encoder.config.window_frames
+    loaded = loaded.with_window(window_frames)
+    windowing = windowing_of(probe, window_frames)
+    if probe is not None and settings.with_probe is not None:
+        require_probe_of(loaded, windowing, probe, settings.with_probe)
     precision = "int8" if settings.int8 else "fp32"
     target = settings.out or _default_folder(loaded, precision, settings.with_probe)
     print(f"exporting {checkpoint} to {target} as a graph from samples in {precision}", flush=True)
@@ -81,7 +83,7 @@ def _build(
             graph_file.quantize(path, building / "int8.onnx")
             (building / "int8.onnx").replace(path)
         graph_file.describe(path, description.outputs, description.metadata())
-        result = validation.compare(path, loaded.encoder, loaded.mel_spec, windowing, head)
+        result = validation.compare(path, loaded.encoder, loaded.mel_spec, windowing, probe)
         result.require(description.precision)
         description = replace(description, sha256=file_sha256(path), validation=asdict(result))
         description.write(building)
@@ -143,57 +145,40 @@ def _outputs(width: int, probe: Probe | None) -> tuple[GraphOutput, ...]:
         return outputs
     count, kind = len(probe.metadata["classes"]), probe.metadata["kind"]
     meaning = {"tags": "probability of each tag", "numbers": "numbers"}.get(kind, "probability of each label")
-    return (
-        *outputs,
-        GraphOutput(name=PROBABILITIES, shape=("recordings", count), meaning=f"{meaning} for the recording"),
-        GraphOutput(
-            name=WINDOW_PROBABILITIES, shape=("recordings", "windows", count), meaning=f"{meaning} for a window"
-        ),
-    )
+    rows, windows = ("recordings",), ("recordings", "windows")
+    texts = [
+        (PROBABILITIES, (*rows, count), f"{meaning} for the recording"),
+        (WINDOW_PROBABILITIES, (*windows, count), f"{meaning} for a window"),
+    ]
+    if kind not in ("tags", "numbers"):
+        texts.append((TOP_LABEL, rows, "place of the predicted label among the labels"))
+    if probe.reference is not None:
+        nearer = "percentage of validation clips that are nearer to the training clips"
+        texts.append((PERCENTILE, rows, nearer))
+        texts.append((UNLIKE, rows, "true if no validation clip is as far from the training clips"))
+        texts.append((WINDOW_PERCENTILES, windows, f"{nearer}, for a window"))
+    return (*outputs, *(GraphOutput(name=name, shape=shape, meaning=text) for name, shape, text in texts))
 
 
 def _probe(probe: Probe | None, file: Path | None) -> GraphProbe | None:
     if probe is None or file is None:
         return None
+    pool = features_of(probe).get("pool", "mean")
+    aggregations = {
+        "mean": "the probe reads the mean of the embeddings of all windows",
+        "none": "the probe reads each window; top_label is elected by song_vote, and all else is a mean over windows",
+    }
     return GraphProbe(
         task=probe.metadata["task"],
         kind=probe.metadata["kind"],
         labels=tuple(probe.metadata["classes"]),
-        aggregation="the probe reads the mean of the embeddings of all windows",
+        aggregation=aggregations[pool],
         temperature=probe.temperature,
         song_vote=probe.metadata["vote"],
         sha256=file_sha256(file),
+        pool=pool,
+        unlike_remark=training_reference.UNLIKE if probe.reference else "",
     )
-
-
-def _features_of(probe: Probe | None) -> dict[str, Any]:
-    return dict(probe.metadata["features"]) if probe else {}
-
-
-def _window_of(probe: Probe | None) -> int | None:
-    window = _features_of(probe).get("window_frames")
-    return window if type(window) is int and window > 0 else None
-
-
-def _require_probe_of(loaded: LoadedCheckpoint, windowing: Windowing, probe: Probe, settings: ExportSettings) -> None:
-    """Check that the probe was trained on the embeddings that the graph computes.
-
-    Raises:
-        DigestMismatch: it was trained on others. The message names each difference.
-        InvalidInput: it does not state its encoder, or reads another width.
-    """
-    features = _features_of(probe)
-    if "weights" not in features:
-        raise InvalidInput(
-            f"{settings.with_probe} was not trained on embeddings of an encoder of this project, and a graph computes "
-            "those; choose a probe that `model.probe` has written for the representation `trained`"
-        )
-    representation = EncoderRepresentation.of(loaded, ExtractionConfig(windowing=windowing))
-    stated = {**representation.settings, "engine": {"layer": None}, "mel": {"mel_spec": loaded.mel_spec.to_dict()}}
-    require_match({**stated, "representation": representation.name}, features, loaded.path)
-    width, (_, stop) = loaded.encoder.config.embedding_width, probe.metadata["columns"]
-    if stop > width:
-        raise InvalidInput(f"{settings.with_probe} reads {stop} numbers, and the encoder's embeddings have {width}")
 
 
 def _default_folder(loaded: LoadedCheckpoint, precision: str, probe: Path | None) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.encoder.vit import Encoder
 from model.inference.engines.forward import InferenceModule
+from model.inference.samples_graph.head import ProbeHead
 from model.inference.samples_graph.mel_module import MelModule
 from model.inference.windows import Windowing
 from stores.mel_spec import MelSpec
@@ -23,16 +24,16 @@ class SamplesModule(nn.Module):
         encoder: the encoder, in evaluation mode.
         spec: specification of its mel.
         windowing: windows and hop.
-        head: function from embeddings `[n, D]` to probabilities `[n, C]` (default: none).
+        head: probe that answers for the embeddings of the windows (default: none).
     """
 
-    def __init__(self, encoder: Encoder, spec: MelSpec, windowing: Windowing, head: nn.Module | None = None) -> None:
+    def __init__(self, encoder: Encoder, spec: MelSpec, windowing: Windowing, head: ProbeHead | None = None) -> None:
         super().__init__()
         self.mel, self.embed = MelModule(spec), InferenceModule(encoder)
         self.windowing, self.head = windowing, head
 
     def forward(self, samples: Float[Tensor, "R T"]) -> tuple[Tensor, ...]:
-        """Return the mean embedding `[R, D]` and those of the windows `[R, W, D]`; with a head their probabilities too.
+        """Return the mean embedding `[R, D]` and those of the windows `[R, W, D]`, followed by the answers of the head.
 
         Args:
             samples: recordings of equal length at the rate of the mel, with full scale -1 to 1.
@@ -43,8 +44,7 @@ class SamplesModule(nn.Module):
         mean = embeddings.mean(dim=1)
         if self.head is None:
             return mean, embeddings
-        per_window = self.head(embeddings.flatten(0, 1)).unflatten(0, windows.shape[:2])
-        return mean, embeddings, self.head(mean), per_window
+        return mean, embeddings, *(answer for answer in self.head(embeddings) if answer is not None)
 
     def _windows(self, mel: Tensor) -> Tensor:
         """Return windows `[R, W, M, N]`. A recording that is shorter than a window is padded with silence."""

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from model.encoder.vit import Encoder
 from model.inference.engines.eager import Eager
 from model.inference.extraction import mean_over_windows
-from model.inference.samples_graph.description import EMBEDDING, INPUT, PROBABILITIES, WINDOWS
-from model.inference.samples_graph.head import ProbeHead
+from model.inference.samples_graph.description import (
+    EMBEDDING,
+    INPUT,
+    PERCENTILE,
+    PROBABILITIES,
+    TOP_LABEL,
+    WINDOW_PERCENTILES,
+    WINDOW_PROBABILITIES,
+    WINDOWS,
+)
 from model.inference.samples_graph.runtime import open_session
 from model.inference.windows import Windowing
+from model.probes.probe import Probe
+from model.probes.recording_answer import answer
 from pipeline.audio.mel import mel_power
 from stores.errors import InvalidInput
 from stores.mel_spec import MelSpec
@@ -42,7 +52,9 @@ class GraphValidation:
     largest_output_difference: float
     """Largest difference between two probabilities or numbers of the probe; 0 without a probe."""
     same_top_label: bool
-    """True if the most probable label of every recording is the same."""
+    """True if the predicted label of every recording is the same."""
+    largest_percentile_difference: float = 0.0
+    """Largest difference between two percentiles of the distance to the training clips."""
 
     def require(self, precision: str) -> None:
         """Check that the graph may be published.
@@ -60,11 +72,11 @@ class GraphValidation:
 
 
 def compare(
-    path: Path, encoder: Encoder, spec: MelSpec, windowing: Windowing, head: ProbeHead | None = None
+    path: Path, encoder: Encoder, spec: MelSpec, windowing: Windowing, probe: Probe | None = None
 ) -> GraphValidation:
-    """Compare the graph at `path` with eager in fp32 on recordings of several lengths."""
+    """Compare a graph with eager in fp32 and with the answers of the probe, on recordings of several lengths."""
     session, eager = open_session(path), Eager(encoder, "fp32")
-    actual, expected, top, differences = [], [], True, [0.0]
+    actual, expected, answers = [], [], [_AnswerComparison()]
     recordings = validation_recordings(spec, windowing)
     for samples in recordings:
         results = dict(
@@ -77,13 +89,39 @@ def compare(
         embeddings = _embed(eager, samples, spec, windowing)
         actual += [results[WINDOWS][0], results[EMBEDDING]]
         expected += [embeddings, mean_over_windows(embeddings, [len(embeddings)])]
-        if head is not None:
-            with torch.inference_mode():
-                outputs = head(torch.from_numpy(expected[-1])).numpy()
-            differences.append(float(np.abs(outputs - results[PROBABILITIES]).max()))
-            top &= bool(outputs.argmax() == results[PROBABILITIES].argmax())
+        if probe is not None:
+            answers.append(_AnswerComparison.of(probe, embeddings, results))
     rows = [np.concatenate(each).astype(np.float64) for each in (actual, expected)]
-    return GraphValidation(len(recordings), *_distances(*rows), max(differences), top)
+    return GraphValidation(
+        len(recordings),
+        *_distances(*rows),
+        max(answer.output_difference for answer in answers),
+        all(answer.same_top_label for answer in answers),
+        max(answer.percentile_difference for answer in answers),
+    )
+
+
+@dataclass(frozen=True)
+class _AnswerComparison:
+    """The comparison of the answers of a graph with those of its probe, for one recording."""
+
+    output_difference: float = 0.0
+    same_top_label: bool = True
+    percentile_difference: float = 0.0
+
+    @classmethod
+    def of(cls, probe: Probe, windows: NDArray[np.float32], results: Mapping[str, NDArray[Any]]) -> _AnswerComparison:
+        """Compare the results of the graph with the answers of the probe for eager's embeddings."""
+        whole, per_window = answer(probe, windows)
+        expected = [list(one.values.values()) for one in (whole, *per_window)]
+        outputs = np.concatenate([results[PROBABILITIES], results[WINDOW_PROBABILITIES][0]])
+        top_label = probe.metadata["classes"][int(results[TOP_LABEL][0])] if TOP_LABEL in results else None
+        percentiles = [whole.distance_percentile, *(one.distance_percentile for one in per_window)]
+        difference = 0.0
+        if PERCENTILE in results:
+            stated = np.concatenate([results[PERCENTILE], results[WINDOW_PERCENTILES][0]])
+            difference = float(np.abs(stated - np.array(percentiles, np.float64)).max())
+        return cls(float(np.abs(outputs - expected).max()), top_label in (None, whole.prediction), difference)
 
 
 def validation_recordings(spec: MelSpec, windowing: Windowing) -> list[NDArray[np.float32]]:

@@ -25,6 +25,7 @@ from model.inference import representations
 from model.inference.samples_graph import validation
 from model.inference.samples_graph.description import GraphDescription
 from model.inference.samples_graph.validation import GraphValidation
+from model.probes import recording_answer
 from model.probes.evaluation.evaluate import find_winning_probe
 from model.probes.probe import Probe
 from model.probes.results.predictions import prediction_table
@@ -89,13 +90,38 @@ def test_any_length_and_batch_gives_the_embeddings_of_eager(here, samples, recor
 
 def test_probabilities_are_those_of_the_probe(here):
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 100_000)).astype(np.float32)
-    embedding, windows, outputs, window_outputs = _session(here / "graph").run(None, {"samples": sound})
+    names = ["embedding", "windows", "outputs", "window_outputs"]
+    embedding, windows, outputs, window_outputs = _session(here / "graph").run(names, {"samples": sound})
     probe = Probe.read(here / "probe.safetensors")
     for embeddings, probabilities in ((embedding, outputs), (windows[0], window_outputs[0])):
         ids = [str(row) for row in range(len(embeddings))]
         table = prediction_table(probe, ids, embeddings, ids)
         expected = np.stack([table[name].to_numpy() for name in probe.metadata["classes"]], axis=1)
         np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", ["mean", "none"])
+def test_answers_are_those_of_the_probe_with_its_vote_and_distance(here, pool):
+    folder = here / "graph"
+    if pool == "none":
+        folder = here / "graph-of-windows"
+        _write_probe(here / "windows.safetensors", pool="none")
+        assert export.main([*WORDS, "--out", str(folder), "--with-probe", "windows.safetensors"]) == 0
+    probe = Probe.read(here / ("probe.safetensors" if pool == "mean" else "windows.safetensors"))
+    described = GraphDescription.read(folder)
+    assert (described.probe.pool, described.probe.unlike_remark) == (pool, "unlike all training clips")
+    session = _session(folder)
+    names = [output.name for output in described.outputs]
+    for samples in (3_000, 100_000, 170_001):
+        sound = np.random.default_rng(samples).uniform(-0.5, 0.5, (1, samples)).astype(np.float32)
+        results = dict(zip(names, session.run(names, {"samples": sound}), strict=True))
+        whole, windows = recording_answer.answer(probe, results["windows"][0])
+        np.testing.assert_allclose(results["outputs"][0], list(whole.values.values()), atol=1e-5)
+        assert described.probe.labels[results["top_label"][0]] == whole.prediction
+        assert results["distance_percentile"][0] == pytest.approx(whole.distance_percentile, abs=0.1)
+        assert bool(results["unlike_training"][0]) == bool(whole.remark)
+        expected = [one.distance_percentile for one in windows]
+        np.testing.assert_allclose(results["window_distance_percentiles"][0], expected, atol=0.1)
 
 
 def test_the_description_states_everything_and_the_graph_holds_it_too(here):
@@ -141,7 +167,7 @@ def test_a_description_of_another_graph_is_an_error(here, tmp_path):
         ({"weights": "other"}, "weights: "),
         ({"tail": "other", "window_frames": 48}, "tail"),
         ({"engine": {"layer": 1}}, "layer: the last, the probe needs 1"),
-        ({"pool": "none"}, "pool: mean, the probe needs none"),
+        ({"pool": "tokens"}, "--pool tokens, and only mean and none are served"),
     ],
 )
 def test_a_probe_of_other_embeddings_is_rejected_with_each_difference(here, capsys, changes, message):
