@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import pytest
+import service_load
 import small_service
 import synthetic_audio
 
@@ -33,22 +30,10 @@ def workplace(tmp_path_factory):
 
 @pytest.fixture
 def service(workplace, tmp_path):
-    """A process that serves, its port, and an empty folder for its temporary files."""
-    root = Path(__file__).parents[2]
-    words = ["--embeddings", "made", "--probe", "probe.safetensors", "--port", "0", "--checkpoint", "first"]
-    environment = {**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "dags.serve", *words]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=workplace, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    for line in process.stdout:
-        if line.startswith("serving on http://127.0.0.1:"):
-            break
-    yield process, int(line.split(":")[2].split(",")[0]), tmp_path
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    """A process that serves, its port, and a folder for its temporary files with its standard error."""
+    words = ["--embeddings", "made", "--probe", "probe.safetensors", "--checkpoint", "first"]
+    with service_load.serving(workplace, words, tmp_path) as (process, port, _):
+        yield process, port, tmp_path
 
 
 def _upload(port, content, answers):
@@ -119,3 +104,17 @@ def test_the_log_has_a_line_for_each_request_and_quotes_it(service):
     assert process.wait(30) == 0
     assert "GET '/health' 200" in (temporary / "log").read_text()
     assert "\x1b" not in (temporary / "log").read_text()
+
+
+def test_memory_stays_flat_over_many_requests(service, workplace):
+    process, port, _ = service
+    synthetic_audio.write(workplace / "short.wav", synthetic_audio.chords(5))
+    upload = ("POST", "/api/analyze", (workplace / "short.wav").read_bytes())
+    damaged = ("POST", "/api/analyze", b"no music" * 1_000)
+    tracks = ("GET", "/api/similar_tracks?item_id=clip-0", None)
+    sizes = []
+    for _ in range(4):
+        _, statuses = service_load.load(port, 4, [upload, tracks, tracks, damaged] * 40)
+        assert sorted(set(statuses)) == [200, 422]
+        sizes.append(service_load.resident_bytes(process))
+    assert sizes[-1] < 1.03 * sizes[1]
