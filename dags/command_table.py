@@ -45,6 +45,7 @@ COMMANDS = {
         Command("dags.explore", _DAGS, "ExploreSettings"),
         Command("dags.embed", _DAGS, "EmbedSettings"),
         Command("dags.key", _DAGS, "KeySettings"),
+        Command("dags.train_key", _DAGS, "TrainKeySettings"),
         Command("dags.benchmark", _DAGS, "BenchmarkSettings"),
         Command("dags.evidence", _DAGS, "EvidenceSettings"),
         Command("dags.sweep", _DAGS, "SweepSettings"),

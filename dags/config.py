@@ -129,6 +129,31 @@ class KeySettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainKeySettings(WorkflowSettings):
+    """Train a probe of musical keys with a wide head and transposed copies, and score each step of this recipe.
+
+    giantsteps trains on GiantSteps-MTG, and tests on GiantSteps. demo trains and tests on the demo corpus. A linear
+    probe is scored first, and every step has a paired interval of its lead over it.
+    """
+
+    data: Positional[Literal["giantsteps", "demo"]]
+    """Recordings to train and to test on."""
+    root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA, or data if MYNA_DATA is not set")] = None
+    """Folder that holds the clones of both repositories with their audio as giantsteps_mtg and giantsteps_key, or the
+    demo corpus as demo."""
+    checkpoint: Annotated[str | None, shown("CHECKPOINT", "the only finished run, or the encoder that ships")] = None
+    """Checkpoint or run: the path of a file or a folder, or the name of a run."""
+    head: Annotated[str, shown("WIDTHS")] = "2048"
+    """Hidden layers of the wide head, for example 2048 or 4096,4096."""
+    clips: Annotated[int, Ge(1)] = 2400
+    """Size of the demo corpus, in clips of 10 s. A twelfth of them is used as written, and transposed."""
+    out: Annotated[Path | None, shown("FILE", "reports/keys-DATA.json")] = None
+    """JSON file for the scores."""
+    workers: Annotated[Annotated[int, Ge(1)] | None, shown("N", "one for each core")] = None
+    """Processes that decode."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExploreSettings(WorkflowSettings):
     """Show a folder of music on one page: a map, sound, neighbors and near-duplicates, without labels or training.
 

@@ -307,7 +307,7 @@ COMMANDS = {
             "--labels",
         ),
         *("--metadata", "--split-number", "--dataset", "--id-column"),
-        *("--clips", "--programs", "--seed"),
+        *("--as-written", "--clips", "--programs", "--seed"),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "pipeline.preview": {"store", "--clips", "--id", "--out"},
@@ -413,6 +413,7 @@ COMMANDS = {
     },
     "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
     "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
+    "dags.train_key": {"data", "--root", "--checkpoint", "--head", "--clips", "--out", "--workers", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.doctor": {"--json"},
     "dags.serve": {

@@ -134,9 +134,11 @@ class MiniLm:
 
     @cached_property
     def _session(self) -> Any:
-        from onnxruntime import InferenceSession
+        from onnxruntime import InferenceSession, SessionOptions
 
-        return InferenceSession(str(self._model), providers=["CPUExecutionProvider"])
+        options = SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to others
+        return InferenceSession(str(self._model), options, providers=["CPUExecutionProvider"])
 
 
 MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"

@@ -219,11 +219,16 @@ class HeadSettings(CheckedSettings):
         Raises:
             InvalidInput: widths are not numbers from 1 to 65,536, separated by commas.
         """
-        heads = [_parse_widths(word) for word in self.head]
+        heads = [parse_widths(word) for word in self.head]
         return head_grid(heads, self.dropout or (0.75,)) if heads else None
 
 
-def _parse_widths(word: str) -> tuple[int, ...]:
+def parse_widths(word: str) -> tuple[int, ...]:
+    """Return the units of the hidden layers that a word such as `4096,4096` means.
+
+    Raises:
+        InvalidInput: it is no such word.
+    """
     if not re.fullmatch(r"\d{1,5}(,\d{1,5})*", word):
         raise InvalidInput(f"--head takes widths such as 2048 or 4096,4096 (got {word!r})")
     return tuple(int(width) for width in word.split(","))

@@ -39,6 +39,7 @@ def tracks(
     workers: int | None = None,
     soundfont: Path | None = None,
     quiet: bool = False,
+    as_written: bool = False,
 ) -> Listing:
     """Render the demo corpus below `root`, or the missing clips of it, and return its clips.
 
@@ -54,6 +55,7 @@ def tracks(
         workers: number of processes (default: one per CPU). With 1, all work is done in the current process.
         soundfont: SF2 file (default: the soundfont of pretty_midi).
         quiet: do not print the table of counts.
+        as_written: return only the clip of each piece that is not transposed, one of twelve.
 
     Returns:
         All requested clips, with ids like `chorale/bwv66-6/+03` and the label `genre`. The label `key`, such as
@@ -81,6 +83,8 @@ def tracks(
         captions.write(folder / CAPTIONS_FILE, captions.captions(folder, all_rows, settings))
     if not quiet:
         print(build_log.summary_table(rows))
+    if as_written:
+        tracks = [track for track in tracks if track.id.endswith("/+00")]
     return Listing(tracks, keeps_silence=True)
 
 

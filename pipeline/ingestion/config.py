@@ -19,6 +19,7 @@ DatasetName = Literal[
     "gtzan",
     "magnatagatune",
     "giantsteps",
+    "giantsteps_key",
     "giantsteps_mtg",
     "emomusic",
     "mtg_jamendo",
@@ -119,10 +120,11 @@ class FolderSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataSettings(CheckedSettings):
-    """Only for mtg_jamendo, fma, and giantsteps_mtg."""
+    """Only for mtg_jamendo, fma, giantsteps_key, and giantsteps_mtg."""
 
     metadata: Annotated[Path | None, shown("FOLDER", "searched below --root")] = None
-    """Folder with the published tables: the splits of MTG-Jamendo, tracks.csv of FMA, or a clone of GiantSteps-MTG."""
+    """Folder with the published tables: the splits of MTG-Jamendo, tracks.csv of FMA, or a clone of GiantSteps or
+    GiantSteps-MTG."""
     split_number: Annotated[int, Ge(0), Le(4)] = 0
     """Number of the split of MTG-Jamendo."""
 
@@ -145,6 +147,8 @@ class DemoCorpusSettings(CheckedSettings):
     """General MIDI programs, 0 to 127. Program 0 is the piano."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the choice of pieces and excerpts."""
+    as_written: bool = False
+    """List only one clip of each piece, in the key in which it is written, and not all twelve transpositions."""
 
 
 @dataclass(frozen=True, kw_only=True)

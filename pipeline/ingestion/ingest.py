@@ -23,6 +23,7 @@ from pipeline.datasets import (
     fma,
     folder,
     giantsteps,
+    giantsteps_key,
     giantsteps_mtg,
     gtzan,
     magnatagatune,
@@ -178,6 +179,7 @@ _LISTINGS: dict[DatasetName, Callable[[AudioPath, IngestSettings], Listing]] = {
     "gtzan": lambda root, settings: gtzan.tracks(root, settings.benchmark.splits),
     "magnatagatune": lambda root, settings: magnatagatune.tracks(root, settings.benchmark.splits),
     "giantsteps": lambda root, settings: giantsteps.tracks(root, settings.benchmark.splits),
+    "giantsteps_key": lambda root, settings: giantsteps_key.tracks(root, settings.metadata.metadata),
     "giantsteps_mtg": lambda root, settings: giantsteps_mtg.tracks(root, settings.metadata.metadata),
     "emomusic": lambda root, settings: emomusic.tracks(root, settings.benchmark.splits),
     "mtg_jamendo": lambda root, settings: mtg_jamendo.tracks(
@@ -189,6 +191,10 @@ _LISTINGS: dict[DatasetName, Callable[[AudioPath, IngestSettings], Listing]] = {
     ),
     "folder": lambda root, settings: folder.tracks(root, settings.folder.labels, settings.folder.id_column),
     "demo": lambda root, settings: demo.tracks(
-        dataset_root.require_local(root), settings.demo.clips, settings.demo.seed, settings.demo.programs
+        dataset_root.require_local(root),
+        settings.demo.clips,
+        settings.demo.seed,
+        settings.demo.programs,
+        as_written=settings.demo.as_written,
     ),
 }

@@ -1,0 +1,63 @@
+"""`dags.train_key`: its steps, and the whole workflow on a few pieces of the demo corpus."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny
+
+from dags import train_key
+from dags.config import TrainKeySettings
+from dags.workflows.train_key import steps
+from model.probes.probe import Probe
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MYNA_DATA", str(tmp_path / "data"))
+    tiny.write_run(tmp_path / "runs" / "first")
+    return tmp_path
+
+
+def _words(settings, workplace):
+    chain = steps(settings, workplace / "runs" / "first" / "encoder.safetensors")
+    return {step.name: " ".join(step.arguments) for step in chain}
+
+
+def test_giantsteps_is_ingested_twice_and_only_test_is_transposed_as_a_whole(workplace):
+    words = _words(TrainKeySettings(data="giantsteps", root=workplace / "audio"), workplace)
+    assert list(words) == [
+        *("ingest-giantsteps_mtg", "extract-giantsteps_mtg", "ingest-giantsteps_key", "extract-giantsteps_key")
+    ]
+    assert words["ingest-giantsteps_mtg"] == (
+        f"giantsteps_mtg --store stores/giantsteps_mtg_12.zarr --transpose 12 --root {workplace}/audio/giantsteps_mtg"
+    )
+    assert words["ingest-giantsteps_key"].endswith("giantsteps_key --transpose-all")
+    assert "--out stores/giantsteps_key_12.first.features.zarr" in words["extract-giantsteps_key"]
+
+
+def test_the_demo_corpus_is_used_as_written_and_transposed(workplace):
+    words = _words(TrainKeySettings(data="demo", clips=24, workers=1), workplace)
+    assert words["ingest-demo"] == (
+        "demo --store stores/demo_12.zarr --transpose 12 --transpose-all --clips 24 --as-written --workers 1"
+    )
+
+
+def test_the_graph_is_drawn_and_widths_are_checked(workplace, capsys):
+    assert train_key.main(["demo", "--draw"]) == 0
+    assert "ingest-demo --> extract-demo" in capsys.readouterr().out
+    assert train_key.main(["demo", "--head", "wide"]) == 2
+    assert "--head takes widths such as 2048 or 4096,4096" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demo_corpus_gives_scores_and_a_probe(workplace, capsys):
+    assert train_key.main(["demo", "--clips", "288", "--head", "32", "--workers", "2"]) == 0
+    scores = json.loads((workplace / "reports" / "keys-demo.json").read_text())
+    assert [len(row) for row in scores["steps"]] == [4] * 5
+    assert scores["clips"]["transposed copies"] == 11 * scores["clips"]["train"]
+    assert "ahead of the linear probe" in capsys.readouterr().out
+    probe = Probe.read(workplace / "runs/first/probes/demo_12.key.recipe.safetensors")
+    assert len(probe.metadata["classes"]) == 24
