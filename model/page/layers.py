@@ -13,6 +13,9 @@ from model.page.document import Section
 from model.page.elements import PageChart, PageRow, PageTable
 from model.probes.results.layer_scores import LayerScores
 
+_FUSED = {"mean": "mean of all", "mix": "learned mix of all"}
+"""Name in the chart of each way to fuse all blocks."""
+
 
 def section(layers: Sequence[LayerScores]) -> Section | None:
     """Return a chart with its table for each task, or None if no layers were scored."""
@@ -35,14 +38,14 @@ def section(layers: Sequence[LayerScores]) -> Section | None:
 
 
 def chart(scores: LayerScores) -> Spec:
-    """Return the scores on test and validation over the blocks. Dashed: the mean over all blocks on test."""
+    """Return the scores on test and validation over the blocks. Dashed: the mean and the learned mix of all on test."""
     rows: list[dict[str, Any]] = [
         {"layer": row.layer, "score": row.value, "low": row.low, "high": row.high} for row in scores.blocks
     ]
     valid: list[dict[str, Any]] = [
         {"layer": row.layer, "score": row.valid, "split": "validation"} for row in scores.blocks
     ]
-    fused = [{"score": row.value, "is": "mean of all"} for row in scores.rows if row.layer == "mean"]
+    fused = [{"score": row.value, "is": _FUSED[str(row.layer)]} for row in scores.rows if row.layer in _FUSED]
     values = [float(row["score"]) for row in (*rows, *valid, *fused)]
     numbers: Spec = {"values": [row.layer for row in scores.blocks], "format": "d"}
     axis = alt.Axis(grid=False, **numbers, **charts.separate_labels("greedy"))
@@ -82,7 +85,7 @@ def table(scores: LayerScores) -> PageTable:
 
 
 def _fused(fused: Sequence[dict[str, Any]], y: alt.Y) -> list[alt.Chart]:
-    """Return the dashed line of the mean over all blocks, or nothing if it was not scored."""
+    """Return the dashed lines of all blocks fused, or nothing if they were not scored."""
     if not fused:
         return []
     base = alt.Chart(charts.data(fused)).encode(y=y)
