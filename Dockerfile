@@ -7,7 +7,7 @@ COPY pipeline pipeline
 COPY model model
 COPY dags dags
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir -c constraints.txt .
+RUN pip install --no-cache-dir -c constraints.txt '.[report,search,serve]'
 RUN useradd --create-home listener
 USER listener
 WORKDIR /work

@@ -58,11 +58,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[demo]'
+	$(INSTALL) -e '.[demo,report]'
 	touch $@
 
 # vit-pytorch and libauc are oracles for one test each; their own dependencies (torchvision) are neither needed nor wanted
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[demo,dev]'
+	$(INSTALL) -e '.[all,dev]'
 	$(INSTALL) --no-deps vit-pytorch libauc
 	touch $@

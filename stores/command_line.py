@@ -28,7 +28,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 import tyro
 from annotated_types import Ge, Gt, Le, Lt
 
-from stores import main_module, terminal
+from stores import extras, main_module, terminal
 from stores.errors import InvalidInput, exit_status
 from stores.json_codec import read_json
 from stores.json_output import text_to_standard_error
@@ -125,7 +125,12 @@ def run_command(
 def _run(body: Callable[[Settings], None], settings: Settings) -> None:
     """Run a command. With --json, only JSON goes to standard output. With --quiet, no progress is written."""
     with terminal.quiet(settings.quiet), text_to_standard_error(bool(getattr(settings, "json", False))):
-        body(settings)
+        try:
+            body(settings)
+        except ModuleNotFoundError as error:
+            if missing := extras.error_of(error):
+                raise missing from error
+            raise
 
 
 def parse(kind: type[Settings], arguments: Sequence[str] | None, command: str, epilog: str = "") -> Settings:

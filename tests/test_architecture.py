@@ -27,6 +27,7 @@ MAY_IMPORT = {
 # (file, module) -> reason why the module is not imported at the top
 LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
+    ("model/training/reconstructions.py", "matplotlib.figure"): "needs the extra `report`",
     ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
     ("model/similarity/ann_index.py", "usearch.index"): "is the extra `search`",
     ("model/alignment/text_encoders.py", "tokenizers"): "is the extra `text`",
@@ -412,8 +413,8 @@ COMMANDS = {
         *("--index", "--checkpoint", "--json", "--text", "--text-embedding", "--alignment"),
     },
     "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
-    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.train_key": {"data", "--root", "--checkpoint", "--head", "--clips", "--out", "--workers", "--draw"},
+    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
     "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
     "dags.doctor": {"--json"},
     "dags.serve": {
@@ -479,6 +480,7 @@ PUBLIC_NAMES = {
         "write_json"
     ),
     "stores.csv_cells": "escape",
+    "stores.extras": "EXTRAS error_of remedy require",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
         "STATUS_INTERRUPTED STATUS_STOPPED StepStopped StoppedBySignal exit_status"

@@ -16,7 +16,7 @@ from dags.config import BenchmarkSettings
 from dags.workflow import Step, mermaid, run
 from model.encoder import hub_models
 from model.inference import checkpoints
-from stores import locations
+from stores import extras, locations
 from stores.errors import MissingArtifact
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
@@ -34,6 +34,7 @@ def benchmark(settings: BenchmarkSettings) -> None:
         encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
         print(mermaid(steps(datasets, encoder, settings)))
         return
+    extras.require("report", "the page at the end of the benchmark")
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     encoder = checkpoint.path

@@ -11,7 +11,7 @@ import pipeline.shard
 from dags.config import DemoSettings
 from dags.workflow import Step, mermaid, run
 from model import shipped
-from stores import locations
+from stores import extras, locations
 
 DATASET, SHIPPED = "demo", "shipped"
 
@@ -25,8 +25,9 @@ def demo(settings: DemoSettings) -> None:
     chain = steps(settings)
     if settings.draw:
         print(mermaid(chain))
-    else:
-        run(chain)
+        return
+    extras.require("report", "the page at the end of the demo")
+    run(chain)
 
 
 def steps(settings: DemoSettings) -> list[Step]:

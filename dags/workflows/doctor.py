@@ -20,11 +20,14 @@ from pipeline.audio import ffmpeg, libav, resample, sndfile
 from pipeline.cluster.machine import available_bytes, usable_cpus
 from stores import locations
 from stores.errors import MynaError
+from stores.extras import EXTRAS
 from stores.json_output import print_json
 
 PACKAGES = ("myna", "torch", "numpy", "zarr", "dask", "pyarrow", "safetensors")
 OPTIONAL: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "the demo corpus (dags.demo, pipeline.ingest demo)": (("midirenderer", "mido", "music21"), "demo", ""),
+    "pages and figures (model.report, dags.explore, pipeline.preview)": (EXTRAS["report"], "report", ""),
+    "the HTTP service (dags.serve)": (EXTRAS["serve"], "serve", ""),
     "export to ONNX (model.export onnx)": (("onnx", "onnxruntime", "onnxscript"), "onnx", ""),
     "an index for model.search above 200,000 clips": (("usearch",), "search", ""),
     "audio on remote storage (--root s3://)": (("s3fs",), "remote", ""),

@@ -25,7 +25,7 @@ from model.encoder import hub_models
 from model.inference import checkpoints
 from pipeline.datasets import made_splits
 from pipeline.datasets.label_table import LabelTable
-from stores import locations
+from stores import extras, locations
 from stores.errors import InvalidInput, MissingArtifact
 from stores.labels import count_noun
 from stores.mel_flags import changed_ingest_flags
@@ -49,6 +49,7 @@ def explore(settings: ExploreSettings) -> None:
     if settings.draw:
         print(mermaid(steps(settings, name, settings.labels, "ENCODER", {})))
         return
+    extras.require("report", "the page")
     encoder = _encoder(settings.checkpoint)
     loaded = checkpoints.load(encoder)
     labels = _labels(settings, name, shares)

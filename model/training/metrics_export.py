@@ -20,7 +20,7 @@ import tyro
 from tyro.conf import Positional
 
 from model.training import metrics_log
-from stores import csv_cells, locations
+from stores import csv_cells, extras, locations
 from stores.command_line import CommandSettings
 from stores.commit import write_bytes
 from stores.errors import InvalidInput
@@ -83,9 +83,7 @@ def _summary_writer() -> Callable[[str], Any]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise InvalidInput(
-            "TensorBoard is not installed; run `pip install -c constraints.txt -e '.[tensorboard]'`, or use --to csv"
-        ) from error
+        raise InvalidInput(f"TensorBoard is not installed; {extras.remedy('tensorboard')}, or use --to csv") from error
     return SummaryWriter
 
 

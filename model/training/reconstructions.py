@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float, Int64
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -94,6 +93,8 @@ def _assemble(cells: Tensor, config: EncoderConfig) -> Tensor:
 
 def _picture(columns: list[NDArray[np.float32]]) -> bytes:
     """Return a PNG with one row for each window of `columns`, each `[B, M, N]`."""
+    from matplotlib.figure import Figure
+
     rows = len(columns[0])
     figure = Figure(figsize=(9, 1.6 * rows), layout="constrained")
     grid = figure.subplots(rows, len(columns), squeeze=False)

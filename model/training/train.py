@@ -38,7 +38,7 @@ from model.training.malloc_tuning import keep_freed_memory
 from model.training.reconstructions import draw_reconstructions
 from model.training.sources import TrainingShards
 from model.training.stream import WindowStream
-from stores import locations, shard_integrity
+from stores import extras, locations, shard_integrity
 from stores.command_line import MAX_CONFIG_BYTES
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
@@ -126,9 +126,19 @@ def _train_in_folder(
     with contextlib.closing(_prefetch(settings, config, stream, device)) as batches:
         encoder = run.train(batches, settings.logging, validation)
         if isinstance(run.model, MaskedAutoencoder) and ranks.is_main_process():
-            path = folder / "reconstructions.png"
-            draw_reconstructions(path, run.model, config, sources.quantizer, batches.batch(0))
+            _draw(folder / "reconstructions.png", run.model, config, sources, batches)
     _print(f"{encoder}: finished after {count_noun(run.step, 'step')}")
+
+
+def _draw(
+    path: Path, model: MaskedAutoencoder, config: TrainConfig, sources: TrainingShards, batches: Prefetch
+) -> None:
+    """Draw a few reconstructions, or say what they need. A training that is finished does not fail because of them."""
+    try:
+        draw_reconstructions(path, model, config, sources.quantizer, batches.batch(0))
+    except ModuleNotFoundError as error:
+        reason = f"{error.name} is not installed; {extras.remedy('report')}"
+        print(f"note: no {path.name}, because {reason}", file=sys.stderr)
 
 
 def _prefetch(settings: TrainSettings, config: TrainConfig, stream: WindowStream, device: torch.device) -> Prefetch:

@@ -58,7 +58,7 @@ def test_a_second_conversion_replaces_the_first(run):
 def test_the_error_without_tensorboard_says_how_to_install_it(run, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert command.main(["mine", "--to", "tensorboard"]) == 2
-    assert "pip install -c constraints.txt -e '.[tensorboard]'`, or use --to csv" in capsys.readouterr().err
+    assert "`pip install 'myna[tensorboard]'`, or use --to csv" in capsys.readouterr().err
     assert not (run / "tensorboard").exists()
 
 

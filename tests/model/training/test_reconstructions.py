@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import tiny
 import torch
 from PIL import Image
 
 from model.encoder.patches import patchify
+from model.training import train
 from model.training.learner import MaskedAutoencoder
 from model.training.reconstructions import draw_reconstructions, reconstruct
 from stores.quantize import Quantizer
@@ -36,3 +40,13 @@ def test_a_picture_is_written(tmp_path):
     with Image.open(tmp_path / "r.png") as image:
         assert image.format == "PNG"
         assert len(image.convert("L").getcolors(256)) > 20
+
+
+def test_a_training_without_matplotlib_ends_with_a_note(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    config, sources = tiny.train_config("square", masking_ratio=0.75), SimpleNamespace(quantizer=Quantizer())
+    batches = SimpleNamespace(batch=lambda _: tiny.batch())
+    train._draw(tmp_path / "r.png", MaskedAutoencoder(config), config, sources, batches)
+    assert "note: no r.png, because matplotlib" in capsys.readouterr().err
+    assert not (tmp_path / "r.png").exists()
