@@ -34,11 +34,11 @@ def write(folder, pool="none"):
     write_probe(folder / "probe.safetensors")
 
 
-def write_probe(path, task="key", checkpoint="runs/first/encoder.safetensors", **changes):
+def write_probe(path, task="key", checkpoint="runs/first/encoder.safetensors", width=WIDTH, **changes):
     """Write a probe of the embeddings of a checkpoint, with the given changes of its provenance."""
     representation = representations.of_checkpoint(Path(checkpoint))
     provenance = {**representation.settings, "representation": "first", "engine": {"layer": None}, "digest": "d"}
-    separable = tiny.separable(60, width=WIDTH, noise=0.5)
+    separable = tiny.separable(60, width=width, noise=0.5)
     rows = separable.rows
     store = FeatureStore(separable.embeddings, rows, {**provenance, **changes})
     result = find_winning_probe(store, task, tiny.grid(hidden=(8,)), GridSearch(torch.device("cpu"), torch.float32))
