@@ -49,13 +49,13 @@ def tracks(
     Args:
         root: folder for all demo corpora.
         clips: minimum number of clips. A piece gives 12 clips, one per semitone, so the number is rounded up to a
-            multiple of 12.
+            multiple of 12. With `as_written`, a piece gives one clip.
         seed: seed of the order of the pieces, of their excerpts and of their timbres.
         programs: General MIDI programs, 0 to 127. One is drawn for each piece.
         workers: number of processes (default: one per CPU). With 1, all work is done in the current process.
         soundfont: SF2 file (default: the soundfont of pretty_midi).
         quiet: do not print the table of counts.
-        as_written: return only the clip of each piece that is not transposed, one of twelve.
+        as_written: render and return only the clip of each piece that is not transposed.
 
     Returns:
         All requested clips, with ids like `chorale/bwv66-6/+03` and the label `genre`. The label `key`, such as
@@ -71,25 +71,29 @@ def tracks(
     soundfont = soundfont or default_soundfont()
     settings = rendering_settings_for(seed, programs, soundfont)
     folder = root / f"demo-{settings.digest()[:8]}"
-    piece_count = -(-clips // len(TRANSPOSITIONS_SEMITONES))
+    transpositions = (0,) if as_written else TRANSPOSITIONS_SEMITONES
+    piece_count = -(-clips // len(transpositions))
     rows = build_log.first_pieces(build_log.read(folder / BUILD_LOG_FILE), piece_count)
-    tracks = _tracks(folder, rows)
-    is_incomplete = len(tracks) < piece_count * len(TRANSPOSITIONS_SEMITONES) or not _all_exist(tracks)
+    tracks = _tracks(folder, rows, transpositions)
+    is_incomplete = len(tracks) < piece_count * len(transpositions) or not _all_exist(tracks)
     if is_incomplete:
-        rows = _render(folder, settings, piece_count, soundfont, workers or os.cpu_count() or 1)
-        tracks = _tracks(folder, rows)
+        rows = _render(folder, settings, piece_count, soundfont, workers or os.cpu_count() or 1, transpositions)
+        tracks = _tracks(folder, rows, transpositions)
     if is_incomplete or not (folder / CAPTIONS_FILE).is_file():
         all_rows = build_log.read(folder / BUILD_LOG_FILE)
         captions.write(folder / CAPTIONS_FILE, captions.captions(folder, all_rows, settings))
     if not quiet:
         print(build_log.summary_table(rows))
-    if as_written:
-        tracks = [track for track in tracks if track.id.endswith("/+00")]
     return Listing(tracks, keeps_silence=True)
 
 
 def _render(
-    folder: Path, settings: RenderingSettings, piece_count: int, soundfont: Path, workers: int
+    folder: Path,
+    settings: RenderingSettings,
+    piece_count: int,
+    soundfont: Path,
+    workers: int,
+    transpositions: Sequence[int],
 ) -> list[build_log.BuildLogRow]:
     try:
         from pipeline.demo_corpus import rendering
@@ -98,14 +102,14 @@ def _render(
             f"the demo corpus needs {error.name}, which is not installed. Install it with: pip install 'myna[demo]'"
         ) from error
     write_json(folder / SETTINGS_FILE, asdict(settings))
-    rows = rendering.render_corpus(folder, settings, piece_count, soundfont, workers)
+    rows = rendering.render_corpus(folder, settings, piece_count, soundfont, workers, transpositions)
     if len(rows) > len(build_log.read(folder / BUILD_LOG_FILE)):
         build_log.write(folder / BUILD_LOG_FILE, rows)
     return rows
 
 
-def _tracks(folder: Path, rows: Sequence[build_log.BuildLogRow]) -> list[Track]:
-    return [_track(folder, row, semitones) for row in rows if row.split for semitones in TRANSPOSITIONS_SEMITONES]
+def _tracks(folder: Path, rows: Sequence[build_log.BuildLogRow], transpositions: Sequence[int]) -> list[Track]:
+    return [_track(folder, row, semitones) for row in rows if row.split for semitones in transpositions]
 
 
 def _track(folder: Path, row: build_log.BuildLogRow, semitones: int) -> Track:

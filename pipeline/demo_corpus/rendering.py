@@ -21,7 +21,7 @@ from pipeline.demo_corpus.catalog import GENRES, Piece, list_pieces
 from pipeline.demo_corpus.excerpt import Excerpt, cut_excerpt, load_excerpt
 from pipeline.demo_corpus.piece_selection import Candidate, CandidateVerdict, Selection, select
 from pipeline.demo_corpus.rendering_settings import TRANSPOSITIONS_SEMITONES, RenderingSettings
-from pipeline.demo_corpus.synthesizer import write_clips
+from pipeline.demo_corpus.synthesizer import clip_name, write_clips
 from stores.errors import InvalidInput
 from stores.progress import Progress
 
@@ -29,16 +29,22 @@ MapOverTasks = Callable[..., Iterable[Any]]
 
 
 def render_corpus(
-    folder: Path, settings: RenderingSettings, piece_count: int, soundfont: Path, workers: int
+    folder: Path,
+    settings: RenderingSettings,
+    piece_count: int,
+    soundfont: Path,
+    workers: int,
+    transpositions: Sequence[int] = TRANSPOSITIONS_SEMITONES,
 ) -> list[BuildLogRow]:
     """Render the first `piece_count` pieces of the corpus into `folder`, or complete them.
 
     Args:
         folder: folder of the excerpts and the audio. It must be used for these settings only.
         settings: rendering settings.
-        piece_count: number of pieces, each of which gives twelve clips.
+        piece_count: number of pieces, each of which gives a clip for each transposition.
         soundfont: the SF2 file. The settings contain its digest.
         workers: number of processes. With 1, all work is done in the current process.
+        transpositions: semitones of the clips of a piece, of `TRANSPOSITIONS_SEMITONES`.
 
     Returns:
         One row for each piece that was considered, in order. All clips of the rows with a split exist.
@@ -52,7 +58,7 @@ def render_corpus(
         selection = _select_pieces(queues, folder / "excerpts", settings, piece_count, run)
         if not selection.complete:
             _check_enough(piece_count, len(selection.used), "after short pieces and duplicates are left out")
-        _render_pieces(selection.used, folder / "audio", soundfont, run)
+        _render_pieces(selection.used, folder / "audio", soundfont, transpositions, run)
     return [_row(verdict) for verdict in selection.verdicts]
 
 
@@ -111,21 +117,23 @@ def _cut_one(task: tuple[Piece, Path, RenderingSettings]) -> None:
     cut_excerpt(piece, settings).save(path)
 
 
-def _render_pieces(used: Sequence[CandidateVerdict], folder: Path, soundfont: Path, run: MapOverTasks) -> None:
+def _render_pieces(
+    used: Sequence[CandidateVerdict], folder: Path, soundfont: Path, transpositions: Sequence[int], run: MapOverTasks
+) -> None:
     # Sorted by program, so that the synthesizer makes the tones of a program once.
     candidates = sorted((verdict.candidate for verdict in used), key=lambda candidate: candidate.excerpt.program)
-    tasks = [(candidate.excerpt, folder / candidate.piece.name, soundfont) for candidate in candidates]
-    missing = [task for task in tasks if not _is_complete(task[1])]
+    tasks = [(one.excerpt, folder / one.piece.name, soundfont, transpositions) for one in candidates]
+    missing = [task for task in tasks if not _is_complete(task[1], transpositions)]
     for _ in _progress(run(_render_one, missing), len(missing), "rendering pieces"):
         pass
 
 
-def _render_one(task: tuple[Excerpt, Path, Path]) -> int:
+def _render_one(task: tuple[Excerpt, Path, Path, Sequence[int]]) -> int:
     return write_clips(*task)
 
 
-def _is_complete(folder: Path) -> bool:
-    return folder.is_dir() and len(list(folder.glob("[+-]*.flac"))) == len(TRANSPOSITIONS_SEMITONES)
+def _is_complete(folder: Path, transpositions: Sequence[int]) -> bool:
+    return all((folder / clip_name(semitones)).is_file() for semitones in transpositions)
 
 
 def _progress(results: Iterable[Any], total: int, description: str) -> Iterable[Any]:

@@ -7,6 +7,7 @@ out of tune with this soundfont: the strongest partial of its A4 on the piano is
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import midirenderer
@@ -58,9 +59,11 @@ def clip_name(semitones: int) -> str:
     return f"{semitones:+03d}.flac"
 
 
-def write_clips(excerpt: Excerpt, folder: Path, soundfont: Path) -> int:
+def write_clips(
+    excerpt: Excerpt, folder: Path, soundfont: Path, transpositions: Sequence[int] = TRANSPOSITIONS_SEMITONES
+) -> int:
     """Write the transpositions of an excerpt that `folder` lacks, atomically, and return how many were written."""
-    missing = [shift for shift in TRANSPOSITIONS_SEMITONES if not (folder / clip_name(shift)).exists()]
+    missing = [shift for shift in transpositions if not (folder / clip_name(shift)).exists()]
     content = soundfont.read_bytes() if missing else b""
     for semitones in missing:
         with atomic_write(folder / clip_name(semitones)) as temporary:

@@ -148,7 +148,7 @@ class DemoCorpusSettings(CheckedSettings):
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the choice of pieces and excerpts."""
     as_written: bool = False
-    """List only one clip of each piece, in the key in which it is written, and not all twelve transpositions."""
+    """Render one clip of each piece, in the key in which it is written, and not all twelve transpositions."""
 
 
 @dataclass(frozen=True, kw_only=True)

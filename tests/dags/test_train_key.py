@@ -54,7 +54,7 @@ def test_the_graph_is_drawn_and_widths_are_checked(workplace, capsys):
 
 @pytest.mark.slow
 def test_the_demo_corpus_gives_scores_and_a_probe(workplace, capsys):
-    assert train_key.main(["demo", "--clips", "288", "--head", "32", "--workers", "2"]) == 0
+    assert train_key.main(["demo", "--clips", "72", "--head", "32", "--workers", "2"]) == 0
     scores = json.loads((workplace / "reports" / "keys-demo.json").read_text())
     assert [len(row) for row in scores["steps"]] == [4] * 5
     assert scores["clips"]["transposed copies"] == 11 * scores["clips"]["train"]

@@ -97,6 +97,18 @@ def test_all_clips_of_a_piece_share_split_and_group(rendered: list[Track]) -> No
 
 
 @pytest.mark.slow
+def test_pieces_as_written_are_the_untransposed_clips_and_nothing_else_is_rendered(
+    rendered: list[Track], root: Path, tmp_path: Path
+) -> None:
+    as_written = demo.tracks(root, 3, workers=1, quiet=True, as_written=True).tracks
+    assert as_written == [track for track in rendered if track.id.endswith("/+00")][:3]
+    demo.tracks(tmp_path, 1, workers=1, quiet=True, as_written=True)
+    assert [path.name for path in tmp_path.rglob("*.flac")] == ["+00.flac"]
+    assert len(demo.tracks(tmp_path, 12, workers=1, quiet=True).tracks) == 12
+    assert len(list(tmp_path.rglob("*.flac"))) == 12
+
+
+@pytest.mark.slow
 def test_every_clip_has_a_caption_with_its_key(rendered: list[Track], root: Path) -> None:
     (table,) = root.glob(f"*/{demo.CAPTIONS_FILE}")
     with table.open(newline="") as file:
