@@ -14,6 +14,7 @@ dataclasses are groups of flags. Nothing here imports a room, so `--help` stays 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import itertools
@@ -34,6 +35,8 @@ from stores.json_codec import read_json
 from stores.json_output import text_to_standard_error
 
 MAX_CONFIG_BYTES = 1 << 20
+_SYSTEMS = ("linux", "darwin")
+"""Systems without a note: Linux is tested, and macOS is expected to work."""
 _WORDS = {Ge: "at least", Gt: "more than", Le: "at most", Lt: "less than"}
 _HOLDS: Mapping[type, Callable[[Any, Any], bool]] = {
     Ge: lambda value, bound: value >= bound.ge,
@@ -115,11 +118,19 @@ def run_command(
     """
     main_module.require_imported_once(command)
     terminal.protect_output()
+    _note_untested_system()
     try:
         with main_module.leave_out():
             return exit_status(lambda: _run(body, parse(kind, arguments, command, epilog)))
     finally:
         terminal.flush_output()
+
+
+@functools.cache
+def _note_untested_system() -> None:
+    """Say once in a process that its operating system is untested, if it is neither Linux nor macOS."""
+    if sys.platform not in _SYSTEMS:
+        print(f"note: Myna is tested on Linux only, and this system is {sys.platform}", file=sys.stderr)
 
 
 def _run(body: Callable[[Settings], None], settings: Settings) -> None:

@@ -83,12 +83,13 @@ def commands(results: RunResults) -> list[str]:
     lines = [shlex.join(["python", "-m", "pipeline.ingest", name, *mel_words]) for name in of_paper]
     lines += [train_command(results.run, results.store, config)] if config else []
     for dataset in results.datasets:
-        grid = next(scores.grid for scores in results.scores if scores.dataset == dataset)
         extract = ["python", "-m", "model.extract", dataset, "--checkpoint", encoder]
         lines.append(shlex.join([*extract, *_engine_words(results.features[dataset].provenance)]))
-        probe = ["python", "-m", "model.probe", dataset, "--checkpoint", encoder]
-        lines.append(shlex.join([*probe, *(("--grid", grid) if grid in GRIDS and grid != QUICK.name else ())]))
-    return [*lines, shlex.join(["python", "-m", "model.report", *results.datasets, "--run", results.run])]
+        for grid in {scores.grid: None for scores in results.scores if scores.dataset == dataset}:
+            probe = ["python", "-m", "model.probe", dataset, "--checkpoint", encoder]
+            lines.append(shlex.join([*probe, *(("--grid", grid) if grid in GRIDS and grid != QUICK.name else ())]))
+    scored = results.datasets if results.scores else ()
+    return [*lines, shlex.join(["python", "-m", "model.report", *scored, "--run", results.run])]
 
 
 def train_command(run: str, store: str, config: TrainConfig) -> str:

@@ -244,7 +244,10 @@ def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
 def _require_splits(name: str, splits: list[str]) -> None:
     counts = {split: splits.count(split) for split in SPLITS}
     if not all(counts.values()):
-        raise InvalidInput(f"task {name!r} has {counts} labeled clips; a probe needs some in each split")
+        raise InvalidInput(
+            f"task {name!r} has {counts} labeled clips; a probe needs some in each split. State them in the column "
+            "split of the table of --labels and ingest again, or use `python -m dags.explore`, which makes splits"
+        )
 
 
 def _require_whole_groups(clips: list[tuple[str, str]]) -> None:

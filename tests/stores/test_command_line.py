@@ -11,6 +11,7 @@ import pytest
 from annotated_types import Ge, Gt, Le
 from tyro.conf import Positional, UseAppendAction
 
+from stores import command_line
 from stores.command_line import CheckedSettings, CommandSettings, describe, parse, run_command, shown, split_words
 from stores.errors import InvalidInput
 
@@ -143,3 +144,19 @@ def test_run_command_returns_the_status_of_its_body(capsys):
     assert run_command(Settings, ["here"], "some.command", lambda settings: None) == 0
     assert run_command(Settings, ["here"], "some.command", body) == 2
     assert capsys.readouterr().err == "error: cannot read here\n"
+
+
+def test_an_untested_system_is_named_once_in_a_process(monkeypatch, capsys):
+    monkeypatch.setattr("sys.platform", "win32")
+    command_line._note_untested_system.cache_clear()
+    for _ in range(2):
+        assert run_command(Settings, ["x"], "tests.nothing", lambda _: None) == 0
+    assert capsys.readouterr().err == "note: Myna is tested on Linux only, and this system is win32\n"
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_linux_and_macos_are_not_noted(monkeypatch, capsys, system):
+    monkeypatch.setattr("sys.platform", system)
+    command_line._note_untested_system.cache_clear()
+    assert run_command(Settings, ["x"], "tests.nothing", lambda _: None) == 0
+    assert not capsys.readouterr().err

@@ -124,3 +124,14 @@ def test_scores_of_an_encoder_without_a_run_have_a_page_without_training(one_tas
     assert results.config is None
     assert overview.lead(results).startswith("first was not trained in this folder")
     assert not any("model.train" in line for line in provenance.commands(results))
+
+
+def test_a_run_with_embeddings_and_without_scores_has_a_page(one_task):
+    for path in (one_task / "runs" / "first" / "scores").iterdir():
+        path.unlink()
+    results = run_results.gather("first")
+    assert results.datasets
+    assert not results.scores
+    commands = provenance.commands(results)
+    assert not any("model.probe" in line for line in commands)
+    assert commands[-1] == "python -m model.report --run first"
