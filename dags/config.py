@@ -26,6 +26,8 @@ class WorkflowSettings(CommandSettings):
 
     draw: bool = False
     """Print the graph of the workflow as a Mermaid flow chart and exit."""
+    json: bool = False
+    """Print one JSON object on standard output, with the objects of all steps, and all else on standard error."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ Every command continues where it stopped, so a workflow that was interrupted is 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import dask
 from dask.delayed import Delayed
 
 from stores.errors import STATUS_INTERRUPTED, STATUS_STOPPED, MynaError, StepStopped
+from stores.json_output import collect, print_json
 from stores.terminal import print_progress
 
 
@@ -35,8 +38,24 @@ class StepFailed(MynaError):
     """A command of a workflow ended with an error, which it has printed."""
 
 
-def graph(steps: Sequence[Step]) -> Delayed:
+class Results:
+    """What the steps of a workflow have said, by name: their seconds and the objects that they print with --json.
+
+    Args:
+        collects: run every command with --json.
+    """
+
+    def __init__(self, collects: bool) -> None:
+        self.collects = collects
+        self.steps: dict[str, dict[str, Any]] = {}
+
+
+def graph(steps: Sequence[Step], results: Results | None = None) -> Delayed:
     """Return the steps as a Dask graph, each under its name. A step must come after those that it waits for.
+
+    Args:
+        steps: the steps in order.
+        results: what the steps say is added to it.
 
     Raises:
         KeyError: a step waits for one that does not come before it.
@@ -44,20 +63,35 @@ def graph(steps: Sequence[Step]) -> Delayed:
     nodes: dict[str, Delayed] = {}
     for step in steps:
         waits = [nodes[name] for name in step.after]
-        nodes[step.name] = dask.delayed(_run, pure=False)(step, waits, dask_key_name=step.name)
+        command = functools.partial(_run, results=results or Results(False))
+        nodes[step.name] = dask.delayed(command, pure=False)(step, waits, dask_key_name=step.name)
     waited_for = {name for step in steps for name in step.after}
     last = [nodes[step.name] for step in steps if step.name not in waited_for]
     return dask.delayed(list, pure=False)(last, dask_key_name="workflow")
 
 
-def run(steps: Sequence[Step]) -> None:
-    """Run the graph of `steps`, one step at a time.
+def run(steps: Sequence[Step], as_json: bool = False) -> dict[str, dict[str, Any]]:
+    """Run the graph of `steps`, one step at a time, and return what they say by name.
+
+    Args:
+        steps: the steps in order.
+        as_json: run every command with --json, and return its object under `result`.
 
     Raises:
         StepFailed: a step ended with an error. What was finished is kept.
         StepStopped: a step was stopped by Ctrl-C or by a signal.
     """
-    graph(steps).compute(scheduler="synchronous")
+    results = Results(as_json)
+    graph(steps, results).compute(scheduler="synchronous")
+    return results.steps
+
+
+def print_graph(steps: Sequence[Step], as_json: bool = False) -> None:
+    """Print the graph of `steps` as a Mermaid flow chart, or as an object with it."""
+    if as_json:
+        print_json({"mermaid": mermaid(steps)})
+    else:
+        print(mermaid(steps))
 
 
 def mermaid(steps: Sequence[Step]) -> str:
@@ -68,15 +102,19 @@ def mermaid(steps: Sequence[Step]) -> str:
     return "\n".join(["flowchart LR", *lines])
 
 
-def _run(step: Step, _waits: Sequence[Any]) -> str:
+def _run(step: Step, _waits: Sequence[Any], results: Results) -> str:
     print_progress(f"\n== {step.name}")
     start = time.perf_counter()
-    status = step.main(step.arguments)
+    with contextlib.ExitStack() as stack:
+        objects = stack.enter_context(collect()) if results.collects else []
+        status = step.main(("--json", *step.arguments) if results.collects else step.arguments)
     if status in (STATUS_INTERRUPTED, STATUS_STOPPED):
         raise StepStopped(status)
     if status:
         raise StepFailed(
             f"step {step.name!r} ended with status {status}; fix the error above and start the same command again"
         )
-    print_progress(f"   {step.name}: {time.perf_counter() - start:.1f} s")
+    seconds = time.perf_counter() - start
+    results.steps[step.name] = {"seconds": round(seconds, 1), **({"result": objects[-1]} if objects else {})}
+    print_progress(f"   {step.name}: {seconds:.1f} s")
     return step.name

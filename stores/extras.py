@@ -33,7 +33,8 @@ def require(extra: str, what: str) -> None:
     """
     absent = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if absent:
-        raise MissingArtifact(f"{what} needs {', '.join(absent)}, which is not installed; {remedy(extra)}")
+        verb = "is" if len(absent) == 1 else "are"
+        raise MissingArtifact(f"{what} needs {', '.join(absent)}, which {verb} not installed; {remedy(extra)}")
 
 
 def remedy(extra: str) -> str:

@@ -311,8 +311,8 @@ COMMANDS = {
         *("--as-written", "--clips", "--programs", "--seed"),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
-    "pipeline.preview": {"store", "--clips", "--id", "--out"},
-    "pipeline.shard": {"store", "--seed", "--format"},
+    "pipeline.preview": {"store", "--clips", "--id", "--out", "--json"},
+    "pipeline.shard": {"store", "--seed", "--format", "--json"},
     "pipeline.verify": {
         *(
             "paths",
@@ -349,7 +349,7 @@ COMMANDS = {
             "--checkpoint-every",
         ),
         *("--log-every", "--keep", "--check-store", "--check-task", "--check-every", "--on-sigusr1"),
-        *("--input-scale", "--masking", "--clip-gradient-norm", "--init"),
+        *("--input-scale", "--masking", "--clip-gradient-norm", "--init", "--json"),
     },
     "model.extract": {
         *(
@@ -371,7 +371,7 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.export": {
-        *("--from", "--with-probe", "--int8"),
+        *("--from", "--with-probe", "--int8", "--json"),
         *(
             "what",
             "--checkpoint",
@@ -385,7 +385,7 @@ COMMANDS = {
         ),
         *("--patches", "--input-scale"),
     },
-    "model.metrics": {"runs", "--to"},
+    "model.metrics": {"runs", "--to", "--json"},
     "model.models": {"--json"},
     "model.probe": {
         *(
@@ -401,7 +401,7 @@ COMMANDS = {
         ),
         *("--layer", "--head", "--dropout"),
     },
-    "model.predict": {"source", "--probe", "--out", "--average-transpositions"},
+    "model.predict": {"source", "--probe", "--out", "--average-transpositions", "--json"},
     "model.compare": {"datasets", "--run", "--name", "--json"},
     "model.align": {
         *("--audio", "--text", "--text-encoder", "--objective", "--hidden", "--width", "--batch", "--epochs"),
@@ -413,9 +413,9 @@ COMMANDS = {
         *("--index", "--checkpoint", "--json", "--text", "--text-embedding", "--alignment"),
     },
     "model.report": {"datasets", "--json", "--features", "--run", "--name", "--map", "--store", "--audio", "--quoted"},
-    "dags.train_key": {"data", "--root", "--checkpoint", "--head", "--clips", "--out", "--workers", "--draw"},
-    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw"},
-    "dags.pretrain": {"dataset", "--draw", "--ingest", "--train"},
+    "dags.train_key": {"data", "--root", "--checkpoint", "--head", "--clips", "--out", "--workers", "--draw", "--json"},
+    "dags.demo": {"--clips", "--train-steps", "--batch", "--seed", "--name", "--grid", "--draw", "--json"},
+    "dags.pretrain": {"dataset", "--draw", "--json", "--ingest", "--train"},
     "dags.doctor": {"--json"},
     "dags.serve": {
         *("--embeddings", "--probe", "--checkpoint", "--tracks", "--host", "--port", "--allow-host", "--allow-origin"),
@@ -423,7 +423,7 @@ COMMANDS = {
     },
     "dags.key": {
         *("folder", "--probe", "--out", "--checkpoint", "--key-format", "--average-transpositions", "--pool"),
-        *("--window-frames", "--hop", "--workers", "--draw"),
+        *("--window-frames", "--hop", "--workers", "--draw", "--json"),
     },
     "dags.embed": {
         *(
@@ -445,14 +445,35 @@ COMMANDS = {
             "--precision",
             "--layer",
         ),
-        *("--dtype", "--workers", "--draw"),
+        *("--dtype", "--workers", "--draw", "--json"),
     },
     "dags.explore": {
-        *("folder", "--checkpoint", "--labels", "--split", "--seed", "--audio", "--name", "--workers", "--draw"),
+        *(
+            "folder",
+            "--checkpoint",
+            "--labels",
+            "--split",
+            "--seed",
+            "--audio",
+            "--name",
+            "--workers",
+            "--draw",
+            "--json",
+        ),
     },
-    "dags.evidence": {"study", "--root", "--checkpoint", "--name", "--train-steps", "--seed", "--out", "--draw"},
-    "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw"},
-    "dags.benchmark": {"datasets", "--checkpoint", "--features", "--grid", "--splits", "--root", "--draw"},
+    "dags.evidence": {
+        "study",
+        "--root",
+        "--checkpoint",
+        "--name",
+        "--train-steps",
+        "--seed",
+        "--out",
+        "--draw",
+        "--json",
+    },
+    "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw", "--json"},
+    "dags.benchmark": {"datasets", "--checkpoint", "--features", "--grid", "--splits", "--root", "--draw", "--json"},
 }
 
 
@@ -489,7 +510,7 @@ PUBLIC_NAMES = {
         "CheckedSettings CommandSettings MAX_CONFIG_BYTES SettingDescription Settings describe parse require_finite "
         "run_command shown split_words"
     ),
-    "stores.json_output": "print_json text_to_standard_error",
+    "stores.json_output": "collect print_json text_to_standard_error",
     "stores.json_codec": "JsonSettings MAX_DEPTH MAX_REPORTED_ERRORS Settings from_json parse_json read_json",
     "stores.feature_parts": "FeatureParts",
     "stores.feature_tables": "KINDS LABEL_PREFIX times write",

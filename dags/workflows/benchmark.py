@@ -13,11 +13,12 @@ import model.probe
 import model.report
 import pipeline.ingest
 from dags.config import BenchmarkSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model.encoder import hub_models
 from model.inference import checkpoints
 from stores import extras, locations
 from stores.errors import MissingArtifact
+from stores.json_output import print_json
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
 
@@ -32,14 +33,16 @@ def benchmark(settings: BenchmarkSettings) -> None:
     datasets = list(dict.fromkeys(settings.datasets))
     if settings.draw:
         encoder = Path(settings.checkpoint or Path("runs/NAME") / locations.ENCODER_FILE)
-        print(mermaid(steps(datasets, encoder, settings)))
+        print_graph(steps(datasets, encoder, settings), settings.json)
         return
     extras.require("report", "the page at the end of the benchmark")
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     encoder = checkpoint.path
     loaded = checkpoints.load(encoder)  # an encoder that cannot be used is rejected before hours of decoding
-    run(steps(datasets, encoder, settings, loaded.mel, loaded.name))
+    results = run(steps(datasets, encoder, settings, loaded.mel, loaded.name), settings.json)
+    if settings.json:
+        print_json({"steps": results})
 
 
 def steps(

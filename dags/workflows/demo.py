@@ -9,9 +9,10 @@ import model.train
 import pipeline.ingest
 import pipeline.shard
 from dags.config import DemoSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model import shipped
 from stores import extras, locations
+from stores.json_output import print_json
 
 DATASET, SHIPPED = "demo", "shipped"
 
@@ -24,10 +25,12 @@ def demo(settings: DemoSettings) -> None:
     """
     chain = steps(settings)
     if settings.draw:
-        print(mermaid(chain))
+        print_graph(chain, settings.json)
         return
     extras.require("report", "the page at the end of the demo")
-    run(chain)
+    results = run(chain, settings.json)
+    if settings.json:
+        print_json({"steps": results})
 
 
 def steps(settings: DemoSettings) -> list[Step]:

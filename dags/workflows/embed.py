@@ -15,7 +15,7 @@ from typing import Any
 import model.extract
 import pipeline.ingest
 from dags.config import EmbedSettings
-from dags.workflow import Step, StepFailed, mermaid, run
+from dags.workflow import Step, StepFailed, print_graph, run
 from model.encoder import hub_models
 from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
@@ -25,6 +25,7 @@ from model.inference.windows import Windowing
 from pipeline.ingestion import mel_definition
 from stores import feature_tables
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
@@ -42,12 +43,14 @@ def embed(settings: EmbedSettings) -> None:
     _require_paths(settings)
     encoder = _encoder(settings)
     if settings.draw:
-        print(mermaid(steps(settings, encoder)))
+        print_graph(steps(settings, encoder), settings.json)
         return
     loaded = checkpoints.load(encoder, settings.published.patches, settings.published.input_scale)
     _require_possible(loaded, settings)
-    _run(steps(settings, encoder, loaded.mel), work_folder(settings.out))
-    _finish(settings.out)
+    results = _run(steps(settings, encoder, loaded.mel), work_folder(settings.out), settings.json)
+    counts = _finish(settings.out)
+    if settings.json:
+        print_json({"table": str(settings.out), **counts, "steps": results})
 
 
 def steps(settings: EmbedSettings, encoder: Path, mel: Mapping[str, Any] = MappingProxyType({})) -> list[Step]:
@@ -126,9 +129,9 @@ def _require_possible(loaded: LoadedCheckpoint, settings: EmbedSettings) -> None
     opened.accepts_codes(quantizer)
 
 
-def _run(chain: Sequence[Step], work: Path) -> None:
+def _run(chain: Sequence[Step], work: Path, as_json: bool) -> dict[str, Any]:
     try:
-        run(chain)
+        return run(chain, as_json)
     except StepFailed:
         if not _has_mel(work / "mel.zarr"):
             shutil.rmtree(work, ignore_errors=True)
@@ -143,11 +146,12 @@ def _has_mel(store: Path) -> bool:
         return False
 
 
-def _finish(out: Path) -> None:
-    """Move the file to its place, remove the work folder, and print how many files were embedded."""
+def _finish(out: Path) -> dict[str, int]:
+    """Move the file to its place, remove the work folder, and print and return how many files were embedded."""
     work = work_folder(out)
     rows = MelStore.open(work / "mel.zarr").rows
     written, rejected = (int(rows.in_state(state).sum()) for state in ("written", "refused"))
     (work / f"embeddings{out.suffix}").replace(out)
     shutil.rmtree(work)
     print(f"{out}: {count_noun(written, 'file')}; {rejected} rejected")
+    return {"files": written, "rejected": rejected}

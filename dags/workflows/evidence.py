@@ -20,7 +20,7 @@ from typing import Any
 import model.train
 import pipeline.ingest
 from dags.config import EvidenceSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model import shipped
 from model.evidence import shipping
 from model.evidence.compared_representations import (
@@ -40,7 +40,9 @@ from stores import locations
 from stores.commit import write_json
 from stores.errors import MissingArtifact
 from stores.json_codec import read_json
+from stores.json_output import print_json
 from stores.mel_store import MelStore
+from stores.terminal import print_progress
 from stores.terminal_table import terminal_table
 
 DATASET = "open_music"
@@ -62,9 +64,11 @@ def evidence(settings: EvidenceSettings) -> None:
     """
     chain = steps(settings)
     if settings.draw:
-        print(mermaid(chain))
-    else:
-        run(chain)
+        print_graph(chain, settings.json)
+        return
+    results = run(chain, settings.json)
+    if settings.json:
+        print_json({"steps": results})
 
 
 def steps(settings: EvidenceSettings) -> list[Step]:
@@ -128,12 +132,14 @@ def _comparing(settings: EvidenceSettings, role: Role) -> Callable[[Sequence[str
         comparison = Comparison(MelStore.open(_store(role)), copies)
         measured = {}
         for name, representation in _representations(paths).items():
-            print(f"  {name}", flush=True)
+            print_progress(f"  {name}")
             measured[name] = comparison.measure(representation)
         result = {**_header(role, comparison), **report(measured, next(iter(measured)))}
         out = settings.out or _scores(role)
         write_json(out, {**result, "minutes": round((time.perf_counter() - start) / 60, 1)})
         print("\n".join([*table(result), f"{out}"]))
+        if settings.json:
+            print_json({"scores": str(out), **result})
         return 0
 
     return compare

@@ -20,13 +20,14 @@ import model.extract
 import model.report
 import pipeline.ingest
 from dags.config import ExploreSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model.encoder import hub_models
 from model.inference import checkpoints
 from pipeline.datasets import made_splits
 from pipeline.datasets.label_table import LabelTable
 from stores import extras, locations
 from stores.errors import InvalidInput, MissingArtifact
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
@@ -47,15 +48,17 @@ def explore(settings: ExploreSettings) -> None:
     shares = made_splits.parse_shares(settings.split)
     name = settings.name or default_name(settings.folder)
     if settings.draw:
-        print(mermaid(steps(settings, name, settings.labels, "ENCODER", {})))
+        print_graph(steps(settings, name, settings.labels, "ENCODER", {}), settings.json)
         return
     extras.require("report", "the page")
     encoder = _encoder(settings.checkpoint)
     loaded = checkpoints.load(encoder)
     labels = _labels(settings, name, shares)
-    run(steps(settings, name, labels, loaded.name, loaded.mel, encoder))
+    results = run(steps(settings, name, labels, loaded.name, loaded.mel, encoder), settings.json)
     print(f"\nopen {locations.report(name)} in a browser")
     print(f"`python -m model.search {name} FILE` finds recordings that sound like FILE")
+    if settings.json:
+        print_json({"page": str(locations.report(name)), "steps": results})
 
 
 def steps(

@@ -17,7 +17,7 @@ import model.extract
 import model.predict
 import pipeline.ingest
 from dags.config import KeySettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model.encoder import hub_models
 from model.inference import checkpoints
 from model.probes import sequential_head
@@ -25,6 +25,7 @@ from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile
 from stores import key_names
 from stores.errors import InvalidInput, MissingArtifact
+from stores.json_output import print_json
 from stores.key_names import KeyFormat
 from stores.labels import count_noun
 from stores.mel_flags import changed_ingest_flags
@@ -48,14 +49,16 @@ def write_keys(settings: KeySettings) -> None:
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     chain = steps(settings, checkpoint.path)
     if settings.draw:
-        print(mermaid(chain))
+        print_graph(chain, settings.json)
         return
     print(f"encoder: {checkpoint}")
-    run(chain)
+    results = run(chain, settings.json)
     table = key_table(parquet.read_table(_work(settings.out) / "predictions.parquet"), settings.key_format)
     output.write(table)
     shutil.rmtree(_work(settings.out))
     print(f"{settings.out}: {count_noun(table.num_rows, 'key')}")
+    if settings.json:
+        print_json({"table": str(settings.out), "keys": table.num_rows, "steps": results})
 
 
 def steps(settings: KeySettings, encoder: Path) -> list[Step]:

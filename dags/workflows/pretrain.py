@@ -8,8 +8,9 @@ import model.train
 import pipeline.ingest
 import pipeline.shard
 from dags.config import PretrainSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from stores import locations
+from stores.json_output import print_json
 
 
 def pretrain(settings: PretrainSettings, ingest_words: Sequence[str], train_words: Sequence[str]) -> None:
@@ -25,9 +26,11 @@ def pretrain(settings: PretrainSettings, ingest_words: Sequence[str], train_word
     """
     chain = steps(settings.dataset, ingest_words, train_words)
     if settings.draw:
-        print(mermaid(chain))
-    else:
-        run(chain)
+        print_graph(chain, settings.json)
+        return
+    results = run(chain, settings.json)
+    if settings.json:
+        print_json({"steps": results})
 
 
 def steps(dataset: str, ingest_words: Sequence[str], train_words: Sequence[str]) -> list[Step]:

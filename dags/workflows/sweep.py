@@ -17,11 +17,12 @@ import model.probe
 import model.train
 from dags import sweep_points
 from dags.config import SweepSettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model.training.config import OptimizationSettings, TrainSettings, result_flags
 from stores import locations, sweep_file
 from stores.command_line import parse
 from stores.errors import InvalidInput, exit_status
+from stores.json_output import print_json
 from stores.sweep_file import Sweep, SweepPoint
 
 FAIR = "every run sees the same number of clips (steps = clips / batch, warm-up in proportion), and all else is equal"
@@ -200,6 +201,9 @@ def sweep(settings: SweepSettings, train_words: Sequence[str]) -> None:
     )
     graph = steps(plan)
     if settings.draw:
-        print(mermaid(graph))
-    else:
-        run(graph)
+        print_graph(graph, settings.json)
+        return
+    results = run(graph, settings.json)
+    if settings.json:
+        path = locations.sweep(plan.name)
+        print_json({"sweep": str(path), **sweep_file.read(path).to_dict(), "steps": results})

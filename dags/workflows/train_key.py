@@ -1,6 +1,6 @@
 """The workflow of `python -m dags.train_key`: recordings and transposed copies become a probe of keys, and its scores.
 
-    stores/giantsteps_mtg_12.zarr     GiantSteps-MTG, with eleven transposed copies of each training recording
+    stores/giantsteps_mtg_12.zarr     GiantSteps-MTG, with eleven transposed copies of each recording
     stores/giantsteps_key_12.zarr     GiantSteps, with eleven transposed copies of each recording
     stores/demo_12.zarr               or the demo corpus, one clip of each piece, with eleven copies
     runs/NAME/probes/*.recipe.safetensors     the probe of the whole recipe, for dags.key and model.predict
@@ -20,7 +20,7 @@ import torch
 import model.extract
 import pipeline.ingest
 from dags.config import TrainKeySettings
-from dags.workflow import Step, mermaid, run
+from dags.workflow import Step, print_graph, run
 from model.encoder import hub_models
 from model.encoder.device import fastest_device
 from model.inference import checkpoints, representations
@@ -32,6 +32,7 @@ from model.probes.training.grid_search import GridSearch
 from stores import feature_labels, locations
 from stores.commit import write_json
 from stores.features import FeatureStore
+from stores.json_output import print_json
 from stores.mel_flags import changed_ingest_flags
 from stores.mel_spec import MelSpec
 
@@ -67,10 +68,10 @@ def train_key(settings: TrainKeySettings) -> None:
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     chain = steps(settings, checkpoint.path)
     if settings.draw:
-        print(mermaid(chain))
+        print_graph(chain, settings.json)
         return
     print(f"encoder: {checkpoint}")
-    run(chain)
+    results = run(chain, settings.json)
     name = representations.of_checkpoint(checkpoint.path).name
     train, test = (_read(_Paths.of(dataset, name)) for dataset in _DATASETS[settings.data])
     data = key_recipe.prepare(train, test)
@@ -79,7 +80,9 @@ def train_key(settings: TrainKeySettings) -> None:
     cache = locations.run(name) / "probes" / "stacks"
     recipe = key_recipe.run_recipe(data, head, GridSearch(fastest_device(), torch.float32, cache, "key: "))
     print("\n".join(key_recipe.table(recipe)))
-    _write(settings, name, recipe, train, counts)
+    scores = _write(settings, name, recipe, train, counts)
+    if settings.json:
+        print_json({**scores, "workflow": results})
 
 
 def steps(settings: TrainKeySettings, encoder: Path) -> list[Step]:
@@ -108,9 +111,8 @@ def steps(settings: TrainKeySettings, encoder: Path) -> list[Step]:
 def _own_words(dataset: str, settings: TrainKeySettings) -> tuple[str, ...]:
     """Return the words of `pipeline.ingest` that concern one dataset."""
     root = () if settings.root is None else ("--root", str(settings.root / dataset))
-    copies = () if dataset == "giantsteps_mtg" else ("--transpose-all",)
     demo = ("--clips", str(settings.clips), "--as-written") if dataset == "demo" else ()
-    return (*root, *copies, *demo)
+    return ("--transpose-all", *root, *demo)
 
 
 def _read(paths: _Paths) -> FeatureStore:
@@ -120,13 +122,15 @@ def _read(paths: _Paths) -> FeatureStore:
 
 def _write(
     settings: TrainKeySettings, name: str, recipe: list[RecipeStep], train: FeatureStore, counts: Mapping[str, Any]
-) -> None:
-    """Write the scores and the probe of the whole recipe, and print where they are."""
+) -> dict[str, Any]:
+    """Write the scores and the probe of the whole recipe, print where they are, and return the scores."""
     dataset = f"{_DATASETS[settings.data][0]}_{TRANSPOSITIONS}"
     path = probe_path(name, dataset, "key", RECIPE)
     metadata = {"dataset": dataset, "grid": RECIPE, "clips": dict(counts)}
     write_winning_probe(path, recipe[-1].probe, train.provenance, metadata)
     out = settings.out or locations.report(f"keys-{settings.data}").with_suffix(".json")
     rows = [step.to_dict(recipe[0]) for step in recipe]
-    write_json(out, {"data": settings.data, "run": name, "head": settings.head, "clips": dict(counts), "steps": rows})
+    scores = {"data": settings.data, "run": name, "head": settings.head, "clips": dict(counts), "steps": rows}
+    write_json(out, scores)
     print(f"scores: {out}\nprobe: {path}, for `python -m dags.key FOLDER --probe {path} --average-transpositions`")
+    return {**scores, "scores": str(out), "probe": str(path)}

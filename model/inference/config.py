@@ -122,7 +122,8 @@ class ExportSettings(CommandSettings):
     """Convert an encoder to the files of an inference engine, or to a folder for the Hugging Face hub.
 
     An engine is compared with the engine eager in a new process, and is published only if it is as accurate. The
-    engines tensorrt and tensorrt-rtx have not been executed yet. The last line that is printed is JSON.
+    engines tensorrt and tensorrt-rtx have not been executed yet. The last line that is printed is JSON, and with
+    --json nothing else is printed on standard output.
     """
 
     what: Positional[Literal["compiled", "onnx", "tensorrt", "tensorrt-rtx", "hub", "check"]]
@@ -147,6 +148,8 @@ class ExportSettings(CommandSettings):
     with its description in model.json, for programs without this package."""
     with_probe: Annotated[Path | None, shown("FILE", "none")] = None
     """File of a probe whose probabilities a graph from samples computes too."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     int8: bool = False
     """Quantize the weights of the encoder in a graph from samples."""
     largest: Annotated[int, Ge(1)] = 1024

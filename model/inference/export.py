@@ -23,11 +23,13 @@ from model.inference.config import ExportSettings
 from model.inference.engines import export_validation, registry
 from model.inference.engines.export import ExportPlan
 from model.inference.engines.tensorrt_rtx import ParsedNetwork
+from model.inference.export_result import print_result
 from stores import digest, locations
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact, MynaError
 from stores.locations import FoundCheckpoint
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
+from stores.terminal import print_progress
 
 MAX_ERROR_CHARACTERS = 2000
 """Characters of a failed process's output that an error message repeats."""
@@ -66,7 +68,7 @@ def validate(settings: ExportSettings) -> None:
         digest.diff_settings(loaded.mel, store.value_settings(), names)
     validation = export_validation.compare(engine, encoder, store, loaded.mel_spec)
     machine = {"device": engine.settings.device, "versions": engine.settings.versions}
-    print(json.dumps({"ran": True, **machine, **asdict(validation)}))
+    print_result(settings, {"ran": True, **machine, **asdict(validation)})
     validation.require()
 
 
@@ -81,7 +83,7 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    print(f"exporting {checkpoint} to {target} as {name} in {precision}", flush=True)
+    print_progress(f"exporting {checkpoint} to {target} as {name} in {precision}")
     try:
         exported = registry.export(loaded.encoder.to(fastest_device()), name, plan, building)
     except MynaError:
@@ -91,7 +93,7 @@ def _export_engine(settings: ExportSettings, name: str) -> None:
     registry.record_validation(exported, validation, building)
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)
-    print(json.dumps({"engine": name, "precision": precision, "folder": str(target), **validation}))
+    print_result(settings, {"engine": name, "precision": precision, "folder": str(target), **validation})
 
 
 def _write_hub_folder(settings: ExportSettings) -> None:
@@ -100,7 +102,7 @@ def _write_hub_folder(settings: ExportSettings) -> None:
     loaded = _load(settings, _find(settings.checkpoint).path)
     hub.write(settings.out, PretrainedFolder(loaded.encoder, loaded.mel, loaded.origin))
     files = sorted(path.name for path in settings.out.iterdir())
-    print(json.dumps({"folder": str(settings.out), "files": files}))
+    print_result(settings, {"folder": str(settings.out), "files": files})
 
 
 def _validate_in_new_process(settings: ExportSettings, folder: Path) -> dict[str, Any]:

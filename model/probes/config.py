@@ -298,6 +298,8 @@ class PredictSettings(CommandSettings):
     probe: Annotated[Path, shown("FILE")]
     """File of the probe, runs/NAME/probes/DATASET.TASK.REPRESENTATION.safetensors, or a published key head: the state
     dict of linear layers with 24 outputs, .pth."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     out: Annotated[Path | None, shown("FILE", "SOURCE.TASK.csv in the working directory")] = None
     """File to write, .csv or .parquet, with one row for each clip."""
     average_transpositions: bool = False

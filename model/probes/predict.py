@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,7 @@ from stores import feature_tables, locations
 from stores.errors import InvalidInput, MissingArtifact
 from stores.feature_layers import join_layers, select_layers
 from stores.features import CLIPS, FeatureStore, read_provenance
+from stores.json_output import print_json
 
 
 def predict(settings: PredictSettings) -> None:
@@ -46,6 +49,16 @@ def predict(settings: PredictSettings) -> None:
         table = table.filter(pa.array([step == 0 for step in averaged]))
     output.write(table)
     print(f"{output.path}: {probe.metadata['task']} of {table.num_rows} clips")
+    if settings.json:
+        print_json({"predictions": str(output.path), **_summary(table, probe)})
+
+
+def _summary(table: pa.Table, probe: Probe) -> dict[str, Any]:
+    """Return the number of clips, that of each predicted label, and that of clips unlike all training clips."""
+    labels = Counter(table.column("prediction").to_pylist()) if probe.metadata["kind"] != "numbers" else {}
+    unlike = sum(remark != "" for remark in table.column("remark").to_pylist()) if probe.reference else None
+    counts = dict(sorted(labels.items()))
+    return {"task": probe.metadata["task"], "clips": table.num_rows, "labels": counts, "unlike_training_clips": unlike}
 
 
 @dataclass(frozen=True)

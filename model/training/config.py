@@ -225,6 +225,8 @@ class TrainSettings(CommandSettings):
     """Mel store to train on, as a path or as a name under stores/. May be repeated. Missing shards are made first."""
     name: Annotated[str | None, shown("NAME", "STORE-PRESET")] = None
     """Name of the run."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

@@ -24,6 +24,7 @@ from stores import csv_cells, extras, locations
 from stores.command_line import CommandSettings
 from stores.commit import write_bytes
 from stores.errors import InvalidInput
+from stores.json_output import print_json
 
 Rows = Sequence[dict[str, Any]]
 MetricsFormat = Literal["csv", "tensorboard"]
@@ -38,6 +39,8 @@ class MetricsSettings(CommandSettings):
     """Names of runs under runs/. They may be finished or still training."""
     to: MetricsFormat
     """Format: csv writes metrics.csv, tensorboard writes event files to tensorboard/ (needs the extra tensorboard)."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""
 
 
 def export_metrics(settings: MetricsSettings) -> None:
@@ -50,10 +53,15 @@ def export_metrics(settings: MetricsSettings) -> None:
     """
     if not settings.runs:
         raise InvalidInput("at least one run is needed; give names of runs under runs/")
+    written = []
     for run in settings.runs:
         folder = locations.run(run)
         rows = metrics_log.read(folder)
-        print(f"{_WRITERS[settings.to](folder, rows)}: {len(rows)} lines of metrics")
+        path = _WRITERS[settings.to](folder, rows)
+        print(f"{path}: {len(rows)} lines of metrics")
+        written.append({"run": run, "path": str(path), "lines": len(rows)})
+    if settings.json:
+        print_json({"metrics": written})
 
 
 def _write_csv(folder: Path, rows: Rows) -> Path:

@@ -20,7 +20,7 @@ from model.encoder.config import PRESETS, EncoderConfig, preset
 from model.encoder.device import fastest_device, fastest_precision
 from model.objectives.config import ObjectiveConfig
 from model.objectives.config import preset as preset_objective
-from model.training import continuation, initialization, ranks
+from model.training import continuation, initialization, metrics_log, ranks
 from model.training.batch_prefetch import Prefetch
 from model.training.config import (
     EncoderSettings,
@@ -38,11 +38,12 @@ from model.training.malloc_tuning import keep_freed_memory
 from model.training.reconstructions import draw_reconstructions
 from model.training.sources import TrainingShards
 from model.training.stream import WindowStream
-from stores import extras, locations, shard_integrity
+from stores import extras, locations, shard_integrity, terminal
 from stores.command_line import MAX_CONFIG_BYTES
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.json_codec import read_json
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.mel_store import MelStore
 from stores.shards import ShardSet
@@ -99,12 +100,14 @@ def _train(settings: TrainSettings, device: torch.device) -> None:
         config = continuation.keep_gamma_decay(config, saved)
     if continuation.is_finished(folder, saved, config):
         _print(f"{folder}: already finished")
+        _print_result(settings, folder, config, 0)
         return
     ranks.local_slice(config.batch)  # rejects a batch that the ranks cannot share before a folder is created
     require_device(settings.loading.resident, device)
     with ranks.write_lock_of_main_process(folder):
         extension = continuation.describe_extension(folder, saved, config)
-        _train_in_folder(folder, settings, config, sources, device, extension)
+        steps = _train_in_folder(folder, settings, config, sources, device, extension)
+        _print_result(settings, folder, config, steps)
 
 
 def _train_in_folder(
@@ -114,9 +117,11 @@ def _train_in_folder(
     sources: TrainingShards,
     device: torch.device,
     extension: str,
-) -> None:
+) -> int:
+    """Train in the folder of the run, and return the number of steps that were made."""
     validation = _validation(settings.validation, config)
     run = _open_run(folder, config, sources, device, _init_checkpoint(settings.encoder))
+    first_step = run.step
     if extension:
         _print(extension)
     stream = _stream(settings, config, sources, device)
@@ -128,6 +133,7 @@ def _train_in_folder(
         if isinstance(run.model, MaskedAutoencoder) and ranks.is_main_process():
             _draw(folder / "reconstructions.png", run.model, config, sources, batches)
     _print(f"{encoder}: finished after {count_noun(run.step, 'step')}")
+    return run.step - first_step
 
 
 def _draw(
@@ -173,6 +179,14 @@ def _print_start(run: Run, validation: KnnValidation | None) -> None:
         _print(f"k-NN validation: {validation.name}: {accuracy:.3f} before the first step, {baseline}")
 
 
+def _print_result(settings: TrainSettings, folder: Path, config: TrainConfig, steps: int) -> None:
+    """Print the result with --json: the run, its length, the steps of this call, and the last line of metrics."""
+    if settings.json and ranks.is_main_process():
+        rows = metrics_log.read(folder)
+        result = {"run": folder.name, "encoder": str(folder / locations.ENCODER_FILE), "steps": config.steps}
+        print_json({**result, "new_steps": steps, "metrics": rows[-1] if rows else {}})
+
+
 def _print(line: str) -> None:
     if ranks.is_main_process():
         print(line)
@@ -196,7 +210,9 @@ def _make_shards(store: Path) -> None:
         print(f"{folder}: {store} has changed since these shards were made: {change}; making them again", flush=True)
     except (MissingArtifact, CorruptArtifact) as error:
         print(f"{error}; doing so", flush=True)
-    finished = subprocess.run([sys.executable, "-m", "pipeline.shard", "--", str(store)], check=False)
+    words = [sys.executable, "-m", "pipeline.shard", *(["--quiet"] if terminal.is_quiet() else []), "--", str(store)]
+    finished = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
+    print(finished.stdout, end="", flush=True)
     if finished.returncode:
         raise InvalidInput(f"`python -m pipeline.shard {store}` failed with status {finished.returncode}")
 

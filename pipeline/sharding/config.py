@@ -22,3 +22,5 @@ class ShardSettings(CommandSettings):
     with its labels and split, in STORE.stock, for other readers."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the shuffle of all clips."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""

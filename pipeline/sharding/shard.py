@@ -9,6 +9,7 @@ from pipeline.sharding.shard_writer import ShardPlan, write_shards
 from pipeline.sharding.stock_writer import StockPlan, write_stock
 from stores import locations
 from stores.commit import remove_temporary_files
+from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
@@ -24,21 +25,27 @@ def shard(settings: ShardSettings) -> None:
     path = locations.store_path(settings.store)
     store = MelStore.open(path)
     if settings.format == "stock":
-        _write_stock(store, locations.beside_store(path, ".stock"), StockPlan(settings.seed))
+        _write_stock(store, locations.beside_store(path, ".stock"), StockPlan(settings.seed), settings.json)
         return
     folder = locations.shards(path)
     with write_lock(folder):
         remove_temporary_files(folder)
         shards = write_shards(store, folder, ShardPlan(seed=settings.seed))
     print(_summary(shards))
+    if settings.json:
+        size = sum(shard.size_bytes for shard in shards.shards)
+        counts = {"clips": shards.clips, "files": len(shards.shards), "bytes": size}
+        print_json({"shards": str(folder), **counts, "left_out": dict(shards.left_out)})
 
 
-def _write_stock(store: MelStore, folder: Path, plan: StockPlan) -> None:
+def _write_stock(store: MelStore, folder: Path, plan: StockPlan, as_json: bool) -> None:
     with write_lock(folder):
         remove_temporary_files(folder)
         stock = write_stock(store, folder, plan)
     counts = f"{count_noun(stock.clips, 'clip')} in {count_noun(stock.tars, 'tar')}"
     print(f"{stock.folder}: {counts}, {stock.size_bytes / 1e6:.1f} MB")
+    if as_json:
+        print_json({"shards": str(stock.folder), "clips": stock.clips, "files": stock.tars, "bytes": stock.size_bytes})
 
 
 def _summary(shards: ShardSet) -> str:

@@ -53,3 +53,5 @@ class PreviewSettings(CommandSettings):
     """Id of a clip to draw instead. The flag can be repeated."""
     out: Annotated[Path | None, shown("FILE", "STORE.png beside the store")] = None
     """PNG file to write."""
+    json: bool = False
+    """Print one JSON object on standard output, and everything else on standard error."""

@@ -16,6 +16,7 @@ from pipeline.verification.config import PreviewSettings
 from stores import locations
 from stores.commit import atomic_write
 from stores.errors import InvalidInput
+from stores.json_output import print_json
 from stores.labels import split_tags
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
@@ -46,6 +47,8 @@ def preview(settings: PreviewSettings) -> None:
     with atomic_write(out) as temporary:
         draw(store, rows).savefig(temporary, format="png")
     print(f"{out}: {len(rows)} of {len(store)} clips, the first {MAX_SHOWN_SECONDS:g} s of each")
+    if settings.json:
+        print_json({"picture": str(out), "clips": [row.id for row in rows], "of": len(store)})
 
 
 def select_clips(rows: Sequence[ClipRow], count: int, ids: Sequence[str] = ()) -> list[ClipRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_every_clip_of_a_dataset_gets_a_prediction(workplace):
     assert [row["id"] for row in rows] == [row.id for row in store.rows]
     assert [row["prediction"] for row in rows] == [row.labels["key"] for row in store.rows]
     assert all(float(row["probability"]) == float(row[row["prediction"]]) > 0.5 for row in rows)
+
+
+def test_json_counts_the_predicted_labels(workplace, capsys):
+    folder, store = workplace
+    assert predict.main(["made", "--probe", "p.safetensors", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["predictions"], result["task"], result["clips"]) == ("made.key.csv", "key", len(store.rows))
+    assert sum(result["labels"].values()) == len(store.rows)
+    unlike = sum(row["remark"] != "" for row in _rows(folder / "made.key.csv"))
+    assert result["unlike_training_clips"] == unlike
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])

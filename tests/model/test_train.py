@@ -51,9 +51,9 @@ def sharded_here(monkeypatch):
     """Shards are made in this process, which is faster; the list of stores they were made of."""
     made = []
 
-    def run(command, check):
+    def run(command, **_):
         made.append(command[-1])
-        return subprocess.CompletedProcess(command, shard.main(command[-1:]))
+        return subprocess.CompletedProcess(command, shard.main(command[-1:]), "")
 
     monkeypatch.setattr(train.subprocess, "run", run)
     return made

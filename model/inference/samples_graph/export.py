@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from model.encoder import hub_models, weights
 from model.encoder.known_models import KNOWN_MODELS
@@ -14,6 +14,7 @@ from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.config import ExportSettings
 from model.inference.engines import onnx
+from model.inference.export_result import print_result
 from model.inference.samples_graph import graph_file, validation
 from model.inference.samples_graph.description import (
     EMBEDDING,
@@ -41,6 +42,7 @@ from model.probes.encoder_match import features_of, require_probe_of, window_fra
 from model.probes.probe import Probe
 from stores.mel_flags import ResamplerName, resampler_name
 from stores.mel_spec import MelSpec
+from stores.terminal import print_progress
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "myna")
 
@@ -63,15 +65,15 @@ def export_graph(settings: ExportSettings) -> None:
         require_probe_of(loaded, windowing, probe, settings.with_probe)
     precision = "int8" if settings.int8 else "fp32"
     target = settings.out or _default_folder(loaded, precision, settings.with_probe)
-    print(f"exporting {checkpoint} to {target} as a graph from samples in {precision}", flush=True)
+    print_progress(f"exporting {checkpoint} to {target} as a graph from samples in {precision}")
     description = _describe(loaded, windowing, precision, probe, settings.with_probe)
-    _build(target, loaded, windowing, description, probe)
+    print_result(settings, _build(target, loaded, windowing, description, probe))
 
 
 def _build(
     target: Path, loaded: LoadedCheckpoint, windowing: Windowing, description: GraphDescription, probe: Probe | None
-) -> None:
-    """Write the graph beside its place, compare it with eager, and rename it to its place."""
+) -> dict[str, Any]:
+    """Write the graph beside its place, compare it with eager, rename it to its place, and return the result."""
     building = target.with_name(f".{target.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -93,7 +95,7 @@ def _build(
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)
     size = round((target / GRAPH).stat().st_size / 1e6, 1)
-    print(json.dumps({"folder": str(target), "megabytes": size, **description.validation}))
+    return {"folder": str(target), "megabytes": size, **description.validation}
 
 
 def _describe(
