@@ -35,6 +35,8 @@ class ServedProbe:
     """The probe."""
     windowing: Windowing
     """Windows that it was trained on."""
+    sha256: str
+    """SHA-256 of the file."""
 
     @property
     def name(self) -> str:

@@ -44,6 +44,7 @@ def _probe(served: ServedProbe) -> dict[str, Any]:
         "vote": metadata["vote"],
         "pool": features_of(served.probe).get("pool", "mean"),
         "calibration": _numbers(calibration) if isinstance(calibration, dict) else {},
+        "sha256": served.sha256,
         "knows_distance": served.probe.reference is not None,
     }
 

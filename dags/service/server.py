@@ -25,6 +25,8 @@ MAX_CONNECTIONS = 256
 """Connections that are open at the same time."""
 HEAD_SECONDS = 10.0
 """Seconds in which the head of a request must arrive."""
+WRITE_SECONDS = 60.0
+"""Seconds in which a client must take what it is sent."""
 MAX_HEAD_BYTES = 1 << 14
 """Largest head of a request, with its address and headers."""
 KEEP_ALIVE_SECONDS = 5
@@ -117,9 +119,10 @@ class Server(uvicorn.Server):
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 with a limit of connections and of the time that the head of a request may take, and errors as JSON."""
+    """HTTP/1.1 with limits of connections and of the time of a request's head and of reading, and errors as JSON."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or answer 503 if there are too many."""
@@ -139,7 +142,18 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
         self._stop_watching()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not take its answer, for a while."""
+        super().pause_writing()
+        self._write_timer = self._write_timer or self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on with an answer."""
+        super().resume_writing()
+        self._stop_write_timer()
 
     def send_400_response(self, msg: str) -> None:
         """Answer something that is not HTTP/1.1."""
@@ -157,6 +171,11 @@ class BoundedProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _close_late_head(self) -> None:
         self._head_timer = None

@@ -24,6 +24,7 @@ from model.encoder.device import fastest_device
 from model.inference import checkpoints
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.myna import Myna
+from model.inference.samples_graph.description import file_sha256
 from model.inference.windows import Windowing
 from model.probes.encoder_match import require_probe_of, window_frames_of, windowing_of
 from model.probes.probe import Probe
@@ -108,7 +109,8 @@ def _open_probes(loaded: LoadedCheckpoint, paths: Sequence[Path]) -> list[Served
         window_frames = window_frames_of(probe) or loaded.encoder.config.window_frames
         windowing = windowing_of(probe, window_frames)
         require_probe_of(loaded.with_window(window_frames), windowing, probe, path)
-        served.append(ServedProbe(path, probe, windowing))
+        served.append(ServedProbe(path, probe, windowing, file_sha256(path)))
+        print(f"probe: {path}, {served[-1].name}, SHA-256 {served[-1].sha256}")
     names = [one.name for one in served]
     if double := [name for name in names if names.count(name) > 1]:
         raise InvalidInput(f"--probe names two probes of {double[0]}; state one of them")

@@ -108,6 +108,31 @@ def test_an_answer_may_take_longer_than_the_head(monkeypatch):
     assert _serve(slow, lambda port, _: _say(port, REQUEST)).endswith(b"ok")
 
 
+def test_a_client_that_does_not_take_its_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(server, "WRITE_SECONDS", 0.3)
+    ended = []
+
+    async def long(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        ended.append(True)
+
+    async def client(port, serving):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(REQUEST)
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if not serving.server_state.connections and not serving.server_state.tasks:
+                break
+        writer.close()
+        return len(serving.server_state.connections)
+
+    assert _serve(long, client) == 0
+    assert ended
+
+
 def test_connections_over_the_limit_are_answered_and_closed(monkeypatch):
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
 
