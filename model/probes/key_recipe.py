@@ -71,7 +71,7 @@ class RecipeData:
     """The recordings of the recipe."""
 
     train: FeatureStore
-    """Clips of train, with their transposed copies, and of valid, without any."""
+    """Clips of train and valid, with their transposed copies."""
     test: FeatureStore
     """Clips of test, with their transposed copies."""
     left_out: int
@@ -94,8 +94,7 @@ def prepare(train: FeatureStore, test: FeatureStore) -> RecipeData:
     tested = _select(test, [row.split == "test" and _has_key(row) for row in test.rows])
     digests = {row.source_digest for row in tested.rows}
     known = [row.source_digest in digests for row in train.rows]
-    usable = [_has_key(row) and (row.split == "train" or (row.split == "valid" and not row.semitones))
-              for row in train.rows]  # fmt: skip
+    usable = [_has_key(row) and row.split in ("train", "valid") for row in train.rows]
     kept = _select(train, [good and not copy for good, copy in zip(usable, known, strict=True)])
     left_out = sum(
         copy and row.split in ("train", "valid") and not row.semitones
@@ -117,12 +116,14 @@ def run_recipe(data: RecipeData, head: Sequence[int], search: GridSearch) -> lis
     """
     if not any(row.semitones for row in data.test.rows) or not any(row.semitones for row in data.train.rows):
         raise InvalidInput(
-            "the recipe needs transposed copies of the training and test recordings; ingest both with --transpose 12, "
-            "and the test recordings with --transpose-all"
+            "the recipe needs transposed copies of the training and test recordings; ingest both with --transpose 12 "
+            "--transpose-all"
         )
     linear = QUICK.with_configs(tuple(config for config in QUICK.configs if not config.hidden))
     wide = head_grid([tuple(head)], DROPOUTS)
-    plain = replace(data, train=_select(data.train, [not row.semitones for row in data.train.rows]))
+    # every step is stopped and chosen on the same validation clips, which have copies
+    is_plain = [row.split == "valid" or not row.semitones for row in data.train.rows]
+    plain = replace(data, train=_select(data.train, is_plain))
     steps = [
         _step(LINEAR, plain, linear, search),
         _step(LINEAR_COPIES, data, linear, search),
@@ -202,8 +203,9 @@ def counts(data: RecipeData) -> Mapping[str, int]:
     split = [(row.split, bool(row.semitones)) for row in data.train.rows]
     return {
         "train": split.count(("train", False)),
-        "transposed copies": split.count(("train", True)),
+        "transposed copies of train": split.count(("train", True)),
         "valid": split.count(("valid", False)),
+        "transposed copies of valid": split.count(("valid", True)),
         "test": sum(not row.semitones for row in data.test.rows),
         "left out, because test has the same audio": data.left_out,
     }

@@ -26,15 +26,16 @@ def _words(settings, workplace):
     return {step.name: " ".join(step.arguments) for step in chain}
 
 
-def test_giantsteps_is_ingested_twice_and_only_test_is_transposed_as_a_whole(workplace):
+def test_both_giantsteps_sets_are_ingested_with_copies_and_extracted(workplace):
     words = _words(TrainKeySettings(data="giantsteps", root=workplace / "audio"), workplace)
     assert list(words) == [
         *("ingest-giantsteps_mtg", "extract-giantsteps_mtg", "ingest-giantsteps_key", "extract-giantsteps_key")
     ]
     assert words["ingest-giantsteps_mtg"] == (
-        f"giantsteps_mtg --store stores/giantsteps_mtg_12.zarr --transpose 12 --root {workplace}/audio/giantsteps_mtg"
+        "giantsteps_mtg --store stores/giantsteps_mtg_12.zarr --transpose 12 --transpose-all "
+        f"--root {workplace}/audio/giantsteps_mtg"
     )
-    assert words["ingest-giantsteps_key"].endswith("giantsteps_key --transpose-all")
+    assert words["ingest-giantsteps_key"].startswith("giantsteps_key --store stores/giantsteps_key_12.zarr")
     assert "--out stores/giantsteps_key_12.first.features.zarr" in words["extract-giantsteps_key"]
 
 
@@ -57,7 +58,7 @@ def test_the_demo_corpus_gives_scores_and_a_probe(workplace, capsys):
     assert train_key.main(["demo", "--clips", "72", "--head", "32", "--workers", "2"]) == 0
     scores = json.loads((workplace / "reports" / "keys-demo.json").read_text())
     assert [len(row) for row in scores["steps"]] == [4] * 5
-    assert scores["clips"]["transposed copies"] == 11 * scores["clips"]["train"]
+    assert scores["clips"]["transposed copies of train"] == 11 * scores["clips"]["train"]
     assert "ahead of the linear probe" in capsys.readouterr().out
     probe = Probe.read(workplace / "runs/first/probes/demo_12.key.recipe.safetensors")
     assert len(probe.metadata["classes"]) == 24

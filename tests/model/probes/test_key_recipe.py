@@ -48,7 +48,7 @@ def _both(*stores):
 
 @pytest.fixture(scope="module")
 def steps():
-    train = _both(_store("train", 40, 0, True), _store("valid", 40, 1, False))
+    train = _both(_store("train", 40, 0, True), _store("valid", 20, 1, True))
     data = prepare(train, _store("test", 60, 2, True))
     with pytest.MonkeyPatch.context() as monkeypatch:  # fewer and shorter trainings
         monkeypatch.setattr(key_recipe, "QUICK", replace(key_recipe.QUICK, patience=6))
@@ -69,8 +69,9 @@ def test_every_step_is_scored_on_the_same_recordings(steps):
     assert all(np.array_equal(step.groups, recipe[0].groups) for step in recipe)
     assert key_recipe.counts(data) == {
         "train": 40,
-        "transposed copies": 440,
-        "valid": 40,
+        "transposed copies of train": 440,
+        "valid": 20,
+        "transposed copies of valid": 220,
         "test": 60,
         "left out, because test has the same audio": 0,
     }
@@ -106,7 +107,7 @@ def test_training_clips_whose_audio_is_in_test_are_left_out_and_counted():
     data = prepare(replace(train, rows=rows), test)
     assert data.left_out == 1
     assert key_recipe.counts(data)["train"] == 9
-    assert key_recipe.counts(data)["transposed copies"] == 9 * 11
+    assert key_recipe.counts(data)["transposed copies of train"] == 9 * 11
 
 
 def test_what_the_recipe_cannot_use_is_an_error():
