@@ -22,7 +22,7 @@ from model.inference.engines.engine import Engine
 from model.inference.extraction import mean_over_windows
 from model.inference.layers import Layer
 from model.inference.pretrained import Pretrained
-from model.inference.samples import resample, to_mono
+from model.inference.samples import require_rate, resample, to_mono
 from model.inference.windows import Windowing
 from pipeline.audio import levels
 from pipeline.audio.decode import decode
@@ -189,11 +189,7 @@ class Myna(ModelHubMixin, Pretrained, library_name="myna", repo_url="", tags=["a
             if rate_hz is not None:
                 raise InvalidInput(f"sample_rate_hz must be left out for the file {audio}, which states its own rate")
             return decode(Path(audio), self.mel_spec.sample_rate_hz, resampler=resampler).samples
-        if rate_hz is None or rate_hz <= 0:
-            raise InvalidInput(
-                f"samples need a positive sample_rate_hz (got {rate_hz}), "
-                "for example embed(samples, sample_rate_hz=44100)"
-            )
+        rate_hz = require_rate(rate_hz)
         samples = to_mono(np.asarray(audio))
         levels.require_in_scale(samples)
         return resample(samples, rate_hz, self.mel_spec.sample_rate_hz, resampler)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.inference.pretrained import Pretrained
-from model.inference.samples import resample, to_mono
+from model.inference.samples import require_rate, resample, to_mono
 from model.inference.samples_graph.description import (
     DESCRIPTION,
     EMBEDDING,
@@ -23,7 +23,7 @@ from model.inference.samples_graph.runtime import open_session
 from pipeline.audio import levels
 from pipeline.audio.decode import decode
 from stores import locations
-from stores.errors import DecodeError, InvalidInput, MissingArtifact
+from stores.errors import CorruptArtifact, DecodeError, InvalidInput, MissingArtifact
 
 _GRAPH_FOLDER = "onnx-samples"
 
@@ -45,6 +45,7 @@ class OnnxMyna(Pretrained):
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.about = GraphDescription.read(folder)
         self._session = open_session(folder / GRAPH, threads)
+        self.about.require_metadata(self._session.get_modelmeta().custom_metadata_map, folder)
 
     @property
     def width(self) -> int:
@@ -98,10 +99,14 @@ class OnnxMyna(Pretrained):
 
         Raises:
             InvalidInput: the graph has no probe.
+            CorruptArtifact: the graph has another number of outputs than labels.
         """
         if self.about.probe is None:
             raise InvalidInput("the graph has no probe; export it with --with-probe FILE")
         outputs = self._run(audio, sample_rate_hz, PROBABILITIES)[0]
+        if len(outputs) != len(self.labels):
+            counts = f"{len(outputs)} outputs and {len(self.labels)} labels"
+            raise CorruptArtifact(f"the graph has {counts}; export it again")
         return dict(zip(self.labels, map(float, outputs), strict=True))
 
     def _run(self, audio: str | Path | ArrayLike, rate_hz: int | None, name: str) -> NDArray[Any]:
@@ -119,8 +124,7 @@ class OnnxMyna(Pretrained):
             if rate_hz is not None:
                 raise InvalidInput(f"sample_rate_hz must be left out for the file {audio}, which states its own rate")
             return decode(Path(audio), needed, resampler=resampler).samples
-        if rate_hz is None or rate_hz <= 0:
-            raise InvalidInput(f"samples need a positive sample_rate_hz (got {rate_hz})")
+        rate_hz = require_rate(rate_hz)
         samples = to_mono(np.asarray(audio))
         levels.require_in_scale(samples)
         return resample(samples, rate_hz, needed, resampler)

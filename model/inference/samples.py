@@ -11,6 +11,24 @@ from pipeline.audio import resample as resampling
 from stores.errors import InvalidInput
 from stores.mel_flags import DEFAULT_RESAMPLER, ResamplerName
 
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_000_000
+"""Sample rates that are accepted. A rate in kHz would be converted to a thousand times as many samples."""
+
+
+def require_rate(rate_hz: object) -> int:
+    """Return the sample rate of samples.
+
+    Raises:
+        InvalidInput: it is not a whole number of hertz from 1,000 to 1,000,000.
+    """
+    is_number = isinstance(rate_hz, int | float | np.integer | np.floating) and not isinstance(rate_hz, bool)
+    if not is_number or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ or rate_hz != int(rate_hz):  # type: ignore[call-overload, operator]
+        raise InvalidInput(
+            f"samples need a positive sample_rate_hz, a whole number of hertz from {MIN_RATE_HZ} to {MAX_RATE_HZ} (got "
+            f"{rate_hz!r}), for example embed(samples, sample_rate_hz=44100)"
+        )
+    return int(rate_hz)  # type: ignore[call-overload, no-any-return]
+
 
 def to_mono(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Return mono float32 samples `[T]`: the mean of the channels of `[T, channels]`, integers divided by full scale.

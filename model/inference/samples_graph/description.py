@@ -17,7 +17,7 @@ from typing import Any
 
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
-from stores.json_codec import JsonSettings, from_json, read_json
+from stores.json_codec import JsonSettings, from_json, parse_json, read_json
 from stores.mel_flags import ResamplerName
 
 FORMAT = "myna-graph-1"
@@ -172,6 +172,27 @@ class GraphDescription(JsonSettings):
                 f"{description.sha256[:64]} is needed; copy both files of one export"
             )
         return description
+
+    def require_metadata(self, entries: Mapping[str, str], folder: Path) -> None:
+        """Check that the metadata of the graph say the same, which its digest protects.
+
+        Args:
+            entries: the metadata of the graph.
+            folder: folder of the graph, for messages.
+
+        Raises:
+            CorruptArtifact: the graph has no description of this version.
+            DigestMismatch: `model.json` says something else. The error names what.
+        """
+        try:
+            stated = from_json(type(self), parse_json(entries[METADATA_KEY]), f"the metadata of {folder / GRAPH}")
+        except (KeyError, ValueError, InvalidInput) as error:
+            raise CorruptArtifact(f"{folder / GRAPH} lacks its description: {error}; export the graph again") from error
+        if differing := [key for key, value in self.metadata().items() if stated.metadata()[key] != value]:
+            raise DigestMismatch(
+                f"{folder / DESCRIPTION} does not describe its graph: {', '.join(differing)} differ from the metadata "
+                f"of {GRAPH}; copy both files of one export"
+            )
 
     def metadata(self) -> Mapping[str, Any]:
         """Return what the metadata of the graph hold, without its digest and its validation."""

@@ -99,7 +99,7 @@ def test_a_clip_shorter_than_a_window_is_padded_with_silence(myna, encoder):
             None,
             r"\(got None\), for example embed\(samples, sample_rate_hz=44100\)",
         ),
-        (np.zeros(20_000), 0, r"positive sample_rate_hz \(got 0\)"),
+        (np.zeros(20_000), 0, r"positive sample_rate_hz, .* \(got 0\)"),
         ("song.mp3", 44_100, "must be left out for the file song.mp3"),
         (np.zeros((2, 20_000)), 16_000, r"\[T, channels\] \(got \[2, 20000\]\); transpose"),
         (np.zeros((2, 3, 4)), 16_000, r"got \[2, 3, 4\]"),

@@ -95,13 +95,37 @@ def test_a_graph_that_its_description_does_not_describe_is_an_error(here, tmp_pa
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["input"].update(sample_rate_hz=22_050),
+        lambda content: content["windows"].update(hop_frames=48),
+        lambda content: content.update(weights="0" * 16),
+        lambda content: content["outputs"].reverse(),
+    ],
+)
+def test_a_description_that_was_changed_is_an_error_that_names_what(here, tmp_path, change):
+    folder = here / "runs" / "first" / "encoder.engines" / "onnx-samples"
+    content = json.loads((folder / "model.json").read_text())
+    changed = json.loads((folder / "model.json").read_text())
+    change(changed)
+    (key,) = [key for key in content if content[key] != changed[key]]
+    (tmp_path / "model.json").write_text(json.dumps(changed))
+    (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    with pytest.raises(DigestMismatch, match=f"does not describe its graph: {key} differ from the metadata"):
+        model.Myna.from_pretrained(tmp_path, engine="onnx")
+
+
+@pytest.mark.parametrize(
     ("samples", "rate_hz", "error", "message"),
     [
         (np.zeros(0), 16_000, InvalidInput, "samples must have the shape"),
         (np.zeros(1000), 16_000, DecodeError, "too_short: 1000 samples; at least 1025"),
         (np.full(20_000, np.nan), 16_000, DecodeError, "not_finite"),
         (np.zeros(20_000), None, InvalidInput, "samples need a positive sample_rate_hz"),
-        (np.zeros(20_000), -1, InvalidInput, "samples need a positive sample_rate_hz"),
+        *(
+            (np.zeros(20_000), rate_hz, InvalidInput, "samples need a positive sample_rate_hz, a whole number of hertz")
+            for rate_hz in (-1, 0, 16, 10**9, 16_000.5, np.nan, np.inf, "16000", True)
+        ),
         (np.full(20_000, 20_000.0), 16_000, DecodeError, "divide"),
     ],
 )
