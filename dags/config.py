@@ -231,6 +231,8 @@ class ServeSettings(CommandSettings):
     """Address to listen on. Other machines can ask only if it is another one than the default."""
     port: Annotated[int, Ge(0), Le(65_535)] = 8000
     """Port to listen on. 0 takes a free one."""
+    token: Annotated[Path | None, shown("FILE", "no token")] = None
+    """File with a token, at least 16 characters, that every request must state in the header Authorization."""
     allow_host: Annotated[UseAppendAction[tuple[str, ...]], shown("NAME", "IP addresses and localhost")] = ()
     """Further name by which the service may be asked. It can be repeated."""
     allow_origin: Annotated[UseAppendAction[tuple[str, ...]], shown("ORIGIN", "none")] = ()

@@ -419,7 +419,15 @@ COMMANDS = {
     "dags.doctor": {"--json"},
     "dags.serve": {
         *("--embeddings", "--probe", "--checkpoint", "--tracks", "--host", "--port", "--allow-host", "--allow-origin"),
-        *("--max-megabytes", "--max-seconds", "--upload-seconds", "--decode-seconds", "--workers", "--queue"),
+        *(
+            "--max-megabytes",
+            "--max-seconds",
+            "--upload-seconds",
+            "--decode-seconds",
+            "--workers",
+            "--queue",
+            "--token",
+        ),
     },
     "dags.key": {
         *("folder", "--probe", "--out", "--checkpoint", "--key-format", "--average-transpositions", "--pool"),

@@ -8,14 +8,18 @@ is refused, unless `--allow-origin` lists the origin. And no other origin may re
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dags.service.failures import Failure
+from stores.commit import read_bounded
+from stores.errors import InvalidInput, MissingArtifact
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -25,10 +29,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """Headers of every response."""
+OPEN_PATHS = ("/health", "/api/health")
+"""Addresses that need no token."""
+MIN_TOKEN_CHARACTERS, MAX_TOKEN_BYTES = 16, 1_000
 _OTHER_SITES = ("cross-site", "same-site")
 _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
 
@@ -43,6 +50,8 @@ class AccessRules:
     """Further names of the service."""
     origins: Sequence[str] = ()
     """Origins whose pages may ask, such as `https://music.example`."""
+    token: str = ""
+    """Token that every request must have, except those for the state of the service; empty for none."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request or pass it on."""
@@ -68,6 +77,11 @@ class AccessRules:
         if allowed and scope["method"] == "OPTIONS":
             await _answer_preflight(send_with_headers)
             return
+        try:
+            self._require_token(scope["path"], headers)
+        except Failure as failure:
+            await failure.response()(scope, receive, send_with_headers)
+            return
         await self.application(scope, receive, send_with_headers)
 
     def _require_host(self, headers: Headers) -> None:
@@ -80,6 +94,17 @@ class AccessRules:
                 "only an IP address, localhost, and names of --allow-host are accepted in the header Host, so that no "
                 "page of another site can reach the service under its own name",
                 "use the IP address, or start the service with --allow-host NAME",
+            )
+
+    def _require_token(self, path: str, headers: Headers) -> None:
+        kind, _, stated = headers.get("authorization", "").partition(" ")
+        is_right = hmac.compare_digest(stated.strip().encode(), self.token.encode()) and kind.lower() == "bearer"
+        if self.token and not is_right and path not in OPEN_PATHS:
+            raise Failure(
+                401,
+                "the request has no token, or another one",
+                "the service was started with --token",
+                "send the header Authorization: Bearer TOKEN",
             )
 
     def _require_origin(self, method: str, headers: Headers, origin: str) -> None:
@@ -95,6 +120,24 @@ class AccessRules:
                 "a browser has sent the request for a page of another origin",
                 "ask from a program, or start the service with --allow-origin ORIGIN",
             )
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file, without white space around it.
+
+    Raises:
+        MissingArtifact: there is no such file.
+        InvalidInput: it has no token, or a short one.
+    """
+    if not path.is_file():
+        raise MissingArtifact(f"no token at {path}; make one with `openssl rand -hex 32 > {path}`")
+    token = read_bounded(path, MAX_TOKEN_BYTES).decode("ascii", "replace").strip()
+    if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidInput(
+            f"{path} must hold a token of at least {MIN_TOKEN_CHARACTERS} letters, digits or signs; make one with "
+            f"`openssl rand -hex 32 > {path}`"
+        )
+    return token
 
 
 def host_name(value: str) -> str:

@@ -31,6 +31,8 @@ from stores.errors import MynaError
 
 DEFAULT_NEIGHBORS = 10
 """Neighbors of an answer if the request states no number, as in AudioMuse-AI."""
+DEFAULT_PATH_TRACKS, MIN_PATH_TRACKS = 25, 3
+"""Tracks of a path if the request states no number, and at least."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def build(service: Service) -> Starlette:
         "/api/health": _health,
         "/api/info": _info,
         "/api/similar_tracks": _similar_tracks,
+        "/api/find_path": _find_path,
     }
     routes = [Route(path, _endpoint(service, handler), methods=["GET"]) for path, handler in handlers.items()]
     routes.append(Route("/api/analyze", _endpoint(service, _analyze), methods=["POST"]))
@@ -154,15 +157,7 @@ async def _health(service: Service, _request: Request) -> Response:
 
 
 async def _similar_tracks(service: Service, request: Request) -> Response:
-    library = service.library
-    if library is None:
-        raise Failure(
-            503,
-            "there is no collection to search",
-            "the service was started without --embeddings",
-            "start the service with --embeddings STORE",
-        )
-    parameters = request.query_params
+    library, parameters = _library(service), request.query_params
     position = _find_track(library, parameters.get("item_id"), parameters.get("title"), parameters.get("artist"))
     count = _count(parameters.get("n"))
     eliminates = parameters.get("eliminate_duplicates", "true").lower() == "true"
@@ -170,6 +165,32 @@ async def _similar_tracks(service: Service, request: Request) -> Response:
     if not tracks:
         raise Failure(404, "no similar tracks found", "the collection has no other track", "add recordings to it")
     return json_response(tracks)
+
+
+def _library(service: Service) -> Library:
+    if service.library is None:
+        raise Failure(
+            503,
+            "there is no collection to search",
+            "the service was started without --embeddings",
+            "start the service with --embeddings STORE",
+        )
+    return service.library
+
+
+async def _find_path(service: Service, request: Request) -> Response:
+    library, parameters = _library(service), request.query_params
+    names = [parameters.get(name, "") for name in ("start_song_id", "end_song_id")]
+    if not all(names) or names[0] == names[1]:
+        raise Failure(
+            400,
+            "the request must have start_song_id and end_song_id, and they must differ",
+            "a path has two ends",
+            "ask for example /api/find_path?start_song_id=ID&end_song_id=ID&max_steps=25",
+        )
+    first, last = (_find_track(library, name, None, None) for name in names)
+    count = max(MIN_PATH_TRACKS, _count(parameters.get("max_steps"), DEFAULT_PATH_TRACKS))
+    return json_response(await asyncio.to_thread(library.path, first, last, count))
 
 
 def _find_track(library: Library, item_id: str | None, title: str | None, artist: str | None) -> int:
@@ -196,12 +217,12 @@ def _find_track(library: Library, item_id: str | None, title: str | None, artist
     return position
 
 
-def _count(text: str | None) -> int:
+def _count(text: str | None, default: int = DEFAULT_NEIGHBORS) -> int:
     """Return the number of neighbors, where anything that is not a number stands for the default."""
     try:
         return min(MAX_NEIGHBORS, max(1, int((text or "")[:20])))
     except ValueError:
-        return DEFAULT_NEIGHBORS
+        return default
 
 
 async def _analyze(service: Service, request: Request) -> Response:
@@ -211,7 +232,8 @@ async def _analyze(service: Service, request: Request) -> Response:
     with service.admission.enter():
         try:
             await uploads.receive(request, file, service.limits.max_bytes, service.limits.upload_seconds)
-            return json_response(await _answer(service, request, file, count, with_windows))
+            answer = await _answer(service, request, file, count, with_windows)
+            return await asyncio.to_thread(json_response, answer)  # the embeddings of an hour are many numbers
         finally:
             for path in service.folder.glob(f"{file.name}*"):
                 path.unlink(missing_ok=True)

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from dags.service.failures import Failure
 from dags.service.track_table import Track
-from model.similarity import exact
+from model.similarity import exact, neighbors
 from model.similarity.ann_index import AnnIndex
 from model.similarity.collection import Collection
+from model.similarity.query import Query
 
 MAX_NEIGHBORS = 1_000
 """Largest number of neighbors of an answer."""
+MAX_PATH_TRACKS = 100
+"""Largest number of tracks of a path."""
 MAX_TRACKS_PER_AUTHOR = 3
 """Tracks of one artist in an answer without duplicates, as in AudioMuse-AI."""
 SAME_RECORDING_COSINE = 0.999
@@ -41,7 +44,8 @@ class Library:
     def open(cls, collection: Collection, tracks: Sequence[Track], index: AnnIndex | None) -> Library:
         """Return the library, and remember the state of its files."""
         library = cls(collection, tracks, index)
-        _ = library._states, library._positions, collection.vectors  # computed before the first request
+        # computed before the first request
+        _ = library._states, library._positions, library._names, collection.vectors
         return library
 
     @cached_property
@@ -56,6 +60,11 @@ class Library:
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {track.item_id: position for position, track in enumerate(self.tracks)}
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, str], int]:
+        last_first = reversed(list(enumerate(self.tracks)))
+        return {_name_key(track): position for position, track in last_first}
 
     @property
     def has_changed(self) -> bool:
@@ -84,7 +93,7 @@ class Library:
         """
         self.require_unchanged()
         found = self._search(vector, min(count, MAX_NEIGHBORS))
-        return [{"cosine": round(value, 4), **self._names(row)} for row, value in found]
+        return [{"cosine": round(value, 4), **self._identity(row)} for row, value in found]
 
     def position(self, item_id: str) -> int | None:
         """Return the position of the track with this id, or None."""
@@ -93,7 +102,7 @@ class Library:
     def position_of_title(self, title: str, artist: str) -> int | None:
         """Return the position of the first track with this title and artist, or None."""
         wanted = title.casefold(), artist.casefold()
-        return next((i for i, track in enumerate(self.tracks) if _name_key(track) == wanted), None)
+        return self._names.get(wanted)
 
     def similar_tracks(self, position: int, count: int, eliminates_duplicates: bool) -> list[dict[str, Any]]:
         """Return the tracks nearest to a track as AudioMuse-AI does, the nearest first.
@@ -115,6 +124,30 @@ class Library:
         pairs = [pair for pair, _ in zip(chosen, range(count), strict=False)]
         return [{**vars(self.tracks[row]), "distance": round(max(0.0, 1 - cosine), 6)} for row, cosine in pairs]
 
+    def path(self, first: int, last: int, count: int) -> dict[str, Any]:
+        """Return a path of at most `count` tracks between two tracks, with both, as AudioMuse-AI does.
+
+        Args:
+            first: position of the first track.
+            last: position of the last track.
+            count: largest number of tracks, at least 3.
+
+        Raises:
+            InvalidInput: both are the same track.
+            Failure: a file has changed.
+        """
+        self.require_unchanged()
+        clips, vectors = self.collection.clips, self.collection.vectors
+        ends = [Query(clips[row].id, vectors[row], clips[row], row, False) for row in (first, last)]
+        matches = neighbors.between(self.collection, ends[0], ends[1], min(count, MAX_PATH_TRACKS, len(clips)))
+        rows = {clip.id: row for row, clip in enumerate(clips)}
+        distances = [0.0, *(round(max(0.0, 1 - match.cosine), 6) for match in matches[1:])]
+        tracks = [
+            {**vars(self.tracks[rows[match.clip.id]]), "distance": distance}
+            for match, distance in zip(matches, distances, strict=True)
+        ]
+        return {"path": tracks, "total_distance": round(sum(distances), 6)}
+
     def _search(self, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
         """Return the nearest rows with their cosines."""
         if self.index is not None:
@@ -123,7 +156,7 @@ class Library:
             found = exact.search(vector[None], self.collection.vectors, count)
         return list(zip(found.rows[0].tolist(), found.cosines[0].tolist(), strict=True))
 
-    def _names(self, row: int) -> dict[str, Any]:
+    def _identity(self, row: int) -> dict[str, Any]:
         clip = self.collection.clips[row]
         labels = {"labels": dict(clip.labels)} if clip.labels else {}
         return {"id": clip.id, "item_id": self.tracks[row].item_id, **labels}

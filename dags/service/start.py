@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dags.config import ServeSettings
 from dags.service import application, server
-from dags.service.access import AccessRules
+from dags.service.access import AccessRules, read_token
 from dags.service.analysis import Analysis, ServedProbe
 from dags.service.application import Service, UploadLimits
 from dags.service.isolated_decoder import DecodingLimits, IsolatedDecoder
@@ -42,6 +42,7 @@ def serve(settings: ServeSettings) -> None:
     Raises:
         MynaError: the encoder, a probe, the collection or the address cannot be used, or they do not belong together.
     """
+    token = read_token(settings.token) if settings.token else ""
     analysis, library = open_analysis(settings)
     bound = server.open_socket(settings.host, settings.port)
     folder = Path(tempfile.mkdtemp(prefix="myna-serve-"))
@@ -56,9 +57,10 @@ def serve(settings: ServeSettings) -> None:
     try:
         with ThreadPoolExecutor(1, "embedding") as thread:
             service = Service(analysis, library, decoder, limits, folder, thread, logs=not settings.quiet)
-            rules = AccessRules(application.build(service), settings.allow_host, settings.allow_origin)
+            rules = AccessRules(application.build(service), settings.allow_host, settings.allow_origin, token)
             print(f"serving on {server.address_of(bound)}, which describes itself; Ctrl-C ends it", flush=True)
-            _warn_of_strangers(settings.host)
+            if not token:
+                _warn_of_strangers(settings.host)
             server.run(rules, bound, _shutdown_seconds(limits), clean_up)
     finally:
         clean_up()
@@ -152,4 +154,4 @@ def _warn_of_strangers(host: str) -> None:
     except ValueError:
         is_local = False
     if not is_local:
-        print(f"note: everybody who reaches {host} can ask, because the service has no passwords", file=sys.stderr)
+        print(f"note: everybody who reaches {host} can ask, because no --token is stated", file=sys.stderr)

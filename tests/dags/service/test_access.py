@@ -6,7 +6,8 @@ import pytest
 from asgi_client import ask
 from starlette.responses import PlainTextResponse
 
-from dags.service.access import AccessRules, host_name
+from dags.service.access import AccessRules, host_name, read_token
+from stores.errors import InvalidInput, MissingArtifact
 
 APPLICATION = AccessRules(PlainTextResponse("secret"), ("myna",), ("https://music.example",))
 
@@ -101,3 +102,38 @@ def test_every_response_forbids_scripts_frames_and_caches():
 )
 def test_the_name_of_a_host_header_is_without_port_and_brackets(value, name):
     assert host_name(value) == name
+
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN}", 200),
+        ("", 401),
+        (TOKEN, 401),
+        (f"Basic {TOKEN}", 401),
+        (f"Bearer {TOKEN}0", 401),
+        ("Bearer ", 401),
+        ("Bearer \xff", 401),
+    ],
+)
+def test_a_service_with_a_token_answers_only_requests_that_have_it(header, status):
+    application = AccessRules(PlainTextResponse("secret"), token=TOKEN)
+    answer = ask(application, "/api/info", headers={"authorization": header})
+    assert (answer.status, b"secret" in answer.body) == (status, status == 200)
+    assert ask(application, "/health", headers={"authorization": header}).status == 200
+    assert ask(application, "/health", headers={"host": "evil.example"}).status == 421
+
+
+def test_a_token_is_read_from_a_file_and_a_short_one_is_an_error(tmp_path):
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    assert read_token(tmp_path / "token") == TOKEN
+    for content in (b"", b"short", b"two words and more", b"\xff" * 20, b"0123456789\n0123456789"):
+        (tmp_path / "token").write_bytes(content)
+        with pytest.raises(InvalidInput, match="a token of at least 16"):
+            read_token(tmp_path / "token")
+    with pytest.raises(MissingArtifact, match="openssl rand"):
+        read_token(tmp_path / "none")

@@ -200,6 +200,20 @@ def test_a_track_that_is_not_there_is_an_error_as_in_audiomuse(application):
     _require_explained(ask(application, "/api/similar_tracks", title="x", artist="y"), 404, "not found")
 
 
+def test_a_path_leads_from_one_track_to_another(application):
+    ends = {"start_song_id": "clip-0", "end_song_id": "clip-3"}
+    answer = ask(application, "/api/find_path", **ends, max_steps=5, path_fix_size="false", mood_pct="100").json()
+    names = [track["item_id"] for track in answer["path"]]
+    assert (names[0], names[-1], len(names), len(set(names))) == ("clip-0", "clip-3", 5, 5)
+    assert answer["total_distance"] == pytest.approx(sum(track["distance"] for track in answer["path"]), abs=1e-5)
+    everything = ask(application, "/api/find_path", **ends, max_steps="9999").json()["path"]
+    assert len(everything) == len(small_service.LENGTHS)
+    assert len(ask(application, "/api/find_path", **ends, max_steps="1").json()["path"]) == 3
+    _require_explained(ask(application, "/api/find_path", start_song_id="clip-0"), 400)
+    _require_explained(ask(application, "/api/find_path", start_song_id="clip-0", end_song_id="clip-0"), 400)
+    _require_explained(ask(application, "/api/find_path", start_song_id="clip-0", end_song_id="x"), 404)
+
+
 def test_the_page_and_info_describe_encoder_probes_and_limits(application):
     info = ask(application, "/api/info").json()
     assert info["encoder"]["name"] == "first"
