@@ -2,6 +2,7 @@
 # make check      lint, types, and the fast tests: under a minute with warm caches
 # make test       lint, types, and all tests that are not marked slow
 # make test-all   the slow tests, a minute of seeded fuzzing among them
+# make docs       the site, in site/
 # make lint       ruff, spelling (American English)
 # make reference  write docs/commands.md from the settings of all commands
 # make bench      ratios of the hot paths to plain baselines; none is asserted
@@ -22,7 +23,7 @@ MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {p
 # One thread for each process: several processes of several threads each are slower on the same cores.
 PYTEST := $(if $(MEMORY),TMPDIR=$(MEMORY)) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o tmp_path_retention_policy=failed
 
-.PHONY: demo check test test-all lint types reference bench clean
+.PHONY: demo check test test-all lint types docs reference bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m dags.demo
@@ -43,6 +44,9 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 reference: $(VENV)/dev.stamp
 	$(BIN)/python tests/support/command_reference.py > docs/commands.md

@@ -144,7 +144,7 @@ class FeatureStore:
         writer.publish(self.clips, self.spans, self.provenance, self.mel_store)
 
     @classmethod
-    def read(cls, path: Path, *, any_axis: bool = False) -> FeatureStore:
+    def read(cls, path: Path | str, *, any_axis: bool = False) -> FeatureStore:
         """Read the feature store at `path`, and compare it with its digest.
 
         Args:
@@ -156,6 +156,7 @@ class FeatureStore:
             CorruptArtifact: it is damaged, something of it is lost, or it is not a feature store of this version.
             InvalidInput: it has layers or tokens, and `any_axis` is false.
         """
+        path = Path(path)
         attributes = _attributes(path)
         if attributes["format_version"] == AXIS_VERSION and not any_axis:
             _reject_axis(path, attributes)

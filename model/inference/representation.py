@@ -23,6 +23,9 @@ _SOURCE_KEYS = ("store_digest", "mel", "encoder", "weights")
 FeatureFunction = Callable[[MelStore, Sequence[ClipRow]], NDArray[np.float32]]
 """Function from a store and its rows to features `[clips, D]`."""
 
+BASELINES = ("untrained", "mean-log-mel", "mean-chroma", "mfcc")
+"""Names of the representations that an encoder is compared with; `untrained` is followed by the settings."""
+
 
 @dataclass(frozen=True)
 class Representation(ABC):

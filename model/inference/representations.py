@@ -16,7 +16,7 @@ from model.inference.baselines import mean_chroma_of_audio, mean_log_mel, mfcc
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
-from model.inference.representation import FunctionRepresentation, Representation
+from model.inference.representation import BASELINES, FunctionRepresentation, Representation
 from model.training import checkpoint
 from model.training.learner import ModelWithHead
 from pipeline.cluster.config import OptionalClusterSettings
@@ -26,7 +26,6 @@ from stores.errors import InvalidInput
 __all__ = ["BASELINES", "Representation", "baseline", "of_checkpoint"]
 
 _FUNCTIONS = {"mean-log-mel": mean_log_mel, "mean-chroma": mean_chroma_of_audio, "mfcc": mfcc}
-BASELINES = ("untrained", *_FUNCTIONS)
 
 
 def of_checkpoint(

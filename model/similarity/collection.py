@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.inference import external_embeddings
+from model.inference.representation import BASELINES
 from model.similarity.duplicates import clip_means
 from model.similarity.exact import unit_rows
 from stores import feature_array, feature_labels, locations
@@ -144,7 +145,7 @@ def find_embeddings(word: str) -> Path:
     if (path / CLIPS).is_file() or (path.suffix in _FILES and path.is_file()):
         return path
     exact = locations.STORES / f"{word}{_SUFFIX}"
-    found = [exact] if (exact / CLIPS).is_file() else sorted(locations.STORES.glob(f"{word}.*{_SUFFIX}"))
+    found = [exact] if (exact / CLIPS).is_file() else _of_encoders(word)
     if not found:
         raise MissingArtifact(
             f"no embeddings at {word}, and none of a dataset of this name under {locations.STORES}/; make them with "
@@ -156,6 +157,12 @@ def find_embeddings(word: str) -> Path:
     if len(found) > 1:
         raise InvalidInput(f"{word} has several feature stores; state one: {_some(list(map(str, found)))}")
     return found[0]
+
+
+def _of_encoders(dataset: str) -> list[Path]:
+    """Return the feature stores of a dataset, without the baselines that model.probe leaves if there are others."""
+    found = sorted(locations.STORES.glob(f"{dataset}.*{_SUFFIX}"))
+    return [path for path in found if not path.name.removeprefix(f"{dataset}.").startswith(BASELINES)] or found
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+import synthetic_audio
 import tiny
+from synthetic_audio import write_text
 
 from dags import train_key
 from dags.config import TrainKeySettings
 from dags.workflows.train_key import steps
 from model.probes.probe import Probe
+from pipeline.datasets import giantsteps_key, giantsteps_mtg
 
 
 @pytest.fixture
@@ -51,6 +54,37 @@ def test_the_graph_is_drawn_and_widths_are_checked(workplace, capsys):
     assert "ingest-demo --> extract-demo" in capsys.readouterr().out
     assert train_key.main(["demo", "--head", "wide"]) == 2
     assert "--head takes widths such as 2048 or 4096,4096" in capsys.readouterr().err
+
+
+def _write_giantsteps(folder):
+    """Write miniatures of both repositories, with a chord progression as the audio of each preview."""
+    names = {f"{number}": ("C major", "A minor")[number % 2] for number in range(1000, 1014)}
+    mtg, key = folder / "giantsteps_mtg", folder / "giantsteps_key"
+    rows = [f"{number}\t{label}\t2\n" for number, label in names.items()]
+    write_text(mtg / giantsteps_mtg.ANNOTATIONS, "ID\tMANUAL KEY\tC\n" + "".join([*rows, "1014\tC major\t1\n"]))
+    artists = [f"{number}\tArtist {number}\n" for number in (*names, "1014")]
+    write_text(mtg / giantsteps_mtg.METADATA, "ID\tARTIST\n" + "".join(artists))
+    for number in (*names, "1014"):
+        write_text(mtg / giantsteps_mtg.DIGESTS / f"{number}.LOFI.md5", f"{number}\n")
+        synthetic_audio.write(mtg / "audio" / f"{number}.LOFI.wav", synthetic_audio.chords(4.0, seed=int(number)))
+    for number in range(1, 5):
+        write_text(key / giantsteps_key.ANNOTATIONS / f"{number}.LOFI.key", ("C major", "A minor")[number % 2])
+        # the last preview is also one of GiantSteps-MTG
+        seed = 1000 if number == 4 else number
+        synthetic_audio.write(key / "audio" / f"{number}.LOFI.wav", synthetic_audio.chords(4.0, seed=seed))
+
+
+@pytest.mark.slow
+def test_giantsteps_gives_scores_on_whole_previews_and_counts_what_is_left_out(workplace, capsys):
+    _write_giantsteps(workplace / "audio")
+    words = ["giantsteps", "--root", str(workplace / "audio"), "--head", "8", "--workers", "2"]
+    assert train_key.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "1 previews without one certain key and 0 copies of other previews are left out" in printed
+    scores = json.loads((workplace / "reports" / "keys-giantsteps.json").read_text())
+    assert scores["clips"]["test"] == 4
+    assert scores["clips"]["train"] + scores["clips"]["valid"] == 13
+    assert scores["clips"]["left out, because test has the same audio"] == 1
 
 
 @pytest.mark.slow

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import synthetic_audio
+import synthetic_songs
 import tiny
 from doc_examples import MARKER, TYPED, python_blocks
 
@@ -27,6 +32,7 @@ def demo_folder(tmp_path, monkeypatch, make_store):
     make_store([313, 300], "stores/demo.zarr")
     config = replace(tiny.train_config(), encoder=preset("tiny"))
     tiny.write_run(tmp_path / "runs" / "demo-tiny-0", config)
+    synthetic_audio.write(tmp_path / "song.mp3", synthetic_audio.chords(10, 44_100), 44_100)
 
 
 def test_every_python_example_has_a_marker():
@@ -75,3 +81,31 @@ def test_named_make_targets_exist():
 def test_linked_files_exist():
     linked = [target for target in re.findall(r"\]\(([^)#]+)", README) if "://" not in target]
     assert [target for target in linked if not (ROOT / target).exists()] == []
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "pictures").iterdir()), ids=lambda path: path.name)
+def test_pictures_are_small_and_shown(picture):
+    assert picture.stat().st_size < 300_000
+    assert f"](docs/pictures/{picture.name})" in README
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_stranger_who_reads_only_the_readme_explores_and_trains(tmp_path):
+    """The commands of two of the three paths, with fewer steps; the third is in tests/end_to_end."""
+    names = {0: "0ad-data/Beyond_The_Indus.ogg"}
+    paths = synthetic_songs.write(tmp_path / "music", 68, lambda song: names.get(song, synthetic_songs.name(song)))
+    synthetic_songs.write_labels(tmp_path / "labels.csv", paths)
+    sections = README.split("## Explore your music")[1].split("## Evaluate")[0]
+    commands = re.findall(r"^    \$ python (-m .*)$", sections, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        words = shlex.split(command.replace("--steps 300", "--steps 5"))
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert {path.name for path in (tmp_path / "reports").glob("*.html")} == {"music.html", "mine.html"}
+    assert (tmp_path / "music.parquet").is_file()

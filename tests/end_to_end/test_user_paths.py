@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic_audio
 import synthetic_embeddings
+import synthetic_songs
 import synthetic_splits
 import tiny
 
@@ -33,26 +34,12 @@ from stores.mel_store import MelStore
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RECORDINGS = os.environ.get("MYNA_TEST_RECORDINGS", "")
-MOODS = ("calm", "bright")
 
 
 def _write_songs(folder, songs=40):
-    """Write songs in albums of four. Calm ones are low sines, bright ones are high squares."""
-    lines = ["path,mood"]
-    for song in range(songs):
-        mood = MOODS[song % 2]
-        name = f"album {song // 4}/{song}.wav"
-        melody = [
-            (
-                synthetic_audio.sine(220 * 2 ** (n / 12), 0.5)
-                if mood == "calm"
-                else 0.3 * synthetic_audio.square(700 + n)
-            )
-            for n in np.random.default_rng(song).integers(0, 12, 14)
-        ]
-        synthetic_audio.write(folder / name, np.concatenate(melody))
-        lines.append(f"{name},{mood}")
-    (folder.parent / "labels.csv").write_text("\n".join(lines) + "\n")
+    """Write songs in albums of four, whose folders have a space in their names, and their table of moods."""
+    paths = synthetic_songs.write(folder, songs, lambda song: f"album {song // 4}/{song}.wav")
+    synthetic_songs.write_labels(folder.parent / "labels.csv", paths)
 
 
 def _run(command, *words):
@@ -76,7 +63,7 @@ def test_a_folder_with_a_csv_becomes_a_map_neighbors_and_a_classifier_in_four_co
     assert "music / mood: 2 classes" in printed
     _run(predict, "music", "--probe", probe_file, "--out", "moods.parquet")
     rows = pq.read_table("moods.parquet").to_pylist()
-    right = [row["prediction"] == MOODS[int(Path(row["id"]).stem) % 2] for row in rows]
+    right = [row["prediction"] == synthetic_songs.mood(int(Path(row["id"]).stem)) for row in rows]
     assert len(rows) == 40
     assert np.mean(right) > 0.6  # the encoder is untrained
 

@@ -133,6 +133,9 @@ def test_an_index_is_built_beside_the_embeddings_and_used_above_the_limit(workpl
 
 def test_a_dataset_is_meant_by_its_name_if_its_stores_are_of_one_encoder(workplace, capsys):
     assert _json(["mine", "one", "--at", "3"], capsys)["matches"][0]["start_seconds"] > 0
+    shutil.copytree(POOLED, "stores/mine.mfcc.features.zarr")
+    shutil.copytree(POOLED, "stores/mine.untrained-mini-0.features.zarr")
+    assert _json(["mine", "one"], capsys)["matches"]  # what model.probe has left is not meant
     shutil.copytree(POOLED, "stores/mine.second.features.zarr")
     assert search.main(["mine", "one"]) == 2
     assert "mine has several feature stores; state one: stores/mine.first" in capsys.readouterr().err
