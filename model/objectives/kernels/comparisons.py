@@ -38,16 +38,13 @@ class Comparisons(IntEnum):
             device: device of the matrix.
         """
         own, every = torch.arange(rows, device=device)[:, None], torch.arange(columns, device=device)
-        across = (own >= rows // 2) != (every % rows >= rows // 2)
-        others = every != own_start + own
-        not_partner = every != own_start + (own + rows // 2) % rows
-        masks = {
-            Comparisons.OTHERS: others,
-            Comparisons.NEGATIVES: others & not_partner,
-            Comparisons.OTHER_SIDE: across,
-            Comparisons.OTHER_SIDE_NEGATIVES: across & not_partner,
-        }
-        return masks[self]
+        if self in (Comparisons.OTHER_SIDE, Comparisons.OTHER_SIDE_NEGATIVES):
+            compared: Tensor = (own >= rows // 2) != (every % rows >= rows // 2)
+        else:
+            compared = every != own_start + own
+        if self in (Comparisons.NEGATIVES, Comparisons.OTHER_SIDE_NEGATIVES):
+            compared &= every != own_start + (own + rows // 2) % rows
+        return compared
 
 
 @jit
