@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 
@@ -14,6 +16,10 @@ from small_stores import store_maker
 # set before any kernel is imported.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+if os.environ.get("TRITON_INTERPRET") == "1":
+    with contextlib.suppress(ImportError):  # a system without Triton, where tests of kernels are skipped
+        bf16_interpreter = importlib.import_module("bf16_interpreter")
+        bf16_interpreter.install()
 
 # Modules whose array shapes are checked while tests run. Some modules are left out: config and infonce, whose own
 # checks of types and shapes are tested, masking, whose Protocol cannot be checked at run time, and kernels, whose

@@ -18,6 +18,8 @@ ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NV
 
 # (own views, width, ranks, rank): smaller than a tile and its minimum width; not a multiple of a tile; several ranks
 SIZES = [(4, 3), (70, 33), (34, 128, 3, 1)]
+LARGE_SIZES = [pytest.param(sizes, marks=ON_A_GPU) for sizes in ((8192, 128), (1030, 200))]
+"""Sizes of training, which an interpreter would take hours for."""
 # the default; one column range of many tiles; some column ranges of several tiles, the last one not full
 TILINGS = [None, Tiling(16, 16, 4, 1, programs=1), Tiling(32, 16, 4, 1, programs=6)]
 

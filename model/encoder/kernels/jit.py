@@ -1,7 +1,7 @@
 """Access to Triton, which CUDA builds of PyTorch contain and CPU builds do not.
 
 If `TRITON_INTERPRET=1` is set before this module is imported, kernels run on CPU tensors. Tests use this on machines
-without a GPU. The interpreter's `tl.dot` is wrong in bfloat16, so kernels are compared in float32 there.
+without a GPU. The interpreter's arithmetic in bfloat16 is wrong, unless the tests' own `bf16_interpreter` is installed.
 """
 
 from __future__ import annotations

@@ -44,9 +44,8 @@ def test_the_kernel_equals_the_plain_form(comparisons, sizes, tiling):
     torch.testing.assert_close(gradients, plain, rtol=1e-5, atol=1e-5 * float(plain.abs().max()))
 
 
-@view_pairs.ON_A_GPU
 @pytest.mark.parametrize("comparisons", Comparisons)
-@pytest.mark.parametrize("sizes", [*view_pairs.SIZES, (8192, 128), (1030, 200)], ids=str)
+@pytest.mark.parametrize("sizes", [*view_pairs.SIZES, *view_pairs.LARGE_SIZES], ids=str)
 def test_in_bfloat16_the_kernel_is_as_close_as_its_8_bit_weights_allow(comparisons, sizes):
     views = view_pairs.draw(*sizes)
     own, all_views = views.own.bfloat16(), views.all_views.bfloat16()
