@@ -117,4 +117,4 @@ def test_memory_stays_flat_over_many_requests(service, workplace):
         _, statuses = service_load.load(port, 4, [upload, tracks, tracks, damaged] * 40)
         assert sorted(set(statuses)) == [200, 422]
         sizes.append(service_load.resident_bytes(process))
-    assert sizes[-1] < 1.03 * sizes[1]
+    assert sizes[-1] < 1.05 * sizes[1]

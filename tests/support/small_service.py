@@ -53,7 +53,7 @@ def settings(**changes):
 def open_service(folder, **changes):
     """Return a service; `close` ends it. Limits are small."""
     analysis, library = start.open_analysis(settings(**changes))
-    limits = UploadLimits(1_000_000, 0.5, 20.0, 10.0, 1, 1)
+    limits = UploadLimits(1_000_000, 1.0, 20.0, 10.0, 1, 1)
     decoder = IsolatedDecoder(DecodingLimits(limits.max_seconds, limits.decode_seconds), 1)
     uploads = folder / "uploads"
     uploads.mkdir(exist_ok=True)

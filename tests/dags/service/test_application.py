@@ -113,7 +113,7 @@ def test_bodies_over_the_limit_are_refused_before_and_while_they_arrive(applicat
 
 
 def test_a_body_that_does_not_arrive_is_given_up(application):
-    _require_explained(ask(application, "/api/analyze", "POST", body=[b"RIFF", None]), 408, "did not arrive within 0.5")
+    _require_explained(ask(application, "/api/analyze", "POST", body=[b"RIFF", None]), 408, "did not arrive within 1 s")
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,10 @@ def test_a_second_head_that_does_not_arrive_is_given_up_too(monkeypatch):
 
 
 def test_an_answer_may_take_longer_than_the_head(monkeypatch):
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.4)
 
     async def slow(scope, receive, send):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.8)
         await _answer(scope, receive, send)
 
     assert _serve(slow, lambda port, _: _say(port, REQUEST)).endswith(b"ok")
