@@ -12,7 +12,7 @@ from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
 
 # For each kernel: the function, the types of its tensors in order, and its constants. Sizes are those of myna-base.
 HEADS = {"length": 5, "heads": 6, "width": 64, "block": 64, "rows": 64, "scale": 0.125, "precision": "ieee"}
-NORM = {"width": 384, "block": 512}
+NORM = {"width": 384, "block": add_norm._CHUNK, "block_rows": add_norm._ROWS}
 GELU = {"width": 1536, "block_rows": linear_gelu._ROWS, "block": linear_gelu._COLUMNS}
 SQUARE = {"n_visible": 5, "columns": 6, "n_mels": 128, "mels": 16, "frames": 16, "epsilon": 1e-5, "patches": 8}
 MASK = {"patches": 48, "visible": 5, "rows": 32, "width": 64}

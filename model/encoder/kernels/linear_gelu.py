@@ -3,6 +3,9 @@
 Besides the matrix product, the kernel reads and writes one value per element. Adding the bias, and summing its gradient
 in the backward pass, cost nothing more. The reference is `linear_gelu_plain`.
 
+The kernels compute the normal distribution function by formula 7.1.26 of Abramowitz and Stegun (1964), whose error is
+below 1.5e-7. It shares its exponential with the density, and takes a third fewer instructions than `erf`.
+
 Axes: R token (windows and tokens flat), D width, F hidden width.
 """
 
@@ -70,6 +73,18 @@ class _BiasGelu(torch.autograd.Function):
 
 
 @jit
+def _normal_distribution(value):
+    """Return the normal distribution function of values, and exp(-value ** 2 / 2)."""
+    bell = tl.exp2(value * value * -0.7213475204444817)
+    t = tl.rsqrt(1 + tl.abs(value) * 0.2316418909590636)  # 0.3275911 / sqrt(2)
+    t = t * t
+    tail = 0.5 * 1.061405429 * t - 0.5 * 1.453152027
+    tail = (tail * t + 0.5 * 1.421413741) * t - 0.5 * 0.284496736
+    tail = (tail * t + 0.5 * 0.254829592) * t * bell
+    return tl.where(value < 0, tail, 1 - tail), bell
+
+
+@jit
 def _forward(hidden, bias, out, rows, width: tl.constexpr, block_rows: tl.constexpr, block: tl.constexpr):
     row = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
     column = tl.program_id(1) * block + tl.arange(0, block)
@@ -77,7 +92,8 @@ def _forward(hidden, bias, out, rows, width: tl.constexpr, block_rows: tl.conste
     offset = row.to(tl.int64)[:, None] * width + column[None, :]
     value = tl.load(hidden + offset, inside, 0).to(tl.float32)
     value += tl.load(bias + column, column < width, 0).to(tl.float32)[None, :]
-    gelu = 0.5 * value * (1 + tl.erf(value * 0.7071067811865476))
+    below, _ = _normal_distribution(value)
+    gelu = value * below
     tl.store(out + offset, gelu.to(out.dtype.element_ty), inside)
 
 
@@ -102,9 +118,9 @@ def _backward(
         inside = (row < rows)[:, None] & (column < width)[None, :]
         offset = row.to(tl.int64)[:, None] * width + column[None, :]
         value = tl.load(hidden + offset, inside, 0).to(tl.float32) + shift[None, :]
-        below = 0.5 * (1 + tl.erf(value * 0.7071067811865476))
-        density = tl.exp(-0.5 * value * value) * 0.3989422804014327
-        gradient = tl.load(grad_out + offset, inside, 0).to(tl.float32) * (below + value * density)
+        below, bell = _normal_distribution(value)
+        slope = below + value * bell * 0.3989422804014327
+        gradient = tl.load(grad_out + offset, inside, 0).to(tl.float32) * slope
         tl.store(grad_hidden + offset, gradient.to(grad_hidden.dtype.element_ty), inside)
         total += tl.sum(gradient, axis=0)
     tl.store(partial + tl.program_id(0) * width + column, total, column < width)
