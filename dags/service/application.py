@@ -137,8 +137,9 @@ async def _reject_address(request: Request, error: Exception) -> Response:
     return Failure(404, "there is nothing at this address", "the service has a few addresses", "see GET /").response()
 
 
-async def _page(service: Service, _request: Request) -> Response:
-    return HTMLResponse(api_page.render(_describe(service)))
+async def _page(service: Service, request: Request) -> Response:
+    address = request.headers.get("host", "ADDRESS")  # the rules of access have accepted it
+    return HTMLResponse(api_page.render({**_describe(service), "address": address}))
 
 
 async def _info(service: Service, _request: Request) -> Response:

@@ -224,7 +224,7 @@ def test_the_page_and_info_describe_encoder_probes_and_limits(application):
     page = ask(application, "/")
     assert page.headers["content-type"].startswith("text/html")
     error = f"{probe['calibration']['error_after']:.3f}"
-    for text in ("/api/analyze", "/api/similar_tracks", "made/key", error, "1 MB"):
+    for text in ("http://127.0.0.1:8000/api/analyze", "/api/similar_tracks", "made/key", error, "1 MB"):
         assert text in page.body.decode()
 
 
