@@ -147,7 +147,7 @@ class TrainKeySettings(WorkflowSettings):
     """Checkpoint or run: the path of a file or a folder, or the name of a run."""
     head: Annotated[str, shown("WIDTHS")] = "2048"
     """Hidden layers of the wide head, for example 2048 or 4096,4096."""
-    clips: Annotated[int, Ge(1)] = 600
+    clips: Annotated[int, Ge(1)] = 1200
     """Size of the demo corpus, in pieces of 10 s, each of which is rendered as written and then transposed."""
     out: Annotated[Path | None, shown("FILE", "reports/keys-DATA.json")] = None
     """JSON file for the scores."""

@@ -4,6 +4,9 @@ Each step is trained on the same recordings, stopped and chosen on the same vali
 same test recordings, so their differences are paired. The first step is the linear probe that the others are compared
 with. Training and test recordings may come from two stores of features of the same encoder.
 
+Recordings are scored as they are, and in all twelve keys. The latter is the mean over a recording and its transposed
+copies, so that no step gains by knowing which keys are common.
+
 Axes: N recording, C key.
 """
 
@@ -47,7 +50,9 @@ class RecipeStep:
     probe: WinningProbe
     """The probe that validation chose."""
     credits: NDArray[np.float64]
-    """Weighted score of each test recording, `[N]`."""
+    """Weighted score of each test recording as it is, `[N]`."""
+    credits_in_all_keys: NDArray[np.float64]
+    """Mean weighted score of each test recording and its transposed copies, `[N]`."""
     groups: NDArray[np.int64]
     """Group of each test recording, numbered from 0, `[N]`."""
 
@@ -63,6 +68,8 @@ class RecipeStep:
             "valid": round(self.valid, 4),
             "test": _with_interval(self.credits, self.groups),
             "lead": _with_interval(self.credits - first.credits, self.groups),
+            "test_in_all_keys": _with_interval(self.credits_in_all_keys, self.groups),
+            "lead_in_all_keys": _with_interval(self.credits_in_all_keys - first.credits_in_all_keys, self.groups),
         }
 
 
@@ -135,43 +142,65 @@ def run_recipe(data: RecipeData, head: Sequence[int], search: GridSearch) -> lis
 
 def table(steps: Sequence[RecipeStep]) -> list[str]:
     """Return the rows of a Markdown table of the steps."""
-    rows = ["| step | valid | test | ahead of the linear probe |", "|---|---|---|---|"]
+    rows = ["| step | test | ahead of the first | test in all keys | ahead of the first |", "|---|---|---|---|---|"]
     for values in (step.to_dict(steps[0]) for step in steps):
-        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in (values["test"], values["lead"])]
-        rows.append(f"| {values['step']} | {values['valid']:.3f} | {cells[0]} | {cells[1]} |")
+        names = ("test", "lead", "test_in_all_keys", "lead_in_all_keys")
+        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in (values[name] for name in names)]
+        rows.append(f"| {values['step']} | {' | '.join(cells)} |")
     return rows
 
 
 def _step(name: str, data: RecipeData, grid: Grid, search: GridSearch) -> RecipeStep:
     label = f"{search.label}{name}" if search.label else ""
-    plain_test = _select(data.test, [not row.semitones for row in data.test.rows])
-    joined = _join(data.train, plain_test)
+    joined = _join(data.train, _select(data.test, [not row.semitones for row in data.test.rows]))
     probe = find_winning_probe(joined, KEY, grid, replace(search, label=label))
-    outputs = probe.search.probe.outputs(plain_test.embeddings[:, probe.columns])
-    return RecipeStep(name, probe, *_credits(probe, plain_test, outputs))
+    credits = _clip_credits(probe, data.test, _outputs(probe, data.test).argmax(axis=1))
+    recordings, groups = _recordings(data.test)
+    plain = np.array([not row.semitones for row in data.test.rows])
+    means = _sums(recordings, credits) / np.bincount(recordings)
+    return RecipeStep(name, probe, _sums(recordings, credits * plain), means, groups)
 
 
 def _averaged(step: RecipeStep, data: RecipeData) -> RecipeStep:
     """Return the step with an average over the transpositions of each test recording, each of which is moved back."""
-    outputs = step.probe.search.probe.outputs(data.test.embeddings[:, step.probe.columns])
-    moved = transpositions.move_back(outputs, [row.semitones for row in data.test.rows], step.probe.task.classes)
-    return RecipeStep(RECIPE, step.probe, *_credits(step.probe, data.test, moved))
+    classes = step.probe.task.classes
+    moved = transpositions.move_back(
+        _outputs(step.probe, data.test), [row.semitones for row in data.test.rows], classes
+    )
+    recordings, groups = _recordings(data.test)
+    probabilities = torch.from_numpy(moved).softmax(dim=1).numpy()
+    sums = np.stack([np.bincount(recordings, column) for column in probabilities.T], axis=1)
+    plain = np.array([not row.semitones for row in data.test.rows])
+    clip_credits = _clip_credits(step.probe, data.test, sums.argmax(axis=1)[recordings])
+    credits = _sums(recordings, plain * clip_credits)
+    # a copy has the keys of its recording, moved along, so its score is the same
+    return RecipeStep(RECIPE, step.probe, credits, credits, groups)
 
 
-def _credits(
-    probe: WinningProbe, test: FeatureStore, outputs: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the credit and the group of each test recording, from the mean of the probabilities of its clips."""
+def _sums(recordings: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of the values of the clips of each recording, `[N]`."""
+    sums: NDArray[np.float64] = np.bincount(recordings, values).astype(np.float64)
+    return sums
+
+
+def _outputs(probe: WinningProbe, features: FeatureStore) -> NDArray[np.float32]:
+    return probe.search.probe.outputs(features.embeddings[:, probe.columns])
+
+
+def _clip_credits(probe: WinningProbe, test: FeatureStore, predicted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the credit of each test clip for its predicted class."""
+    places = {key_names.parse_key(name): place for place, name in enumerate(probe.task.classes)}
+    targets = [places[key_names.parse_key(row.labels[KEY])] for row in test.rows]
+    credit: NDArray[np.float64] = musical_keys.credit_matrix(probe.task.classes)[targets, predicted]
+    return credit
+
+
+def _recordings(test: FeatureStore) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the recording of each clip and the group of each recording, both numbered from 0."""
     names = [f"{row.source}\0{row.member}" for row in test.rows]
     _, first, recordings = np.unique(names, return_index=True, return_inverse=True)
-    probabilities = torch.from_numpy(outputs).softmax(dim=1).numpy()
-    sums = np.stack([np.bincount(recordings, column) for column in probabilities.T], axis=1)
-    original = {names[i]: row.labels[KEY] for i, row in enumerate(test.rows) if not row.semitones}
-    keys = {key_names.parse_key(name): place for place, name in enumerate(probe.task.classes)}
-    targets = [keys[key_names.parse_key(original[names[i]])] for i in first]
-    credit = musical_keys.credit_matrix(probe.task.classes)[targets, sums.argmax(axis=1)]
     groups = np.unique([test.rows[i].group or test.rows[i].id for i in first], return_inverse=True)[1]
-    return credit, groups.astype(np.int64)
+    return recordings.astype(np.int64), groups.astype(np.int64)
 
 
 def _has_key(row: Any) -> bool:

@@ -91,8 +91,8 @@ def test_giantsteps_gives_scores_on_whole_previews_and_counts_what_is_left_out(w
 def test_the_demo_corpus_gives_scores_and_a_probe(workplace, capsys):
     assert train_key.main(["demo", "--clips", "72", "--head", "32", "--workers", "2"]) == 0
     scores = json.loads((workplace / "reports" / "keys-demo.json").read_text())
-    assert [len(row) for row in scores["steps"]] == [4] * 5
+    assert [len(row) for row in scores["steps"]] == [6] * 5
     assert scores["clips"]["transposed copies of train"] == 11 * scores["clips"]["train"]
-    assert "ahead of the linear probe" in capsys.readouterr().out
+    assert "ahead of the first" in capsys.readouterr().out
     probe = Probe.read(workplace / "runs/first/probes/demo_12.key.recipe.safetensors")
     assert len(probe.metadata["classes"]) == 24

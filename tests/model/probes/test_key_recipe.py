@@ -21,12 +21,12 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 11)}
 SEARCH = GridSearch(torch.device("cpu"), torch.float32)
 
 
-def _store(split, count, seed, copied, provenance=None, noise=1.3):
+def _store(split, count, seed, copied, provenance=None, noise=1.3, keys=range(12)):
     """Return noisy chroma of recordings with their keys, and of their transpositions if they are copied."""
     rng = np.random.default_rng(seed)
     rows, embeddings = [], []
     for number in range(count):
-        key = (int(rng.integers(12)), ("major", "minor")[int(rng.integers(2))])
+        key = (int(rng.choice(keys)), ("major", "minor")[int(rng.integers(2))])
         chroma = np.zeros(12)
         chroma[[(key[0] + step) % 12 for step in SCALES[key[1]]]] = 1
         chroma[key[0]] += 1
@@ -84,6 +84,8 @@ def test_the_whole_recipe_is_ahead_of_the_linear_probe(steps):
     assert 0 < low <= lead <= high
     assert values["test"][0] == pytest.approx(recipe[0].to_dict(recipe[0])["test"][0] + lead, abs=2e-4)
     assert values["test"][0] > recipe[3].credits.mean()
+    assert values["test_in_all_keys"] == values["test"]
+    assert values["lead_in_all_keys"][1] > 0
     assert recipe[0].to_dict(recipe[0])["lead"] == [0, 0, 0]
 
 
@@ -93,12 +95,25 @@ def test_the_scores_of_a_step_equal_those_of_its_probe(steps):
         assert step.credits.mean() == pytest.approx(step.probe.test["weighted score"].value)
 
 
+def test_a_probe_that_knows_common_keys_only_loses_in_all_keys():
+    common = {"keys": (0, 7), "noise": 0.3}
+    train = _both(_store("train", 60, 0, True, **common), _store("valid", 20, 1, True, **common))
+    data = prepare(train, _store("test", 40, 2, True, **common))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(key_recipe, "QUICK", replace(key_recipe.QUICK, patience=24))
+        monkeypatch.setattr(key_recipe, "DROPOUTS", (0.25,))
+        linear, linear_copies, *_ = run_recipe(data, (16,), SEARCH)
+    assert linear.credits_in_all_keys.mean() < 0.5 < linear_copies.credits_in_all_keys.mean()
+    assert linear.credits.mean() > linear.credits_in_all_keys.mean() + 0.2
+
+
 def test_the_table_has_a_row_for_each_step(steps):
     _, recipe = steps
     rows = table(recipe)
     assert len(rows) == 7
     assert rows[2].startswith("| linear probe | ")
     assert rows[2].endswith("| 0.000 (0.000 to 0.000) |")
+    assert all(row.count("|") == 6 for row in rows)
 
 
 def test_training_clips_whose_audio_is_in_test_are_left_out_and_counted():
