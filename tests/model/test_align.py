@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import synthetic_pairs
+from small_stores import store_maker
 
 from model import align, search
 from model.alignment.alignment import Alignment
@@ -16,12 +18,23 @@ FLAGS = ["--batch", "8", "--epochs", "30", "--learning-rate", "0.01", "--width",
 PATH = "runs/made-first-text-fastclip-v3/alignment.safetensors"
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch, make_store):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
     """A folder with features and texts of the same clips."""
-    monkeypatch.chdir(tmp_path)
-    synthetic_pairs.write(make_store, tmp_path)
-    return tmp_path
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "stores").mkdir()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        synthetic_pairs.write(store_maker(folder), folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(built, tmp_path, monkeypatch):
+    """A copy of this folder, as the working directory."""
+    shutil.copytree(built, tmp_path / "w")
+    monkeypatch.chdir(tmp_path / "w")
+    return tmp_path / "w"
 
 
 def _align(*words):

@@ -63,6 +63,7 @@ def _of_ranks(name):
     return synthetic_pairs.config(name, learning_rate=1e-3, epochs=3)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_the_adapters_of_one(tmp_path):
     expected = _train_on_rank(tmp_path)
     for result in collectives.on_ranks(2, _train_on_rank, tmp_path):
