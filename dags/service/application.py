@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import sys
-import time
 import traceback
 import uuid
 from collections.abc import Callable
@@ -69,8 +67,6 @@ class Service:
     """Folder for uploads, which are removed when they have been answered."""
     embedding_thread: Executor
     """The thread that computes embeddings, one upload at a time."""
-    logs: bool = True
-    """True if every request is written to standard error as a line."""
     decoding: asyncio.Semaphore = field(init=False)
     """Bound of the files that are decoded at the same time."""
     admission: Admission = field(init=False)
@@ -101,7 +97,6 @@ def build(service: Service) -> Starlette:
 def _endpoint(service: Service, handler: Callable[[Service, Request], Any]) -> Callable[[Request], Any]:
     async def respond(request: Request) -> Response:
         """Answer a request; every error is JSON."""
-        start = time.perf_counter()
         try:
             response: Response = await handler(service, request)
         except Failure as failure:
@@ -115,17 +110,9 @@ def _endpoint(service: Service, handler: Callable[[Service, Request], Any]) -> C
             response = Failure(
                 500, "the service failed", "an unexpected error", "see the log of the service"
             ).response()
-        if service.logs:
-            print(_log_line(request, response.status_code, time.perf_counter() - start), file=sys.stderr, flush=True)
         return response
 
     return respond
-
-
-def _log_line(request: Request, status: int, seconds: float) -> str:
-    """Return a line about a request. The path is quoted as it was sent, so that it cannot write lines of its own."""
-    path = request.scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200]
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {request.method} {path!r} {status} {seconds:.3f} s"
 
 
 async def _reject_address(request: Request, error: Exception) -> Response:

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from dags.config import ServeSettings
 from dags.service import application, server
 from dags.service.access import AccessRules, read_token
@@ -18,6 +20,7 @@ from dags.service.analysis import Analysis, ServedProbe
 from dags.service.application import Service, UploadLimits
 from dags.service.isolated_decoder import DecodingLimits, IsolatedDecoder
 from dags.service.library import Library
+from dags.service.request_log import RequestLog
 from dags.service.track_table import tracks_of
 from model.encoder import hub_models
 from model.encoder.device import fastest_device
@@ -56,8 +59,9 @@ def serve(settings: ServeSettings) -> None:
 
     try:
         with ThreadPoolExecutor(1, "embedding") as thread:
-            service = Service(analysis, library, decoder, limits, folder, thread, logs=not settings.quiet)
-            rules = AccessRules(application.build(service), settings.allow_host, settings.allow_origin, token)
+            service = Service(analysis, library, decoder, limits, folder, thread)
+            rules: ASGIApp = AccessRules(application.build(service), settings.allow_host, settings.allow_origin, token)
+            rules = rules if settings.quiet else RequestLog(rules)
             print(f"serving on {server.address_of(bound)}, which describes itself; Ctrl-C ends it", flush=True)
             if not token:
                 _warn_of_strangers(settings.host)

@@ -57,7 +57,7 @@ def open_service(folder, **changes):
     decoder = IsolatedDecoder(DecodingLimits(limits.max_seconds, limits.decode_seconds), 1)
     uploads = folder / "uploads"
     uploads.mkdir(exist_ok=True)
-    return Service(analysis, library, decoder, limits, uploads, ThreadPoolExecutor(1), logs=False)
+    return Service(analysis, library, decoder, limits, uploads, ThreadPoolExecutor(1))
 
 
 def close(service):
