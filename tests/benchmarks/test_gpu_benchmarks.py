@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -184,3 +186,39 @@ def test_an_interrupted_toy_pretraining_continues_and_gives_scores(script, tmp_p
         assert low <= value <= high
         assert len(rows[name]["loss"]) > 1
     assert pretrain.main([*words, "--budget-seconds", "0"]) == 0  # nothing remains to be done
+
+
+@pytest.mark.slow
+def test_the_predicted_step_is_within_its_limits_and_no_kernel_spills():
+    """In a process of its own, because kernels are interpreted in this one."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, str(FOLDER / "predictions.py"), "--json"]
+    root = {"PYTHONPATH": str(FOLDER.parents[2])}
+    done = subprocess.run(command, env=environment | root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert {"base on H200", "hybrid on H200"} <= set(result["predicted_ms"])
+    for encoder, limit in result["required_ms_on_h200"].items():
+        assert result["predicted_ms"][f"{encoder} on H200"] <= limit
+    for kernel in result["kernels"]:
+        assert kernel["spilled bytes"] == 0, kernel
+        if kernel["kernel"].startswith(("attention", "stream_norm", "linear", "gelu")):
+            assert kernel["load bytes"] == kernel["store bytes"] == 16, kernel
+
+
+def test_loops_are_counted_in_the_disassembly(script):
+    compiled = script("compiled")
+    lines = [
+        "/*0000*/ MOV R1, R2 ;",
+        ".L_x_0:",
+        "/*0010*/ @!P0 LDG.E.128 R4, desc[UR4][R2.64] ;",
+        "/*0020*/ IADD3 R1, R1 ;",
+    ]
+    lines += ["/*0030*/ @P1 BRA `(.L_x_0) ;", "/*0040*/ EXIT ;", ".L_x_1:", "/*0050*/ BRA `(.L_x_1);", "/*0060*/ NOP;"]
+    instructions, loops = compiled.parse("\n".join(lines))
+    binary = compiled.Binary(instructions, loops, 32, 0, 0, 4)
+    assert [one.name for one in instructions] == ["MOV", "LDG.E.128", "IADD3", "BRA", "EXIT"]
+    assert binary.executed([10]) == 1 + 10 * 3 + 1
+    assert binary.access_bytes() == {"load": 16}
+    with pytest.raises(ValueError, match="1 loops"):
+        binary.executed([])

@@ -8,24 +8,42 @@ import triton
 from compiled_kernels import resource_usage
 from triton.backends.compiler import GPUTarget
 
-from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
+from model.encoder.kernels import attention, cells, fused_linear, mask, stream_norm
 
 # For each kernel: the function, the types of its tensors in order, and its constants. Sizes are those of myna-base.
 HEADS = {"length": 5, "heads": 6, "width": 64, "block": 64, "rows": 64, "scale": 0.125, "precision": "ieee"}
-NORM = {"width": 384, "block": add_norm._CHUNK, "block_rows": add_norm._ROWS}
-GELU = {"width": 1536, "block_rows": linear_gelu._ROWS, "block": linear_gelu._COLUMNS}
+NORM = {"width": 384, "block": stream_norm._CHUNK, "block_rows": stream_norm._ROWS}
 SQUARE = {"n_visible": 5, "columns": 6, "n_mels": 128, "mels": 16, "frames": 16, "epsilon": 1e-5, "patches": 8}
 MASK = {"patches": 48, "visible": 5, "rows": 32, "width": 64}
+
+
+def product(epilogue, width, inner, tile=None, kind="bf16", vector="bf16", has_bias=True):
+    """Return a product with an epilogue as an entry of `KERNELS`, with its warps and stages."""
+    tile = tile or fused_linear.TILES[epilogue]
+    second = vector if epilogue == fused_linear.SLOPE else kind
+    constants = {"width": width, "inner": inner, "epilogue": epilogue, "has_bias": has_bias}
+    sizes = {"block_rows": tile.rows, "block": tile.columns, "block_inner": tile.inner, "precision": "ieee"}
+    types = [kind, kind, kind, vector, kind, second]
+    return fused_linear._linear, types, constants | sizes, tile.warps, tile.stages
+
+
 KERNELS = {
     "attention": (attention._forward, ["bf16"] * 2, HEADS),
     "attention, backward": (attention._backward, ["bf16"] * 3, HEADS),
-    "attention, fp32": (attention._forward, ["fp32"] * 2, HEADS),
-    "attention, backward, fp32": (attention._backward, ["fp32"] * 3, HEADS),
+    "attention, fp32": (attention._forward, ["fp32"] * 2, HEADS | {"rows": 16}),
+    "attention, backward, fp32": (attention._backward, ["fp32"] * 3, HEADS | {"rows": 16}),
     "attention, 48 tokens": (attention._forward, ["bf16"] * 2, HEADS | {"length": 48}),
-    "add_norm": (add_norm._forward, ["bf16"] * 7 + ["fp32"], NORM | {"epsilon": 1e-5, "has_bias": True}),
-    "add_norm, backward": (add_norm._backward, ["bf16", "bf16", "fp32", "bf16", "bf16", "bf16", "fp32"], NORM),
-    "linear_gelu": (linear_gelu._forward, ["bf16"] * 3, GELU),
-    "linear_gelu, backward": (linear_gelu._backward, ["bf16"] * 4 + ["fp32"], GELU),
+    "stream_norm": (stream_norm._forward, ["bf16"] * 4 + ["fp32"], NORM | {"epsilon": 1e-5}),
+    "stream_norm, backward": (
+        stream_norm._backward,
+        ["bf16", "bf16", "fp32", "bf16", "bf16", "bf16", "fp32"],
+        NORM,
+    ),
+    "linear_gelu": product(fused_linear.GELU, 1536, 384),
+    "gelu_gradient": product(fused_linear.SLOPE, 1536, 384, vector="fp32"),
+    "linear_residual, attention": product(fused_linear.RESIDUAL, 384, 384, has_bias=False),
+    "linear_residual, feed-forward": product(fused_linear.RESIDUAL, 384, 1536),
+    "linear_gelu, fp32": product(fused_linear.GELU, 1536, 384, fused_linear.EXACT_TILE, "fp32", "fp32"),
     "cells, square": (cells._normalize_cells, ["u8", "i64", "i64", "fp32", "bf16"], SQUARE),
     "cells, vertical": (
         cells._normalize_cells,
@@ -36,13 +54,15 @@ KERNELS = {
 }
 
 
-def compile_kernel(name, kernel, types, constants):
-    """Compile a kernel with the default warps and stages, and return the compiler's report as a dictionary."""
+def compile_kernel(name, kernel, types, constants, warps=4, stages=3):
+    """Compile a kernel, and return the compiler's report as a dictionary."""
     signature = {argument: "constexpr" if argument in constants else "i32" for argument in kernel.arg_names}
     signature |= {argument: f"*{kind}" for argument, kind in zip(kernel.arg_names, types, strict=False)}
     aligned = {(position,): [["tt.divisibility", 16]] for position in range(len(types))}
     source = triton.compiler.ASTSource(kernel, signature, constants, aligned)
-    binary = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    binary = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": stages}
+    )
     registers, stack_bytes = resource_usage(binary.asm["cubin"])
     tensor_cores = "wgmma" in binary.asm["ptx"] or "mma.sync" in binary.asm["ptx"]
     return {
@@ -52,5 +72,5 @@ def compile_kernel(name, kernel, types, constants):
 
 
 if __name__ == "__main__":
-    for name, (kernel, types, constants) in KERNELS.items():
-        print(json.dumps(compile_kernel(name, kernel, types, constants)), flush=True)
+    for name, entry in KERNELS.items():
+        print(json.dumps(compile_kernel(name, *entry)), flush=True)

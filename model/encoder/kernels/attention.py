@@ -21,8 +21,8 @@ from torch import Tensor
 
 from model.encoder.kernels.jit import jit, power_of_two, tl, triton, uses_kernels
 
-_ROWS = 64
-"""Tokens of a tile; a window with more tokens gets the next power of two."""
+_ROWS = {torch.bfloat16: 64, torch.float16: 64, torch.float32: 16}
+"""Tokens of a tile; a window with more tokens gets the next power of two. Larger tiles in float32 spill registers."""
 
 
 def attend(qkv: Float[Tensor, "B L three*H*D"], heads: int) -> Float[Tensor, "B L H*D"]:
@@ -116,15 +116,18 @@ class _PackedAttention(torch.autograd.Function):
 def _sizes(qkv: Tensor, heads: int) -> tuple[Any, ...]:
     """Return tokens of a window, heads, width of a head, its block, rows of a tile, scale and precision."""
     length, width = qkv.shape[1], qkv.shape[2] // (3 * heads)
-    rows = max(_ROWS, power_of_two(length))
+    rows = _tile_rows(qkv)
     # "ieee", because a matrix unit would round float32 inputs to TF32
     return length, heads, width, max(16, power_of_two(width)), rows, width**-0.5, "ieee"
 
 
 def _grid(qkv: Tensor, heads: int) -> tuple[int, int]:
-    length = qkv.shape[1]
-    windows = max(_ROWS, power_of_two(length)) // length
+    windows = _tile_rows(qkv) // qkv.shape[1]
     return triton.cdiv(qkv.shape[0], windows), heads  # the long axis first, because the other axes end at 65,535
+
+
+def _tile_rows(qkv: Tensor) -> int:
+    return max(_ROWS[qkv.dtype], power_of_two(qkv.shape[1]))
 
 
 @jit

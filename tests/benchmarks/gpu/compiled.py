@@ -1,7 +1,7 @@
 """Kernels compiled for compute capability 9.0 without a GPU, and what their instructions say.
 
-Instructions are counted in the disassembled binary. A loop is what lies between a label and a branch back to it, and the
-caller says how often it runs. Instructions behind the last exit, which only fill the binary up, do not count.
+Instructions are counted in the disassembled binary. A loop is what lies between a label and a branch back to it, and
+the caller says how often it runs. Instructions behind the last exit, which only fill the binary up, do not count.
 """
 
 from __future__ import annotations

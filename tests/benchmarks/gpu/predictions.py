@@ -8,8 +8,9 @@ instructions, whichever takes longer:
 
     bytes / (0.85 * bandwidth)   and   warp instructions / (132 multiprocessors * 4 per clock * 1.755 GHz * 0.8)
 
-A product takes 2 M N K operations at a rate of `GEMM_RATES`, but at least its bytes / (0.9 * bandwidth). These rates are
-opinions, unless a result of `ceilings.py` with measured ones is in the folder of results. The rest of a step is constant.
+A product takes 2 M N K operations at a rate of `GEMM_RATES`, but at least its bytes / (0.9 * bandwidth). These rates
+are opinions, unless a result of `ceilings.py` with measured ones is in the folder of results. The rest of a step is
+constant.
 
 The file is not called model.py, because scripts of its folder import the package `model`.
 """
@@ -28,9 +29,10 @@ os.environ.pop("TRITON_INTERPRET", None)
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 import compiled
+import torch
 from compiled_encoder_kernels import KERNELS
 
-from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
+from model.encoder.kernels import attention, cells, fused_linear, mask, stream_norm
 
 WINDOWS, LENGTH, DEPTH, WIDTH, HIDDEN, HEADS = 8_192, 5, 12, 384, 1_536, 6
 TOKENS = WINDOWS * LENGTH
@@ -44,10 +46,20 @@ GEMM_RATES = {
     "feed-forward in": ((HIDDEN, WIDTH), (600, 620, 550)),
     "feed-forward out": ((WIDTH, HIDDEN), (620, 600, 550)),
 }
+"""Opinions about cuBLAS, which also bound the kernels that take the place of a product."""
+FUSED = {
+    # product that a kernel computes: the kernel, its epilogue, and the passes over [TOKENS, WIDTH] that it makes
+    "attention out, forward": ("linear_residual, attention", fused_linear.RESIDUAL, 3),
+    "feed-forward in, forward": ("linear_gelu", fused_linear.GELU, 9),
+    "feed-forward out, forward": ("linear_residual, feed-forward", fused_linear.RESIDUAL, 6),
+    "feed-forward out, input gradient": ("gelu_gradient", fused_linear.SLOPE, 9),
+}
+FLOPS_PER_CLOCK, REGISTERS, SHARED_BYTES = 4_096, 65_536, 227 * 1_024
+"""Limits of a multiprocessor: operations in bfloat16, registers, and shared memory of its programs."""
 DIRECTIONS = ("forward", "input gradient", "weight gradient")
 CONSTANT_US = {"loss": 300.0, "Adam and copies": 300.0}
 """Microseconds of a step; the loss once for each patch kind."""
-PARTIAL_SUM_US, LAUNCH_US, LAUNCHES_PER_BLOCK = 8.0, 0.6, 26
+PARTIAL_SUM_US, PARTIAL_SUMS_PER_BLOCK, LAUNCH_US, LAUNCHES_PER_BLOCK = 8.0, 3, 0.6, 22
 REQUIRED_MS = {"base": 13.0, "hybrid": 25.0}
 """What the step must take on an H200 by this prediction."""
 
@@ -83,20 +95,15 @@ class Term:
 def launches() -> list[Launch]:
     """Return the launches of the encoder's kernels in a step of one patch kind."""
     stream = 2 * TOKENS * WIDTH  # bytes of one pass over the residual stream in bfloat16
-    tiles = -(-WINDOWS // (attention._ROWS // LENGTH))
-    gelu_rows = -(-TOKENS // linear_gelu._ROWS)
-    gelu_columns = HIDDEN // linear_gelu._COLUMNS
-    stripes = min(linear_gelu._STRIPES, gelu_rows)
-    norm_rows = -(-TOKENS // add_norm._ROWS)
-    norm_programs = min(add_norm._PROGRAMS, norm_rows)
+    tiles = -(-WINDOWS // (attention._ROWS[torch.bfloat16] // LENGTH))
+    norm_rows = -(-TOKENS // stream_norm._ROWS)
+    norm_programs = min(stream_norm._PROGRAMS, norm_rows)
     cell_bytes = TOKENS * 256
     return [
         Launch("attention", DEPTH, tiles * HEADS, (), 4 * stream),
         Launch("attention, backward", DEPTH, tiles * HEADS, (), 7 * stream),
-        Launch("add_norm", 2 * DEPTH, norm_rows, (), 4 * stream),
-        Launch("add_norm, backward", 2 * DEPTH, norm_programs, (-(-norm_rows // norm_programs),), 4 * stream),
-        Launch("linear_gelu", DEPTH, gelu_rows * gelu_columns, (), 8 * stream),
-        Launch("linear_gelu, backward", DEPTH, stripes * gelu_columns, (-(-gelu_rows // stripes),), 12 * stream),
+        Launch("stream_norm", 2 * DEPTH, norm_rows, (), 2 * stream),
+        Launch("stream_norm, backward", 2 * DEPTH, norm_programs, (-(-norm_rows // norm_programs),), 4 * stream),
         Launch("cells, square", 1, -(-TOKENS // cells._PATCHES), (), cell_bytes + 2 * cell_bytes),
         Launch("mask", 1, WINDOWS // mask._ROWS, (), 8 * WINDOWS * (1 + LENGTH)),
     ]
@@ -105,7 +112,7 @@ def launches() -> list[Launch]:
 def kernel_terms(card: str) -> Iterator[Term]:
     """Yield the time of each kernel of one patch kind."""
     for launch in launches():
-        function, types, constants = KERNELS[launch.kernel]
+        function, types, constants = KERNELS[launch.kernel][:3]
         binary = compiled.compile_kernel(function, types, constants)
         memory = launch.moved_bytes / (0.85 * BANDWIDTHS[card])
         issue = launch.programs * binary.warps * binary.executed(launch.trips) / ISSUE_PER_SECOND
@@ -118,9 +125,38 @@ def product_terms(card: str) -> Iterator[Term]:
     for layer, ((n, k), rates) in GEMM_RATES.items():
         moved = 2 * (TOKENS * n + TOKENS * k + n * k)
         for direction, rate in zip(DIRECTIONS, rates, strict=True):
+            if f"{layer}, {direction}" in FUSED:
+                yield fused_term(f"{layer}, {direction}", n, k, rate, card)
+                continue
             arithmetic, memory = 2 * TOKENS * n * k / (1e12 * rate), moved / (0.9 * BANDWIDTHS[card])
             limit = "arithmetic" if arithmetic > memory else "memory"
             yield Term(f"{layer}, {direction}", 1e6 * DEPTH * max(arithmetic, memory), limit)
+
+
+def fused_term(product: str, n: int, k: int, rate: float, card: str) -> Term:
+    """Return the time of a product that a kernel with an epilogue computes.
+
+    A tile takes 2 rows columns K / (4,096 * 0.8) clocks in the tensor cores, and its warp instructions / (4 * 0.8)
+    clocks to issue. If two programs fit on a multiprocessor, one multiplies while the other is in its epilogue, and the
+    longer of both times counts. Otherwise both count. The product is never faster than cuBLAS by the table of rates.
+    """
+    name, epilogue, passes = FUSED[product]
+    function, types, constants, warps, stages = KERNELS[name]
+    binary, tile = compiled.compile_kernel(function, types, constants, warps, stages), fused_linear.TILES[epilogue]
+    inner, columns = constants["inner"], constants["width"]
+    tensor = 2 * tile.rows * tile.columns * inner / (FLOPS_PER_CLOCK * 0.8)
+    issue = warps * binary.executed([inner // tile.inner] * len(binary.loops)) / (4 * 0.8)
+    programs = min(REGISTERS // (32 * warps * binary.registers), SHARED_BYTES // binary.shared_bytes)
+    clocks = max(tensor, issue) if programs > 1 else tensor + issue
+    tiles = -(-TOKENS // tile.rows) * -(-columns // tile.columns)
+    memory = 2 * passes * TOKENS * WIDTH / (0.9 * BANDWIDTHS[card])
+    times = {
+        "arithmetic and instructions": tiles * clocks / 132 / 1.755e9,
+        "arithmetic, as cuBLAS": 2 * TOKENS * n * k / (1e12 * rate),
+        "memory": memory,
+    }
+    limit = max(times, key=lambda name: times[name])
+    return Term(f"{product}: {name}", 1e6 * DEPTH * times[limit], limit)
 
 
 def step_terms(encoder: str, card: str) -> list[Term]:
@@ -129,7 +165,7 @@ def step_terms(encoder: str, card: str) -> list[Term]:
     per_kind = [*kernel_terms(card), *product_terms(card), Term("loss", CONSTANT_US["loss"], "constant")]
     once = [
         Term("Adam and copies", CONSTANT_US["Adam and copies"], "constant"),
-        Term("partial sums", 3 * PARTIAL_SUM_US * DEPTH, "constant"),
+        Term("partial sums", PARTIAL_SUMS_PER_BLOCK * PARTIAL_SUM_US * DEPTH, "constant"),
         Term("gaps between launches", LAUNCH_US * LAUNCHES_PER_BLOCK * DEPTH, "constant"),
     ]
     terms = [Term(term.name, kinds * term.us, term.limit) for term in per_kind] + once
@@ -144,6 +180,20 @@ def table(encoder: str, card: str) -> list[str]:
     return lines + [f"  {term.us:8.0f} us  {term.name} ({term.limit})" for term in terms]
 
 
+def evidence() -> list[dict[str, object]]:
+    """Return what the binary of each kernel in bfloat16 says: registers, spills, widths of accesses, tensor cores."""
+    rows = []
+    for name, (function, types, constants, *options) in KERNELS.items():
+        if "fp32" in name:
+            continue
+        binary = compiled.compile_kernel(function, types, constants, *options)
+        tensor_cores = any("GMMA" in one.name or "HMMA" in one.name for one in binary.instructions)
+        facts = {"kernel": name, "registers": binary.registers, "spilled bytes": binary.stack_bytes}
+        accesses = {f"{kind} bytes": size for kind, size in binary.access_bytes().items()}
+        rows.append({**facts, **accesses, "tensor cores": tensor_cores, "instructions": len(binary.instructions)})
+    return rows
+
+
 def main() -> None:
     """Print the prediction for both encoders and both cards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -156,11 +206,14 @@ def main() -> None:
             for card in BANDWIDTHS
         }
         totals = {name: sum(term["us"] for term in terms) / 1e3 for name, terms in parts.items()}
-        print(json.dumps({"predicted_ms": totals, "required_ms_on_h200": REQUIRED_MS, "terms": parts}))
+        required = {"required_ms_on_h200": REQUIRED_MS}
+        print(json.dumps({"predicted_ms": totals, **required, "terms": parts, "kernels": evidence()}))
         return
     for encoder in REQUIRED_MS:
         for card in BANDWIDTHS:
             print("\n".join(table(encoder, card)))
+    for row in evidence():
+        print(", ".join(f"{name} {value}" for name, value in row.items()))
 
 
 if __name__ == "__main__":

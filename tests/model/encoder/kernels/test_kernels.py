@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.encoder.kernels import add_norm, attention, cells, linear_gelu, mask
+from model.encoder.kernels import attention, cells, fused_linear, mask, residual_layers, stream_norm
 from model.encoder.kernels.jit import power_of_two
 
 pytest.importorskip("triton", reason="Triton is not installed, so kernels can neither run nor be interpreted")
@@ -104,20 +104,71 @@ def test_large_scores_do_not_overflow():
 
 @DTYPES
 @pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize("shape", [(33, 384), (3, 7, 200), (1, 16)])
-def test_addition_and_norm_equal_those_of_pytorch(shape, has_bias, dtype, monkeypatch):
-    monkeypatch.setattr(add_norm, "_PROGRAMS", 4)  # fewer than rows, so that each program sums over several rows
-    stream, delta = (_random(*shape, dtype=dtype, scale=scale) for scale in (1.0, 0.5))
+@pytest.mark.parametrize("shape", [(67, 384), (3, 7, 200), (1, 16)])
+def test_the_norm_of_the_stream_equals_that_of_pytorch(shape, has_bias, dtype, monkeypatch):
+    monkeypatch.setattr(stream_norm, "_PROGRAMS", 4)  # few, so that each program sums over several blocks of rows
+    stream = _random(*shape, dtype=dtype)
     bias, weight, shift = (_random(shape[-1], dtype=dtype, scale=scale) for scale in (0.1, 1.5, 1.0))
-    inputs = (stream, delta, bias if has_bias else None, weight, shift)
-    _assert_equal(add_norm.add_norm_fused, add_norm.add_norm_plain, inputs, dtype)
+    inputs = (stream, bias if has_bias else None, weight, shift)
+    _assert_equal(stream_norm.stream_norm, stream_norm.stream_norm_plain, inputs, dtype)
+
+
+SHAPES = pytest.mark.parametrize(("rows", "width", "hidden"), [(130, 20, 300), (64, 8, 128), (1, 3, 5), (33, 200, 70)])
 
 
 @DTYPES
-@pytest.mark.parametrize(("rows", "width", "hidden"), [(130, 20, 300), (64, 8, 128), (1, 3, 5), (4200, 4, 7)])
-def test_product_and_gelu_equal_those_of_pytorch(rows, width, hidden, dtype):
-    inputs = (_random(rows, width, dtype=dtype), _random(hidden, width, dtype=dtype), _random(hidden, dtype=dtype))
-    _assert_equal(linear_gelu.linear_gelu_fused, linear_gelu.linear_gelu_plain, inputs, dtype)
+@SHAPES
+def test_the_feed_forward_network_equals_that_of_pytorch(rows, width, hidden, dtype):
+    first = _random(hidden, width, dtype=dtype, scale=0.3), _random(hidden, dtype=dtype)
+    second = _random(width, hidden, dtype=dtype, scale=0.1), _random(width, dtype=dtype)
+    stream, normalized = _random(rows, width, dtype=dtype), _random(1, rows, width, dtype=dtype, scale=0.9)
+    weights = [*first, *second]
+
+    bias = weights.pop().detach()  # its gradient is computed by the norm that follows
+
+    def on(function):
+        def run(stream, normalized, *weights):
+            return function(stream, normalized, weights[:2], (weights[2], bias.to(weights[2].dtype)))
+
+        return run
+
+    inputs = (stream[None].detach().requires_grad_(), normalized, *weights)
+    _assert_equal(on(residual_layers.feed_forward), on(residual_layers.feed_forward_plain), inputs, dtype)
+
+
+@DTYPES
+@SHAPES
+def test_the_projection_to_the_stream_equals_that_of_pytorch(rows, width, hidden, dtype):
+    inputs = (
+        _random(2, rows, width, dtype=dtype),
+        _random(2, rows, hidden, dtype=dtype),
+        _random(width, hidden, dtype=dtype, scale=0.1),
+    )
+    _assert_equal(residual_layers.project, residual_layers.project_plain, inputs, dtype)
+
+
+@DTYPES
+@SHAPES
+def test_products_with_epilogues_equal_those_of_pytorch(rows, width, hidden, dtype):
+    inputs, gradient = _random(rows, width, dtype=dtype), _random(rows, 2, dtype=dtype)
+    weight, bias = _random(hidden, width, dtype=dtype, scale=0.3), _random(hidden, dtype=dtype)
+    out_weight = _random(2, hidden, dtype=dtype)
+    with torch.no_grad():
+        hidden_values, active = fused_linear.linear_gelu(inputs, weight, bias)
+        plain = fused_linear.linear_gelu_plain(inputs.float(), weight.float(), bias.float())
+        slope = fused_linear.gelu_gradient(gradient, out_weight, hidden_values)
+    slope_plain = fused_linear.gelu_gradient_plain(gradient.float(), out_weight.float(), hidden_values.float())
+    for result, exact in zip((hidden_values, active, *slope), (*plain, *slope_plain), strict=True):
+        scale = max(1.0, exact.abs().max().item())
+        assert (result.float() - exact).abs().max().item() / scale < TOLERANCE[dtype]
+
+
+def test_the_gelu_is_exact_to_seven_digits():
+    values = torch.linspace(-9, 9, 2_001, device=DEVICE)[:, None]
+    one, zero = torch.ones(1, 1, device=DEVICE), torch.zeros(1, device=DEVICE)
+    _, active = fused_linear.linear_gelu(values, one, zero)
+    exact = torch.nn.functional.gelu(values.double())
+    assert (active - exact).abs().max() < 5e-7
 
 
 @DTYPES
@@ -199,8 +250,9 @@ def test_kernels_compile_for_an_h200_without_register_spills_in_bfloat16(tmp_pat
     process = subprocess.run(command, env=environment | paths, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     rows = {row["kernel"]: row for row in map(json.loads, process.stdout.splitlines())}
-    assert len(rows) == 12
+    assert len(rows) == 15
     for name, row in rows.items():
         assert row["shared_bytes"] <= MULTIPROCESSOR_BYTES, row
-        assert row["stack_bytes"] == 0 or "fp32" in name, row
-        assert row["tensor_cores"] == (name.startswith("attention") and "fp32" not in name), row
+        assert row["stack_bytes"] == 0, row
+        multiplies = name.startswith(("attention", "linear", "gelu"))
+        assert row["tensor_cores"] == (multiplies and "fp32" not in name), row

@@ -1,0 +1,94 @@
+"""The layers that write to the residual stream: the output of attention, and the feed-forward network.
+
+The forward pass is that of `fused_linear`, and leaves nothing to add to the stream. The backward pass computes the
+slope of the GELU in the product that gives the gradient of its output. The gradient of the last bias of a layer is
+computed by the norm that follows it (`stream_norm`), which sums the gradient of the stream anyway. The references are
+the functions whose names end with `_plain`.
+
+Axes: R token (windows and tokens flat), D width, F hidden width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 -- its customary name
+from jaxtyping import Float
+from torch import Tensor
+
+from model.encoder.kernels.fused_linear import gelu_gradient, linear_gelu, linear_residual
+
+
+def project(
+    stream: Float[Tensor, "*R D"], attended: Float[Tensor, "*R F"], weight: Float[Tensor, "D F"]
+) -> Float[Tensor, "*R D"]:
+    """Return the stream plus the projection of what attention has computed."""
+    return _Projection.apply(stream, attended, weight)
+
+
+def project_plain(stream: Tensor, attended: Tensor, weight: Tensor) -> Tensor:
+    """Compute `project` in plain PyTorch, with the same shapes."""
+    return stream + F.linear(attended, weight)
+
+
+def feed_forward(
+    stream: Float[Tensor, "*R D"],
+    normalized: Float[Tensor, "*R D"],
+    first: tuple[Float[Tensor, "F D"], Float[Tensor, " F"]],
+    second: tuple[Float[Tensor, "D F"], Float[Tensor, " D"]],
+) -> Float[Tensor, "*R D"]:
+    """Return the stream plus a two-layer perceptron with the exact GELU of its norm.
+
+    Args:
+        stream: residual stream.
+        normalized: LayerNorm of the stream.
+        first: weight and bias of the first layer.
+        second: weight and bias of the second layer. The bias gets no gradient here, but in the norm that follows.
+    """
+    return _FeedForward.apply(stream, normalized, *first, *second)
+
+
+def feed_forward_plain(
+    stream: Tensor, normalized: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Compute `feed_forward` in plain PyTorch, with the same shapes."""
+    weight, bias = second
+    return stream + F.linear(F.gelu(F.linear(normalized, *first)), weight, bias.detach())
+
+
+class _Projection(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, stream: Tensor, attended: Tensor, weight: Tensor) -> Tensor:
+        """Project and add; save the inputs of the product."""
+        ctx.save_for_backward(attended, weight)
+        return linear_residual(attended, weight, None, stream)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of the stream, of what was projected, and of the weight."""
+        attended, weight = ctx.saved_tensors
+        return gradient, gradient @ weight, _weight_gradient(gradient, attended)
+
+
+class _FeedForward(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, stream: Tensor, normalized: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor
+    ) -> Tensor:
+        """Compute both layers and add; save what the gradients need."""
+        hidden, active = linear_gelu(normalized, weight, bias)
+        ctx.save_for_backward(normalized, weight, out_weight, hidden, active)
+        return linear_residual(active, out_weight, out_bias, stream)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the stream, of the norm, of both weights and of the first bias."""
+        normalized, weight, out_weight, hidden, active = ctx.saved_tensors
+        grad_hidden, grad_bias = gelu_gradient(gradient, out_weight, hidden)
+        grad_weight, grad_out_weight = _weight_gradient(grad_hidden, normalized), _weight_gradient(gradient, active)
+        return gradient, grad_hidden @ weight, grad_weight, grad_bias.to(weight.dtype), grad_out_weight, None
+
+
+def _weight_gradient(gradient: Tensor, inputs: Tensor) -> Tensor:
+    return gradient.flatten(end_dim=-2).mT @ inputs.flatten(end_dim=-2)

@@ -1,0 +1,217 @@
+"""The LayerNorm of the residual stream, whose backward pass is one pass over memory.
+
+The forward kernel reads a value and writes one for each element. The backward kernel adds the gradient of the stream to
+the gradient through the norm, and sums the gradients of weight and biases in the same pass. The bias of the layer
+before is among them: the product of that layer has added it (`fused_linear.linear_residual`), and its gradient is the
+sum of the stream's gradient, which passes through here. Statistics are float32 for every type. The reference is
+`stream_norm_plain`.
+
+Axes: R token (windows and tokens flat), D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 -- its customary name
+from jaxtyping import Float
+from torch import Tensor
+
+from model.encoder.kernels.jit import jit, power_of_two, tl, triton
+
+EPSILON = 1e-5
+"""Epsilon of `nn.LayerNorm`."""
+_ROWS = 8
+"""Tokens that a program has at the same time: two for each of its four warps."""
+_CHUNK = 128
+"""Values of a row that are loaded at the same time: 16 bytes for each of 16 threads in bfloat16. A width of 384 has
+three chunks, and no thread is idle, whereas a single block would have 512 values."""
+_PROGRAMS = 528
+"""Programs of the backward pass, each with a partial sum for weight and biases: four for each multiprocessor."""
+
+
+def stream_norm(
+    stream: Float[Tensor, "*R D"],
+    bias: Float[Tensor, " D"] | None,
+    weight: Float[Tensor, " D"],
+    shift: Float[Tensor, " D"],
+) -> tuple[Float[Tensor, "*R D"], Float[Tensor, "*R D"]]:
+    """Return the stream and its LayerNorm, in one kernel for each direction.
+
+    Args:
+        stream: residual stream. Later layers must use the returned one, through which all gradients pass.
+        bias: bias that is already part of the stream, and whose gradient is computed here; None if there is none.
+        weight: weight of the norm.
+        shift: bias of the norm.
+    """
+    return _StreamNorm.apply(stream, bias, weight, shift)
+
+
+def stream_norm_plain(stream: Tensor, bias: Tensor | None, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute `stream_norm` in plain PyTorch, with the same shapes."""
+    if bias is not None:
+        stream = stream + (bias - bias.detach())  # adds 0, and passes the gradient on
+    return stream, F.layer_norm(stream, stream.shape[-1:], weight, shift, EPSILON)
+
+
+class _StreamNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, stream: Tensor, bias: Tensor | None, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalize; save the stream and its statistics."""
+        stream = stream.contiguous()
+        normal, width = torch.empty_like(stream), stream.shape[-1]
+        rows = stream.numel() // width
+        statistics = torch.empty((2, rows), dtype=torch.float32, device=stream.device)
+        grid = (triton.cdiv(rows, _ROWS),)
+        _forward[grid](stream, weight, shift, normal, statistics, rows, width, _chunk(width), _ROWS, EPSILON)
+        ctx.save_for_backward(stream, weight, statistics)
+        ctx.has_bias = bias is not None
+        return stream, normal
+
+    @staticmethod
+    def backward(ctx: Any, grad_stream: Tensor, grad_normal: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the stream, of both biases and of the weight."""
+        stream, weight, statistics = ctx.saved_tensors
+        width = stream.shape[-1]
+        rows = stream.numel() // width
+        programs = min(_PROGRAMS, triton.cdiv(rows, _ROWS))
+        out = torch.empty_like(stream)
+        partial = torch.empty((3, programs, width), dtype=torch.float32, device=stream.device)
+        inputs = (stream, weight, statistics, grad_stream.contiguous(), grad_normal.contiguous())
+        _backward[(programs,)](*inputs, out, partial, rows, programs, width, _chunk(width), _ROWS)
+        grad_bias, grad_weight, grad_shift = partial.sum(dim=1).to(weight.dtype)
+        return out, grad_bias if ctx.has_bias else None, grad_weight, grad_shift
+
+
+def _chunk(width: int) -> int:
+    """Return the values of a row that are loaded at the same time."""
+    return min(_CHUNK, power_of_two(width))
+
+
+@jit
+def _forward(
+    stream,
+    weight,
+    shift,
+    normal,
+    statistics,
+    rows,
+    width: tl.constexpr,
+    block: tl.constexpr,
+    block_rows: tl.constexpr,
+    epsilon: tl.constexpr,
+):
+    chunks: tl.constexpr = (width + block - 1) // block
+    row = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
+    exists = row < rows
+    start = row.to(tl.int64)[:, None] * width
+    values = ()
+    mean = tl.zeros((block_rows,), tl.float32)
+    for chunk in tl.static_range(chunks):
+        column = chunk * block + tl.arange(0, block)
+        inside = exists[:, None] & (column < width)[None, :]
+        value = tl.load(stream + start + column[None, :], inside, 0).to(tl.float32)
+        values = values + (value,)  # noqa: RUF005 -- Triton knows no unpacking
+        mean += tl.sum(value, axis=1) / width
+    variance = tl.zeros((block_rows,), tl.float32)
+    for chunk in tl.static_range(chunks):
+        column = chunk * block + tl.arange(0, block)
+        centered = tl.where((column < width)[None, :], values[chunk] - mean[:, None], 0)
+        variance += tl.sum(centered * centered, axis=1) / width
+    inverse = 1 / tl.sqrt(variance + epsilon)
+    for chunk in tl.static_range(chunks):
+        column = chunk * block + tl.arange(0, block)
+        inside = exists[:, None] & (column < width)[None, :]
+        scaled = (values[chunk] - mean[:, None]) * inverse[:, None]
+        scaled *= tl.load(weight + column, column < width, 0).to(tl.float32)[None, :]
+        scaled += tl.load(shift + column, column < width, 0).to(tl.float32)[None, :]
+        tl.store(normal + start + column[None, :], scaled.to(normal.dtype.element_ty), inside)
+    tl.store(statistics + row, mean, exists)
+    tl.store(statistics + rows + row, inverse, exists)
+
+
+@jit
+def _backward(
+    stream,
+    weight,
+    statistics,
+    grad_stream,
+    grad_normal,
+    out,
+    partial,
+    rows,
+    programs,
+    width: tl.constexpr,
+    block: tl.constexpr,
+    block_rows: tl.constexpr,
+):
+    chunks: tl.constexpr = (width + block - 1) // block
+    program = tl.program_id(0)
+    zeros = tl.zeros((block_rows, block), tl.float32)
+    sums = ()
+    for _ in tl.static_range(chunks):
+        sums = sums + ((zeros, zeros, zeros),)  # noqa: RUF005
+    for first in range(program * block_rows, rows, programs * block_rows):
+        row = first + tl.arange(0, block_rows)
+        exists = row < rows
+        start = row.to(tl.int64)[:, None] * width
+        mean = tl.load(statistics + row, exists, 0)[:, None]
+        inverse = tl.load(statistics + rows + row, exists, 0)[:, None]
+        normals, gradients, scaled_mean, along_mean = _load_gradients(
+            stream, grad_normal, weight, mean, inverse, start, exists, width, block
+        )
+        new_sums = ()
+        for chunk in tl.static_range(chunks):
+            column = chunk * block + tl.arange(0, block)
+            inside = exists[:, None] & (column < width)[None, :]
+            place, normal, gradient = start + column[None, :], normals[chunk], gradients[chunk]
+            value = _through_norm(gradient, normal, weight, column, inverse, scaled_mean, along_mean, width)
+            value = tl.where(inside, value + tl.load(grad_stream + place, inside, 0).to(tl.float32), 0)
+            tl.store(out + place, value.to(out.dtype.element_ty), inside)
+            new_sums = new_sums + (_add(sums[chunk], value, gradient * normal, gradient),)  # noqa: RUF005
+        sums = new_sums
+    _store_sums(sums, partial, program, programs, width, block)
+
+
+@jit
+def _through_norm(gradient, normal, weight, column, inverse, scaled_mean, along_mean, width: tl.constexpr):
+    """Return the gradient of the input of the norm in one chunk."""
+    scaled = gradient * tl.load(weight + column, column < width, 0).to(tl.float32)[None, :]
+    return (scaled - scaled_mean[:, None] - normal * along_mean[:, None]) * inverse
+
+
+@jit
+def _add(sums, bias, weight, shift):
+    return sums[0] + bias, sums[1] + weight, sums[2] + shift
+
+
+@jit
+def _load_gradients(
+    stream, grad_normal, weight, mean, inverse, start, exists, width: tl.constexpr, block: tl.constexpr
+):
+    """Return normalized rows and their gradients in chunks, the mean scaled gradient, and its mean along the rows."""
+    normals, gradients = (), ()
+    scaled_mean = tl.zeros((exists.shape[0],), tl.float32)
+    along_mean = tl.zeros((exists.shape[0],), tl.float32)
+    for chunk in tl.static_range((width + block - 1) // block):
+        column = chunk * block + tl.arange(0, block)
+        inside = exists[:, None] & (column < width)[None, :]
+        place = start + column[None, :]
+        normal = tl.where(inside, (tl.load(stream + place, inside, 0).to(tl.float32) - mean) * inverse, 0)
+        gradient = tl.load(grad_normal + place, inside, 0).to(tl.float32)
+        scaled = gradient * tl.load(weight + column, column < width, 0).to(tl.float32)[None, :]
+        scaled_mean += tl.sum(scaled, axis=1) / width
+        along_mean += tl.sum(scaled * normal, axis=1) / width
+        normals, gradients = normals + (normal,), gradients + (gradient,)  # noqa: RUF005
+    return normals, gradients, scaled_mean, along_mean
+
+
+@jit
+def _store_sums(sums, partial, program, programs, width: tl.constexpr, block: tl.constexpr):
+    """Store the sums over the rows of a program: for the bias of the stream, and for weight and bias of the norm."""
+    for chunk in tl.static_range((width + block - 1) // block):
+        column = chunk * block + tl.arange(0, block)
+        for kind in tl.static_range(3):
+            place = partial + (kind * programs + program) * width + column
+            tl.store(place, tl.sum(sums[chunk][kind], axis=0), column < width)
