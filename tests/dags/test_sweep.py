@@ -225,6 +225,7 @@ def test_a_store_that_has_changed_is_probed_again(workplace, monkeypatch, make_s
     assert not workflow._is_recorded(plan, "0.5")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_a_sweep_is_rejected_and_kept(workplace, capsys):
     path = locations.sweep("made-masking-ratio")
     path.parent.mkdir()

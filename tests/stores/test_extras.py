@@ -74,6 +74,7 @@ for name in {rooms!r}:
 ROOMS = ("pipeline.ingestion.ingest", "pipeline.sharding.shard", "model.training.train", "model.inference.extract")
 
 
+@pytest.mark.slow
 def test_the_promised_commands_import_no_package_of_an_extra():
     modules = [module for names in extras.EXTRAS.values() for module in names]
     script = SCRIPT.format(modules=modules, rooms=(*ROOMS, "model.probes.probe_dataset", "model.probes.predict"))

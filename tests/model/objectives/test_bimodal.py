@@ -221,6 +221,7 @@ def two_ranks(tmp_path_factory):
     return _two_ranks(tmp_path_factory.mktemp("bimodal"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BIMODAL_PRESETS)
 def test_two_ranks_compute_the_gradients_and_the_memory_of_one(two_ranks, name):
     gradients, state = _steps(name)

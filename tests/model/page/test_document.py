@@ -30,6 +30,7 @@ def elements():
     return Elements(document.page(HOSTILE, HOSTILE, [hostile, _empty("Two")]))
 
 
+@pytest.mark.slow
 def test_text_that_looks_like_markup_is_shown_as_text(elements):
     assert not [tag for tag, _ in elements.tags if tag in ("iframe", "object", "embed", "link", "base", "form")]
     assert elements.text.count(HOSTILE) == 9  # title twice, lead, link, two headings, caption, head, cell

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
 import synthetic_report
+from small_stores import store_maker
 
 from model.page import overview, provenance, run_results
 from stores import locations
 from stores.errors import CorruptArtifact, DigestMismatch, MissingArtifact
 
 
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory):
+    """Return a folder with a run that has scores on one task, which tests copy."""
+    folder = tmp_path_factory.mktemp("one_task")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        synthetic_report.one_task(store_maker(folder))
+    return folder
+
+
 @pytest.fixture
-def one_task(tmp_path, monkeypatch, make_store):
+def one_task(tmp_path, monkeypatch, built_once):
+    shutil.copytree(built_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    synthetic_report.one_task(make_store)
     return tmp_path
 
 

@@ -95,6 +95,7 @@ def test_the_scores_of_a_step_equal_those_of_its_probe(steps):
         assert step.credits.mean() == pytest.approx(step.probe.test["weighted score"].value)
 
 
+@pytest.mark.slow
 def test_a_probe_that_knows_common_keys_only_loses_in_all_keys():
     common = {"keys": (0, 7), "noise": 0.3}
     train = _both(_store("train", 60, 0, True, **common), _store("valid", 20, 1, True, **common))
