@@ -107,5 +107,5 @@ def test_a_stranger_who_reads_only_the_readme_explores_and_trains(tmp_path):
         words = shlex.split(command.replace("--steps 300", "--steps 5"))
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    assert {path.name for path in (tmp_path / "reports").glob("*.html")} == {"music.html", "mine.html"}
+    assert {path.name for path in (tmp_path / "reports").glob("*.html")} == {"music.html", "trained.html"}
     assert (tmp_path / "music.parquet").is_file()
