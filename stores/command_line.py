@@ -19,6 +19,7 @@ import importlib.metadata
 import inspect
 import itertools
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ from stores.json_codec import read_json
 from stores.json_output import text_to_standard_error
 
 MAX_CONFIG_BYTES = 1 << 20
+_SPINS = "10000"
+"""Turns for which a thread of OpenMP waits in a loop before it sleeps. Its own default is 300,000, with which training
+beside other work took two to three times as long (docs/log.md). It must be set before PyTorch is imported."""
 _SYSTEMS = ("linux", "darwin")
 """Systems without a note: Linux is tested, and macOS is expected to work."""
 _WORDS = {Ge: "at least", Gt: "more than", Le: "at most", Lt: "less than"}
@@ -119,6 +123,7 @@ def run_command(
     main_module.require_imported_once(command)
     terminal.protect_output()
     _note_untested_system()
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     try:
         with main_module.leave_out():
             return exit_status(lambda: _run(body, parse(kind, arguments, command, epilog)))

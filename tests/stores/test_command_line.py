@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -160,3 +161,13 @@ def test_linux_and_macos_are_not_noted(monkeypatch, capsys, system):
     command_line._note_untested_system.cache_clear()
     assert run_command(Settings, ["x"], "tests.nothing", lambda _: None) == 0
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "10000"), ("7", "7")])
+def test_threads_of_openmp_spin_shortly_unless_the_user_says_otherwise(monkeypatch, before, after):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if before:
+        monkeypatch.setenv("GOMP_SPINCOUNT", before)
+    seen = []
+    assert run_command(Settings, ["x"], "tests.nothing", lambda _: seen.append(os.environ["GOMP_SPINCOUNT"])) == 0
+    assert seen == [after]
