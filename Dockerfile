@@ -7,9 +7,9 @@ COPY pipeline pipeline
 COPY model model
 COPY dags dags
 ARG PIP_EXTRA_INDEX_URL
-RUN pip install --no-cache-dir -c constraints.txt '.[report,search,serve]'
-RUN useradd --create-home listener
-USER listener
+RUN pip install --no-cache-dir -c constraints.txt '.[report,search,serve]' \
+  && useradd --create-home --uid 1000 listener
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["myna"]
 CMD ["--help"]

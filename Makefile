@@ -41,6 +41,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/typos
+	$(BIN)/hadolint Dockerfile
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
