@@ -149,8 +149,8 @@ class Run:
         optimizer.set_learning_rate(self.optimizer, rate)
         result = step.backward(batch, self.step)
         norm = optimizer.clip_gradients(self.model, self.config)
+        self.optimizer.step()  # before the loss is read, so that the device does not wait for the host
         row = self._metrics(result, norm, batch.epoch, rate) if logs else {}
-        self.optimizer.step()
         self.step += 1
         if validates:
             row |= self._validate()
@@ -169,7 +169,7 @@ class Run:
         return batch
 
     def _metrics(self, result: StepResult, norm: Tensor | None, epoch: int, rate: float) -> dict[str, Any]:
-        """Return the line of metrics of the current step, before the optimizer updates the weights."""
+        """Return the line of metrics of the current step, whose loss was computed before the weights were updated."""
         loss = float(ranks.mean(result.loss))  # waits for the device
         norms = {} if norm is None else {"gradient_norm": float(norm)}
         for name, value in {"loss": loss, **norms}.items():
