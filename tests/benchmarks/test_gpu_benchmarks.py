@@ -222,3 +222,25 @@ def test_loops_are_counted_in_the_disassembly(script):
     assert binary.access_bytes() == {"load": 16}
     with pytest.raises(ValueError, match="1 loops"):
         binary.executed([])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("visit", ["a", "b"])
+def test_a_visit_runs_all_parts_and_keeps_their_results(tmp_path, visit):
+    words = [sys.executable, str(FOLDER / "visit.py"), visit, "--toy", "--out", str(tmp_path)]
+    done = subprocess.run(
+        words, env=os.environ | {"PYTHONPATH": str(FOLDER.parents[2])}, capture_output=True, text=True
+    )
+    rows = json.loads((tmp_path / f"visit-{visit}.json").read_text())
+    assert done.returncode == 0, done.stdout
+    assert {row["status"] for row in rows} <= {"done", "not begun: ncu is not installed"}
+    assert (tmp_path / ("step-base" if visit == "a" else "step") / "step.json").is_file()
+
+
+def test_a_part_that_takes_too_long_is_ended_with_its_processes(tmp_path, script):
+    visit = script("visit")
+    part = visit.Part("sleep", ("-c", "import subprocess; subprocess.run(['sleep', '600'])"), 1, has_toy=False)
+    outcome = visit.run(part, tmp_path, toy=False)
+    assert outcome.status == "ended after 1 s"
+    assert outcome.seconds < 10
