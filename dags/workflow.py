@@ -39,7 +39,7 @@ class StepFailed(MynaError):
 
 
 class Results:
-    """What the steps of a workflow have said, by name: their seconds and the objects that they print with --json.
+    """Results of the steps of a workflow by name: their seconds and the objects that they print with --json.
 
     Args:
         collects: run every command with --json.
@@ -55,7 +55,7 @@ def graph(steps: Sequence[Step], results: Results | None = None) -> Delayed:
 
     Args:
         steps: the steps in order.
-        results: what the steps say is added to it.
+        results: the results of the steps are added to it.
 
     Raises:
         KeyError: a step waits for one that does not come before it.

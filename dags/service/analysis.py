@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dags.service.catalog import Catalog
 from dags.service.isolated_decoder import DecodedUpload
-from dags.service.library import Library
 from model.encoder import weights
 from model.inference.checkpoints import LoadedCheckpoint
 from model.inference.extraction import mean_over_windows
@@ -59,7 +59,7 @@ class Analysis:
     """`public` if the collection follows the rule of the public code, else None."""
     probes: Sequence[ServedProbe] = ()
     """The probes, each with another name."""
-    library: Library | None = None
+    catalog: Catalog | None = None
     """Collection with neighbors; None if there is none, or another encoder made it."""
     weights: str = field(default="")
     """Digest of the weights of the encoder."""
@@ -72,10 +72,10 @@ class Analysis:
         windowing: Windowing,
         compat: str | None,
         probes: Sequence[ServedProbe],
-        library: Library | None,
+        catalog: Catalog | None,
     ) -> Analysis:
         """Return the analysis, with the digest of the encoder."""
-        return cls(loaded, myna, windowing, compat, probes, library, weights.digest(myna.encoder))
+        return cls(loaded, myna, windowing, compat, probes, catalog, weights.digest(myna.encoder))
 
     @property
     def rate_hz(self) -> int:
@@ -128,10 +128,10 @@ class Analysis:
         )
 
     def _neighbors(self, windows: NDArray[np.float32], count: int) -> list[dict[str, Any]] | None:
-        if self.library is None:
+        if self.catalog is None:
             return None
-        rows = windows if self.library.collection.has_windows else mean_over_windows(windows, [len(windows)])
-        return self.library.neighbors(mean_direction(rows), count)
+        rows = windows if self.catalog.collection.has_windows else mean_over_windows(windows, [len(windows)])
+        return self.catalog.neighbors(mean_direction(rows), count)
 
     def _windows(
         self, upload: DecodedUpload, windowing: Windowing, windows: NDArray[np.float32]

@@ -20,10 +20,10 @@ from starlette.routing import Route
 
 from dags.service import api_page, uploads
 from dags.service.analysis import Analysis
+from dags.service.catalog import MAX_NEIGHBORS, Catalog
 from dags.service.description import describe
 from dags.service.failures import Failure, json_response, of_error
 from dags.service.isolated_decoder import IsolatedDecoder
-from dags.service.library import MAX_NEIGHBORS, Library
 from dags.service.uploads import Admission
 from stores.errors import MynaError
 
@@ -57,7 +57,7 @@ class Service:
 
     analysis: Analysis
     """Encoder, probes, and the collection with neighbors of uploads."""
-    library: Library | None
+    catalog: Catalog | None
     """The collection; None if there is none."""
     decoder: IsolatedDecoder
     """The processes that decode uploads."""
@@ -135,39 +135,39 @@ async def _info(service: Service, _request: Request) -> Response:
 
 def _describe(service: Service) -> dict[str, Any]:
     version = importlib.metadata.version("myna")
-    return describe(service.analysis, service.library, version, vars(service.limits))
+    return describe(service.analysis, service.catalog, version, vars(service.limits))
 
 
 async def _health(service: Service, _request: Request) -> Response:
-    if service.library is not None:
-        await asyncio.to_thread(service.library.require_unchanged)
+    if service.catalog is not None:
+        await asyncio.to_thread(service.catalog.require_unchanged)
     return json_response({"status": "ok", "uploads_in_hand": service.admission.in_hand})
 
 
 async def _similar_tracks(service: Service, request: Request) -> Response:
-    library, parameters = _library(service), request.query_params
-    position = _find_track(library, parameters.get("item_id"), parameters.get("title"), parameters.get("artist"))
+    catalog, parameters = _catalog(service), request.query_params
+    position = _find_track(catalog, parameters.get("item_id"), parameters.get("title"), parameters.get("artist"))
     count = _count(parameters.get("n"))
     eliminates = parameters.get("eliminate_duplicates", "true").lower() == "true"
-    tracks = await asyncio.to_thread(library.similar_tracks, position, count, eliminates)
+    tracks = await asyncio.to_thread(catalog.similar_tracks, position, count, eliminates)
     if not tracks:
         raise Failure(404, "no similar tracks found", "the collection has no other track", "add recordings to it")
     return json_response(tracks)
 
 
-def _library(service: Service) -> Library:
-    if service.library is None:
+def _catalog(service: Service) -> Catalog:
+    if service.catalog is None:
         raise Failure(
             503,
             "there is no collection to search",
             "the service was started without --embeddings",
             "start the service with --embeddings STORE",
         )
-    return service.library
+    return service.catalog
 
 
 async def _find_path(service: Service, request: Request) -> Response:
-    library, parameters = _library(service), request.query_params
+    catalog, parameters = _catalog(service), request.query_params
     names = [parameters.get(name, "") for name in ("start_song_id", "end_song_id")]
     if not all(names) or names[0] == names[1]:
         raise Failure(
@@ -176,17 +176,17 @@ async def _find_path(service: Service, request: Request) -> Response:
             "a path has two ends",
             "ask for example /api/find_path?start_song_id=ID&end_song_id=ID&max_steps=25",
         )
-    first, last = (_find_track(library, name, None, None) for name in names)
+    first, last = (_find_track(catalog, name, None, None) for name in names)
     count = max(MIN_PATH_TRACKS, _count(parameters.get("max_steps"), DEFAULT_PATH_TRACKS))
-    return json_response(await asyncio.to_thread(library.path, first, last, count))
+    return json_response(await asyncio.to_thread(catalog.path, first, last, count))
 
 
-def _find_track(library: Library, item_id: str | None, title: str | None, artist: str | None) -> int:
+def _find_track(catalog: Catalog, item_id: str | None, title: str | None, artist: str | None) -> int:
     if item_id:
-        position = library.position(item_id)
+        position = catalog.position(item_id)
         wanted = f"track {item_id[:200]!r}"
     elif title and artist:
-        position = library.position_of_title(title, artist)
+        position = catalog.position_of_title(title, artist)
         wanted = f"track {title[:100]!r} by {artist[:100]!r}"
     else:
         raise Failure(

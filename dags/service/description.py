@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dags.service.analysis import Analysis, ServedProbe
-from dags.service.library import MAX_NEIGHBORS, Library
+from dags.service.catalog import MAX_NEIGHBORS, Catalog
 from model.probes.encoder_match import features_of
 
 MAX_TEXT_CHARACTERS = 200
 _CALIBRATION = ("temperature", "error_before", "error_after", "clips")
 
 
-def describe(analysis: Analysis, library: Library | None, version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
+def describe(analysis: Analysis, catalog: Catalog | None, version: str, limits: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of a service."""
     spec, windowing = analysis.myna.mel_spec, analysis.windowing
     return {
@@ -29,7 +29,7 @@ def describe(analysis: Analysis, library: Library | None, version: str, limits: 
             "hop_seconds": round(spec.seconds_for(windowing.hop_frames), 3),
         },
         "probes": [_probe(served) for served in analysis.probes],
-        "collection": None if library is None else _collection(library, analysis.library is not None),
+        "collection": None if catalog is None else _collection(catalog, analysis.catalog is not None),
         "limits": {**limits, "neighbors": MAX_NEIGHBORS},
     }
 
@@ -59,12 +59,12 @@ def _numbers(calibration: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _collection(library: Library, has_neighbors: bool) -> dict[str, Any]:
-    collection = library.collection
+def _collection(catalog: Catalog, has_neighbors: bool) -> dict[str, Any]:
+    collection = catalog.collection
     return {
         "name": collection.path.name,
         "digest": collection.digest,
         "clips": len(collection.clips),
-        "changed": library.has_changed,
+        "changed": catalog.has_changed,
         "neighbors_of_uploads": has_neighbors,
     }

@@ -18,8 +18,8 @@ from dags.service import application, server
 from dags.service.access import AccessRules, read_token
 from dags.service.analysis import Analysis, ServedProbe
 from dags.service.application import Service, UploadLimits
+from dags.service.catalog import Catalog
 from dags.service.isolated_decoder import DecodingLimits, IsolatedDecoder
-from dags.service.library import Library
 from dags.service.request_log import RequestLog
 from dags.service.track_table import tracks_of
 from model.encoder import hub_models
@@ -46,7 +46,7 @@ def serve(settings: ServeSettings) -> None:
         MynaError: the encoder, a probe, the collection or the address cannot be used, or they do not belong together.
     """
     token = read_token(settings.token) if settings.token else ""
-    analysis, library = open_analysis(settings)
+    analysis, catalog = open_analysis(settings)
     bound = server.open_socket(settings.host, settings.port)
     folder = Path(tempfile.mkdtemp(prefix="myna-serve-"))
     limits = _limits(settings)
@@ -59,7 +59,7 @@ def serve(settings: ServeSettings) -> None:
 
     try:
         with ThreadPoolExecutor(1, "embedding") as thread:
-            service = Service(analysis, library, decoder, limits, folder, thread)
+            service = Service(analysis, catalog, decoder, limits, folder, thread)
             rules: ASGIApp = AccessRules(application.build(service), settings.allow_host, settings.allow_origin, token)
             rules = rules if settings.quiet else RequestLog(rules)
             print(f"serving on {server.address_of(bound)}, which describes itself; Ctrl-C ends it", flush=True)
@@ -70,33 +70,33 @@ def serve(settings: ServeSettings) -> None:
         clean_up()
 
 
-def open_analysis(settings: ServeSettings) -> tuple[Analysis, Library | None]:
+def open_analysis(settings: ServeSettings) -> tuple[Analysis, Catalog | None]:
     """Return what answers uploads, and the collection.
 
     Raises:
         MynaError: something cannot be opened, or does not belong together.
     """
     collection = Collection.open(settings.embeddings) if settings.embeddings else None
-    library = None if collection is None else _open_library(collection, settings.tracks)
+    catalog = None if collection is None else _open_catalog(collection, settings.tracks)
     embeds = collection is not None and _has_encoder(collection)
     if collection is not None and embeds:
-        found = query.find_encoder(collection, settings.checkpoint)
+        checkpoint = query.find_encoder(collection, settings.checkpoint)
     else:
-        found = hub_models.find_checkpoint(settings.checkpoint)
-    loaded = checkpoints.load(found.path)
+        checkpoint = hub_models.find_checkpoint(settings.checkpoint)
+    loaded = checkpoints.load(checkpoint.path)
     if collection is not None and embeds:
-        query.require_encoder_of(collection, loaded.encoder, found)
-    print(f"encoder: {found}")
+        query.require_encoder_of(collection, loaded.encoder, checkpoint)
+    print(f"encoder: {checkpoint}")
     myna = Myna(loaded.encoder.to(fastest_device()), mel=dict(loaded.mel), origin=dict(loaded.origin))
     probes = _open_probes(loaded, settings.probe)
     windowing, compat = _windowing(collection if embeds else None, probes, loaded)
-    return Analysis.of(loaded, myna, windowing, compat, probes, library if embeds else None), library
+    return Analysis.of(loaded, myna, windowing, compat, probes, catalog if embeds else None), catalog
 
 
-def _open_library(collection: Collection, tracks: Path | None) -> Library:
-    library = Library.open(collection, tracks_of(collection.clips, tracks), open_index(collection))
+def _open_catalog(collection: Collection, tracks: Path | None) -> Catalog:
+    catalog = Catalog.open(collection, tracks_of(collection.clips, tracks), open_index(collection))
     print(f"collection: {collection.path}, {count_noun(len(collection.clips), 'clip')}, digest {collection.digest}")
-    return library
+    return catalog
 
 
 def _has_encoder(collection: Collection) -> bool:

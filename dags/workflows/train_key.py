@@ -43,7 +43,7 @@ _DATASETS = {"giantsteps": ("giantsteps_mtg", "giantsteps_key"), "demo": ("demo"
 
 @dataclass(frozen=True)
 class _Paths:
-    """Where the data of one dataset lie."""
+    """Paths of the files of one dataset."""
 
     store: Path
     """Mel store."""

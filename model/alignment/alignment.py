@@ -154,13 +154,13 @@ def find_alignment(word: str | None) -> Path:
     if word is not None:
         path = Path(word)
         return path if path.is_file() else locations.run(word) / FILE
-    found = sorted(locations.RUNS.glob(f"*/{FILE}"))
-    if len(found) > 1:
-        names = ", ".join(path.parent.name for path in found[: locations.MAX_LISTED_RUNS])
-        raise InvalidInput(f"there are {len(found)} alignments ({names}); state one with --alignment")
-    if not found:
+    paths = sorted(locations.RUNS.glob(f"*/{FILE}"))
+    if len(paths) > 1:
+        names = ", ".join(path.parent.name for path in paths[: locations.MAX_LISTED_RUNS])
+        raise InvalidInput(f"there are {len(paths)} alignments ({names}); state one with --alignment")
+    if not paths:
         raise MissingArtifact(f"no alignment under {locations.RUNS}/; train one with `{_COMMAND}`")
-    return found[0]
+    return paths[0]
 
 
 def _adapters(tensors: dict[str, Tensor], config: AdapterConfig) -> Adapters:

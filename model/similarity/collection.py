@@ -145,24 +145,24 @@ def find_embeddings(word: str) -> Path:
     if (path / CLIPS).is_file() or (path.suffix in _FILES and path.is_file()):
         return path
     exact = locations.STORES / f"{word}{_SUFFIX}"
-    found = [exact] if (exact / CLIPS).is_file() else _of_encoders(word)
-    if not found:
+    paths = [exact] if (exact / CLIPS).is_file() else _of_encoders(word)
+    if not paths:
         raise MissingArtifact(
             f"no embeddings at {word}, and none of a dataset of this name under {locations.STORES}/; make them with "
             "`python -m dags.explore FOLDER` or `python -m model.extract DATASET`"
         )
-    windows = [path for path in found if path.name.endswith(f"-windows{_SUFFIX}")]
-    if {*found} == {path.with_name(path.name.replace("-windows", "")) for path in windows} | {*windows[:1]}:
+    windows = [path for path in paths if path.name.endswith(f"-windows{_SUFFIX}")]
+    if {*paths} == {path.with_name(path.name.replace("-windows", "")) for path in windows} | {*windows[:1]}:
         return windows[0]  # it has the means, too
-    if len(found) > 1:
-        raise InvalidInput(f"{word} has several feature stores; state one: {_some(list(map(str, found)))}")
-    return found[0]
+    if len(paths) > 1:
+        raise InvalidInput(f"{word} has several feature stores; state one: {_some(list(map(str, paths)))}")
+    return paths[0]
 
 
 def _of_encoders(dataset: str) -> list[Path]:
     """Return the feature stores of a dataset, without the baselines that model.probe leaves if there are others."""
-    found = sorted(locations.STORES.glob(f"{dataset}.*{_SUFFIX}"))
-    return [path for path in found if not path.name.removeprefix(f"{dataset}.").startswith(BASELINES)] or found
+    paths = sorted(locations.STORES.glob(f"{dataset}.*{_SUFFIX}"))
+    return [path for path in paths if not path.name.removeprefix(f"{dataset}.").startswith(BASELINES)] or paths
 
 
 def _some(names: Sequence[str]) -> str:

@@ -135,9 +135,9 @@ def mean_direction(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _encoder(collection: Collection, checkpoint: str | None) -> Myna:
-    found = find_encoder(collection, checkpoint)
-    myna = Myna.from_pretrained(found.path)
-    require_encoder_of(collection, myna.encoder, found)
+    used = find_encoder(collection, checkpoint)
+    myna = Myna.from_pretrained(used.path)
+    require_encoder_of(collection, myna.encoder, used)
     return myna
 
 
@@ -161,7 +161,7 @@ def find_encoder(collection: Collection, checkpoint: str | None) -> FoundCheckpo
         return hub_models.find_checkpoint(None)
 
 
-def require_encoder_of(collection: Collection, encoder: Encoder, found: FoundCheckpoint) -> None:
+def require_encoder_of(collection: Collection, encoder: Encoder, checkpoint: FoundCheckpoint) -> None:
     """Check that an encoder made a collection.
 
     Raises:
@@ -169,7 +169,7 @@ def require_encoder_of(collection: Collection, encoder: Encoder, found: FoundChe
     """
     if weights.digest(encoder) != collection.features.provenance["weights"]:
         raise DigestMismatch(
-            f"{found} is not the encoder that made {collection.path} ({_run_of(collection)}); state that one with "
+            f"{checkpoint} is not the encoder that made {collection.path} ({_run_of(collection)}); state that one with "
             "--checkpoint"
         )
 

@@ -52,12 +52,12 @@ def settings(**changes):
 
 def open_service(folder, **changes):
     """Return a service; `close` ends it. Limits are small."""
-    analysis, library = start.open_analysis(settings(**changes))
+    analysis, catalog = start.open_analysis(settings(**changes))
     limits = UploadLimits(1_000_000, 1.0, 20.0, 10.0, 1, 1)
     decoder = IsolatedDecoder(DecodingLimits(limits.max_seconds, limits.decode_seconds), 1)
     uploads = folder / "uploads"
     uploads.mkdir(exist_ok=True)
-    return Service(analysis, library, decoder, limits, uploads, ThreadPoolExecutor(1))
+    return Service(analysis, catalog, decoder, limits, uploads, ThreadPoolExecutor(1))
 
 
 def close(service):

@@ -94,8 +94,8 @@ def test_labels_are_those_of_predict_with_times_and_distance(application):
 def test_the_neighbors_are_those_with_the_greatest_cosine(service, application):
     windows = model.Myna.from_pretrained("runs/first").embed("song.mp3", pool="none")
     vector = unit_rows(unit_rows(windows).mean(axis=0, keepdims=True))[0]
-    cosines = service.library.collection.vectors @ vector
-    expected = [service.library.collection.clips[i].id for i in np.argsort(-cosines)[:3]]
+    cosines = service.catalog.collection.vectors @ vector
+    expected = [service.catalog.collection.clips[i].id for i in np.argsort(-cosines)[:3]]
     assert [one["id"] for one in _upload(application, n=3).json()["neighbors"]] == expected
 
 
@@ -259,7 +259,7 @@ def test_a_collection_that_has_changed_is_noticed(workplace, tmp_path, monkeypat
 
 
 def test_without_a_collection_uploads_have_labels_and_no_neighbors(service):
-    alone = replace(service, library=None, analysis=replace(service.analysis, library=None))
+    alone = replace(service, catalog=None, analysis=replace(service.analysis, catalog=None))
     application = small_service.application_of(alone)
     assert _upload(application).json()["neighbors"] is None
     _require_explained(ask(application, "/api/similar_tracks", item_id="x"), 503, "no collection")

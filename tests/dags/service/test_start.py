@@ -32,11 +32,11 @@ def here(workplace, monkeypatch):
 
 
 def test_everything_that_belongs_together_is_opened():
-    analysis, library = start.open_analysis(small_service.settings())
+    analysis, catalog = start.open_analysis(small_service.settings())
     assert (analysis.loaded.name, analysis.windowing.pool, [one.name for one in analysis.probes]) == (
         *("first", "none", ["made/key"]),
     )
-    assert library is analysis.library
+    assert catalog is analysis.catalog
 
 
 def test_another_encoder_than_that_of_the_collection_is_refused():
@@ -80,10 +80,10 @@ def test_damaged_embeddings_are_refused(tmp_path, capsys):
 def test_a_collection_without_an_encoder_has_similar_tracks_and_no_neighbors(tmp_path, capsys):
     np.savez(tmp_path / "x.npz", ids=np.array(["a", "b"]), embeddings=np.eye(2, 8, dtype=np.float32))
     settings = small_service.settings(embeddings=str(tmp_path / "x.npz"), probe=(), checkpoint="first")
-    analysis, library = start.open_analysis(settings)
-    assert analysis.library is None
-    assert library is not None
-    assert library.similar_tracks(0, 1, True)[0]["item_id"] == "b"
+    analysis, catalog = start.open_analysis(settings)
+    assert analysis.catalog is None
+    assert catalog is not None
+    assert catalog.similar_tracks(0, 1, True)[0]["item_id"] == "b"
     assert "does not state an encoder" in capsys.readouterr().err
 
 

@@ -30,7 +30,7 @@ SAME_RECORDING_COSINE = 0.999
 
 
 @dataclass(frozen=True)
-class Library:
+class Catalog:
     """A collection in memory, with the names of its tracks."""
 
     collection: Collection
@@ -41,12 +41,12 @@ class Library:
     """Index of a collection that is too large for an exact search."""
 
     @classmethod
-    def open(cls, collection: Collection, tracks: Sequence[Track], index: AnnIndex | None) -> Library:
-        """Return the library, and remember the state of its files."""
-        library = cls(collection, tracks, index)
+    def open(cls, collection: Collection, tracks: Sequence[Track], index: AnnIndex | None) -> Catalog:
+        """Return the catalog, and remember the state of its files."""
+        catalog = cls(collection, tracks, index)
         # computed before the first request
-        _ = library._states, library._positions, library._names, collection.vectors
-        return library
+        _ = catalog._states, catalog._positions, catalog._names, collection.vectors
+        return catalog
 
     @cached_property
     def _states(self) -> dict[Path, tuple[int, ...]]:
@@ -92,8 +92,8 @@ class Library:
             Failure: a file has changed.
         """
         self.require_unchanged()
-        found = self._search(vector, min(count, MAX_NEIGHBORS))
-        return [{"cosine": round(value, 4), **self._identity(row)} for row, value in found]
+        matches = self._search(vector, min(count, MAX_NEIGHBORS))
+        return [{"cosine": round(value, 4), **self._identity(row)} for row, value in matches]
 
     def position(self, item_id: str) -> int | None:
         """Return the position of the track with this id, or None."""
@@ -118,8 +118,8 @@ class Library:
         self.require_unchanged()
         count = min(count, MAX_NEIGHBORS)
         vector = self.collection.vectors[position]
-        found = self._search(vector, (5 * count + 50 if eliminates_duplicates else count) + 1)
-        rows = (pair for pair in found if pair[0] != position)
+        matches = self._search(vector, (5 * count + 50 if eliminates_duplicates else count) + 1)
+        rows = (pair for pair in matches if pair[0] != position)
         chosen = self._without_duplicates(position, rows) if eliminates_duplicates else rows
         pairs = [pair for pair, _ in zip(chosen, range(count), strict=False)]
         return [{**vars(self.tracks[row]), "distance": round(max(0.0, 1 - cosine), 6)} for row, cosine in pairs]
@@ -151,10 +151,10 @@ class Library:
     def _search(self, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
         """Return the nearest rows with their cosines."""
         if self.index is not None:
-            found = self.index.search(vector[None], count)
+            nearest = self.index.search(vector[None], count)
         else:
-            found = exact.search(vector[None], self.collection.vectors, count)
-        return list(zip(found.rows[0].tolist(), found.cosines[0].tolist(), strict=True))
+            nearest = exact.search(vector[None], self.collection.vectors, count)
+        return list(zip(nearest.rows[0].tolist(), nearest.cosines[0].tolist(), strict=True))
 
     def _identity(self, row: int) -> dict[str, Any]:
         clip = self.collection.clips[row]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dags.service.library import Library
+from dags.service.catalog import Catalog
 from dags.service.track_table import Track, tracks_of
 from model.similarity.collection import Collection
 from stores.errors import InvalidInput, MissingArtifact
@@ -14,16 +14,16 @@ from stores.manifest import ClipRow
 
 
 @pytest.fixture
-def open_library(tmp_path):
+def open_catalog(tmp_path):
     def build(angles, tracks=None):
-        """Return a library of tracks at some angles in degrees, whose cosines are those of the differences."""
+        """Return a catalog of tracks at some angles in degrees, whose cosines are those of the differences."""
         radians = np.radians(angles)
         rows = [ClipRow(i, f"t{i}", f"t{i}", f"t{i}", "", state="written") for i in range(len(angles))]
         vectors = np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
         path = tmp_path / "x.npz"
         path.touch()
         collection = Collection(path, FeatureStore(vectors, rows, {"digest": "d"}), None, "d")
-        return Library.open(collection, tracks or tracks_of(rows, None), None)
+        return Catalog.open(collection, tracks or tracks_of(rows, None), None)
 
     return build
 
@@ -36,33 +36,33 @@ def _names(tracks):
     return [track["item_id"] for track in tracks]
 
 
-def test_the_nearest_track_is_first_and_the_track_itself_is_left_out(open_library):
-    library = open_library([0, 50, 10, 30])
-    found = library.similar_tracks(0, 10, False)
+def test_the_nearest_track_is_first_and_the_track_itself_is_left_out(open_catalog):
+    catalog = open_catalog([0, 50, 10, 30])
+    found = catalog.similar_tracks(0, 10, False)
     assert _names(found) == ["t2", "t3", "t1"]
     assert found[0]["distance"] == pytest.approx(1 - np.cos(np.radians(10)), abs=1e-6)
-    assert _names(library.similar_tracks(0, 2, False)) == ["t2", "t3"]
+    assert _names(catalog.similar_tracks(0, 2, False)) == ["t2", "t3"]
 
 
-def test_copies_of_a_recording_are_listed_once(open_library):
-    library = open_library([0, 0.5, 20, 20.4, 40])
-    assert _names(library.similar_tracks(0, 10, True)) == ["t2", "t4"]
-    assert _names(library.similar_tracks(0, 10, False)) == ["t1", "t2", "t3", "t4"]
+def test_copies_of_a_recording_are_listed_once(open_catalog):
+    catalog = open_catalog([0, 0.5, 20, 20.4, 40])
+    assert _names(catalog.similar_tracks(0, 10, True)) == ["t2", "t4"]
+    assert _names(catalog.similar_tracks(0, 10, False)) == ["t1", "t2", "t3", "t4"]
 
 
-def test_an_artist_has_at_most_three_tracks_and_a_title_is_listed_once(open_library):
+def test_an_artist_has_at_most_three_tracks_and_a_title_is_listed_once(open_catalog):
     titles = ["seed", "a", "b", "B", "c", "d", "e"]
     tracks = [_track(f"t{i}", title, "Someone" if i != 6 else "Other") for i, title in enumerate(titles)]
-    library = open_library([0, 10, 20, 30, 40, 50, 60], tracks)
-    assert _names(library.similar_tracks(0, 10, True)) == ["t1", "t2", "t4", "t6"]
-    assert len(library.similar_tracks(0, 10, False)) == 6
+    catalog = open_catalog([0, 10, 20, 30, 40, 50, 60], tracks)
+    assert _names(catalog.similar_tracks(0, 10, True)) == ["t1", "t2", "t4", "t6"]
+    assert len(catalog.similar_tracks(0, 10, False)) == 6
 
 
-def test_a_track_is_found_by_its_id_or_by_title_and_artist(open_library):
-    library = open_library([0, 10], [_track("x", "Song", "One"), _track("y", "song", "Two")])
-    assert (library.position("y"), library.position("t0")) == (1, None)
-    assert library.position_of_title("SONG", "two") == 1
-    assert library.position_of_title("song", "three") is None
+def test_a_track_is_found_by_its_id_or_by_title_and_artist(open_catalog):
+    catalog = open_catalog([0, 10], [_track("x", "Song", "One"), _track("y", "song", "Two")])
+    assert (catalog.position("y"), catalog.position("t0")) == (1, None)
+    assert catalog.position_of_title("SONG", "two") == 1
+    assert catalog.position_of_title("song", "three") is None
 
 
 ROWS = [ClipRow(i, name, name, name, "", labels) for i, (name, labels) in enumerate([("a/one.mp3", {}), ("b.mp3", {})])]
