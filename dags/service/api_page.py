@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from model.page.template import environment
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("dags.service", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = environment("dags.service")
 
 
 def render(description: Mapping[str, Any]) -> str:

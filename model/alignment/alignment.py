@@ -7,7 +7,6 @@ texts again, they must come from the same encoders.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,19 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
 from model.alignment.adapters import AUDIO, TEXT, Adapter, Adapters, build_adapters
 from model.alignment.config import AdapterConfig
+from model.encoder import tensor_file
 from model.probes.feature_match import require_match
-from stores import locations, safetensors_header
-from stores.commit import atomic_write
+from stores import locations
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.feature_array import MAX_WIDTH
 from stores.features import FeatureStore
-from stores.json_codec import parse_json
 
 FORMAT = "myna-alignment-1"
 FILE = "alignment.safetensors"
@@ -112,11 +109,7 @@ class Alignment:
             "features": self.features,
             "digests": dict(self.digests),
         }
-        header = {"format": FORMAT, "facts": json.dumps(content, ensure_ascii=False, allow_nan=False)}
-        tensors = {name: tensor.contiguous() for name, tensor in self.adapters.state_dict().items()}
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(save(tensors, header))
-            safetensors_header.sort_metadata(temporary)
+        tensor_file.write(path, FORMAT, self.adapters.state_dict(), content)
 
     @classmethod
     def read(cls, path: Path) -> Alignment:
@@ -129,16 +122,11 @@ class Alignment:
         if not path.is_file():
             raise MissingArtifact(f"no alignment at {path}; train one with `{_COMMAND}`")
         try:
-            header = safetensors_header.read(path).metadata
-            if header.get("format") != FORMAT:
-                raise ValueError(f"its format is {header.get('format')!r}, and this version reads {FORMAT!r}")
-            content = parse_json(header["facts"])
+            tensors, content = tensor_file.read(path, FORMAT)
             config = AdapterConfig.from_dict(content["config"], "config")
             audio, text, digests, features = (content[key] for key in ("audio", "text", "digests", "features"))
             if not all(isinstance(each, dict) for each in (audio, text, digests)) or not isinstance(features, str):
                 raise ValueError("its provenance is not an object")
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a mapping
             return cls(_adapters(tensors, config), config, audio, text, features, digests)
         except (CorruptArtifact, SafetensorError, ValueError, KeyError, TypeError, RuntimeError, InvalidInput) as error:
             raise CorruptArtifact(f"{path} is not an alignment that this version reads: {error}") from error

@@ -6,7 +6,6 @@ JSON that describes the outputs and the features that the probe was trained on. 
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
+from model.encoder import tensor_file
 from model.probes.hybrid_slices import SLICES
 from model.probes.song_aggregation import AGGREGATIONS
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training_reference import TrainingReference
-from stores import locations, safetensors_header
-from stores.commit import atomic_write
+from stores import locations
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.feature_array import MAX_WIDTH
-from stores.json_codec import parse_json
 
 FORMAT = "myna-probe-1"
 KINDS = ("classes", "key", "tags", "numbers")
@@ -69,11 +66,7 @@ class Probe:
             tensors[f"weight.{layer}"] = self.weights.tensors[2 * layer][0]
             tensors[f"bias.{layer}"] = self.weights.tensors[2 * layer + 1][0]
         tensors |= self.reference.tensors() if self.reference else {}
-        header = {"format": FORMAT, "facts": json.dumps(self.metadata, ensure_ascii=False, allow_nan=False)}
-        content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, header)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)  # `save_file` reports a full disk without its error number
-            safetensors_header.sort_metadata(temporary)
+        tensor_file.write(path, FORMAT, tensors, self.metadata)
 
     @classmethod
     def read(cls, path: Path) -> Probe:
@@ -86,12 +79,7 @@ class Probe:
         if not path.is_file():
             raise MissingArtifact(f"no probe at {path}; `python -m model.probe DATASET` writes the winning probes")
         try:
-            header = safetensors_header.read(path).metadata
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a mapping
-            if header.get("format") != FORMAT:
-                raise ValueError(f"its format is {header.get('format')!r}, and this version reads {FORMAT!r}")
-            metadata = parse_json(header["facts"])
+            tensors, metadata = tensor_file.read(path, FORMAT)
             _validate_metadata(metadata)
             layers = sum(name.startswith("weight.") for name in tensors)
             names = [f"{kind}.{layer}" for layer in range(layers) for kind in ("weight", "bias")]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-import triton
-from compiled_kernels import resource_usage
-from triton.backends.compiler import GPUTarget
+from kernel_binary import compile_kernel
 
 from model.encoder.kernels import attention, cells, fused_linear, mask, stream_norm
 
@@ -54,23 +52,11 @@ KERNELS = {
 }
 
 
-def compile_kernel(name, kernel, types, constants, warps=4, stages=3):
-    """Compile a kernel, and return the compiler's report as a dictionary."""
-    signature = {argument: "constexpr" if argument in constants else "i32" for argument in kernel.arg_names}
-    signature |= {argument: f"*{kind}" for argument, kind in zip(kernel.arg_names, types, strict=False)}
-    aligned = {(position,): [["tt.divisibility", 16]] for position in range(len(types))}
-    source = triton.compiler.ASTSource(kernel, signature, constants, aligned)
-    binary = triton.compile(
-        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": stages}
-    )
-    registers, stack_bytes = resource_usage(binary.asm["cubin"])
-    tensor_cores = "wgmma" in binary.asm["ptx"] or "mma.sync" in binary.asm["ptx"]
-    return {
-        **{"kernel": name, "registers": registers, "stack_bytes": stack_bytes},
-        **{"shared_bytes": binary.metadata.shared, "tensor_cores": tensor_cores},
-    }
+def report(name, kernel, types, constants, warps=4, stages=3):
+    """Compile a kernel, and return what its binary says as a dictionary."""
+    return {"kernel": name, **compile_kernel(kernel, types, constants, warps, stages).facts()}
 
 
 if __name__ == "__main__":
     for name, entry in KERNELS.items():
-        print(json.dumps(compile_kernel(name, *entry)), flush=True)
+        print(json.dumps(report(name, *entry)), flush=True)

@@ -28,9 +28,9 @@ from pathlib import Path
 os.environ.pop("TRITON_INTERPRET", None)
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-import compiled
 import torch
 from compiled_encoder_kernels import KERNELS
+from kernel_binary import compile_kernel
 
 from model.encoder.kernels import attention, cells, fused_linear, mask, stream_norm
 
@@ -113,7 +113,7 @@ def kernel_terms(card: str) -> Iterator[Term]:
     """Yield the time of each kernel of one patch kind."""
     for launch in launches():
         function, types, constants = KERNELS[launch.kernel][:3]
-        binary = compiled.compile_kernel(function, types, constants)
+        binary = compile_kernel(function, types, constants)
         memory = launch.moved_bytes / (0.85 * BANDWIDTHS[card])
         issue = launch.programs * binary.warps * binary.executed(launch.trips) / ISSUE_PER_SECOND
         limit = "memory" if memory > issue else "instructions"
@@ -142,7 +142,7 @@ def fused_term(product: str, n: int, k: int, rate: float, card: str) -> Term:
     """
     name, epilogue, passes = FUSED[product]
     function, types, constants, warps, stages = KERNELS[name]
-    binary, tile = compiled.compile_kernel(function, types, constants, warps, stages), fused_linear.TILES[epilogue]
+    binary, tile = compile_kernel(function, types, constants, warps, stages), fused_linear.TILES[epilogue]
     inner, columns = constants["inner"], constants["width"]
     tensor = 2 * tile.rows * tile.columns * inner / (FLOPS_PER_CLOCK * 0.8)
     issue = warps * binary.executed([inner // tile.inner] * len(binary.loops)) / (4 * 0.8)
@@ -182,16 +182,7 @@ def table(encoder: str, card: str) -> list[str]:
 
 def evidence() -> list[dict[str, object]]:
     """Return what the binary of each kernel in bfloat16 says: registers, spills, widths of accesses, tensor cores."""
-    rows = []
-    for name, (function, types, constants, *options) in KERNELS.items():
-        if "fp32" in name:
-            continue
-        binary = compiled.compile_kernel(function, types, constants, *options)
-        tensor_cores = any("GMMA" in one.name or "HMMA" in one.name for one in binary.instructions)
-        facts = {"kernel": name, "registers": binary.registers, "spilled bytes": binary.stack_bytes}
-        accesses = {f"{kind} bytes": size for kind, size in binary.access_bytes().items()}
-        rows.append({**facts, **accesses, "tensor cores": tensor_cores, "instructions": len(binary.instructions)})
-    return rows
+    return [{"kernel": name, **compile_kernel(*entry).facts()} for name, entry in KERNELS.items() if "fp32" not in name]
 
 
 def main() -> None:

@@ -75,29 +75,42 @@ class Binary:
         """Return the bytes of the widest load and of the widest store of global memory by a thread."""
         widths: Counter[str] = Counter()
         for instruction in self.instructions:
-            if found := re.match(r"(LDG|STG|LDGSTS)\.E(.*)", instruction.name):
-                bits = re.search(r"\b(128|64)\b", found[2])
-                width = int(bits[1]) // 8 if bits else 2 if "U16" in found[2] else 1 if "U8" in found[2] else 4
-                kind = "store" if found[1] == "STG" else "load"
+            if access := re.match(r"(LDG|STG|LDGSTS)\.E(.*)", instruction.name):
+                bits = re.search(r"\b(128|64)\b", access[2])
+                width = int(bits[1]) // 8 if bits else 2 if "U16" in access[2] else 1 if "U8" in access[2] else 4
+                kind = "store" if access[1] == "STG" else "load"
                 widths[kind] = max(widths[kind], width)
         return dict(widths)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what the binary says by name: registers, spills, widths of accesses, and use of tensor cores."""
+        return {
+            "registers": self.registers,
+            "stack_bytes": self.stack_bytes,
+            "shared_bytes": self.shared_bytes,
+            **{f"{kind}_bytes": width for kind, width in self.access_bytes().items()},
+            "tensor_cores": any("GMMA" in one.name or "HMMA" in one.name for one in self.instructions),
+            "instructions": len(self.instructions),
+        }
+
 
 def compile_kernel(
-    kernel: Any, types: Sequence[str], constants: Mapping[str, Any], warps: int = 4, stages: int = 3
+    kernel: Any, types: Sequence[str] | Mapping[str, str], constants: Mapping[str, Any], warps: int = 4, stages: int = 3
 ) -> Binary:
     """Compile a kernel.
 
     Args:
         kernel: function with `triton.jit`.
-        types: types of its tensors, in the order of its first parameters.
+        types: types of its tensors by name, or in the order of its first parameters.
         constants: values of its constants.
         warps: warps of a program.
         stages: tiles that are loaded at the same time.
     """
+    if not isinstance(types, Mapping):
+        types = dict(zip(kernel.arg_names, types, strict=False))
     signature = {name: "constexpr" if name in constants else "i32" for name in kernel.arg_names}
-    signature |= {name: f"*{kind}" for name, kind in zip(kernel.arg_names, types, strict=False)}
-    aligned = {(position,): [["tt.divisibility", 16]] for position in range(len(types))}
+    signature |= {name: f"*{kind}" for name, kind in types.items()}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(kernel.arg_names) if name in types}
     source = triton.compiler.ASTSource(kernel, signature, dict(constants), aligned)
     binary = triton.compile(source, target=TARGET, options={"num_warps": warps, "num_stages": stages})
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
@@ -118,12 +131,13 @@ def parse(text: str) -> tuple[tuple[Instruction, ...], tuple[tuple[int, int], ..
     for line in text.splitlines():
         if label := _LABEL.match(line):
             labels[label[1]] = len(instructions)
-        elif found := _INSTRUCTION.match(line):
-            instructions.append(Instruction(found[1], found[2]))
-            target = re.search(r"\.L_x_\d+", found[2]) if found[1] == "BRA" else None
+        elif parts := _INSTRUCTION.match(line):
+            name, operands = parts.groups()
+            instructions.append(Instruction(name, operands))
+            target = re.search(r"\.L_x_\d+", operands) if name == "BRA" else None
             if target and target[0] in labels and labels[target[0]] < len(instructions) - 1:
                 loops[labels[target[0]]] = len(instructions)  # several branches back to one label are one loop
-            end = len(instructions) if found[1] == "EXIT" else end
+            end = len(instructions) if name == "EXIT" else end
     return tuple(instructions[:end]), tuple(sorted(loops.items(), key=lambda loop: loop[1]))
 
 
