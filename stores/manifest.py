@@ -171,6 +171,32 @@ class ClipRows(ArrowRows[ClipRow]):
         return positions
 
 
+def values_of(rows: Sequence[ClipRow], name: str) -> list[Any]:
+    """Return the field `name` of each row, without objects of rows whose columns are in Arrow.
+
+    Args:
+        rows: the rows.
+        name: a field other than `labels`, for which there is `label_values`.
+    """
+    return rows.column(name).to_pylist() if isinstance(rows, ClipRows) else [getattr(row, name) for row in rows]
+
+
+def label_values(rows: Sequence[ClipRow], task: str) -> list[str | None]:
+    """Return the label `task` of each row, or None where a row has none."""
+    if not isinstance(rows, ClipRows):
+        return [row.labels.get(task) for row in rows]
+    values: list[str | None] = pc.map_lookup(rows.column("labels"), task, "last").to_pylist()
+    return values
+
+
+def distinct_labels(rows: Sequence[ClipRow]) -> set[tuple[str, str]]:
+    """Return each different pair of a task and a label that some row has."""
+    if not isinstance(rows, ClipRows):
+        return {pair for row in rows for pair in row.labels.items()}
+    tables = rows.batches(["labels"])
+    return {pair for table in tables for labels in table.column("labels").to_pylist() for pair in labels}
+
+
 def to_table(rows: Iterable[ClipRow]) -> pa.Table:
     """Return `rows` as an Arrow table with the columns of `SCHEMA`."""
     return ClipRows.of(rows).table()
@@ -237,8 +263,8 @@ def planned_regions(rows: Iterable[ClipRow]) -> list[Region]:
 
 
 def group_by_recording(rows: Iterable[ClipRow]) -> Iterator[list[ClipRow]]:
-    """Yield lists of consecutive rows whose clips are in one recording and transposition, decoded once."""
-    for _, clips in groupby(rows, key=lambda row: (row.source, row.member, row.semitones)):
+    """Yield lists of consecutive rows whose clips are in one recording, which is decoded once."""
+    for _, clips in groupby(rows, key=lambda row: (row.source, row.member)):
         yield list(clips)
 
 

@@ -76,8 +76,11 @@ def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np
     def chroma_of_recording(clips: Sequence[ClipRow]) -> list[NDArray[np.float32]]:
         """Return the mean chroma `[12]` of each clip of one recording."""
         with source.open_audio(root / clips[0].source, clips[0].member) as path:
-            samples = decode(path, rate_hz, resampler=resampler, semitones=clips[0].semitones).samples
-        excerpts = (cut(samples, rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
+            samples = {
+                semitones: decode(path, rate_hz, resampler=resampler, semitones=semitones).samples
+                for semitones in {row.semitones for row in clips}
+            }
+        excerpts = (cut(samples[row.semitones], rate_hz, row.cut_start_seconds, row.cut_seconds) for row in clips)
         return [mean_chroma(excerpt, rate_hz) for excerpt in excerpts]
 
     recordings = list(manifest.group_by_recording(rows))

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio import resample
+from pipeline.audio import pitch_shift
 from pipeline.audio.lengths.statement import Statement
 from pipeline.audio.levels import LevelMeter, SpanLevels
 from pipeline.audio.resample import Resampler, ResampleStream
@@ -26,7 +26,9 @@ WHOLE = ((0.0, math.inf),)
 """The only span of a recording that is not cut."""
 _HALF = np.full(2, 0.5, np.float32)
 Result = TypeVar("Result")
-Consumer = Callable[[Iterator[NDArray[np.float32]]], Result]
+Block = Sequence[NDArray[np.float32]]
+"""The next mono samples `[T]` of each transposition. They can differ in length."""
+Consumer = Callable[[Iterator[Block]], Result]
 
 
 class BlockDecoder(Protocol):
@@ -68,8 +70,8 @@ class StreamSettings:
     """Name of the resampler."""
     spans_seconds: Sequence[tuple[float, float]] = WHOLE
     """Spans in which the levels are measured: start and end in seconds."""
-    semitones: int = 0
-    """Transposition in semitones, upward if positive."""
+    transpositions: Sequence[int] = (0,)
+    """Transpositions in semitones, upward if positive. All are made of one pass over the file."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Attempt(Generic[Result]):
     seconds: float
     """Length of the audio in seconds."""
     total_samples: int
-    """Number of samples at the new rate."""
+    """Number of samples at the new rate, of the first transposition."""
     levels: list[SpanLevels]
     """Levels of each span."""
 
@@ -98,7 +100,8 @@ def run(decoder: BlockDecoder, settings: StreamSettings, consume: Consumer[Resul
     Args:
         decoder: the decoder of the file.
         settings: the settings of the conversion.
-        consume: gets an iterator of mono samples `[T]`. The rest of the file is not decoded if it stops early.
+        consume: gets an iterator of blocks with the samples of each transposition. The rest of the file is not decoded
+            if it stops early.
 
     Raises:
         DecodeError: from the decoder, `too_long`, or `no_audio` if there are no samples.
@@ -124,7 +127,7 @@ class _Conversion:
     def __init__(self, decoder: BlockDecoder, settings: StreamSettings) -> None:
         self._decoder, self._settings = decoder, settings
         self._rate_hz = 0
-        self._stream: ResampleStream | None = None
+        self._streams: list[ResampleStream] = []
         self._earlier_seconds, self._samples = 0.0, 0  # of parts at other rates, and of the present part
         self.first_layout = (0, 0)
         self.total_samples = 0
@@ -135,8 +138,8 @@ class _Conversion:
         """Length of the audio so far in seconds."""
         return self._earlier_seconds + (self._samples / self._rate_hz if self._rate_hz else 0.0)
 
-    def blocks(self) -> Generator[NDArray[np.float32], None, None]:
-        """Yield mono samples `[T]` at the new rate."""
+    def blocks(self) -> Generator[Block, None, None]:
+        """Yield the mono samples `[T]` of each transposition, at the new rate."""
         with closing(self._decoder.blocks()) as blocks:
             for block in blocks:
                 if self._decoder.rate_hz != self._rate_hz:
@@ -147,30 +150,33 @@ class _Conversion:
 
     def _begin_part(self) -> None:
         self._rate_hz = self._decoder.rate_hz
-        self._stream = resample.stream(self._settings.resampler, self._rate_hz, self._settings.rate_hz)
+        self._streams = [
+            pitch_shift.stream(self._settings.resampler, self._rate_hz, self._settings.rate_hz, semitones)
+            for semitones in self._settings.transpositions
+        ]
         if not self.first_layout[0]:
             self.first_layout = self._rate_hz, self._decoder.channels
 
-    def _finish_part(self) -> Iterator[NDArray[np.float32]]:
-        if self._stream is not None:
+    def _finish_part(self) -> Iterator[Block]:
+        if self._streams:
             self._earlier_seconds, self._samples = self.seconds, 0
-            yield self._count(self._stream.finish())
+            yield self._count([stream.finish() for stream in self._streams])
 
-    def _convert(self, block: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    def _convert(self, block: NDArray[np.float32]) -> Iterator[Block]:
         self._samples += len(block)
         if self.seconds > self._settings.max_seconds:
             limit = f"longer than the limit of {self._settings.max_seconds:g} s"
             raise DecodeError("too_long", f"{limit}; raise --max-seconds")
         mono = mean_of_channels(block)
         self.meter.add(block, mono, self._rate_hz, self._decoder.measures_peak)
-        assert self._stream is not None
         step = max(1, MAX_OUTPUT_SAMPLES * self._rate_hz // self._settings.rate_hz)
         for start in range(0, len(mono), step):
-            yield self._count(self._stream.push(mono[start : start + step]))
+            part = mono[start : start + step]
+            yield self._count([stream.push(part) for stream in self._streams])
 
-    def _count(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.total_samples += len(samples)
-        return samples
+    def _count(self, block: Block) -> Block:
+        self.total_samples += len(block[0])
+        return block
 
 
 def mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio import attempt, completeness, ffmpeg, libav, resample, sndfile
-from pipeline.audio.attempt import Attempt, BlockDecoder, Consumer, Result, StreamSettings
+from pipeline.audio.attempt import Attempt, Block, BlockDecoder, Consumer, Result, StreamSettings
 from pipeline.audio.deadline import Deadline
 from pipeline.audio.lengths.by_format import read_statement
 from pipeline.audio.lengths.statement import EXACT_SECONDS, Statement
@@ -60,7 +60,7 @@ class Recording:
     """Properties of a recording that are known once all of its samples were read."""
 
     total_samples: int
-    """Number of samples at the requested rate."""
+    """Number of samples at the requested rate, of the first transposition."""
     seconds: float
     """Length of the audio that was decoded, in seconds."""
     expected_seconds: float
@@ -112,7 +112,7 @@ def decode(
     Raises:
         DecodeError: with one of the reasons of `stores.errors.REJECTION_REASONS`.
     """
-    settings = StreamSettings(rate_hz, max_seconds, resampler, semitones=semitones)
+    settings = StreamSettings(rate_hz, max_seconds, resampler, transpositions=(semitones,))
     samples, recording = decode_stream(path, settings, _collect, deadline or Deadline(timeout_seconds))
     mono = MonoLevels()
     mono.add(samples)
@@ -141,7 +141,7 @@ def decode_beginning(path: Path, seconds: float, settings: StreamSettings, deadl
     Args:
         path: the file.
         seconds: length of the result, which is shorter if the audio is.
-        settings: rate, resampler, and transposition.
+        settings: rate, resampler, and one transposition.
         deadline: time limit.
 
     Returns:
@@ -152,7 +152,7 @@ def decode_beginning(path: Path, seconds: float, settings: StreamSettings, deadl
     """
     samples, rejection = np.zeros(0, np.float32), DecodeError("unreadable", f"{path} cannot be decoded")
     enough = int(seconds * settings.rate_hz)
-    for decoder in _decoders(path, deadline, _statement(path, deadline), settings.semitones):
+    for decoder in _decoders(path, deadline, _statement(path, deadline)):
         try:
             decoded = attempt.run(decoder, settings, lambda blocks: _collect(blocks, enough)).result
         except DecodeError as error:
@@ -175,8 +175,9 @@ def decode_stream(
 
     Args:
         path: the file. Its content determines the format, and its name does not.
-        settings: rate, longest recording, resampler, and the spans in which levels are measured.
-        consume: gets an iterator of mono samples `[T]`, must reach its end, and returns a result.
+        settings: rate, longest recording, resampler, transpositions, and the spans in which levels are measured.
+        consume: gets an iterator of blocks with the mono samples of each transposition, must reach its end, and returns
+            a result.
         deadline: time limit of all decoders together.
 
     Returns:
@@ -188,7 +189,7 @@ def decode_stream(
     statement = _statement(path, deadline)
     attempts: list[Attempt[Result]] = []
     rejections: list[tuple[BlockDecoder, DecodeError]] = []
-    for decoder in _decoders(path, deadline, statement, settings.semitones):
+    for decoder in _decoders(path, deadline, statement):
         try:
             attempts.append(attempt.run(decoder, settings, consume))
         except DecodeError as rejection:
@@ -236,11 +237,11 @@ def _statement(path: Path, deadline: Deadline) -> Statement:
         raise DecodeError("missing", str(error)) from error
 
 
-def _decoders(path: Path, deadline: Deadline, statement: Statement, semitones: int) -> list[BlockDecoder]:
+def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[BlockDecoder]:
     """Return the decoders to try, the best one first.
 
     libav is best for Ogg. libsndfile is best for regular files of the other formats that it knows, and would stop early
-    in irregular ones. Only ffmpeg transposes.
+    in irregular ones.
     """
     try:
         with path.open("rb") as file:
@@ -252,21 +253,19 @@ def _decoders(path: Path, deadline: Deadline, statement: Statement, semitones: i
     use_libav, use_sndfile = libav.supports(head), sndfile.supports(head)
     by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement)] if use_libav else []
     by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline)] if use_sndfile else []
-    by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement, semitones)
-    if semitones:
-        return [by_ffmpeg]
+    by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement)
     if not statement.is_regular:
         return [*by_libav, by_ffmpeg, *by_sndfile]
     is_ogg = head.startswith(libav.OGG_MAGIC)
     return [*by_libav, *by_sndfile, by_ffmpeg] if is_ogg else [*by_sndfile, *by_libav, by_ffmpeg]
 
 
-def _collect(blocks: Iterator[NDArray[np.float32]], enough_samples: float = math.inf) -> NDArray[np.float32]:
-    """Return the samples of all blocks, or of those with the first `enough_samples`."""
+def _collect(blocks: Iterator[Block], enough_samples: float = math.inf) -> NDArray[np.float32]:
+    """Return the samples of the first transposition: of all blocks, or of those with the first `enough_samples`."""
     samples, total = [np.zeros(0, np.float32)], 0
     for block in blocks:
-        samples.append(block)
-        total += len(block)
+        samples.append(block[0])
+        total += len(block[0])
         if total >= enough_samples:
             break
     return np.concatenate(samples)

@@ -16,7 +16,6 @@ from collections.abc import Generator
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import ffmpeg
 import imageio_ffmpeg
@@ -39,8 +38,6 @@ NO_STREAM_MESSAGE = "matches no streams"
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp3,mpc,mpc8,mpegts,ogg,tta,voc,w64,wav,wv"
 )
-TRANSPOSE_RATE_HZ = 44_100
-"""Sample rate at which recordings are transposed, in Hz. Its rounding to whole Hz moves the pitch by 0.02 cents."""
 _INPUT_OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
@@ -65,7 +62,7 @@ def version() -> str:
     return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version().lstrip('n').split('-')[0]}"
 
 
-def decode_command(path: Path, timeout_seconds: float, end: int = 0, semitones: int = 0) -> list[str]:
+def decode_command(path: Path, timeout_seconds: float, end: int = 0) -> list[str]:
     """Return the command that writes the first audio stream of `path` to standard output, as AU of big-endian float32.
 
     AU keeps the sample rate and the channels of the file and states both in 24 bytes, so no other program has to
@@ -75,7 +72,6 @@ def decode_command(path: Path, timeout_seconds: float, end: int = 0, semitones: 
         path: the file.
         timeout_seconds: processor time after which the system ends ffmpeg, in case this process cannot.
         end: number of bytes to read, or 0 for the whole file.
-        semitones: transposition of the samples, upward if positive.
 
     Raises:
         DecodeError: `unreadable`, if the path is not UTF-8. ffmpeg-python and the manifest need UTF-8.
@@ -86,8 +82,7 @@ def decode_command(path: Path, timeout_seconds: float, end: int = 0, semitones: 
         raise DecodeError("unreadable", f"the name {str(path)!r} is not UTF-8; rename the file") from error
     options = {**_INPUT_OPTIONS, "protocol_whitelist": "file,subfile"} if end else _INPUT_OPTIONS
     stream = ffmpeg.input(_url(path, end), **options)
-    audio = _transpose(stream["a:0"], semitones) if semitones else stream["a:0"]
-    stream = ffmpeg.output(audio, "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
+    stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     stream = stream.global_args(
         "-nostdin", "-hide_banner", "-nostats", "-v", "level+info", "-timelimit", str(math.ceil(timeout_seconds) + 1)
     )
@@ -109,18 +104,6 @@ def packets_command(path: Path) -> list[str]:
     return [executable(), "-nostdin", *report, *_input_words(path), "-map", "a:0", "-c", "copy", "-f", "null", "-"]
 
 
-def _transpose(stream: Any, semitones: int) -> Any:
-    """Return a stream whose pitch is moved and whose length is kept.
-
-    The samples are played at another rate, which moves pitch and length, and the length is restored by overlapping
-    parts of the waveform (`atempo`).
-    """
-    ratio = 2 ** (semitones / 12)
-    for name, value in (("aresample", TRANSPOSE_RATE_HZ), ("asetrate", round(TRANSPOSE_RATE_HZ * ratio))):
-        stream = stream.filter(name, value)
-    return stream.filter("aresample", TRANSPOSE_RATE_HZ).filter("atempo", f"{1 / ratio:.9f}")
-
-
 def _url(path: Path, end: int = 0) -> str:
     return f"subfile,,start,0,end,{end},,:file:{path}" if end else f"file:{path}"
 
@@ -137,13 +120,12 @@ class FileDecoder:
         path: the audio file.
         deadline: time limit, after which the process group is killed.
         statement: what the file states of its length, with the end of the audio where tags follow it.
-        semitones: transposition of the samples, upward if positive.
     """
 
     is_exhaustive = measures_peak = True
 
-    def __init__(self, path: Path, deadline: Deadline, statement: Statement = NO_STATEMENT, semitones: int = 0) -> None:
-        self._path, self._semitones = path, semitones
+    def __init__(self, path: Path, deadline: Deadline, statement: Statement = NO_STATEMENT) -> None:
+        self._path = path
         self._deadline = deadline
         self._end = statement.audio_end
         self._log = FfmpegLog("")
@@ -184,7 +166,7 @@ class FileDecoder:
             DecodeError: `timeout`, or `no_audio` or `unreadable` if ffmpeg fails.
         """
         with tempfile.TemporaryFile() as errors:  # ffmpeg can block on a pipe, but not on a file
-            command = decode_command(self._path, self._deadline.timeout_seconds, self._end, self._semitones)
+            command = decode_command(self._path, self._deadline.timeout_seconds, self._end)
             try:
                 with child_process.start(command, self._deadline, stdout=subprocess.PIPE, stderr=errors) as process:
                     assert process.stdout is not None

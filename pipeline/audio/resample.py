@@ -49,7 +49,7 @@ def stream(resampler: Resampler, source_rate_hz: int, rate_hz: int) -> ResampleS
     """Return a new stream from `source_rate_hz` to `rate_hz`. Equal rates leave the samples unchanged."""
     if source_rate_hz == rate_hz:
         return _Unchanged()
-    return (_Soxr if resampler == "soxr" else _Sinc)(source_rate_hz, rate_hz)
+    return (Soxr if resampler == "soxr" else _Sinc)(source_rate_hz, rate_hz)
 
 
 class _Unchanged:
@@ -62,8 +62,15 @@ class _Unchanged:
         return np.zeros(0, np.float32)
 
 
-class _Soxr:
-    def __init__(self, source_rate_hz: int, rate_hz: int) -> None:
+class Soxr:
+    """soxr HQ. Its rates need not be whole numbers.
+
+    Args:
+        source_rate_hz: rate of the samples that are pushed, in Hz.
+        rate_hz: rate of the samples that are returned, in Hz.
+    """
+
+    def __init__(self, source_rate_hz: float, rate_hz: float) -> None:
         self._stream = soxr.ResampleStream(source_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,11 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.audio import source
-from pipeline.audio.attempt import StreamSettings
+from pipeline.audio import pitch_shift, source
+from pipeline.audio.attempt import Block, StreamSettings
 from pipeline.audio.clip_encoder import ClipEncoder
 from pipeline.audio.code_spool import SpooledCodes
 from pipeline.audio.completeness import Warning
@@ -66,7 +63,7 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
 
     Args:
         settings: the decode settings.
-        clips: rows with the same source, member and transposition.
+        clips: rows with the same source and member. Their transpositions are made of one pass over the recording.
 
     Raises:
         MissingArtifact: the root is gone or empty. No file is rejected because its disk was unplugged.
@@ -88,6 +85,11 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
         return reject(clips, DecodeError("crashed", f"{type(error).__name__}: {error}"))
 
 
+def limit_seconds(limits: Limits, clips: Sequence[ClipRow]) -> float:
+    """Return the wall-clock seconds that the clips of one recording may take: the limit for each transposition."""
+    return limits.decode_seconds * len(_transpositions(clips))
+
+
 def reject(clips: Sequence[ClipRow], rejection: DecodeError) -> list[tuple[ClipRow, StoredCodes | None]]:
     """Return the rows of `clips`, all rejected for the same reason."""
     return [(_reject_clip(row, rejection), None) for row in clips]
@@ -105,24 +107,26 @@ def _read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> Iterator[tuple[
     file = settings.root / clips[0].source
     before = _status(file)
     with source.open_audio(file, clips[0].member) as path:
-        deadline = Deadline(settings.limits.decode_seconds)
+        deadline = Deadline(limit_seconds(settings.limits, clips))
         digest = file_digest(path, deadline)
         candidates, recording = _decode(settings, clips, path, deadline)
         if not clips[0].member and _status(file) != before:
             raise DecodeError("changed", f"{clips[0].source} changed while it was read; ingest it when it is complete")
-    measured = list(zip(candidates, recording.levels, strict=True))
+    levels = dict(zip(_spans_seconds(settings, clips), recording.levels, strict=True))
     for row in clips:
-        own = [(candidate, levels) for candidate, levels in measured if candidate.row.index == row.index]
-        candidate, levels = own[-1 if _is_already_cut(settings, row, recording) else 0]
+        own = [candidate for candidate in candidates if candidate.row.index == row.index]
+        candidate = own[-1 if _is_already_cut(settings, row, recording) else 0]
         decoded = replace(candidate.row, source_digest=digest, source_bytes=before[0], source_mtime_ns=before[1])
-        yield _clip(settings, _describe(decoded, recording), candidate.encoder, levels, recording)
+        yield _clip(
+            settings, _describe(decoded, recording), candidate.encoder, levels[_span_seconds(candidate.row)], recording
+        )
 
 
 def _describe(row: ClipRow, recording: Recording) -> ClipRow:
     return replace(
         row,
         source_rate_hz=recording.source_rate_hz,
-        decoder=recording.decoder,
+        decoder=f"{recording.decoder}, {pitch_shift.version()}" if row.semitones else recording.decoder,
         decoded_seconds=recording.seconds,
         expected_seconds=recording.expected_seconds,
     )
@@ -164,24 +168,35 @@ def _decode(
     settings: DecodeSettings, clips: Sequence[ClipRow], path: Path, deadline: Deadline
 ) -> tuple[list[_Candidate], Recording]:
     """Decode a recording once, and encode all its clips on the way."""
-    spans = [_span_seconds(candidate.row) for candidate in _candidates(settings, clips)]
+    transpositions = _transpositions(clips)
     stream = StreamSettings(
         settings.spec.sample_rate_hz,
         settings.limits.max_seconds,
         settings.resampler,
-        spans_seconds=spans,
-        semitones=clips[0].semitones,
+        spans_seconds=_spans_seconds(settings, clips),
+        transpositions=transpositions,
     )
 
-    def encode(blocks: Iterator[NDArray[np.float32]]) -> list[_Candidate]:
-        """Pass every block of samples `[T]` to the encoders of all clips."""
+    def encode(blocks: Iterator[Block]) -> list[_Candidate]:
+        """Pass the samples `[T]` of every block to the encoders of the clips with their transposition."""
         candidates = list(_candidates(settings, clips))
         for block in blocks:
+            samples = dict(zip(transpositions, block, strict=True))
             for candidate in candidates:
-                candidate.encoder.push(block)
+                candidate.encoder.push(samples[candidate.row.semitones])
         return candidates
 
     return decode_stream(path, stream, encode, deadline)
+
+
+def _transpositions(clips: Sequence[ClipRow]) -> list[int]:
+    """Return the transpositions of `clips` in semitones, each of them once, the smallest first."""
+    return sorted({row.semitones for row in clips}, key=abs)
+
+
+def _spans_seconds(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[float, float]]:
+    """Return start and end of each part of the recording that is a clip, once for all its transpositions."""
+    return list(dict.fromkeys(_span_seconds(candidate.row) for candidate in _candidates(settings, clips)))
 
 
 def _span_seconds(row: ClipRow) -> tuple[float, float]:

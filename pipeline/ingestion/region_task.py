@@ -102,5 +102,5 @@ def read(
     """Return the rows and codes of the clips of one recording, decoded in its own process or under the watchdog."""
     if in_subprocess:
         return subprocess_decode.read(settings, clips)
-    with time_limit(settings.limits.decode_seconds + GRACE_SECONDS):
+    with time_limit(recording.limit_seconds(settings.limits, clips) + GRACE_SECONDS):
         return recording.read(settings, clips)

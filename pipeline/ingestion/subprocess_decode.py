@@ -47,7 +47,7 @@ def read(settings: DecodeSettings, clips: Sequence[ClipRow]) -> list[tuple[ClipR
         manifest.write(folder / "clips.parquet", clips)
         write_json(folder / "settings.json", _to_json(settings))
         try:
-            limit_seconds = settings.limits.decode_seconds + GRACE_SECONDS
+            limit_seconds = recording.limit_seconds(settings.limits, clips) + GRACE_SECONDS
             _require_success(*python_process.run(_CHILD_CODE, [name], limit_seconds, folder / "output"))
         except DecodeError as rejection:
             return recording.reject(clips, rejection)

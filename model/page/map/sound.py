@@ -94,7 +94,7 @@ def _first_seconds(root: AudioPath, row: ClipRow, store: MelStore) -> bytes:
     with source.open_audio(root / row.source, row.member) as path:
         if file_digest(path) != row.source_digest:
             raise DecodeError("changed", f"{row.source} has changed since the mel store was made")
-        settings = StreamSettings(rate_hz, MAX_RECORDING_SECONDS, resampler, semitones=row.semitones)
+        settings = StreamSettings(rate_hz, MAX_RECORDING_SECONDS, resampler, transpositions=(row.semitones,))
         samples = decode_beginning(path, row.cut_start_seconds + seconds, settings, Deadline(DECODE_SECONDS))
     samples = cut(samples, rate_hz, row.cut_start_seconds, seconds)
     if not len(samples):
