@@ -1,0 +1,18 @@
+"""What a lent machine with a GPU has, and what travels to it: the one place of the names that docs/gpu.md lists."""
+
+from __future__ import annotations
+
+IMAGE = (
+    *("numpy", "scipy", "scikit-learn", "matplotlib", "pyarrow", "psutil", "jaxtyping", "safetensors", "requests"),
+    *("tqdm", "click", "msgpack", "cloudpickle", "PyYAML", "pytest", "pytest-timeout", "pytest-xdist"),
+)
+"""Packages that images with scientific Python contain, beside PyTorch with its Triton."""
+WHEELS = (
+    *("zarr", "donfig", "google-crc32c", "numcodecs", "pytorch-optimizer", "webdataset", "braceexpand", "beartype"),
+    *("nnaudio", "pydantic", "pydantic-core", "typing-inspection", "annotated-types", "tyro", "docstring-parser"),
+)
+"""Packages that both visits need besides, installed without their dependencies."""
+TORCH = "2.11.0"
+"""Version of PyTorch on the machine."""
+TRITON = "3.6.0"
+"""Version of Triton that comes with it."""
