@@ -21,6 +21,10 @@ GROUP_ROWS = 65_536
 """Rows of a group, which is a row group of a Parquet file that this package writes."""
 
 
+MAX_KEPT_GROUPS = 8
+"""Largest number of groups that a file keeps in memory, about 25 MB each."""
+
+
 class Columns(Protocol):
     """Columns of equal length."""
 
@@ -126,9 +130,10 @@ class ParquetColumns:
             CorruptArtifact: a page is damaged, or a cell is empty.
         """
         if keep and number not in self._kept:
+            if len(self._kept) >= MAX_KEPT_GROUPS:
+                del self._kept[next(iter(self._kept))]  # the one that was read first
             self._kept[number] = self._checked(lambda: self._file.read_row_group(number))
-        if number in self._kept:
-            table = self._kept[number]
+        if (table := self._kept.get(number)) is not None:
             return table if names is None else table.select(names)
         return self._checked(lambda: self._file.read_row_group(number, names))
 

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from stores.arrow_columns import GROUP_ROWS, ColumnCache, Columns, TableColumns, require_columns, to_plain
 
+MAX_ROW_OBJECTS = 20_000
+"""Largest number of rows that are worth objects, which take 4.6 kB each and are read faster than columns."""
 Row = TypeVar("Row")
 
 
@@ -79,7 +81,7 @@ class ArrowRows(Sequence[Row]):
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Row | Self:
         if isinstance(index, slice):
-            return self.take(np.arange(len(self))[index])
+            return self.take(np.arange(*index.indices(len(self))))
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         place = index % len(self)
@@ -178,6 +180,10 @@ class ArrowRows(Sequence[Row]):
         places = np.arange(len(self))
         places[np.asarray(indices, np.int64)] = len(self) + np.arange(len(indices))
         return type(self).concat([self, rows]).take(places)
+
+    def unpacked(self) -> Sequence[Row]:
+        """Return the rows as a list of objects if there are at most `MAX_ROW_OBJECTS`, and else as they are."""
+        return self if len(self) > MAX_ROW_OBJECTS else list(self)
 
     def _selected(self, array: NDArray[Any]) -> NDArray[Any]:
         return array if self._positions is None else array[self._positions]

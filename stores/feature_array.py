@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from stores import mapped_array
 from stores.errors import CorruptArtifact
 from stores.json_codec import read_json
 
@@ -149,14 +150,27 @@ def _chunk_rows(shape: Sequence[int]) -> int:
 def read_embeddings(store: Path) -> NDArray[np.float32]:
     """Return the embeddings `[rows, width]` of a feature store, or with an axis more, after `require_array`.
 
+    Many embeddings are in a file, see `stores.mapped_array`.
+
     Raises:
         CorruptArtifact: a chunk is damaged.
     """
     try:
         array = zarr.open_array(store / "embeddings", mode="r", zarr_format=3)
-        return np.asarray(array[:], dtype=np.float32)
+        embeddings = mapped_array.empty(array.shape)
+        for chunks in _whole_chunks(embeddings, array.chunks[0]):
+            embeddings[chunks] = array[chunks]
+        return embeddings
     except (TypeError, ValueError, RuntimeError, KeyError, FileNotFoundError) as error:
         raise CorruptArtifact(f"{store} is damaged: {error}; extract again") from error
+
+
+def _whole_chunks(embeddings: NDArray[np.float32], chunk_rows: int) -> Iterator[slice]:
+    """Yield slices of whole chunks of rows, so that each chunk is decompressed once; one slice for few embeddings."""
+    if embeddings.nbytes <= mapped_array.MAX_RAM_BYTES:
+        yield slice(None)
+    else:
+        yield from (slice(start, start + chunk_rows) for start in range(0, len(embeddings), chunk_rows))
 
 
 def _expected_metadata(shape: tuple[int, ...], has_checksums: bool) -> Mapping[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 from stores.errors import InvalidInput
 
@@ -62,3 +63,19 @@ def _is_text(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
+
+
+def reject_axis(path: Path, attributes: Mapping[str, Any]) -> NoReturn:
+    """Reject the feature store at `path`, whose attributes describe layers or tokens.
+
+    Raises:
+        InvalidInput: always.
+    """
+    if "layers" in attributes:
+        raise InvalidInput(
+            f"{path} holds an embedding of every layer, and one for each clip is needed here; extract with --layer N, "
+            "--layer 3-8 or --layer mean, or score all layers with `python -m model.probe DATASET --layer all`"
+        )
+    raise InvalidInput(
+        f"{path} holds an embedding of every token, and one for each clip is needed here; extract with --pool mean"
+    )

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from stores import manifest
 from stores.errors import DigestMismatch, MissingArtifact
-from stores.features import FeatureStore
+from stores.features import FeatureStore, repeat_clips
 from stores.labels import count_noun
 from stores.manifest import ClipRows
 from stores.mel_store import MelStore
@@ -36,8 +37,8 @@ def join(features: FeatureStore, store: MelStore, path: Path) -> FeatureStore:
             f"{path} is stale, because {store.path} has changed since: {changes}; run `python -m model.extract "
             f"{store.path}` again"
         )
-    clips = list(store.rows.take(_positions(features, store)))
-    return replace(features, rows=[clips[i] for i in features.spans.clip], mel_store=store.path)
+    clips = store.rows.take(_positions(features, store))
+    return replace(features, rows=repeat_clips(clips, features.spans), mel_store=store.path)
 
 
 def open_mel_store(features: FeatureStore, path: Path) -> MelStore:
@@ -99,4 +100,4 @@ def _changed_clips(features: FeatureStore, store: MelStore) -> list[str]:
 
 
 def _positions(features: FeatureStore, store: MelStore) -> Any:
-    return store.rows.index_of(row.id for row in features.clips)
+    return store.rows.index_of(manifest.values_of(features.clips, "id"))

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stores import csv_cells
+from stores import csv_cells, manifest
 from stores.commit import atomic_write, remove_leftovers
 from stores.errors import CorruptArtifact, InvalidInput
 from stores.feature_axes import TOKEN_COLUMNS
 from stores.features import FeatureStore
+from stores.manifest import ClipRows
 from stores.mel_spec import MelSpec
 from stores.mel_store import MANIFEST
 
@@ -68,20 +70,18 @@ def _parquet(path: Path, features: FeatureStore) -> None:
 def _columns(features: FeatureStore) -> dict[str, pa.Array]:
     """Return the columns of a Parquet file, one value per embedding, `[rows]`."""
     vectors = features.embeddings.shape[1] if features.axis else 1
-    rows = [row for row in features.rows for _ in range(vectors)]
+    repeated = np.repeat(np.arange(len(features.rows)), vectors)
+    clips = ClipRows.of(features.rows).take(repeated).table(["id", "split", "group", "labels"])
     columns = {
-        "id": pa.array([row.id for row in rows]),
-        "split": pa.array([row.split for row in rows]),
-        "group": pa.array([row.group for row in rows]),
-        "labels": pa.array([sorted(row.labels.items()) for row in rows], pa.map_(pa.string(), pa.string())),
+        **{name: column.combine_chunks() for name, column in zip(clips.column_names, clips.columns, strict=True)},
         **{name: pa.array(np.repeat(values, vectors)) for name, values in _spans(features).items()},
         **_axis_columns(features),
         "embedding": pa.FixedSizeListArray.from_arrays(
             pa.array(features.embeddings.reshape(-1)), features.embeddings.shape[-1]
         ),
     }
-    labels = sorted({name for row in features.rows for name in row.labels})
-    values = {name: pa.array([row.labels.get(name) for row in rows], pa.string()) for name in labels}
+    labels = sorted({name for name, _ in manifest.distinct_labels(features.rows)})
+    values = {name: pc.map_lookup(columns["labels"], name, "last") for name in labels}
     return columns | {LABEL_PREFIX + name if name in columns else name: column for name, column in values.items()}
 
 
@@ -145,7 +145,7 @@ def _end_seconds(features: FeatureStore) -> NDArray[np.float64] | None:
         frame_seconds = MelSpec.from_dict(mel["mel_spec"]).seconds_for(1)
     except CorruptArtifact:
         return None
-    clip_ends = np.array([row.frames for row in features.rows]) * frame_seconds
+    clip_ends = np.array(manifest.values_of(features.rows, "frames")) * frame_seconds
     if features.provenance.get("pool") == "mean":
         return clip_ends
     return np.minimum(features.spans.start_seconds + window * frame_seconds, clip_ends)
@@ -167,10 +167,10 @@ def _axis_columns(features: FeatureStore) -> dict[str, pa.Array]:
 
 def _provenance(features: FeatureStore) -> dict[str, Any]:
     """Return the provenance with the time of the manifest that the labels are from, where there is one."""
-    manifest = features.mel_store and features.mel_store / MANIFEST
-    if not manifest or not manifest.is_file():
+    file = features.mel_store and features.mel_store / MANIFEST
+    if not file or not file.is_file():
         return dict(features.provenance)
-    time = datetime.fromtimestamp(int(manifest.stat().st_mtime), UTC)
+    time = datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
     return {**features.provenance, "labels_of": time.isoformat()}
 
 

@@ -15,7 +15,6 @@ still read, with a note.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -31,7 +30,7 @@ import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
 
-from stores import manifest
+from stores import feature_digest, manifest, mapped_array
 from stores.arrow_columns import ParquetColumns
 from stores.commit import atomic_write, write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -43,7 +42,7 @@ from stores.feature_array import (
     read_embeddings,
     require_array,
 )
-from stores.feature_axes import Axis, axis_of
+from stores.feature_axes import Axis, axis_of, reject_axis
 from stores.json_codec import read_json
 from stores.manifest import ClipRow, ClipRows
 
@@ -132,10 +131,10 @@ class FeatureStore:
         return axis_of(self.provenance, self.embeddings.shape)
 
     @cached_property
-    def clips(self) -> list[ClipRow]:
+    def clips(self) -> Sequence[ClipRow]:
         """The clips in order, without repetition."""
         first = np.flatnonzero(np.diff(self.spans.clip, prepend=-1))
-        return [self.rows[int(i)] for i in first]
+        return self.rows.take(first) if isinstance(self.rows, ClipRows) else [self.rows[int(i)] for i in first]
 
     def write(self, path: Path) -> None:
         """Write the store to `path`, where it replaces an existing one. It is built beside `path` and then renamed."""
@@ -159,7 +158,7 @@ class FeatureStore:
         path = Path(path)
         attributes = _attributes(path)
         if attributes["format_version"] == AXIS_VERSION and not any_axis:
-            _reject_axis(path, attributes)
+            reject_axis(path, attributes)
         is_checked = attributes["format_version"] != UNCHECKED_VERSION
         axes = 3 if attributes["format_version"] == AXIS_VERSION else 2
         if not is_checked:
@@ -177,9 +176,10 @@ class FeatureStore:
             raise CorruptArtifact(f"{path}: {_SPANS} does not match its clips; extract again")
         embeddings = read_embeddings(path)
         names = _IDENTITY if "semitones" in columns else _EARLIER_IDENTITY
-        if is_checked and _data_digest(_hashed(embeddings), clips, spans, names) != attributes.get("data_digest"):
+        digest = _data_digest(feature_digest.hashed(embeddings), clips, spans, names)
+        if is_checked and digest != attributes.get("data_digest"):
             raise CorruptArtifact(f"{path} does not hold the data that were written; extract again")
-        rows = [clips[i] for i in spans.clip]
+        rows = repeat_clips(clips, spans)
         try:
             return cls(embeddings, rows, _provenance(attributes), spans, _mel_store(path, attributes))
         except InvalidInput as error:
@@ -223,6 +223,12 @@ class FeatureWriter:
         self._building.rename(self._path)
 
 
+def repeat_clips(clips: ClipRows, spans: Spans) -> Sequence[ClipRow]:
+    """Return the clip of each span, as objects if the clips are few."""
+    rows = clips.unpacked()
+    return clips.take(spans.clip) if isinstance(rows, ClipRows) else [rows[i] for i in spans.clip]
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
     """Return the provenance of the feature store at `path` without reading its data.
 
@@ -255,8 +261,11 @@ def require_finite(embeddings: NDArray[np.float32], rows: Sequence[ClipRow]) -> 
     Raises:
         InvalidInput: an embedding contains NaN or infinity. The message names its clip.
     """
-    if not np.isfinite(embeddings).all():
-        bad = int(np.flatnonzero(~np.isfinite(embeddings.reshape(len(rows), -1)).all(axis=1))[0])
+    for block in mapped_array.blocks(embeddings):
+        is_finite = np.isfinite(embeddings[block])
+        if is_finite.all():
+            continue
+        bad = block.start + int(np.flatnonzero(~is_finite.reshape(len(is_finite), -1).all(axis=1))[0])
         raise InvalidInput(f"the embedding of clip {rows[bad].id!r} is not finite; check the checkpoint")
 
 
@@ -269,36 +278,15 @@ def _attributes(path: Path) -> dict[str, Any]:
     return attributes
 
 
-def _reject_axis(path: Path, attributes: Mapping[str, Any]) -> None:
-    if "layers" in attributes:
-        raise InvalidInput(
-            f"{path} holds an embedding of every layer, and one for each clip is needed here; extract with --layer N, "
-            "--layer 3-8 or --layer mean, or score all layers with `python -m model.probe DATASET --layer all`"
-        )
-    raise InvalidInput(
-        f"{path} holds an embedding of every token, and one for each clip is needed here; extract with --pool mean"
-    )
-
-
 def _provenance(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in attributes.items() if key not in _OWN_ATTRIBUTES}
 
 
-def _hashed(embeddings: NDArray[np.float32]) -> Any:
-    return hashlib.blake2b(np.ascontiguousarray(embeddings, "<f4").data, digest_size=16)
-
-
 def _data_digest(hasher: Any, clips: Sequence[ClipRow], spans: Spans, names: Sequence[str] = _IDENTITY) -> str:
-    """Return the digest of embeddings, which `hasher` has read, of the identity of their clips, and of their spans."""
-    whole = hasher.copy()
-    for name in names:
-        whole.update("\0".join([name, *(str(getattr(row, name)) for row in clips)]).encode() + b"\0\0")
-    for column in vars(spans).values():
-        whole.update(np.ascontiguousarray(column).data)
-    return str(whole.hexdigest())
+    return feature_digest.of_data(hasher, clips, vars(spans), names)
 
 
-def _read_clips(path: Path, is_checked: bool, max_clips: int) -> tuple[list[ClipRow], list[str]]:
+def _read_clips(path: Path, is_checked: bool, max_clips: int) -> tuple[ClipRows, list[str]]:
     """Return the clips and the stored columns.
 
     The clips have no labels, splits and groups unless the store is of the version that has a copy.
@@ -313,7 +301,7 @@ def _read_clips(path: Path, is_checked: bool, max_clips: int) -> tuple[list[Clip
     if is_checked:
         no_labels = pa.array([[]], manifest.SCHEMA.field("labels").type)
         table = table.append_column("labels", no_labels.take(pa.repeat(0, len(table))))
-    return list(ClipRows.from_table(manifest.add_missing_columns(table))), names
+    return ClipRows.from_table(manifest.add_missing_columns(table)), names
 
 
 def _open_clips(path: Path) -> ParquetColumns:

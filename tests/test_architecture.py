@@ -526,13 +526,14 @@ PUBLIC_NAMES = {
         "ARRAY_METADATA CHUNK_ROWS EmbeddingsWriter MAX_BYTES MAX_METADATA_BYTES MAX_WIDTH METADATA "
         "find_missing_chunks is_accepted_shape read_attributes read_embeddings require_array"
     ),
-    "stores.feature_axes": "Axis TOKEN_COLUMNS axis_of",
+    "stores.feature_axes": "Axis TOKEN_COLUMNS axis_of reject_axis",
+    "stores.feature_digest": "hashed of_data",
     "stores.feature_layers": "join_layers select_layers",
     "stores.feature_integrity": "SUFFIX find_damage is_feature_store",
     "stores.feature_labels": "describe_changes join open_mel_store",
     "stores.features": (
         "AXIS_VERSION CLIPS FORMAT_VERSION FeatureStore FeatureWriter Spans UNCHECKED_VERSION read_mel_store "
-        "read_provenance record_mel_store require_finite"
+        "read_provenance record_mel_store repeat_clips require_finite"
     ),
     "stores.digest": "codes_digest diff_settings digest digest_with_clips",
     "stores.key_names": (
@@ -546,16 +547,18 @@ PUBLIC_NAMES = {
     ),
     "stores.lock": "lock_file write_lock",
     "stores.arrow_columns": (
-        "ColumnCache Columns GROUP_ROWS ParquetColumns TableColumns plain_schema read_buffer require_columns to_plain"
+        "ColumnCache Columns GROUP_ROWS MAX_KEPT_GROUPS ParquetColumns TableColumns plain_schema read_buffer "
+        "require_columns to_plain"
     ),
-    "stores.arrow_rows": "ArrowRows Row",
+    "stores.arrow_rows": "ArrowRows MAX_ROW_OBJECTS Row",
     "stores.manifest": (
         "ClipRow ClipRows SCHEMA SCHEMA_3 STATES add_missing_columns assign_regions clips_for_digest "
-        "count_states from_table "
-        "group_by_recording merge planned_regions read reset_to_planned to_table total_frames was_planned "
-        "was_rejected write"
+        "count_states distinct_labels from_table "
+        "group_by_recording label_values merge planned_regions read reset_to_planned to_table total_frames was_planned "
+        "values_of was_rejected write"
     ),
     "stores.manifest_checks": "MAX_FRAMES find_problem",
+    "stores.mapped_array": "BLOCK_BYTES MAX_RAM_BYTES blocks empty take",
     "stores.mel_array": "ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage",
     "stores.mel_attributes": (
         "FORMAT_VERSION MAX_ZARR_SHARD_BYTES METADATA UPGRADED_VERSION VALUES_VERSION read read_any_version read_grid "

@@ -8,19 +8,20 @@ mfcc           mean and standard deviation over time of 20 cepstral coefficients
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from model.inference.window_reader import read_clips
 from pipeline.audio import source
 from pipeline.audio.chroma import mean_chroma
 from pipeline.audio.cut import cut
 from pipeline.audio.decode import decode
 from pipeline.audio.remote import audio_path
-from stores import manifest
+from stores import manifest, mapped_array
 from stores.errors import MissingArtifact
 from stores.manifest import ClipRow
 from stores.mel_flags import resampler_name
@@ -39,8 +40,7 @@ def mfcc(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     librosa, decibels that lie more than 80 below the loudest cell of the clip are raised to that level. Mels with fewer
     bins than coefficients give as many coefficients as bins.
     """
-    summaries = [_summarize_cepstrum(store.clip(row.index)) for row in Progress(rows, desc="mfcc", unit="clip")]
-    return np.stack(summaries).astype(np.float32)
+    return np.stack([_summarize_cepstrum(power).astype(np.float32) for power in _powers(store, rows, "mfcc")])
 
 
 def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -55,8 +55,18 @@ def _summarize_cepstrum(power: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def mean_log_mel(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:
     """Return the mean over frames of log1p of mel power, `[clips, n_mels]`."""
-    means = [np.log1p(store.clip(row.index)).mean(axis=1) for row in Progress(rows, desc="mean log-mel", unit="clip")]
-    return np.stack(means).astype(np.float32)
+    means: NDArray[np.float32] = mapped_array.empty((len(rows), store.spec.n_mels))
+    for place, power in enumerate(_powers(store, rows, "mean log-mel")):
+        means[place] = np.log1p(power).mean(axis=1)
+    return means
+
+
+def _powers(store: MelStore, rows: Sequence[ClipRow], name: str) -> Iterator[NDArray[np.float32]]:
+    """Yield the mel power `[n_mels, frames]` of each clip, with a progress bar."""
+    with Progress(total=len(rows), desc=name, unit="clip") as bar:
+        for _, codes in read_clips(store, rows):
+            yield store.quantizer.decode(codes)
+            bar.update(1)
 
 
 def mean_chroma_of_audio(store: MelStore, rows: Sequence[ClipRow]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from model.inference.windows import Windowing
 from pipeline.cluster.client import connect
 from pipeline.cluster.config import OptionalClusterSettings
 from pipeline.cluster.tasks import run_all
-from stores import digest
+from stores import digest, manifest
 from stores.errors import DigestMismatch, InvalidInput
 from stores.feature_array import MAX_BYTES, is_accepted_shape
 from stores.feature_parts import FeatureParts
@@ -46,12 +46,16 @@ class ExtractionParts:
     """Clips of each part."""
     windows: Sequence[int]
     """Number of windows of each part."""
+    sizes: Sequence[int]
+    """Number of rows of features of each part."""
 
     @classmethod
     def of(cls, rows: Sequence[ClipRow], windowing: Windowing) -> ExtractionParts:
         """Divide `rows` into parts without changing their order."""
-        clips = [[rows[i] for i in part] for part in windowing.parts([row.frames for row in rows], PART_WINDOWS)]
-        return cls(clips, [windowing.count_windows(row.frames for row in part) for part in clips])
+        frames = manifest.values_of(rows, "frames")
+        parts = [slice(part[0], part[-1] + 1) for part in windowing.parts(frames, PART_WINDOWS)]
+        windows = [windowing.count_windows(frames[part]) for part in parts]
+        return cls([rows[part] for part in parts], windows, [windowing.count_rows(frames[part]) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class EncoderRepresentation(Representation):
             cluster_settings=cluster_settings,
         )
 
-    def rows(self, store: MelStore) -> list[ClipRow]:
+    def rows(self, store: MelStore) -> Sequence[ClipRow]:
         """Return the clips that have a mel, and with `compat` those that have a whole window.
 
         Raises:
@@ -142,8 +146,7 @@ class EncoderRepresentation(Representation):
         """
         engine, windowing = self.engine(store, rows), self.config.windowing
         parts = ExtractionParts.of(rows, windowing)
-        sizes = tuple(windowing.count_rows([row.frames for row in part]) for part in parts.clips)
-        files = _parts(path, sizes, engine.config, self.config)
+        files = _parts(path, tuple(parts.sizes), engine.config, self.config)
         missing = [(number, parts.clips[number]) for number in files.begin(provenance)]
         finished_windows = sum(parts.windows) - sum(parts.windows[number] for number, _ in missing)
         scheduler = self.cluster_settings.scheduler
@@ -154,7 +157,7 @@ class EncoderRepresentation(Representation):
             else:
                 for windows in self._compute_on_cluster(scheduler, store, engine, files, provenance, missing):
                     bar.update(windows)
-        spans = windowing.spans([row.frames for row in rows], store.spec.seconds_for(1))
+        spans = windowing.spans(manifest.values_of(rows, "frames"), store.spec.seconds_for(1))
         return files.finish(rows, spans, provenance, store.path)
 
     def _compute_here(

@@ -102,13 +102,13 @@ class Representation(ABC):
         changed = ", ".join(_changed_keys(existing.provenance, provenance))
         print(f"note: {path} is computed again because of changes in {changed}", file=sys.stderr)
 
-    def rows(self, store: MelStore) -> list[ClipRow]:
+    def rows(self, store: MelStore) -> Sequence[ClipRow]:
         """Return the clips that have a mel.
 
         Raises:
             InvalidInput: no clip has a mel.
         """
-        rows = list(store.rows.select(state="written"))
+        rows = store.rows.select(state="written").unpacked()
         if not rows:
             raise InvalidInput(f"no clip of {store.path} has a mel; its manifest states the reasons")
         return rows

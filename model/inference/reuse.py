@@ -49,9 +49,9 @@ class ReusableEmbeddings:
                 by_clip.setdefault(key, mean_over_windows(rows, [len(rows)]))
         return cls(by_clip)
 
-    def missing(self, clips: Sequence[ClipRow]) -> list[ClipRow]:
+    def missing(self, clips: Sequence[ClipRow]) -> Sequence[ClipRow]:
         """Return the clips that have to be computed, in their order."""
-        return [row for row in clips if _key(row) not in self.by_clip]
+        return clips if not self.by_clip else [row for row in clips if _key(row) not in self.by_clip]
 
     def splice(
         self, clips: Sequence[ClipRow], computed: NDArray[np.float32] | None, counts: Sequence[int]

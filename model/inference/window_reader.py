@@ -6,7 +6,7 @@ clip alone. In a run of neighboring clips each chunk is decompressed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,21 +52,23 @@ class WindowReader:
 
     def _windows(self, rows: Sequence[ClipRow]) -> Iterator[Codes]:
         frames = self.windowing.window_frames
-        for row, codes in self._clips(rows):
+        for row, codes in read_clips(self.store, rows):
             for start in self.windowing.starts(row.frames):
                 window = codes[:, start : start + frames]
                 # code 0 means no power, which is the padding that encoders are trained with
                 yield np.pad(window, ((0, 0), (0, frames - window.shape[1]))) if row.frames < frames else window
 
-    def _clips(self, rows: Sequence[ClipRow]) -> Iterator[tuple[ClipRow, Codes]]:
-        for run in neighboring_clips(rows):
-            first = run[0].start_frame
-            codes = self.store.frames(first, run[-1].start_frame + run[-1].frames - first)
-            for row in run:
-                yield row, codes[:, row.start_frame - first : row.start_frame - first + row.frames]
+
+def read_clips(store: MelStore, rows: Iterable[ClipRow]) -> Iterator[tuple[ClipRow, Codes]]:
+    """Yield each of `rows` with the codes of its clip `[n_mels, frames]`, read in runs of neighboring clips."""
+    for run in neighboring_clips(rows):
+        first = run[0].start_frame
+        codes = store.frames(first, run[-1].start_frame + run[-1].frames - first)
+        for row in run:
+            yield row, codes[:, row.start_frame - first : row.start_frame - first + row.frames]
 
 
-def neighboring_clips(rows: Sequence[ClipRow], max_frames: int = MAX_RUN_FRAMES) -> Iterator[list[ClipRow]]:
+def neighboring_clips(rows: Iterable[ClipRow], max_frames: int = MAX_RUN_FRAMES) -> Iterator[list[ClipRow]]:
     """Yield `rows` in order as runs of clips that are adjacent on the frame axis and have at most `max_frames` in all.
 
     A run never contains a gap between clips, because a region whose clips were all rejected has no Zarr shards.

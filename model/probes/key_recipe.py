@@ -24,7 +24,7 @@ from model.probes import musical_keys, transpositions
 from model.probes.config import QUICK, Grid, head_grid
 from model.probes.evaluation import bootstrap
 from model.probes.evaluation.evaluate import WinningProbe, find_winning_probe
-from model.probes.task import KEY
+from model.probes.labeled_clips import KEY
 from model.probes.training.grid_search import GridSearch
 from stores import key_names
 from stores.errors import DigestMismatch, InvalidInput

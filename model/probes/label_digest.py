@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from model.probes.task import SPLITS, label_names
+from model.probes.labeled_clips import SPLITS
+from model.probes.task import label_names
 from stores import features, locations
 from stores.errors import MynaError
 from stores.manifest import ClipRow, ClipRows

@@ -20,7 +20,7 @@ from model.probes.config import PredictSettings
 from model.probes.feature_match import require_match
 from model.probes.probe import Probe
 from model.probes.results.predictions import PredictionFile, prediction_table
-from stores import feature_tables, locations
+from stores import feature_tables, locations, manifest
 from stores.errors import InvalidInput, MissingArtifact
 from stores.feature_layers import join_layers, select_layers
 from stores.features import CLIPS, FeatureStore, read_provenance
@@ -107,10 +107,12 @@ def _clips(source: str, probe: Probe) -> _Clips:
         path = _feature_store(source, probe)
     store = _read_features(path, probe)
     require_match(store.provenance, probe.metadata["features"], path)
-    recordings = [f"{row.source}\0{row.member}" for row in store.rows]
+    ids, sources, members, semitones = (
+        manifest.values_of(store.rows, name) for name in ("id", "source", "member", "semitones")
+    )
+    recordings = [f"{source}\0{member}" for source, member in zip(sources, members, strict=True)]
     times = feature_tables.times(store) if len(store.clips) < len(store.rows) else {}
-    semitones = [row.semitones for row in store.rows]
-    return _Clips([row.id for row in store.rows], store.embeddings, recordings, semitones, times)
+    return _Clips(ids, store.embeddings, recordings, semitones, times)
 
 
 def _is_dataset(source: str) -> bool:

@@ -22,7 +22,7 @@ from model.probes.hybrid_slices import SLICES
 from model.probes.song_aggregation import AGGREGATIONS
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training_reference import TrainingReference
-from stores import locations
+from stores import locations, mapped_array
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.feature_array import MAX_WIDTH
 
@@ -49,9 +49,13 @@ class Probe:
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs before softmax or sigmoid, `[clips, C]`, for features `[clips, D]`."""
-        standardized = (torch.from_numpy(features).float() - self.mean) / self.deviation
         with torch.inference_mode():
-            outputs: NDArray[np.float32] = self.weights.outputs(standardized[None], torch.float32)[0].numpy()
+            blocks = [self._outputs(features[block]) for block in mapped_array.blocks(features)]
+        return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+
+    def _outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        standardized = (torch.from_numpy(features).float() - self.mean) / self.deviation
+        outputs: NDArray[np.float32] = self.weights.outputs(standardized[None], torch.float32)[0].numpy()
         return outputs
 
     @property

@@ -12,10 +12,10 @@ from model.inference.layers import ALL, MEAN, MIX, Layer, blocks_of, suffix_of
 from model.probes.config import Grid
 from model.probes.evaluation.evaluate import find_winning_probe
 from model.probes.label_digest import label_digest
+from model.probes.labeled_clips import SPLITS
 from model.probes.results import layer_scores
 from model.probes.results.layer_scores import LayerScore, LayerScores
 from model.probes.results.winning_probe import probe_path, write_winning_probe
-from model.probes.task import SPLITS
 from model.probes.training.grid_search import GridSearch
 from model.probes.training.layer_mix import mixing, mixing_weights
 from stores import feature_labels, locations

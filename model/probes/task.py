@@ -10,21 +10,21 @@ numbers  regression of several numbers (the task `emotion`, from the labels `aro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import key_names
+from model.probes.labeled_clips import KEY, SPLITS, TAGS, LabeledClips, has_value
+from stores import key_names, manifest, mapped_array
 from stores.errors import InvalidInput
 from stores.features import FeatureStore
 from stores.labels import count_noun, is_empty_word, split_tags
 from stores.manifest import ClipRow
 
-SPLITS = ("train", "valid", "test")
-TAGS, KEY = "tags", "key"
 REGRESSION_TASKS = {"emotion": ("arousal", "valence")}
 """Regression tasks, and the labels that hold their numbers."""
 _MAX_NUMBERED_CLASSES = 5  # up to so many classes are often called 1, 2, 3
@@ -46,7 +46,8 @@ class TaskSplit:
     def select(self, clips: NDArray[Any]) -> TaskSplit:
         """Return some of the clips, given as mask or index `[clips]`. `groups` and `songs` keep their numbers."""
         songs = None if self.songs is None else self.songs[clips]
-        return TaskSplit(self.features[clips], self.targets[clips], self.groups[clips], songs)
+        rows = np.flatnonzero(clips) if np.asarray(clips).dtype == bool else np.asarray(clips, np.int64)
+        return TaskSplit(mapped_array.take(self.features, rows), self.targets[clips], self.groups[clips], songs)
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,19 @@ class Task:
             InvalidInput: a split has no such clip, a group is in two splits, the training clips have fewer than two
                 classes, a number is not finite, or clips of one recording differ in key.
         """
-        labels = label_names(name)
-        carriers = [i for i, row in enumerate(features.rows) if row.split in SPLITS and set(labels) <= set(row.labels)]
-        chosen = [i for i in carriers if _has_labels(features.rows[i], labels)]
-        rows = [features.rows[i] for i in chosen]
-        _require_splits(name, [row.split for row in rows])
-        _require_whole_groups([(row.group, row.split) for row in rows])
-        kind, classes, targets = _targets(name, rows)
+        clips, without_value = LabeledClips.select(features.rows, label_names(name))
+        _require_splits(name, clips.splits)
+        _require_whole_groups(list(zip(clips.groups, clips.splits, strict=True)))
+        kind, classes, targets = _targets(name, clips)
+        of_split = np.array(clips.splits)
         splits = {}
         for split in SPLITS:
-            places = [k for k, row in enumerate(rows) if row.split == split]
-            clips = [rows[k] for k in places]
-            songs = _songs(clips) if kind == "key" else None
-            embeddings = features.embeddings[[chosen[k] for k in places]]
-            splits[split] = TaskSplit(embeddings, targets[places], _numbered([row.group for row in clips]), songs)
-        return cls(name, classes, splits, kind, len(carriers) - len(chosen))
+            places = np.flatnonzero(of_split == split)
+            songs = _songs(clips, places) if kind == "key" else None
+            embeddings = mapped_array.take(features.embeddings, clips.positions[places])
+            groups = _numbered([clips.groups[k] for k in places.tolist()])
+            splits[split] = TaskSplit(embeddings, targets[places], groups, songs)
+        return cls(name, classes, splits, kind, without_value)
 
     def notes(self) -> list[str]:
         """Return warnings about the labels.
@@ -153,69 +152,71 @@ def label_names(task: str) -> tuple[str, ...]:
     return REGRESSION_TASKS.get(task, (task,))
 
 
-def task_names(rows: Iterable[ClipRow]) -> list[str]:
+def task_names(rows: Sequence[ClipRow]) -> list[str]:
     """Return the names of all tasks of which some clip has the labels, sorted."""
-    present = {name for row in rows for name in row.labels if _has_labels(row, (name,))}
+    present = {name for name, label in manifest.distinct_labels(rows) if has_value(name, label)}
     numbers = {label for labels in REGRESSION_TASKS.values() for label in labels}
     regression = {name for name, labels in REGRESSION_TASKS.items() if set(labels) <= present}
     return sorted((present - numbers) | regression)
 
 
-def _has_labels(row: ClipRow, names: Sequence[str]) -> bool:
-    """Return whether a clip has values for all these labels.
-
-    A clip without a tag has the empty label `tags`. A choice between keys, such as `8A or 9A`, is no value.
-    """
-    labels = row.labels
-    return all(
-        name in labels
-        and (not is_empty_word(labels[name]) or (name == TAGS and not labels[name]))
-        and (name != KEY or len(key_names.parse_keys(labels[name])) < 2)
-        for name in names
-    )
-
-
-def _targets(name: str, rows: Sequence[ClipRow]) -> tuple[str, tuple[str, ...], NDArray[Any]]:
+def _targets(name: str, clips: LabeledClips) -> tuple[str, tuple[str, ...], NDArray[Any]]:
     """Return the kind of a task, the names of its outputs and the targets of all clips."""
     if name in REGRESSION_TASKS:
-        labels = REGRESSION_TASKS[name]
-        return "numbers", labels, np.array([[_number(row, label) for label in labels] for row in rows], np.float32)
+        names = REGRESSION_TASKS[name]
+        return "numbers", names, np.stack([_numbers(clips, label) for label in names], axis=1)
     if name == TAGS:
-        clip_tags = [{tag for tag in split_tags(row.labels[name]) if not is_empty_word(tag)} for row in rows]
-        tags = tuple(sorted(set().union(*clip_tags)))
-        if not tags:
-            raise InvalidInput(f"no clip of task {name!r} has a tag; a probe needs at least one")
-        return "tags", tags, np.array([[tag in carried for tag in tags] for carried in clip_tags], np.float32)
-    stated = [row.labels[name] for row in rows]
-    kind = "key" if name == KEY and all(key_names.parse_key(label) for label in stated) else "classes"
+        return "tags", *_tags(name, clips.labels[name])
+    stated = clips.labels[name]
+    kind = "key" if name == KEY and all(map(_key, stated)) else "classes"
     spelled = _one_spelling(stated) if kind == "key" else stated
-    _require_two_classes(name, {label for label, row in zip(spelled, rows, strict=True) if row.split == "train"})
+    _require_two_classes(name, {label for label, split in zip(spelled, clips.splits, strict=True) if split == "train"})
     classes = tuple(sorted(set(spelled)))
     index = {label: i for i, label in enumerate(classes)}
     return kind, classes, np.array([index[label] for label in spelled], np.int64)
 
 
+def _tags(name: str, labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Return all tags of the labels, sorted, and which of them each label has, `[clips, tags]`."""
+    tags_of = {label: {tag for tag in split_tags(label) if not is_empty_word(tag)} for label in set(labels)}
+    tags = tuple(sorted(set().union(*tags_of.values())))
+    if not tags:
+        raise InvalidInput(f"no clip of task {name!r} has a tag; a probe needs at least one")
+    column = {tag: place for place, tag in enumerate(tags)}
+    targets = np.zeros((len(labels), len(tags)), np.float32)
+    for row, label in zip(targets, labels, strict=True):
+        row[[column[tag] for tag in tags_of[label]]] = 1
+    return tags, targets
+
+
 def _one_spelling(labels: Sequence[str]) -> list[str]:
     """Return key labels where every key has one spelling, the first of those that occur in alphabetical order."""
     spelling = key_names.spellings(sorted(set(labels)))
-    return [spelling[key] for label in labels if (key := key_names.parse_key(label))]
+    return [spelling[key] for label in labels if (key := _key(label))]
 
 
-def _number(row: ClipRow, label: str) -> float:
+_key = lru_cache(65_536)(key_names.parse_key)
+
+
+def _numbers(clips: LabeledClips, name: str) -> NDArray[np.float32]:
+    """Return the label `name` of all clips as numbers, `[clips]`."""
+    values = [_number(label) for label in clips.labels[name]]
+    for place, value in enumerate(values):
+        if not math.isfinite(value):
+            label = clips.labels[name][place]
+            raise InvalidInput(f"clip {clips.clip_id(place)!r} has {name} {label!r}; a finite number is needed")
+    return np.array(values, np.float32)
+
+
+def _number(label: str) -> float:
     try:
-        value = float(row.labels[label])
+        return float(label)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InvalidInput(f"clip {row.id!r} has {label} {row.labels[label]!r}; a finite number is needed")
-    return value
+        return math.nan
 
 
 def _is_number(label: str) -> bool:
-    try:
-        return math.isfinite(float(label))
-    except ValueError:
-        return False
+    return math.isfinite(_number(label))
 
 
 def _numbered(names: Sequence[object]) -> NDArray[np.int64]:
@@ -224,24 +225,24 @@ def _numbered(names: Sequence[object]) -> NDArray[np.int64]:
     return np.array([place[name] for name in names], np.int64)
 
 
-def _songs(rows: Sequence[ClipRow]) -> NDArray[np.int64] | None:
-    """Return the recording or transposed copy of each clip, or None if every recording has one clip."""
-    recordings = [f"{row.source}\0{row.member}\0{row.semitones}" for row in rows]
+def _songs(clips: LabeledClips, places: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return the recording or transposed copy of some clips `[chosen]`, or None if every recording has one clip."""
+    recordings = clips.recordings(places)
     if len(set(recordings)) == len(recordings):
         return None
-    key_of: dict[str, str] = {}
-    for recording, row in zip(recordings, rows, strict=True):
-        key = row.labels[KEY]
+    key_of: dict[tuple[str, str, int], str] = {}
+    for recording, place in zip(recordings, places.tolist(), strict=True):
+        key = clips.labels[KEY][place]
         known = key_of.setdefault(recording, key)
-        if (key_names.parse_key(known) or known) != (key_names.parse_key(key) or key):
+        if (_key(known) or known) != (_key(key) or key):
             raise InvalidInput(
-                f"clips of {row.source} have the keys {key_of[recording]} and {row.labels['key']}; clips of one "
-                "recording are scored as one song, which needs one key"
+                f"clips of {recording[0]} have the keys {known} and {key}; clips of one recording are scored as one "
+                "song, which needs one key"
             )
-    return _numbered(recordings)
+    return _numbered([f"{source}\0{member}\0{semitones}" for source, member, semitones in recordings])
 
 
-def _require_splits(name: str, splits: list[str]) -> None:
+def _require_splits(name: str, splits: Sequence[str]) -> None:
     counts = {split: splits.count(split) for split in SPLITS}
     if not all(counts.values()):
         raise InvalidInput(

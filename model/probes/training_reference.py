@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.probes.feature_moments import mean_and_deviation
+
 MAX_CLIPS = 256
 """Largest number of training embeddings in the file of a probe: 0.8 MB for a width of 768."""
 QUANTILES = 101
@@ -40,17 +42,17 @@ class TrainingReference:
     @classmethod
     def of(cls, train: NDArray[np.float32], valid: NDArray[np.float32]) -> TrainingReference:
         """Return the reference of a probe, from the features `[clips, D]` of its training and validation clips."""
-        features = torch.from_numpy(train).double()
-        mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0).clamp(min=1e-6)
+        mean, deviation = mean_and_deviation(torch.from_numpy(train))
+        deviation = deviation.clamp(min=1e-6)
         chosen = np.unique(np.linspace(0, len(train) - 1, MAX_CLIPS).round().astype(int))
-        standardized = ((features[torch.from_numpy(chosen)] - mean) / deviation).float()
+        standardized = ((torch.from_numpy(train[chosen]).double() - mean) / deviation).float()
         reference = cls(mean.float(), deviation.float(), standardized, torch.zeros(QUANTILES))
         quantiles = np.quantile(reference.distances(valid), np.linspace(0, 1, QUANTILES))
         return cls(reference.mean, reference.deviation, standardized, torch.from_numpy(quantiles).float())
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the distance of each row of `[clips, D]` to the nearest training embedding, `[clips]`."""
-        blocks = torch.split(torch.from_numpy(np.ascontiguousarray(features, np.float32)), _BLOCK_CLIPS)
+        blocks = torch.split(torch.from_numpy(np.asarray(features, np.float32)), _BLOCK_CLIPS)
         nearest = [torch.cdist((block - self.mean) / self.deviation, self.embeddings).amin(dim=1) for block in blocks]
         distances: NDArray[np.float32] = torch.cat(nearest).numpy()
         return distances

@@ -18,7 +18,7 @@ from model.inference import external_embeddings
 from model.inference.representation import BASELINES
 from model.similarity.duplicates import clip_means
 from model.similarity.exact import unit_rows
-from stores import feature_array, feature_labels, locations
+from stores import feature_array, feature_labels, locations, manifest
 from stores.errors import InvalidInput, MissingArtifact
 from stores.features import CLIPS, FeatureStore
 from stores.manifest import ClipRow
@@ -100,12 +100,12 @@ class Collection:
         Raises:
             InvalidInput: several clips have this file name.
         """
-        ids = [row.id for row in self.clips]
+        ids = manifest.values_of(self.clips, "id")
         if word in ids:
             return ids.index(word)
-        paths = [self.audio_path(row) for row in self.clips]
         file = Path(word)
-        if file.is_file() and any(path and path.name == file.name for path in paths):
+        paths = [self.audio_path(row) for row in self.clips] if file.is_file() else []
+        if any(path and path.name == file.name for path in paths):
             same = [i for i, path in enumerate(paths) if path and path.exists() and path.samefile(file)]
             return same[0] if same else None
         named = [i for i, name in enumerate(ids) if word in (PurePosixPath(name).name, PurePosixPath(name).stem)]
@@ -115,7 +115,7 @@ class Collection:
 
     def unknown(self, word: str) -> MissingArtifact:
         """Return the error about a word that means neither a clip nor a file."""
-        ids = [row.id for row in self.clips]
+        ids = manifest.values_of(self.clips, "id")
         similar = difflib.get_close_matches(word, ids, 3, 0.4) or ids[:3]
         return MissingArtifact(
             f"{word} is neither a clip of {self.path} nor an audio file; ids are, for example, {_some(similar)}"

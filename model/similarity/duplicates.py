@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.similarity.exact import unit_rows
 from model.similarity.fingerprints import MIN_AGREEMENT, MIN_OVERLAP_SECONDS, Fingerprint
+from stores import mapped_array
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
 from stores.mel_store import MelStore
@@ -89,8 +90,14 @@ def clip_means(features: FeatureStore) -> NDArray[np.float32]:
     """Return the mean of the unit embeddings of each clip, `[C, D]`."""
     units = unit_rows(features.embeddings)
     starts = np.flatnonzero(np.diff(features.spans.clip, prepend=-1))
-    counts = np.diff(starts, append=len(units))
-    means: NDArray[np.float32] = (np.add.reduceat(units, starts, axis=0) / counts[:, None]).astype(np.float32)
+    if len(starts) == len(units):
+        return units  # the mean of one embedding is the embedding
+    stops = np.append(starts[1:], len(units))
+    means: NDArray[np.float32] = mapped_array.empty((len(starts), units.shape[1]))
+    for block in mapped_array.blocks(means):
+        first, last = starts[block][0], stops[block][-1]
+        sums = np.add.reduceat(units[first:last], starts[block] - first, axis=0)
+        means[block] = sums / (stops[block] - starts[block])[:, None]
     return means
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stores import mapped_array
 from stores.errors import InvalidInput
 
 ROUNDING = 1e-3
@@ -32,8 +33,10 @@ class Matches(NamedTuple):
 
 def unit_rows(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return embeddings `[R, D]` scaled to length 1 as float32. Rows of zeros stay zeros."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = (embeddings / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    scaled: NDArray[np.float32] = mapped_array.empty(embeddings.shape)
+    for block in mapped_array.blocks(scaled):
+        lengths = np.linalg.norm(embeddings[block], axis=1, keepdims=True)
+        scaled[block] = embeddings[block] / np.where(lengths == 0, 1, lengths)
     return scaled
 
 

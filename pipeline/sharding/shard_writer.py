@@ -185,6 +185,7 @@ def _write_tars(
     sound: Mapping[str, ShardSummary],
     source: ShardSource,
 ) -> Iterator[ShardSummary]:
+    ids = store.rows.column("id").combine_chunks()
     with Progress(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
         for number, records in enumerate(planned):
             path = folder / shard_name(folder, number)
@@ -192,18 +193,18 @@ def _write_tars(
                 shard = sound[path.name]
                 bar.update(shard.clips)
             else:
-                shard = write_shard(path, list(_records(store, records, bar)), _shard_quantizer(store))
+                shard = write_shard(path, list(_records(store, ids, records, bar)), _shard_quantizer(store))
                 shard_integrity.record_shard(folder, shard, source.digest, source.name)
             yield shard
 
 
-def _records(store: MelStore, records: Sequence[Sequence[int]], bar: Progress) -> Iterator[Record]:
+def _records(store: MelStore, ids: Any, records: Sequence[Sequence[int]], bar: Progress) -> Iterator[Record]:
+    """Yield the records of a tar. `ids` is the column of the ids of all clips."""
     for clips in records:
         codes = [np.ascontiguousarray(_codes(store, clip).T) for clip in clips]
         frames = np.array([len(clip_codes) for clip_codes in codes], np.int64)
         bar.update(len(clips))
-        ids = [row.id for row in store.rows.take(clips)]
-        yield Record(np.concatenate(codes), np.array(clips, np.int64), frames, ids)
+        yield Record(np.concatenate(codes), np.array(clips, np.int64), frames, ids.take(clips).to_pylist())
 
 
 def _shard_quantizer(store: MelStore) -> Quantizer:

@@ -19,7 +19,8 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from model.page import formats, theme
-from model.probes.task import REGRESSION_TASKS, TAGS
+from model.probes.labeled_clips import TAGS
+from model.probes.task import REGRESSION_TASKS
 from stores import key_names
 from stores.labels import split_tags
 from stores.manifest import ClipRow

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.page.map.layout import layout, unit_length
+from stores import manifest
 from stores.features import FeatureStore
 from stores.manifest import ClipRow
 
@@ -40,10 +41,10 @@ class MappedClips:
             max_clips: largest number of clips on the map.
             seed: seed of the choice and of the layout.
         """
-        chosen = choose([row.split for row in features.clips], max_clips, seed)
-        embeddings = unit_length(_clip_embeddings(features)[chosen])
-        rows = tuple(features.clips[i] for i in chosen)
-        splits = [row.split for row in features.clips]
+        splits = manifest.values_of(features.clips, "split")
+        chosen = choose(splits, max_clips, seed)
+        embeddings = unit_length(_clip_embeddings(features, chosen))
+        rows = tuple(features.clips[int(i)] for i in chosen)
         available = {split: splits.count(split) for split in _ordered(splits)}
         return cls(rows, embeddings, layout(embeddings, seed), available)
 
@@ -99,10 +100,13 @@ def _ordered(splits: Sequence[str]) -> list[str]:
     return [split for split in _SPLITS if split in existing] + sorted(existing - set(_SPLITS))
 
 
-def _clip_embeddings(features: FeatureStore) -> NDArray[np.float32]:
-    """Return the mean embedding of each clip, `[clips, D]`."""
+def _clip_embeddings(features: FeatureStore, clips: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the mean embedding of each of these clips `[chosen]`, `[chosen, D]`."""
     starts = np.flatnonzero(np.diff(features.spans.clip, prepend=-1))
-    counts = np.diff(starts, append=len(features.rows))
-    sums: NDArray[np.float32] = np.add.reduceat(features.embeddings, starts, axis=0)
+    stops = np.append(starts[1:], len(features.spans))
+    counts = stops[clips] - starts[clips]
+    firsts = np.cumsum(counts) - counts
+    rows = np.arange(int(counts.sum())) + np.repeat(starts[clips] - firsts, counts)
+    sums: NDArray[np.float32] = np.add.reduceat(features.embeddings[rows], firsts, axis=0)
     means: NDArray[np.float32] = (sums / counts[:, None]).astype(np.float32)
     return means

@@ -20,9 +20,9 @@ from model.page.map.mapped_clips import MAX_CLIPS, MappedClips
 from model.page.map.neighbors import COUNT, Neighbors
 from model.page.map.sound import Sound
 from model.page.map.thumbnails import Thumbnails
+from stores import manifest
 from stores.errors import DigestMismatch
 from stores.features import FeatureStore
-from stores.manifest import ClipRows
 from stores.mel_store import MelStore
 
 MAX_PICTURES = 3_000
@@ -222,10 +222,11 @@ def pictured_clips(clips: int) -> list[int]:
 
 
 def _require_same_clips(features: FeatureStore, store: MelStore) -> None:
-    positions = ClipRows.of(store.rows).index_of(row.id for row in features.clips)
-    for row, position in zip(features.clips, positions, strict=True):
-        if position != row.index:
-            raise DigestMismatch(
-                f"{store.path} has no clip {row.id!r} at index {row.index}, which the features contain; "
-                "run `python -m model.extract` again"
-            )
+    ids, indices = (manifest.values_of(features.clips, name) for name in ("id", "index"))
+    differing = np.flatnonzero(store.rows.index_of(ids) != np.array(indices))
+    if len(differing):
+        first = differing[0]
+        raise DigestMismatch(
+            f"{store.path} has no clip {ids[first]!r} at index {indices[first]}, which the features contain; "
+            "run `python -m model.extract` again"
+        )

@@ -6,7 +6,7 @@ The paired difference between the trained representation and each other one is s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from model.probes.evaluation.bootstrap import Interval
 from model.probes.evaluation.evaluate import RepresentationResult, evaluate_representation
 from model.probes.evaluation.scoring import MetricEstimate, scored_outputs
 from model.probes.label_digest import label_digest
-from model.probes.task import SPLITS, Task
+from model.probes.labeled_clips import SPLITS
+from model.probes.task import Task
 from model.probes.training.grid_search import GridSearch
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
 from stores.json_codec import read_json
+from stores.manifest import ClipRow, ClipRows
 
 TRAINED = "trained"
+_COMPARED = ("id", "split", "group", "labels")
 FORMAT_VERSION = 2
 MAX_BYTES = 64 << 20
 """Largest file of scores that is read. One with 50 tags has about 100 kB."""
@@ -289,13 +292,22 @@ def _representation_scores(
 
 def _require_same_clips(features: Mapping[str, FeatureStore]) -> None:
     """Check that all representations have the same clips in the same order, because differences are paired."""
-    expected = [(row.id, row.split, row.group, row.labels) for row in features[TRAINED].rows]
+    expected = features[TRAINED].rows
     for name, store in features.items():
-        if [(row.id, row.split, row.group, row.labels) for row in store.rows] != expected:
+        if not _are_same_clips(store.rows, expected):
             raise InvalidInput(
                 f"the features {name!r} and {TRAINED!r} differ in their clips, splits, groups or labels; extract both "
                 "again from the same mel store"
             )
+
+
+def _are_same_clips(rows: Sequence[ClipRow], expected: Sequence[ClipRow]) -> bool:
+    if rows is expected:
+        return True
+    if isinstance(rows, ClipRows) and isinstance(expected, ClipRows):
+        return bool(rows.table(_COMPARED).equals(expected.table(_COMPARED)))
+    values = ([[getattr(row, name) for name in _COMPARED] for row in each] for each in (rows, expected))
+    return next(values) == next(values)
 
 
 def _read_row(content: dict[str, Any]) -> RepresentationScores:

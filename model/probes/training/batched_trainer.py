@@ -109,7 +109,8 @@ class BatchedTrainer:
     @torch.no_grad()
     def evaluate(self) -> NDArray[np.float64]:
         """Return the validation score of each probe, `[probes]`."""
-        outputs = self.weights.outputs(self._inputs.valid(), self._precision)
+        blocks = [self.weights.outputs(block, self._precision) for block in self._inputs.valid()]
+        outputs = torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
         scores: NDArray[np.float64] = self.task.score(outputs).double().cpu().numpy()
         return scores
 

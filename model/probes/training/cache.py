@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -49,7 +50,7 @@ def task_digest(task: Task) -> str:
         for array in (clips.features, clips.targets, clips.songs):
             if array is not None:
                 blake2b.update(f"{split} {array.shape} {array.dtype}".encode())
-                blake2b.update(array.tobytes())
+                blake2b.update(np.ascontiguousarray(array).data)
     return blake2b.hexdigest()
 
 

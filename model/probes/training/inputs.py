@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,10 +12,14 @@ from torch import Tensor
 
 from model.probes import musical_keys
 from model.probes.config import ProbeConfig
+from model.probes.feature_moments import mean_and_deviation
 from model.probes.task import Task
 from model.probes.training import losses
 from model.probes.training.batched_mlp import ProbeBatch
 from model.probes.training.losses import Gradient, Score
+from stores import mapped_array
+
+_BLOCK_ROWS = 4_096
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,8 @@ class TaskTensors:
     @cached_property
     def scaler(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[D]` of the training clips. The deviation of a constant feature is set to 1."""
-        double = self.train.double()
-        deviation = double.std(0, correction=0)
-        return double.mean(0).float(), torch.where(deviation > 0, deviation, 1).float()
+        mean, deviation = mean_and_deviation(self.train)
+        return mean.float(), torch.where(deviation > 0, deviation, 1).float()
 
 
 def task_tensors(task: Task, device: torch.device) -> TaskTensors:
@@ -71,7 +74,8 @@ class ProbeInputs:
     """The inputs of a stack of probes.
 
     Probes with the same standardization and dropout rate read the same numbers, because they share their random bytes.
-    If this holds for the whole stack, all its probes read a single copy.
+    If this holds for the whole stack, all its probes read a single copy. Features that are larger than
+    `mapped_array.MAX_RAM_BYTES` have no copy, and each batch is standardized when it is needed.
     """
 
     def __init__(self, configs: Sequence[ProbeConfig], task: TaskTensors, precision: torch.dtype) -> None:
@@ -85,12 +89,10 @@ class ProbeInputs:
         combinations = [(config.standardised, config.dropout_threshold, config.dropout) for config in configs]
         distinct = sorted(set(combinations))
         self._task, self._feature_thresholds = task, [threshold for _, threshold, _ in distinct]
-        # scaled in advance for dropout
-        self._train = [
-            (_standardized(task, task.train, standardized) / (1 - dropout)).to(precision)
-            for standardized, _, dropout in distinct
-        ]
-        self._valid = [_standardized(task, task.valid, standardized) for standardized, _, _ in distinct]
+        self._distinct, self._precision = distinct, precision
+        fits_memory = max(task.train.nbytes, task.valid.nbytes) <= mapped_array.MAX_RAM_BYTES
+        self._train = [self._scaled(task.train, place) for place in range(len(distinct))] if fits_memory else []
+        self._valid = [_standardized(task, task.valid, each[0]) for each in distinct] if fits_memory else []
         self._scale = task.train.new_tensor([1 / (1 - dropout) for _, _, dropout in distinct]).view(-1, 1, 1)
         self._hidden_thresholds = torch.tensor(self._feature_thresholds, device=task.train.device).view(-1, 1, 1)
         places = [distinct.index(combination) for combination in combinations]
@@ -100,9 +102,14 @@ class ProbeInputs:
         """Discard the inputs of all other probes."""
         self._combination = self._combination[list(rows)]
 
-    def valid(self) -> Tensor:
-        """Return the features of the validation clips, `[1 or probes, clips, D]`."""
-        return self._per_probe(torch.stack(self._valid))
+    def valid(self) -> Iterator[Tensor]:
+        """Yield the features of the validation clips, `[1 or probes, clips, D]`, in blocks if they are many."""
+        if self._valid:
+            yield self._per_probe(torch.stack(self._valid))
+            return
+        for block in torch.split(self._task.valid, _BLOCK_ROWS):
+            scaled = [_standardized(self._task, block, standardized) for standardized, _, _ in self._distinct]
+            yield self._per_probe(torch.stack(scaled))
 
     def batch(self, clips: Tensor, feature_bytes: Tensor, hidden_bytes: Tensor) -> ProbeBatch:
         """Return the batch of one step.
@@ -113,8 +120,8 @@ class ProbeInputs:
             hidden_bytes: random bytes for dropout of the hidden units, `[B, H]`.
         """
         features = [
-            train.index_select(0, clips).mul_((feature_bytes >= threshold).view(torch.uint8))
-            for train, threshold in zip(self._train, self._feature_thresholds, strict=True)
+            self._train_clips(place, clips).mul_((feature_bytes >= threshold).view(torch.uint8))
+            for place, threshold in enumerate(self._feature_thresholds)
         ]
         return ProbeBatch(
             features=self._per_probe(torch.stack(features)),
@@ -122,6 +129,17 @@ class ProbeInputs:
             hidden_mask=self._per_probe((hidden_bytes >= self._hidden_thresholds).view(torch.uint8)),
             hidden_scale=self._per_probe(self._scale),
         )
+
+    def _train_clips(self, place: int, clips: Tensor) -> Tensor:
+        """Return training clips for a combination, from the copy in memory if there is one, with the same bits."""
+        if self._train:
+            return self._train[place].index_select(0, clips)
+        return self._scaled(self._task.train.index_select(0, clips), place)
+
+    def _scaled(self, features: Tensor, place: int) -> Tensor:
+        """Return features that are standardized for a combination, and scaled in advance for its dropout."""
+        standardized, _, dropout = self._distinct[place]
+        return (_standardized(self._task, features, standardized) / (1 - dropout)).to(self._precision)
 
     def _per_probe(self, combinations: Tensor) -> Tensor:
         """Return `[probes, ...]` from `[combinations, ...]`, or the tensor itself if there is one combination."""
