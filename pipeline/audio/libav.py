@@ -43,6 +43,8 @@ BLOCK_FRAMES = 64
 soxr."""
 _FULL_SCALE = {"s16": 1 << 15, "s16p": 1 << 15, "s32": 1 << 31, "s32p": 1 << 31, "flt": 1, "fltp": 1}
 Layout = tuple[int, int]
+Channel = NDArray[np.float32] | memoryview
+"""The samples `[T]` of one channel of a frame, as floats or as their bytes."""
 
 
 def supports(head: bytes) -> bool:
@@ -178,7 +180,7 @@ def _format_name(magic: bytes) -> str:
 
 def _join(frames: Iterator[Any]) -> Iterator[tuple[Layout, NDArray[np.float32]]]:
     """Yield sample rate and channels, and frames of the same layout joined to interleaved blocks `[T, channels]`."""
-    pending: list[Sequence[NDArray[np.float32]]] = []
+    pending: list[Sequence[Channel]] = []
     current: Layout | None = None
     for frame in frames:
         layout = frame.sample_rate, frame.layout.nb_channels
@@ -191,15 +193,13 @@ def _join(frames: Iterator[Any]) -> Iterator[tuple[Layout, NDArray[np.float32]]]
         yield current, _interleave(pending)
 
 
-def _interleave(frames: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
+def _interleave(frames: Sequence[Sequence[Channel]]) -> NDArray[np.float32]:
     """Return the channels of all frames as one block `[T, channels]`."""
-    block = np.empty((len(frames[0]), sum(len(channels[0]) for channels in frames)), np.float32)
-    for channel, pieces in zip(block, zip(*frames, strict=True), strict=True):
-        np.concatenate(pieces, out=channel)
-    return block.T
+    content = bytearray().join(piece for channel in zip(*frames, strict=True) for piece in channel)
+    return np.frombuffer(content, np.float32).reshape(len(frames[0]), -1).T
 
 
-def _channels(frame: Any, channels: int) -> Sequence[NDArray[np.float32]]:
+def _channels(frame: Any, channels: int) -> Sequence[Channel]:
     """Return the samples `[T]` of each channel of a frame, float32 with full scale 1.
 
     Planes of float32 are not copied, because a Vorbis frame has a thousand samples and PyAV's copy takes as long as a
@@ -209,9 +209,10 @@ def _channels(frame: Any, channels: int) -> Sequence[NDArray[np.float32]]:
     if name not in _FULL_SCALE:
         raise DecodeError("unreadable", f"{version()}: samples in {name} are left to ffmpeg")
     if name == "fltp":
-        return [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+        size_bytes = 4 * frame.samples
+        return [memoryview(plane)[:size_bytes] for plane in frame.planes]
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
     scaled: NDArray[np.float32] = (samples / np.float32(_FULL_SCALE[name])).astype(np.float32)
-    return list(scaled)
+    return [np.ascontiguousarray(channel) for channel in scaled]
