@@ -20,6 +20,7 @@ from stores.arrow_columns import GROUP_ROWS, ColumnCache, Columns, TableColumns,
 
 MAX_ROW_OBJECTS = 20_000
 """Largest number of rows that are worth objects, which take 4.6 kB each and are read faster than columns."""
+_OBJECTS_AT_ONCE = 8_192
 Row = TypeVar("Row")
 
 
@@ -52,7 +53,7 @@ class ArrowRows(Sequence[Row]):
         if isinstance(rows, cls):
             return rows
         remaining, tables = iter(rows), [cls.schema.empty_table()]
-        while batch := list(islice(remaining, GROUP_ROWS)):
+        while batch := list(islice(remaining, _OBJECTS_AT_ONCE)):
             tables.append(cls.to_table(batch))
         return cls.from_table(pa.concat_tables(tables))
 

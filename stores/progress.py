@@ -25,6 +25,8 @@ class Progress(tqdm):  # type: ignore[misc]
     """
 
     disable: bool
+    done_share: float = 0.0
+    """Share of the work that is done, from which the remaining time is computed. 0: it is computed from the steps."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._is_plain = not _is_terminal(options.get("file") or sys.stderr)
@@ -36,6 +38,15 @@ class Progress(tqdm):  # type: ignore[misc]
             options = {**options, "disable": True}
         super().__init__(*arguments, **options)
         self._last_line_time = getattr(self, "start_t", 0.0)  # a disabled bar has no start
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What tqdm shows, with the rate that leads to the remaining time of `done_share`."""
+        values: dict[str, Any] = super().format_dict
+        if 0 < self.done_share < 1 and values["elapsed"] and values["total"]:
+            remaining_seconds = values["elapsed"] * (1 - self.done_share) / self.done_share
+            values["rate"] = max(values["total"] - values["n"], 1e-9) / remaining_seconds
+        return values
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the bar, or write a plain line if the last one is ten seconds old. Whoever refreshes need not know."""

@@ -19,7 +19,8 @@ from stores.errors import DecodeError
 TIMEOUT_SECONDS = 30.0
 MAX_OUTPUT_BYTES = 1 << 20
 MIN_BYTES_PER_SECOND = 1_000.0
-"""Lowest plausible rate of a file of unknown format: 8 kbit/s, the lowest bit rate of MP3."""
+"""Lowest plausible rate of a file: 8 kbit/s, the lowest bit rate of MP3. A header that claims more is not believed for
+the plan, and a recording that is longer after all, such as silence in FLAC, is planned again with its true length."""
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _PACKET_TIME = re.compile(r"out_time_us=(\d+)")
 
@@ -46,7 +47,7 @@ def claimed_seconds(path: Path, deadline: Deadline | None = None) -> float | Non
 
 
 def bound_seconds(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float:
-    """Return the seconds that the header of `path` claims, or else those of its packets, or else a bound by its size.
+    """Return the seconds that the header of `path` claims, or else those of its packets, as far as its size allows.
 
     Of a FLAC file, only the last frame is read. Of any other file, ffmpeg reads all packets without decoding them.
 
@@ -58,11 +59,12 @@ def bound_seconds(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float
         OSError: the file cannot be read.
     """
     deadline = Deadline(min(timeout_seconds, TIMEOUT_SECONDS))
+    most_seconds = path.stat().st_size / MIN_BYTES_PER_SECOND
     seconds = claimed_seconds(path, deadline)
     if seconds is not None:
-        return seconds
+        return min(seconds, most_seconds)
     seconds = _stated_seconds(path, deadline) or _seconds_by_packets(path, deadline)
-    return seconds or path.stat().st_size / MIN_BYTES_PER_SECOND
+    return min(seconds or most_seconds, most_seconds)
 
 
 def _sndfile_header(path: Path) -> soundfile.SoundFile | None:

@@ -15,6 +15,7 @@ from pipeline.audio import container, signature
 from pipeline.audio.remote import AudioPath, RemotePath
 from pipeline.datasets import file_kinds
 from pipeline.datasets.file_kinds import PassedOver
+from pipeline.datasets.lazy_sequences import Names
 
 UNPACKED = "members of archives that are also unpacked beside them"
 REMOTE_BOUND_BITS = 48_000
@@ -80,16 +81,17 @@ def find(root: AudioPath, *, follow_links: bool = False, parquet: bool = False) 
     if not root.is_dir():
         return AudioFiles(root, [], {})
     walk = _FolderWalk(root, follow_links)
-    files, containers = walk.files()
+    containers: list[str] = []
+    files = Names(walk.files(containers))
     archives = [name for name in containers if container.kind(name) != "parquet"]
     parquets = sorted(name for name in containers if container.kind(name) == "parquet")
     if not parquet:
         walk.passed_over.suffixes.update(dict.fromkeys([".parquet"], len(parquets)) if parquets else {})
-    members, counts = _members(root, archives, frozenset(files), walk.passed_over)
+    members, counts = _members(root, archives, frozenset(files) if archives else frozenset(), walk.passed_over)
     counts = {"could not be opened": len(walk.errors), "linked folders not entered": walk.skipped_links, **counts}
     return AudioFiles(
         root,
-        sorted([*files, *members]),
+        sorted([*files, *members]) if members else files,
         {description: count for description, count in counts.items() if count},
         walk.passed_over,
         members,
@@ -171,19 +173,18 @@ class _FolderWalk:
         # A link to the root or to a folder above it would start a loop through everything beside the root.
         self._visited = {_identity(folder) for folder in (root, *root.resolve().parents)}
 
-    def files(self) -> tuple[list[str], list[str]]:
-        """Return the paths of all audio files and of all containers relative to the root, with `/`."""
-        audio: list[str] = []
-        containers: list[str] = []
+    def files(self, containers: list[str]) -> Iterator[str]:
+        """Yield the paths of all audio files relative to the root, with `/`, and append those of containers."""
         for path, folders, files in os.walk(self._root, onerror=self.errors.append, followlinks=self._follow_links):
             folder = Path(path)
             prefix = "" if folder == self._root else f"{folder.relative_to(self._root).as_posix()}/"
             folders[:] = [name for name in _links_last(folder, folders) if self._should_enter(folder / name)]
             for name in files:
                 kind = self._kind(folder / name)
-                if kind in ("audio", "container"):
-                    (audio if kind == "audio" else containers).append(f"{prefix}{name}")
-        return audio, containers
+                if kind == "audio":
+                    yield f"{prefix}{name}"
+                elif kind == "container":
+                    containers.append(f"{prefix}{name}")
 
     def _kind(self, path: Path) -> file_kinds.Kind:
         """Return the kind of a file, and count it if it is passed over."""

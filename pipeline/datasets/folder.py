@@ -15,6 +15,7 @@ from pipeline.datasets import audio_files, audio_rows, file_kinds, table_paths
 from pipeline.datasets.audio_files import AudioFiles
 from pipeline.datasets.audio_rows import AudioRows
 from pipeline.datasets.label_table import LabelRow, LabelTable
+from pipeline.datasets.lazy_sequences import LazyTracks
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.table_paths import Matches, TablePath
 from pipeline.datasets.track import SPLITS, Track
@@ -54,12 +55,15 @@ def tracks(root: AudioPath, labels: Path | None = None, id_column: str = "") -> 
         raise MissingArtifact(f"{root} is not a folder; use --root with the folder of the audio")
     files = audio_files.find(root, parquet=True)
     rows = audio_rows.read(files, id_column)
-    names = sorted([*files.names, *rows.names], key=lambda name: rows.order(name) or (name, 0))
+    names = files.names
+    if rows.locations:
+        names = sorted([*files.names, *rows.names], key=lambda name: rows.order(name) or (name, 0))
     if not names:
         raise _no_audio(files, rows)
     if labels is None:
-        tracks = [_track(files, rows, name, rows.labels.get(name)) for name in names]
-        return Listing(tracks, _by_split(tracks), {**rows.counts, **files.counts}, passed_over=files.passed_over)
+        tracks = LazyTracks(names, lambda name: _track(files, rows, name, rows.labels.get(name)))
+        splits = _by_split(rows.labels.values())
+        return Listing(tracks, splits, {**rows.counts, **files.counts}, passed_over=files.passed_over)
     return _label_files(files, rows, names, LabelTable.read(labels))
 
 
@@ -82,7 +86,7 @@ def _label_files(files: AudioFiles, rows: AudioRows, names: Sequence[str], table
             f"is {next(iter(table.rows))!r}, and a file is {names[0]!r}. Paths must be relative to --root, with /"
         )
     labeled = {name: _single_row(table, name, paths) for name, paths in matches.by_name.items()}
-    tracks = [_track(files, rows, name, labeled.get(name, rows.labels.get(name))) for name in names]
+    tracks = LazyTracks(names, lambda name: _track(files, rows, name, labeled.get(name, rows.labels.get(name))))
     counts = _table_counts(table, matches, len(names) - len(labeled)) | dict(rows.counts) | dict(files.counts)
     notes = _unmatched_lines(table, matches.unmatched)
     return Listing(tracks, _by_split(table.rows.values()), counts, passed_over=files.passed_over, notes=notes)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.audio import source
 from pipeline.audio.decode import file_digest, preprocessing
 from pipeline.audio.remote import AudioPath
+from pipeline.cluster.client import count_threads
 from pipeline.cluster.tasks import run_all
 from pipeline.datasets.track import CUT_SLACK_SECONDS, Track
 from pipeline.ingestion import plan, region_task, relisting, replaced_files, store_folder
@@ -133,7 +134,7 @@ class Build:
             return rows
         added = listed.take(new).with_columns(index=len(rows) + np.arange(len(new)))
         planned = np.flatnonzero(added.in_state("planned"))
-        bounds = self._bounds([tracks[position] for position in new[planned]], client)
+        bounds = self._bounds(tracks, new[planned], client)
         return self._assign_regions(ClipRows.concat([rows, added]), len(rows) + planned, bounds)
 
     def plan_again(self, rows: Iterable[ClipRow], clips: Sequence[int] | NDArray[np.int64], client: Client) -> ClipRows:
@@ -148,11 +149,11 @@ class Build:
         if not len(clips):
             return existing
         again = ClipRows.of(manifest.reset_to_planned(row) for row in existing.take(clips))
-        bounds = self._bounds([self._track(row) for row in again], client)
+        bounds = self._bounds([self._track(row) for row in again], np.arange(len(again)), client)
         return self._assign_regions(existing.with_rows(clips, again), clips, bounds)
 
     def _assign_regions(
-        self, rows: ClipRows, clips: Sequence[int] | NDArray[np.int64], bounds: Sequence[int]
+        self, rows: ClipRows, clips: Sequence[int] | NDArray[np.int64], bounds: NDArray[np.int64]
     ) -> ClipRows:
         bound_frames = np.zeros(len(rows), np.int64)
         bound_frames[np.asarray(clips, np.int64)] = bounds
@@ -234,14 +235,15 @@ class Build:
                     f"{row.source}; choose another --store for another folder"
                 )
 
-    def _bounds(self, tracks: Sequence[Track], client: Client) -> list[int]:
-        """Return an upper bound of the frames of each track. The cluster inspects headers, many in each task."""
-        bounds = [plan.stated_bound_frames(track, self.spec) for track in tracks]
-        unknown = [position for position, bound in enumerate(bounds) if not bound]
+    def _bounds(self, tracks: Sequence[Track], chosen: NDArray[np.int64], client: Client) -> NDArray[np.int64]:
+        """Return an upper bound of the frames of each chosen track. The cluster inspects headers, many in each task."""
+        stated = (plan.stated_bound_frames(tracks[position], self.spec) for position in chosen.tolist())
+        bounds = np.fromiter(stated, np.int64, len(chosen))
+        unknown = np.flatnonzero(bounds == 0)
         batches = [unknown[i : i + HEADERS_PER_TASK] for i in range(0, len(unknown), HEADERS_PER_TASK)]
         task = partial(_inspect, spec=self.spec, limits=self.limits)
         after_death = partial(task, in_process=False)
-        arguments = ([(position, tracks[position]) for position in batch] for batch in batches)
+        arguments = ([(place, tracks[int(chosen[place])]) for place in batch.tolist()] for batch in batches)
         for inspected in _with_bar(run_all(client, task, arguments, after_death), len(batches), "headers"):
             for position, bound in inspected.items():
                 bounds[position] = bound
@@ -260,7 +262,11 @@ class Build:
             )
             for region in regions
         )
-        with progress.round(sum(len(region.clips) for region in regions)):
+        clips, work = (
+            sum(len(region.clips) for region in regions),
+            plan.work_of(regions, store.rows, self.spec, self.limits),
+        )
+        with progress.round(clips, work, count_threads(client)):
             for result in run_all(client, region_task.run, tasks, region_task.run_in_subprocesses):
                 progress.add(result, self.spec.seconds_for(result.frames))
 

@@ -100,7 +100,8 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
     cluster = settings.cluster
     with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
         lists_all = settings.limit is None and listing.is_complete
-        tracks, notes = _with_copies(listing.tracks[: settings.limit], settings), list[str]()
+        listed = listing.tracks if settings.limit is None else listing.tracks[: settings.limit]
+        tracks, notes = _with_copies(listed, settings), list[str]()
         rows = build.plan_manifest(tracks, client, settings.retry_refused, lists_all, notes.extend)
         estimate, workers = estimate_resources(rows, build.spec, build.quantizer, build.grid), count_threads(client)
         # the workers of a workflow import what the workflow imports, above all PyTorch
@@ -195,6 +196,7 @@ _LISTINGS: dict[DatasetName, Callable[[AudioPath, IngestSettings], Listing]] = {
         settings.demo.clips,
         settings.demo.seed,
         settings.demo.programs,
+        soundfonts=settings.demo.soundfont,
         as_written=settings.demo.as_written,
     ),
 }

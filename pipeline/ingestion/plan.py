@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.audio import source
@@ -22,7 +23,7 @@ from pipeline.datasets.track import Track
 from pipeline.ingestion import subprocess_inspect
 from pipeline.ingestion.config import Limits
 from stores import manifest
-from stores.chunk_grid import ChunkGrid, plan_regions
+from stores.chunk_grid import ChunkGrid, Region, plan_regions
 from stores.errors import DecodeError, InvalidInput
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
@@ -41,12 +42,18 @@ def plan_rows(tracks: Sequence[Track], root: AudioPath, first_index: int = 0) ->
     """
     if not tracks:
         raise InvalidInput(f"no audio found under {root}; state the folder that holds it with --root")
+    rows = ClipRows.of(_row(track, first_index + position, root) for position, track in enumerate(tracks))
+    if pc.count_distinct(rows.column("id")).as_py() < len(rows):
+        _reject_repeated_id(tracks)
+    return rows
+
+
+def _reject_repeated_id(tracks: Sequence[Track]) -> None:
     paths: dict[str, AudioPath] = {}
     for track in tracks:
         if track.id in paths:
             raise InvalidInput(f"two tracks have the id {track.id!r}: {paths[track.id]} and {track.path}")
         paths[track.id] = track.path
-    return ClipRows.of(_row(track, first_index + position, root) for position, track in enumerate(tracks))
 
 
 def _row(track: Track, index: int, root: AudioPath) -> ClipRow:
@@ -142,6 +149,17 @@ def count_clips_at_limit(rows: Iterable[ClipRow], spec: MelSpec, limits: Limits)
     """
     longest, clips = _frames(limits.max_seconds, spec), ClipRows.of(rows)
     return int((clips.in_state("planned") & (clips.numbers("bound_frames") == longest)).sum())
+
+
+def work_of(regions: Iterable[Region], rows: ClipRows, spec: MelSpec, limits: Limits) -> dict[int, float]:
+    """Return the frames that are expected of each region, by its first frame.
+
+    Clips of unknown length, whose bound is `max_seconds`, count as the mean of the others.
+    """
+    bounds = rows.numbers("bound_frames").astype(np.float64)
+    is_known = bounds < _frames(limits.max_seconds, spec)
+    expected = np.where(is_known, bounds, bounds[is_known].mean() if is_known.any() else 1.0)
+    return {region.start_frame: float(expected[list(region.clips)].sum()) for region in regions}
 
 
 def _frames(seconds: float, spec: MelSpec) -> int:

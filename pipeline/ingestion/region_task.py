@@ -58,6 +58,8 @@ class RegionResult:
     """Wall-clock time in seconds."""
     peak_bytes: int
     """Largest memory that the process of the worker has used so far."""
+    region_start: int = 0
+    """First frame of the region, which tells it from all others."""
 
 
 def run(task: RegionTask) -> RegionResult:
@@ -70,7 +72,7 @@ def run(task: RegionTask) -> RegionResult:
     store.finish_region(task.region, rows)
     rejected = sum(row.state == "refused" for row in rows)
     frames = sum(codes.shape[1] for codes in packed)
-    return RegionResult(len(rows), rejected, frames, time.perf_counter() - start, peak_bytes())
+    return RegionResult(len(rows), rejected, frames, time.perf_counter() - start, peak_bytes(), task.region.start_frame)
 
 
 def run_in_subprocesses(task: RegionTask) -> RegionResult:

@@ -17,14 +17,17 @@ def _store(home: Path) -> Path:
     return home / "stores" / f"{NAME}.zarr"
 
 
-def tracks(root: Path, clips: int, labels: str = "genre"):
-    """Yield the tracks of a collection with names like those of a catalog."""
+def tracks(root: Path, clips: int, task: str = "genre"):
+    """Return the tracks of a collection with names like those of a catalog, as the listing of a folder holds them."""
+    from pipeline.datasets.lazy_sequences import LazyTracks, Names
     from pipeline.datasets.track import Track
 
-    for n in range(clips):
-        name = f"part-{n % 1024:04d}/track-{n:08d}.flac"
+    def build(name: str) -> Track:
+        n = int(name[-13:-5])
         group, split = f"artist-{n // 3:07d}", SPLITS[n // 3 % 10]
-        yield Track(name, root / name, group, split, {labels: f"class-{n % CLASSES}"}, bound_seconds=3.05)
+        return Track(name, root / name, group, split, {task: f"class-{n % CLASSES}"}, bound_seconds=3.05)
+
+    return LazyTracks(Names(f"part-{n % 1024:04d}/track-{n:08d}.flac" for n in range(clips)), build)
 
 
 def _build(home: Path):
@@ -57,7 +60,7 @@ def plan() -> Action:
     def run(home: Path, clips: int) -> None:
         build = _build(home)
         with connect("threads", 1) as client:
-            rows = build.plan_manifest(list(tracks(build.root, clips)), client)
+            rows = build.plan_manifest(tracks(build.root, clips), client)
         estimate_resources(rows, build.spec, build.quantizer, build.grid)
         build.create_or_update(rows)
 
@@ -105,7 +108,7 @@ def relabel() -> Action:
     def run(home: Path, clips: int) -> None:
         build = _build(home)
         with connect("threads", 1) as client:
-            build.create_or_update(build.plan_manifest(list(tracks(build.root, clips, "style")), client))
+            build.create_or_update(build.plan_manifest(tracks(build.root, clips, "style"), client))
 
     return run
 

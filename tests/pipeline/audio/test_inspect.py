@@ -113,3 +113,10 @@ def test_common_headers_need_no_process(tmp_path, suffix, monkeypatch):
 def test_an_empty_file_claims_zero_seconds(tmp_path):
     (tmp_path / "x.mp3").touch()
     assert claimed_seconds(tmp_path / "x.mp3") == 0.0
+
+
+def test_a_header_that_claims_more_than_the_size_allows_is_not_believed(tmp_path, monkeypatch):
+    path = tmp_path / "x.flac"
+    path.write_bytes(bytes(50_000))
+    monkeypatch.setattr(inspect, "claimed_seconds", lambda *_: 1e6)
+    assert inspect.bound_seconds(path) == 50
