@@ -118,5 +118,5 @@ def test_an_empty_file_claims_zero_seconds(tmp_path):
 def test_a_header_that_claims_more_than_the_size_allows_is_not_believed(tmp_path, monkeypatch):
     path = tmp_path / "x.flac"
     path.write_bytes(bytes(50_000))
-    monkeypatch.setattr(inspect, "claimed_seconds", lambda *_: 1e6)
-    assert inspect.bound_seconds(path) == 50
+    monkeypatch.setattr(inspecting, "claimed_seconds", lambda *_: 1e6)
+    assert bound_seconds(path) == 50
