@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.audio.lengths import chunks, flac, mpeg, ogg, tags, wavpack
+from pipeline.audio.lengths import chunks, flac, flac_frame, mpeg, ogg, tags, wavpack
 from pipeline.audio.lengths.statement import Statement
 
 HEAD_BYTES = 64
@@ -32,12 +32,12 @@ def _read(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable
         return ogg.read_statement(file, size_bytes, check_deadline)
     if head.startswith(b"\xff"):
         return mpeg.read_statement(file, size_bytes, 0, check_deadline)
-    if head.startswith((b"ID3", flac.MAGIC)):
+    if head.startswith((b"ID3", flac_frame.MAGIC)):
         start = mpeg.skip_id3(file)
         file.seek(start)
-        is_flac = file.read(4) == flac.MAGIC
+        is_flac = file.read(4) == flac_frame.MAGIC
         if is_flac:
-            return flac.read_statement(file, size_bytes, start)
+            return flac.read_statement(file, size_bytes, start, check_deadline)
         return mpeg.read_statement(file, size_bytes, start, check_deadline)
     if head.startswith(wavpack.MAGIC):
         return wavpack.read_statement(file, size_bytes)

@@ -145,18 +145,21 @@ def _statement(walk: _Walk, header: mpeg_frame.LengthHeader, start: int) -> Stat
         seconds=max(stated, counted),
         tolerance_seconds=tolerance_frames * first.frame_samples / first.rate_hz,
         origin="the header of the first frame states" if stated > counted else "the frames hold",
-        is_regular=is_single and not walk.is_cut and (bool(header.frames) or _is_plain(walk)),
+        is_regular=is_single and not walk.is_cut and (bool(header.frames) or _is_plain(walk, header)),
         breaks_off="inside its last frame" if walk.is_cut else "",
         damage=_damage(walk),
         links=((start, walk.size_bytes if walk.is_cut else walk.end),),
     )
 
 
-def _is_plain(walk: _Walk) -> bool:
-    """Return whether libsndfile reads a file without a length header to its end: the bit rate is constant.
+def _is_plain(walk: _Walk, header: mpeg_frame.LengthHeader) -> bool:
+    """Return whether libsndfile reads a file without a number of frames to its end: the bit rate is constant.
 
-    It estimates the length from the size of the file and the first frames, and stops there.
+    It estimates the length from the size of the file and the first frames, and stops there. If the header states the
+    delay of the encoder and no number of frames, libsndfile takes the header for audio, and libav does not.
     """
+    if header.padding_samples:
+        return False
     has_constant_bit_rate = max(walk.lengths, default=0) - min(walk.lengths, default=0) <= 1  # one byte of padding
     return has_constant_bit_rate and not walk.trailing_bytes
 

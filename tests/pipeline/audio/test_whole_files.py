@@ -142,6 +142,30 @@ def test_an_ogg_cut_behind_a_page_is_short_and_says_so(tmp_path):
     assert "the file breaks off before the last page of its stream" in audio.decoder_warnings
 
 
+def test_a_flac_with_a_repeated_stretch_is_decoded_whole_and_named(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.flac", irregular.music(), irregular.RATE_HZ)
+    content = path.read_bytes()
+    start = content.find(b"\xff\xf8")
+    sync = content[start : start + 3]
+    frames = content[start:].split(sync)[1:]
+    repeated = [*frames[:10], *frames[7:]]
+    irregular.change(path, content[:start] + b"".join(sync + frame for frame in repeated))
+    audio = decode(path, RATE)
+    assert audio.warnings == ("damaged",)
+    assert audio.total_samples / RATE == pytest.approx(irregular.command_line_seconds(path), abs=0.001)
+    assert audio.total_samples / RATE == pytest.approx(irregular.SECONDS + 3 * 4_096 / 44_100, abs=0.001)
+
+
+def test_a_length_header_without_a_number_of_frames_is_no_audio(tmp_path):
+    path = irregular.mp3(tmp_path / "x.mp3")
+    whole = decode(path, RATE).samples
+    audio = decode(irregular.state_mp3_frames(path, 0), RATE)
+    assert audio.total_samples / RATE == pytest.approx(irregular.command_line_seconds(path), abs=0.001)
+    beginning = slice(0, RATE)
+    assert np.abs(audio.samples[beginning] - whole[beginning]).max() < 1e-3
+    assert audio.warnings == ()
+
+
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.97])
 @pytest.mark.parametrize("suffix", [".ogg", ".opus", ".flac", ".oga"])
 def test_a_hole_of_zeros_costs_its_surroundings_and_is_named_with_both_lengths(tmp_path, suffix, share):

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import synthetic_audio
 
-from pipeline.audio.lengths import flac
+from pipeline.audio.lengths import flac_frame
 from pipeline.audio.lengths.by_format import read_statement
 
 SAMPLES = 88_200
@@ -16,6 +16,22 @@ SAMPLES = 88_200
 
 def _statement(path):
     return read_statement(path, lambda: None)
+
+
+def _frame_starts(content):
+    """Return the positions of all frames of a FLAC file whose frames have a fixed length."""
+    starts, position = [], content.find(b"\xff\xf8")
+    needle = content[position : position + 3]
+    while position >= 0:
+        starts.append(position)
+        position = content.find(needle, position + 1)
+    return starts
+
+
+def _reordered(content, *parts):
+    """Return the file with the ranges of frames `parts` instead of all of its frames."""
+    starts = [*_frame_starts(content), len(content)]
+    return content[: starts[0]] + b"".join(content[starts[first] : starts[last]] for first, last in parts)
 
 
 @pytest.fixture(params=["sndfile", "ffmpeg", "24-bit", "mono", "silence", "short"])
@@ -83,8 +99,43 @@ def test_a_header_without_sense_states_nothing(tmp_path, content):
     ],
 )
 def test_numbers_of_frames_are_read(content, number):
-    assert flac._read_number(content) == number
+    assert flac_frame.read_number(content) == number
 
 
 def test_the_checksum_is_that_of_the_format():
-    assert flac._crc8(b"123456789") == 0xF4
+    assert flac_frame._crc8(b"123456789") == 0xF4
+
+
+@pytest.fixture
+def music(tmp_path):
+    return synthetic_audio.write(tmp_path / "x.flac", irregular.music(), 44_100)
+
+
+@pytest.mark.parametrize(
+    ("parts", "places", "number", "expected"),
+    [
+        ([(0, 10), (7, 21)], 1, 7, 10),
+        ([(0, 7), (10, 21)], 1, 10, 7),
+        ([(0, 7), (10, 14), (7, 10), (14, 21)], 3, 10, 7),
+        ([(0, 5), (0, 21)], 1, 0, 5),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [flac_frame.BLOCK_BYTES, 1_000])
+def test_frames_that_do_not_follow_one_another_are_damage(
+    music, parts, places, number, expected, block_bytes, monkeypatch
+):
+    monkeypatch.setattr(flac_frame, "BLOCK_BYTES", block_bytes)
+    assert not _statement(music).damage
+    statement = _statement(irregular.change(music, _reordered(music.read_bytes(), *parts)))
+    assert not statement.is_regular
+    assert f"at {places} place" in statement.damage
+    assert statement.damage.endswith(f"number {number} stands where {expected} should follow")
+
+
+def test_a_wrong_size_of_the_smallest_frame_is_no_damage(music):
+    content = music.read_bytes()
+    assert not _statement(irregular.change(music, content[:12] + b"\x00\xff\xff" + content[15:])).damage
+
+
+def test_a_file_that_was_joined_on_is_no_damage(music):
+    assert not _statement(irregular.change(music, 2 * music.read_bytes())).damage
