@@ -18,6 +18,7 @@ from pipeline.datasets.file_kinds import PassedOver
 from pipeline.datasets.lazy_sequences import Names
 
 UNPACKED = "members of archives that are also unpacked beside them"
+REMOTE_CONTAINERS = "archives and Parquet files on remote storage, which are not read: copy them to a local folder"
 REMOTE_BOUND_BITS = 48_000
 """Assumed lowest bit rate of a remote recording, in bits per second, so that no header must be downloaded. A recording
 that is longer than this implies is planned again with its true length."""
@@ -142,16 +143,19 @@ def _is_unpacked(archive: str, member: str, files: frozenset[str]) -> bool:
 
 
 def _find_remote(root: RemotePath) -> AudioFiles:
-    passed_over, sizes = PassedOver(), dict[str, int]()
+    passed_over, sizes, containers = PassedOver(), dict[str, int](), 0
     for name, size in root.files().items():
         *folders, base = name.split("/")
         if system := next((folder for folder in folders if file_kinds.is_system_folder(folder)), ""):
             passed_over.reasons[f"in {system}"] += 1
+        elif file_kinds.kind(base) == "container":
+            containers += 1
         elif _is_remote_audio(root / name, file_kinds.kind(base), size):
             sizes[name] = size
         else:
             passed_over.add_file(base)
-    return AudioFiles(root, sorted(sizes), {}, passed_over, sizes=sizes)
+    counts = {REMOTE_CONTAINERS: containers} if containers else {}
+    return AudioFiles(root, sorted(sizes), counts, passed_over, sizes=sizes)
 
 
 def _is_remote_audio(path: RemotePath, kind: file_kinds.Kind, size: int) -> bool:

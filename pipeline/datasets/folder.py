@@ -71,8 +71,8 @@ def _no_audio(files: AudioFiles, rows: AudioRows) -> MissingArtifact:
     skipped = "".join(f"; {text}" for text in (files.skipped_text(), *map(str, rows.counts)) if text)
     return MissingArtifact(
         f"no audio below {files.root}; the suffixes of audio are {' '.join(sorted(file_kinds.SUFFIXES))}, and archives "
-        f"(.tar, .tar.gz, .zip) and Parquet files of audio are read too{skipped}. Use --root with the folder of the "
-        f"audio"
+        f"(.tar, .tar.gz, .zip) and Parquet files of audio in local folders are read too{skipped}. Use --root with the "
+        f"folder of the audio"
     )
 
 

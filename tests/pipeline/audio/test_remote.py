@@ -59,13 +59,16 @@ def test_other_protocols_are_errors(url):
         audio_path(url)
 
 
-def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch):
+@pytest.mark.parametrize(
+    ("scheme", "package"), [("s3", r"'myna\[remote\]'"), ("gs", "gcsfs"), ("az", "adlfs"), ("abfs", "adlfs")]
+)
+def test_a_missing_package_is_an_error_that_says_what_to_install(scheme, package, monkeypatch):
     def no_package(*_, **__):
-        raise ImportError("Install s3fs to access S3")
+        raise ImportError("Install it to access this storage")
 
     monkeypatch.setattr(fsspec, "filesystem", no_package)
-    with pytest.raises(InvalidInput, match=r"s3:// needs a package .*pip install 'myna\[remote\]'"):
-        audio_path("s3://bucket")
+    with pytest.raises(InvalidInput, match=rf"{scheme}:// needs a package .*pip install {package}$"):
+        audio_path(f"{scheme}://bucket")
 
 
 def test_a_dataset_that_is_read_from_local_folders_says_so():
@@ -185,7 +188,8 @@ def test_a_listing_has_names_sizes_and_counts_what_it_passes_over(bucket, tmp_pa
     _put(bucket / "README", b"text")
     files = audio_files.find(bucket)
     assert list(files.names) == [".38 Special/a.mp3", "One", "b.wav"]
-    assert files.passed_over.counts() == {".txt": 1, ".zip": 1, "in .git": 1, "without a suffix, no audio": 1}
+    assert files.passed_over.counts() == {".txt": 1, "in .git": 1, "without a suffix, no audio": 1}
+    assert files.counts == {audio_files.REMOTE_CONTAINERS: 1}
     tracks = folder.tracks(bucket).tracks
     assert [(track.id, str(track.path)) for track in tracks][1] == ("One", "memory://bucket/music/One")
     assert all(track.bound_seconds > 0 for track in tracks)
@@ -193,6 +197,13 @@ def test_a_listing_has_names_sizes_and_counts_what_it_passes_over(bucket, tmp_pa
 
 def test_an_empty_bucket_is_an_error(bucket):
     with pytest.raises(MissingArtifact, match="no audio below memory://bucket/music"):
+        folder.tracks(bucket)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "a/x.tar.gz", "data/train-0.parquet"])
+def test_a_bucket_of_archives_says_that_they_are_read_from_local_folders(bucket, name):
+    _put(bucket / name)
+    with pytest.raises(MissingArtifact, match="remote storage, which are not read: copy them to a local folder: 1"):
         folder.tracks(bucket)
 
 
