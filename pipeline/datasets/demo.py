@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from pipeline.datasets.listing import Listing
 from pipeline.datasets.track import Track
@@ -34,10 +35,10 @@ def tracks(
     root: Path,
     clips: int,
     seed: int = 0,
-    programs: Sequence[int] = (0,),
+    programs: Sequence[int] | Literal["any"] = (0,),
     *,
     workers: int | None = None,
-    soundfont: Path | None = None,
+    soundfonts: Sequence[Path] = (),
     quiet: bool = False,
     as_written: bool = False,
 ) -> Listing:
@@ -51,9 +52,10 @@ def tracks(
         clips: minimum number of clips. A piece gives 12 clips, one per semitone, so the number is rounded up to a
             multiple of 12. With `as_written`, a piece gives one clip.
         seed: seed of the order of the pieces, of their excerpts and of their timbres.
-        programs: General MIDI programs, 0 to 127. One is drawn for each piece.
+        programs: General MIDI programs, 0 to 127. One is drawn for each piece. "any" draws a performance for each clip,
+            with a program for each part, a soundfont, a tempo, a level, and mostly a room or noise.
         workers: number of processes (default: one per CPU). With 1, all work is done in the current process.
-        soundfont: SF2 file (default: the soundfont of pretty_midi).
+        soundfonts: SF2 files (default: the soundfont of pretty_midi). Several need `programs="any"`.
         quiet: do not print the table of counts.
         as_written: render and return only the clip of each piece that is not transposed.
 
@@ -68,8 +70,8 @@ def tracks(
     """
     if clips < 1 or (workers is not None and workers < 1):
         raise InvalidInput(f"clips and workers must be at least 1 (got clips {clips} and workers {workers})")
-    soundfont = soundfont or default_soundfont()
-    settings = rendering_settings_for(seed, programs, soundfont)
+    soundfonts = soundfonts or [default_soundfont()]
+    settings = rendering_settings_for(seed, programs, soundfonts)
     folder = root / f"demo-{settings.digest()[:8]}"
     transpositions = (0,) if as_written else TRANSPOSITIONS_SEMITONES
     piece_count = -(-clips // len(transpositions))
@@ -77,7 +79,7 @@ def tracks(
     tracks = _tracks(folder, rows, transpositions)
     is_incomplete = len(tracks) < piece_count * len(transpositions) or not _all_exist(tracks)
     if is_incomplete:
-        rows = _render(folder, settings, piece_count, soundfont, workers or os.cpu_count() or 1, transpositions)
+        rows = _render(folder, settings, piece_count, soundfonts, workers or os.cpu_count() or 1, transpositions)
         tracks = _tracks(folder, rows, transpositions)
     if is_incomplete or not (folder / CAPTIONS_FILE).is_file():
         all_rows = build_log.read(folder / BUILD_LOG_FILE)
@@ -91,7 +93,7 @@ def _render(
     folder: Path,
     settings: RenderingSettings,
     piece_count: int,
-    soundfont: Path,
+    soundfonts: Sequence[Path],
     workers: int,
     transpositions: Sequence[int],
 ) -> list[build_log.BuildLogRow]:
@@ -102,7 +104,7 @@ def _render(
             f"the demo corpus needs {error.name}, which is not installed. Install it with: pip install 'myna[demo]'"
         ) from error
     write_json(folder / SETTINGS_FILE, asdict(settings))
-    rows = rendering.render_corpus(folder, settings, piece_count, soundfont, workers, transpositions)
+    rows = rendering.render_corpus(folder, settings, piece_count, soundfonts, workers, transpositions)
     if len(rows) > len(build_log.read(folder / BUILD_LOG_FILE)):
         build_log.write(folder / BUILD_LOG_FILE, rows)
     return rows

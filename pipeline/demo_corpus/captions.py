@@ -48,6 +48,7 @@ INSTRUMENTS = {
     52: "choir",
     56: "trumpet",
     73: "flute",
+    -1: "different instruments",
 }
 """Names of some General MIDI programs. Others are called by their number."""
 _SENTENCES = (
@@ -107,4 +108,4 @@ def write(path: Path, by_id: Mapping[str, str]) -> None:
 
 def _onsets_per_second(path: Path) -> float:
     notes = parse_json(read_bounded(path, MAX_EXCERPT_BYTES))["notes"]
-    return len({start for start, _, _ in notes}) / CLIP_SECONDS
+    return len({start for start, *_ in notes}) / CLIP_SECONDS

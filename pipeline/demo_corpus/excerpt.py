@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from stores.json_codec import parse_json
 
 MIN_SOUNDING_TICKS = CLIP_TICKS * 8 // 10
 """Time with a sounding note that an excerpt needs: 8 of the 10 seconds."""
+VARIED = -1
+"""In place of a program: the clips of the piece have performances of their own."""
 _MAX_ATTEMPTS = 8  # start positions that are tried in a piece before it is left out
 
 
@@ -37,7 +39,7 @@ class Excerpt:
     notes: tuple[Note, ...]
     """Notes of all parts, sorted by start. Ticks count from the start of the excerpt."""
     program: int
-    """General MIDI program."""
+    """General MIDI program, or `VARIED`."""
     key: str
     """Key such as `Gb minor`, or an empty string."""
     key_reason: str
@@ -69,13 +71,13 @@ def cut_excerpt(piece: Piece, settings: RenderingSettings) -> Excerpt:
         The excerpt. Its `refusal` is set if the piece is too short or leaves the range of the piano when transposed.
     """
     parts = read_parts(open_score(piece))
-    piece_notes = sorted(note for part in parts for note in part.notes)
+    piece_notes = sorted(_notes(parts, settings.varied))
     start_ticks = _start(piece_notes, settings, piece)
-    notes = excerpt_notes(piece_notes, start_ticks) if start_ticks is not None else ()
-    verdict = _key(parts, start_ticks or 0, piece_notes, piece)
+    notes = excerpt_notes(piece_notes, start_ticks, settings.excerpt_ticks) if start_ticks is not None else ()
+    verdict = _key(parts, start_ticks or 0, piece_notes, piece, settings.excerpt_ticks)
     return Excerpt(
         notes=notes,
-        program=settings.random_for(piece.name, "program").choice(settings.programs),
+        program=VARIED if settings.varied else settings.random_for(piece.name, "program").choice(settings.programs),
         key=verdict.label,
         key_reason=verdict.reason,
         melody_semitones=_melody(parts[0].notes) if parts else (),
@@ -84,18 +86,28 @@ def cut_excerpt(piece: Piece, settings: RenderingSettings) -> Excerpt:
     )
 
 
-def excerpt_notes(notes: Sequence[Note], start_ticks: int) -> tuple[Note, ...]:
-    """Return the notes that start within ten seconds from `start_ticks`.
+def excerpt_notes(notes: Sequence[Note], start_ticks: int, length_ticks: int = CLIP_TICKS) -> tuple[Note, ...]:
+    """Return the notes that start within `length_ticks` from `start_ticks`.
 
-    Notes that sound longer end with the excerpt. Notes with the same start and pitch are merged into the longest one.
+    Notes that sound longer end with the excerpt. Notes of a part with the same start and pitch are merged into the
+    longest one.
     """
-    latest_ends: dict[tuple[int, int], int] = {}
+    latest_ends: dict[tuple[int, int, int], int] = {}
     for note in notes:
-        start, end = note.start_ticks - start_ticks, min(note.end_ticks - start_ticks, CLIP_TICKS)
-        if 0 <= start < CLIP_TICKS:
-            # On a keyboard, two parts in unison press the same key. Two notes would only be louder.
-            latest_ends[start, note.pitch] = max(end, latest_ends.get((start, note.pitch), 0))
-    return tuple(Note(start, end, pitch) for (start, pitch), end in sorted(latest_ends.items()))
+        start, end = note.start_ticks - start_ticks, min(note.end_ticks - start_ticks, length_ticks)
+        if 0 <= start < length_ticks:
+            key = start, note.pitch, note.part
+            latest_ends[key] = max(end, latest_ends.get(key, 0))
+    return tuple(Note(start, end, pitch, part) for (start, pitch, part), end in sorted(latest_ends.items()))
+
+
+def _notes(parts: Sequence[ScorePart], varied: bool) -> Iterator[Note]:
+    """Yield the notes of all parts. Without varied performances, all parts are one.
+
+    On a keyboard, two parts in unison press the same key. Two notes would only be louder.
+    """
+    for number, part in enumerate(parts):
+        yield from (note._replace(part=number if varied else 0) for note in part.notes)
 
 
 def sounding_ticks(notes: Iterable[Note]) -> int:
@@ -114,13 +126,17 @@ def _start(notes: Sequence[Note], settings: RenderingSettings, piece: Piece) -> 
     """
     if not notes:
         return None
-    latest = max(note.end_ticks for note in notes) - CLIP_TICKS
+    length = settings.excerpt_ticks
+    latest = max(note.end_ticks for note in notes) - length
     onsets = sorted({note.start_ticks for note in notes if note.start_ticks <= latest}) or [notes[0].start_ticks]
     starts = settings.random_for(piece.name, "start").sample(onsets, min(_MAX_ATTEMPTS, len(onsets)))
-    return next((start for start in starts if sounding_ticks(excerpt_notes(notes, start)) >= MIN_SOUNDING_TICKS), None)
+    enough = MIN_SOUNDING_TICKS * length // CLIP_TICKS
+    return next((start for start in starts if sounding_ticks(excerpt_notes(notes, start, length)) >= enough), None)
 
 
-def _key(parts: Sequence[ScorePart], start_ticks: int, piece_notes: Sequence[Note], piece: Piece) -> keys.KeyVerdict:
+def _key(
+    parts: Sequence[ScorePart], start_ticks: int, piece_notes: Sequence[Note], piece: Piece, length_ticks: int
+) -> keys.KeyVerdict:
     """Return the key that the parts state in the excerpt, if the notes of the whole piece confirm it.
 
     The whole piece is analyzed, because an analysis of the excerpt alone would keep only excerpts with a key that
@@ -128,7 +144,7 @@ def _key(parts: Sequence[ScorePart], start_ticks: int, piece_notes: Sequence[Not
     """
     if piece.modal:
         return keys.KeyVerdict("", keys.MODAL)
-    end_ticks = start_ticks + CLIP_TICKS
+    end_ticks = start_ticks + length_ticks
     verdict = keys.stated_key(
         (part.signatures_within(start_ticks, end_ticks), part.transposition_semitones) for part in parts
     )

@@ -15,11 +15,12 @@ from pipeline.demo_corpus.rendering_settings import TICKS_PER_QUARTER
 
 
 class Note(NamedTuple):
-    """One sounding note. Ticks count from the start of the score, or from the start of the excerpt."""
+    """One sounding note of a part. Ticks count from the start of the score, or from the start of the excerpt."""
 
     start_ticks: int
     end_ticks: int
     pitch: int
+    part: int = 0
 
 
 @dataclass(frozen=True)

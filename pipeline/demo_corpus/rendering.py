@@ -32,7 +32,7 @@ def render_corpus(
     folder: Path,
     settings: RenderingSettings,
     piece_count: int,
-    soundfont: Path,
+    soundfonts: Sequence[Path],
     workers: int,
     transpositions: Sequence[int] = TRANSPOSITIONS_SEMITONES,
 ) -> list[BuildLogRow]:
@@ -42,7 +42,7 @@ def render_corpus(
         folder: folder of the excerpts and the audio. It must be used for these settings only.
         settings: rendering settings.
         piece_count: number of pieces, each of which gives a clip for each transposition.
-        soundfont: the SF2 file. The settings contain its digest.
+        soundfonts: the SF2 files. The settings contain their digests.
         workers: number of processes. With 1, all work is done in the current process.
         transpositions: semitones of the clips of a piece, of `TRANSPOSITIONS_SEMITONES`.
 
@@ -58,7 +58,7 @@ def render_corpus(
         selection = _select_pieces(queues, folder / "excerpts", settings, piece_count, run)
         if not selection.complete:
             _check_enough(piece_count, len(selection.used), "after short pieces and duplicates are left out")
-        _render_pieces(selection.used, folder / "audio", soundfont, transpositions, run)
+        _render_pieces(selection.used, folder / "audio", settings, soundfonts, transpositions, run)
     return [_row(verdict) for verdict in selection.verdicts]
 
 
@@ -118,17 +118,22 @@ def _cut_one(task: tuple[Piece, Path, RenderingSettings]) -> None:
 
 
 def _render_pieces(
-    used: Sequence[CandidateVerdict], folder: Path, soundfont: Path, transpositions: Sequence[int], run: MapOverTasks
+    used: Sequence[CandidateVerdict],
+    folder: Path,
+    settings: RenderingSettings,
+    soundfonts: Sequence[Path],
+    transpositions: Sequence[int],
+    run: MapOverTasks,
 ) -> None:
     # Sorted by program, so that the synthesizer makes the tones of a program once.
     candidates = sorted((verdict.candidate for verdict in used), key=lambda candidate: candidate.excerpt.program)
-    tasks = [(one.excerpt, folder / one.piece.name, soundfont, transpositions) for one in candidates]
-    missing = [task for task in tasks if not _is_complete(task[1], transpositions)]
-    for _ in _progress(run(_render_one, missing), len(missing), "rendering pieces"):
+    missing = [one for one in candidates if not _is_complete(folder / one.piece.name, transpositions)]
+    tasks = [(one.excerpt, folder / one.piece.name, settings, soundfonts, transpositions) for one in missing]
+    for _ in _progress(run(_render_one, tasks), len(tasks), "rendering pieces"):
         pass
 
 
-def _render_one(task: tuple[Excerpt, Path, Path, Sequence[int]]) -> int:
+def _render_one(task: tuple[Excerpt, Path, RenderingSettings, Sequence[Path], Sequence[int]]) -> int:
     return write_clips(*task)
 
 

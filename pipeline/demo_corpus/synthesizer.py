@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import midirenderer
@@ -18,6 +19,7 @@ import soundfile
 import soxr
 
 from pipeline.demo_corpus.excerpt import Excerpt
+from pipeline.demo_corpus.performance import Performance, draw, record
 from pipeline.demo_corpus.rendering_settings import (
     CLIP_SECONDS,
     CLIP_TICKS,
@@ -25,9 +27,11 @@ from pipeline.demo_corpus.rendering_settings import (
     SAMPLE_RATE_HZ,
     TICKS_PER_QUARTER,
     TRANSPOSITIONS_SEMITONES,
+    RenderingSettings,
 )
 from stores.commit import atomic_write
 
+MELODIC_CHANNELS = (*range(9), *range(10, 16))
 VELOCITY = 80
 """MIDI velocity of all notes. It is the same for all, so that dynamics reveal no label."""
 PEAK = 10 ** (-1 / 20)
@@ -36,21 +40,27 @@ genre, and a gain that is low enough for eight voices would leave a single fiddl
 _SAMPLES = CLIP_SECONDS * SAMPLE_RATE_HZ
 
 
-def render_samples(excerpt: Excerpt, semitones: int, soundfont: bytes) -> npt.NDArray[np.float32]:
+def render_samples(
+    excerpt: Excerpt, semitones: int, soundfont: bytes, performance: Performance | None = None
+) -> npt.NDArray[np.float32]:
     """Render an excerpt in one transposition.
 
     Args:
         excerpt: notes and program.
         semitones: transposition upward, in semitones.
         soundfont: content of an SF2 file.
+        performance: varied performance (default: the program of the excerpt for all parts, without room and noise).
 
     Returns:
-        float32 `[T]` with T = 220,500: ten seconds, mono, at 22,050 Hz, with a peak magnitude of -1 dBFS.
+        float32 `[T]` with T = 220,500: ten seconds, mono, at 22,050 Hz, with a peak magnitude of -1 dBFS, or of
+        the peak level of the performance.
     """
-    wave = midirenderer.render_wave_from(soundfont, _midi(excerpt, semitones))
+    wave = midirenderer.render_wave_from(soundfont, _midi(excerpt, semitones, performance))
     stereo, rate_hz = soundfile.read(io.BytesIO(wave), dtype="float32", always_2d=True)
     mono = soxr.resample(stereo.mean(axis=1), rate_hz, SAMPLE_RATE_HZ)[:_SAMPLES]
     clip = np.pad(mono, (0, _SAMPLES - len(mono)))
+    if performance is not None:
+        return record(clip, performance)
     return np.asarray(clip * np.float32(PEAK / np.abs(clip).max()), dtype=np.float32)
 
 
@@ -60,39 +70,70 @@ def clip_name(semitones: int) -> str:
 
 
 def write_clips(
-    excerpt: Excerpt, folder: Path, soundfont: Path, transpositions: Sequence[int] = TRANSPOSITIONS_SEMITONES
+    excerpt: Excerpt,
+    folder: Path,
+    settings: RenderingSettings,
+    soundfonts: Sequence[Path],
+    transpositions: Sequence[int] = TRANSPOSITIONS_SEMITONES,
 ) -> int:
     """Write the transpositions of an excerpt that `folder` lacks, atomically, and return how many were written."""
     missing = [shift for shift in transpositions if not (folder / clip_name(shift)).exists()]
-    content = soundfont.read_bytes() if missing else b""
     for semitones in missing:
+        performance = _performance(excerpt, folder, semitones, settings, len(soundfonts))
+        soundfont = soundfonts[performance.soundfont if performance else 0]
         with atomic_write(folder / clip_name(semitones)) as temporary:
-            clip = render_samples(excerpt, semitones, content)
+            clip = render_samples(excerpt, semitones, _content(soundfont), performance)
             soundfile.write(temporary, clip, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return len(missing)
 
 
-def _midi(excerpt: Excerpt, semitones: int) -> bytes:
-    """Return the transposed excerpt as a Standard MIDI File of one track."""
+@cache
+def _content(soundfont: Path) -> bytes:
+    return soundfont.read_bytes()
+
+
+def _performance(
+    excerpt: Excerpt, folder: Path, semitones: int, settings: RenderingSettings, soundfonts: int
+) -> Performance | None:
+    """Return the performance of a clip, a function of the seed and of the clip's name, or None if it is not varied."""
+    if not settings.varied:
+        return None
+    chance = settings.random_for(folder.parent.name, folder.name, str(semitones), "performance")
+    return draw(chance, 1 + max(note.part for note in excerpt.notes), settings.programs, soundfonts)
+
+
+def _midi(excerpt: Excerpt, semitones: int, performance: Performance | None = None) -> bytes:
+    """Return the transposed excerpt as a Standard MIDI File of one track, with a channel for each part."""
+    programs = performance.programs if performance else (excerpt.program,)
+    velocities = performance.velocities if performance else (VELOCITY,)
+    tempo = performance.tempo if performance else 1.0
     track = mido.MidiTrack()
-    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(QUARTERS_PER_MINUTE)))
-    track.append(mido.Message("program_change", program=excerpt.program))
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(QUARTERS_PER_MINUTE * tempo)))
+    for part, program in enumerate(programs):
+        track.append(mido.Message("program_change", program=program, channel=_channel(part)))
     previous_tick = 0
-    for tick, kind, pitch in _events(excerpt):
-        message = mido.Message(kind, note=pitch + semitones, velocity=VELOCITY, time=tick - previous_tick)
-        track.append(message)
+    for tick, kind, pitch, part in _events(excerpt):
+        sound = {"note": pitch + semitones, "velocity": velocities[part], "channel": _channel(part)}
+        track.append(mido.Message(kind, **sound, time=tick - previous_tick))
         previous_tick = tick
-    remaining_ticks = max(0, CLIP_TICKS - previous_tick)  # the track ends with the clip, so that the last note decays
+    # the track ends with the clip, so that the last note decays
+    remaining_ticks = max(0, round(CLIP_TICKS * tempo) - previous_tick)
     track.append(mido.MetaMessage("end_of_track", time=remaining_ticks))
     buffer = io.BytesIO()
     mido.MidiFile(ticks_per_beat=TICKS_PER_QUARTER, tracks=[track]).save(file=buffer)
     return buffer.getvalue()
 
 
-def _events(excerpt: Excerpt) -> list[tuple[int, str, int]]:
-    """Return the tick, kind and pitch of all events, sorted.
+def _channel(part: int) -> int:
+    """Return the MIDI channel of a part; channel 9 is for drums, and the parts of large scores share channels."""
+    channel: int = MELODIC_CHANNELS[part % len(MELODIC_CHANNELS)]
+    return channel
+
+
+def _events(excerpt: Excerpt) -> list[tuple[int, str, int, int]]:
+    """Return the tick, kind, pitch and part of all events, sorted.
 
     At the same tick, notes end before others begin, because "note_off" sorts before "note_on".
     """
-    starts = [(note.start_ticks, "note_on", note.pitch) for note in excerpt.notes]
-    return sorted([*starts, *[(note.end_ticks, "note_off", note.pitch) for note in excerpt.notes]])
+    starts = [(note.start_ticks, "note_on", note.pitch, note.part) for note in excerpt.notes]
+    return sorted([*starts, *[(note.end_ticks, "note_off", note.pitch, note.part) for note in excerpt.notes]])

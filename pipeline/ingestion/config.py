@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from pipeline.cluster.config import ClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
@@ -143,8 +143,11 @@ class DemoCorpusSettings(CheckedSettings):
 
     clips: Annotated[int, Ge(1)] = 1200
     """Number of clips to render, 10 s each."""
-    programs: tuple[Annotated[int, Ge(0), Le(127)], ...] = (0,)
-    """General MIDI programs, 0 to 127. Program 0 is the piano."""
+    programs: Literal["any"] | tuple[Annotated[int, Ge(0), Le(127)], ...] = (0,)
+    """General MIDI programs, 0 to 127. Program 0 is the piano. any draws a performance for each clip: programs, a
+    soundfont, a tempo, a level, and mostly a room or noise."""
+    soundfont: Annotated[UseAppendAction[tuple[Path, ...]], shown("FILE", "TimGM6mb.sf2 of pretty_midi")] = ()
+    """SF2 file with the sounds. It can be repeated with --programs any, which draws one for each clip."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the choice of pieces and excerpts."""
     as_written: bool = False

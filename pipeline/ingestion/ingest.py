@@ -41,8 +41,9 @@ from pipeline.ingestion.plan import count_clips_at_limit
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.resources import ResourceEstimate, estimate_resources, peak_bytes
 from pipeline.ingestion.summary import IngestSummary
-from stores import locations
+from stores import locations, remote_link
 from stores.commit import remove_temporary_files
+from stores.errors import InvalidInput
 from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
@@ -59,6 +60,7 @@ def ingest(settings: IngestSettings) -> None:
     """
     mel_definition.mel_spec(settings.mel)  # a mel that cannot be computed is rejected before anything is listed
     path = settings.store or locations.mel_store(settings.collection)
+    _require_local(path)
     start, progress = time.perf_counter(), IngestProgress()
     root = dataset_root.locate(settings.collection, settings.root)
     with contextlib.ExitStack() as stack:
@@ -75,6 +77,17 @@ def ingest(settings: IngestSettings) -> None:
             _report(shared_recordings.require_separate(store))
             if settings.json:
                 print_json({"store": str(store.path), **asdict(results)})
+
+
+def _require_local(store: Path) -> None:
+    """Check that the store is not at a URL, of which a path has lost a slash."""
+    scheme = str(store).partition(":/")[0]
+    if scheme in remote_link.SCHEMES:
+        url = f"{scheme}://{str(store).partition(':/')[2].lstrip('/')}"
+        raise InvalidInput(
+            f"an ingest writes a local store, and {url} is in object storage; ingest to --store stores/{store.name}, "
+            f"and then copy it, for example with `aws s3 cp --recursive stores/{store.name} {url}`"
+        )
 
 
 def _log_path(store: Path) -> Path:
