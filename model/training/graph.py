@@ -4,11 +4,14 @@ The first calls run without a graph and are real steps. In these calls, librarie
 are compiled, which is not possible during a capture. The next call captures the graph. In later calls, inputs are
 copied into the tensors that were captured. An input at the same address as the captured tensor, such as the codes of
 all clips on the GPU, is not copied. If the capture fails, a warning gives the reason, and every call runs without a
-graph: more slowly, but with the same results.
+graph: more slowly, but with the same results. The memory of a failed capture is given back, which PyTorch does not do
+(pull requests 180395 and 190348): its allocator would believe that the capture goes on, and reuse no block that another
+stream has used, so that memory would grow with every batch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -76,10 +79,14 @@ class CudaGraph(Generic[Result]):
 
     def _capture(self, inputs: tuple[Tensor, ...]) -> None:
         """Record the operations of the function; a capture computes nothing."""
-        graph = torch.cuda.CUDAGraph()
-        # "thread_local", because other threads allocate memory for the next batches during the capture
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._result = self._function(*inputs)
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+        try:
+            # "thread_local", because other threads allocate memory for the next batches during the capture
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                self._result = self._function(*inputs)
+        except RuntimeError:
+            _give_back(pool)
+            raise
         self._graph, self._inputs = graph, inputs
 
     def _copy_inputs(self, inputs: tuple[Tensor, ...]) -> None:
@@ -91,3 +98,15 @@ class CudaGraph(Generic[Result]):
                 )
             if captured.data_ptr() != current.data_ptr():
                 captured.copy_(current, non_blocking=True)
+
+
+def _give_back(pool: tuple[int, int]) -> None:
+    """End the allocation to the memory pool of a failed capture, and release the pool.
+
+    Each of the two is an error where PyTorch has done it itself, which depends on its version and on where the capture
+    failed.
+    """
+    device = torch.cuda.current_device()
+    for give_back in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
+        with contextlib.suppress(RuntimeError):
+            give_back(device, pool)

@@ -7,6 +7,7 @@ without a graph.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -34,10 +35,10 @@ class FakeGraph:
 @pytest.fixture
 def cuda(monkeypatch):
     """A fake CUDA that captures `cuda.operation`; a capture fails if `cuda.broken` is true."""
-    fake = SimpleNamespace(broken=False, operation=None)
+    fake = SimpleNamespace(broken=False, operation=None, given_back=[])
 
     @contextlib.contextmanager
-    def capture(graph, capture_error_mode):
+    def capture(graph, pool, capture_error_mode):
         if fake.broken:
             raise RuntimeError("operation not permitted when stream is capturing")
         graph.play = fake.operation
@@ -46,7 +47,17 @@ def cuda(monkeypatch):
     stream = SimpleNamespace(wait_stream=lambda other: None)
     replacements = {"Stream": lambda: stream, "current_stream": lambda: stream, "CUDAGraph": FakeGraph}
     replacements |= {"graph": capture, "stream": lambda stream: contextlib.nullcontext()}
+    replacements |= {"graph_pool_handle": lambda: (0, 7), "current_device": lambda: 1}
     monkeypatch.setattr(graph.torch, "cuda", SimpleNamespace(**replacements))
+
+    def end(device, pool):
+        fake.given_back.append(("end", device, pool))
+        raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+
+    monkeypatch.setattr(graph.torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    monkeypatch.setattr(
+        graph.torch._C, "_cuda_releasePool", lambda *pool: fake.given_back.append(("release", *pool)), raising=False
+    )
     return fake
 
 
@@ -80,6 +91,7 @@ def test_a_step_that_cannot_be_captured_runs_and_warns_once(cuda):
     assert len(warned) == 1
     assert len(calls) == 6
     assert not doubled.captured
+    assert cuda.given_back == [("end", 1, (0, 7)), ("release", 1, (0, 7))]
 
 
 def test_an_input_of_another_shape_is_an_error(cuda):
@@ -123,3 +135,24 @@ def test_a_captured_run_equals_the_run_without_a_graph(name, precision, resident
     captured, plain = _train(config, batches, captures=True), _train(config, batches, captures=False)
     for tensor, expected in zip(captured, plain, strict=True):
         torch.testing.assert_close(tensor, expected, atol=1e-4, rtol=1e-3)
+
+
+@view_pairs.ON_A_GPU
+def test_memory_does_not_grow_after_a_failed_capture():
+    def function(value):
+        if torch.cuda.is_current_stream_capturing():
+            return value.sum().item()
+        return value * 2
+
+    step, side = CudaGraph(function), torch.cuda.Stream()
+    reserved = []
+    for _ in range(40):
+        value = torch.ones(1 << 22, device="cuda")
+        value.record_stream(side)  # blocks like this are what a capture that seems to go on keeps from reuse
+        with warnings.catch_warnings(action="ignore"):
+            assert step(value).sum() == 2 << 22
+        del value
+        torch.cuda.synchronize()
+        reserved.append(torch.cuda.memory_reserved())
+    assert not step.captured
+    assert reserved[-1] == reserved[10]
