@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from model.alignment import checkpoint, retrieval_scores
 from model.alignment import pairs as pair_reader
-from model.alignment import retrieval_scores
 from model.alignment.alignment import FILE, Alignment
 from model.alignment.config import AdapterConfig, AlignSettings
 from model.alignment.pairs import Pairs
@@ -16,7 +16,7 @@ from model.encoder.device import fastest_device
 from model.training import ranks
 from stores import locations
 from stores.commit import write_json
-from stores.errors import InvalidInput, MissingArtifact
+from stores.errors import MissingArtifact
 from stores.json_output import print_json
 
 SCORES_FILE = "alignment.json"
@@ -25,6 +25,8 @@ TRAIN, TEST = "train", "test"
 
 def align(settings: AlignSettings) -> None:
     """Train the alignment, unless it is finished, and score it on the pairs of the split test.
+
+    A training that was interrupted continues from its last checkpoint, with the same result to the last bit.
 
     Raises:
         MynaError: the features, the texts or an earlier alignment of this name cannot be used.
@@ -36,7 +38,8 @@ def align(settings: AlignSettings) -> None:
         path = locations.run(name) / FILE
         alignment = _finished(path, pairs, settings.adapters())
         if alignment is None:
-            trained = train_adapters(pairs.of_split(TRAIN), settings.adapters(), device)
+            unfinished = path.with_name(checkpoint.FILE)
+            trained = train_adapters(pairs.of_split(TRAIN), settings.adapters(), device, unfinished)
             alignment = Alignment(
                 trained.adapters,
                 settings.adapters(),
@@ -73,9 +76,7 @@ def _finished(path: Path, pairs: Pairs, config: AdapterConfig) -> Alignment | No
     except MissingArtifact:
         return None
     before, now = {**alignment.config.to_dict(), **alignment.digests}, {**config.to_dict(), **pairs.digests}
-    if differing := [key for key in now if before.get(key) != now[key]]:
-        values = "; ".join(f"{key}: {before.get(key)}, now {now[key]}" for key in differing)
-        raise InvalidInput(f"{path} was trained with other {' and '.join(differing)} ({values}); choose another --name")
+    checkpoint.require_same(before, now, path)
     return alignment
 
 
@@ -85,6 +86,7 @@ def _finish(alignment: Alignment, path: Path, pairs: Pairs, as_json: bool) -> No
     scores = score_pairs(alignment, test).to_dict()
     content = {"alignment": str(path), "objective": alignment.config.objective.name, "scores": scores}
     alignment.write(path)
+    path.with_name(checkpoint.FILE).unlink(missing_ok=True)
     write_json(path.with_name(SCORES_FILE), content)
     if as_json:
         print_json(content)

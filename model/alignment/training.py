@@ -12,19 +12,27 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
+from model.alignment import checkpoint
 from model.alignment.adapters import Adapters, build_adapters
+from model.alignment.checkpoint import TrainingState
 from model.alignment.config import AdapterConfig
 from model.alignment.pairs import Pairs
 from model.objectives.bimodal import BimodalObjective
 from model.training import ranks
 from stores.errors import InvalidInput
+
+CHECKPOINT_SECONDS = 15.0
+"""Time between two checkpoints. Most alignments take less and have none."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,21 @@ class TrainedAdapters:
     """Mean temperature at the end."""
 
 
-def train_adapters(pairs: Pairs, config: AdapterConfig, device: torch.device) -> TrainedAdapters:
-    """Train the adapters on all pairs.
+def train_adapters(
+    pairs: Pairs, config: AdapterConfig, device: torch.device, checkpoint_path: Path | None = None
+) -> TrainedAdapters:
+    """Train the adapters on all pairs, from a checkpoint on if there is one.
 
     Args:
         pairs: the training pairs.
         config: settings of adapters, objective and training.
         device: device to train on.
+        checkpoint_path: file of the checkpoint, which is written every `CHECKPOINT_SECONDS` (default: none).
 
     Raises:
-        InvalidInput: there are fewer pairs than a batch, or the ranks cannot share a batch evenly.
+        InvalidInput: there are fewer pairs than a batch, the ranks cannot share a batch evenly, or the checkpoint was
+            made with other settings or pairs.
+        CorruptArtifact: the checkpoint is damaged.
     """
     if len(pairs) < config.batch:
         raise InvalidInput(f"--batch must be at most the number of training pairs, {len(pairs)} (got {config.batch})")
@@ -59,9 +72,10 @@ def train_adapters(pairs: Pairs, config: AdapterConfig, device: torch.device) ->
     objective = BimodalObjective(config.objective, len(pairs)).to(device)
     optimizer = torch.optim.AdamW(adapters.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     own = ranks.local_slice(config.batch)
-    losses = [0.0] * config.epochs
+    state = TrainingState(adapters, objective, optimizer, [0.0] * config.epochs)
+    progress = _Progress(checkpoint_path, state, config, pairs.digests)
     with _one_thread(device):
-        for step, (epoch, batch) in enumerate(batches(len(pairs), config)):
+        for step, (epoch, batch) in islice(enumerate(batches(len(pairs), config)), progress.first_step, None):
             optimizer.param_groups[0]["lr"] = learning_rate(config, step, len(pairs))
             rows = batch[own]
             loss = objective(adapters.audio(audio[rows]), adapters.text(text[rows]), rows.to(device), epoch)
@@ -69,8 +83,27 @@ def train_adapters(pairs: Pairs, config: AdapterConfig, device: torch.device) ->
             loss.backward()
             _average_gradients(adapters)
             optimizer.step()
-            losses[epoch] += float(loss.detach()) / (len(pairs) // config.batch)
-    return TrainedAdapters(adapters.cpu(), tuple(losses), objective.temperature.average())
+            state.losses[epoch] += float(loss.detach()) / (len(pairs) // config.batch)
+            progress.save(step + 1)
+    return TrainedAdapters(adapters.cpu(), tuple(state.losses), objective.temperature.average())
+
+
+class _Progress:
+    """The checkpoint of a training, which the main process writes now and then, and all ranks read at the start."""
+
+    def __init__(
+        self, path: Path | None, state: TrainingState, config: AdapterConfig, digests: Mapping[str, str]
+    ) -> None:
+        self._path, self._state, self._config, self._digests = path, state, config, digests
+        self.first_step = checkpoint.restore(path, state, config, digests) if path else 0
+        self._saved_at = time.monotonic()
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint after `step` steps, unless the last one is recent."""
+        is_due = time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS
+        if self._path and is_due and ranks.is_main_process():
+            checkpoint.save(self._path, self._state, step, self._config, self._digests)
+            self._saved_at = time.monotonic()
 
 
 def batches(pairs: int, config: AdapterConfig) -> Iterator[tuple[int, Int64[Tensor, " P"]]]:
