@@ -53,7 +53,7 @@ def test_steps_before_the_checkpoint_are_not_repeated(train, monkeypatch):
     pairs, config = synthetic_pairs.pairs(70).of_split("train"), synthetic_pairs.config(epochs=3)
     with pytest.raises(Interrupted):
         train(pairs, config, end_before=6)
-    steps, save = [], checkpoint.save
+    steps = []
     monkeypatch.setattr(checkpoint, "save", lambda path, state, step, *rest: steps.append(step))
     train(pairs, config)
     assert steps == list(range(7, 3 * (35 // config.batch) + 1))
@@ -67,7 +67,7 @@ def test_a_checkpoint_of_other_settings_or_pairs_is_an_error(train):
         InvalidInput, match=r"other learning_rate \(learning_rate: 0.01, now 0.5\); choose another --name"
     ):
         train(pairs, synthetic_pairs.config(epochs=3, learning_rate=0.5))
-    with pytest.raises(InvalidInput, match="other audio .*; choose another --name"):
+    with pytest.raises(InvalidInput, match=r"other audio .*; choose another --name"):
         train(synthetic_pairs.pairs(70, seed=1).of_split("train"), config)
 
 
