@@ -26,6 +26,8 @@ from stores.errors import InvalidInput, MissingArtifact
 _HOME = Path(os.environ.get("MYNA_HOME") or "")
 STORES = _HOME / "stores"
 STORE_SUFFIX = ".zarr"
+REMOTE = ".remote"
+"""Folder in `STORES` of the links to stores in object storage."""
 RUNS = _HOME / "runs"
 REPORTS = _HOME / "reports"
 ENCODER_FILE = "encoder.safetensors"

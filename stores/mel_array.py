@@ -14,7 +14,9 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.codecs.numcodecs import Delta
+from zarr.storage import FsspecStore
 
+from stores import remote_link
 from stores.commit import read_bounded
 from stores.errors import CorruptArtifact
 from stores.json_codec import parse_json
@@ -40,6 +42,15 @@ def create_array(store: Path, attributes: Mapping[str, Any], total_frames: int) 
         dimension_names=("mel", "frame"),
         zarr_format=3,
     )
+
+
+def open_array(store: Path, url: str | None) -> zarr.Array[Any]:
+    """Return the array of a store, which can be read and written, or read only if the store is at a URL."""
+    if url is None:
+        return zarr.open_array(store / "mel", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
+    options = remote_link.storage_options(url)
+    chunks = FsspecStore.from_url(f"{url}/mel", storage_options=options, read_only=True)
+    return zarr.open_array(chunks, mode="r", zarr_format=3)
 
 
 def _codecs(dtype: str) -> dict[str, Any]:

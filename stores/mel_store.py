@@ -18,8 +18,7 @@ Every Zarr shard with frames of a clip has a file, even if all its codes are zer
 but here a missing file means that data was lost.
 
 A reader accepts exactly one format version and no other version, not even an older one (`stores.mel_attributes`).
-`stores.mel_store_upgrade` converts a store of the previous version, because decoding a large
-dataset again can take days.
+`stores.mel_store_upgrade` converts a store of the previous version, because decoding a dataset again can take days.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 
-from stores import manifest, mel_array, mel_attributes
+from stores import manifest, mel_array, mel_attributes, remote_link
 from stores.chunk_grid import ChunkGrid, Region
 from stores.commit import sync_to_disk
 from stores.digest import digest_with_clips
@@ -69,6 +68,7 @@ class MelStore:
         self.quantizer = Quantizer.from_dict(attributes["quantizer"])
         self.grid = mel_attributes.read_grid(path, attributes)
         self._mel: zarr.Array[Any] | None = None
+        self._url = remote_link.url_of(path)
 
     @classmethod
     def create(cls, path: Path, rows: Sequence[ClipRow], settings: Mapping[str, Any], grid: ChunkGrid) -> MelStore:
@@ -209,7 +209,7 @@ class MelStore:
     def frames(self, start_frame: int, frames: int) -> Codes:
         """Return the codes of consecutive frames of the store, `[n_mels, frames]`, which may belong to several clips.
 
-        Chunks are always decompressed as a whole, so one call for many clips costs less than one call for each clip.
+        Chunks are decompressed as a whole, so one call for many clips costs less than one call for each.
 
         Raises:
             InvalidInput: the frames are not inside the store.
@@ -323,7 +323,7 @@ class MelStore:
         """
         mel = self._array()
         for file in self.shard_files(start_frame, stop_frame):
-            if not file.is_file():
+            if not (file.is_file() if self._url is None else remote_link.has_file(self.path, file)):
                 raise MissingArtifact(
                     f"{file} is missing; restore it with `python -m pipeline.verify {self.path} --repair`"
                 )
@@ -338,7 +338,7 @@ class MelStore:
     def _array(self) -> zarr.Array[Any]:
         if self._mel is None:
             try:
-                mel = zarr.open_array(self.path / "mel", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
+                mel = mel_array.open_array(self.path, self._url)
             except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
                 raise CorruptArtifact(f"{self.path}/mel is not an array: {error}") from error
             self._mel = mel

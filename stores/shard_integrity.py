@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from stores import remote_link
 from stores.commit import read_bounded, write_json
 from stores.errors import CorruptArtifact
 from stores.json_codec import parse_json
@@ -28,15 +29,14 @@ def find_damage(folder: Path, summary: ShardSummary) -> tuple[str, str] | None:
         folder: folder of the shard set.
         summary: the recorded summary of the shard.
     """
-    path = folder / summary.name
     try:
-        with path.open("rb") as file:
+        with remote_link.open_file(folder, summary.name) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return "missing", "the file does not exist"
     except OSError as error:
         return "corrupt", str(error)
-    size = path.stat().st_size
+    size = remote_link.size_of(folder, summary.name)
     if size != summary.size_bytes:
         return "corrupt", f"it has {size} bytes, its index says {summary.size_bytes}"
     return None if sha256 == summary.sha256 else ("corrupt", "its SHA-256 is not the one in its index")

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import locations, npy
+from stores import locations, npy, remote_link
 from stores.commit import atomic_write, read_bounded, write_json
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -136,6 +136,7 @@ class ShardSet:
         content = {"format_version": FORMAT_VERSION, "store": store, **self.mel_settings, "left_out": self.left_out}
         content |= {"plan": dict(self.plan), "shards": shards}
         write_json(self.folder / _INDEX, {**content, "digest": digest(content)})
+        remote_link.publish(self.folder / _INDEX, keep=True)
 
     @classmethod
     def open(cls, folder: Path, *, complete: bool = True) -> ShardSet:
@@ -158,7 +159,7 @@ class ShardSet:
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # not JSON, or not an index
             raise CorruptArtifact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
         for shard, path in zip(shard_set.shards, shard_set.paths, strict=True) if complete else ():
-            size = path.stat().st_size if path.is_file() else -1
+            size = remote_link.size_of(folder, path.name)
             if size != shard.size_bytes:
                 raise CorruptArtifact(f"{path} has {size} bytes, its index says {shard.size_bytes}; shard again")
         return shard_set
@@ -244,10 +245,12 @@ def remove_shards(folder: Path, keep: Container[str] = ()) -> None:
         folder: folder of the shard set.
         keep: names of shards to keep, so that an unfinished set can be continued.
     """
-    (folder / _INDEX).unlink(missing_ok=True)
-    for path in folder.glob(f"{_key_prefix(folder)}-[0-9]*.tar"):
-        if path.name not in keep:
-            path.unlink()
+    remote_link.remove(folder, _INDEX)
+    is_link = remote_link.url_of(folder) is not None
+    names = remote_link.list_files(folder) if is_link else {path.name for path in folder.glob("*.tar")}
+    for name in sorted(names):
+        if re.fullmatch(rf"{re.escape(_key_prefix(folder))}-[0-9].*\.tar", name) and name not in keep:
+            remote_link.remove(folder, name)
 
 
 def require_consistent(indices: NDArray[np.int64], frames: NDArray[np.int64], total_frames: int) -> None:

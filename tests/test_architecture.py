@@ -328,7 +328,7 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "model.train": {
-        *("--window-frames", "--freeze-encoder-steps", "--learning-rate-scale"),
+        *("--window-frames", "--freeze-encoder-steps", "--learning-rate-scale", "--rank-timeout-seconds"),
         *("--store", "--name", "--preset", "--batch", "--steps", "--masking-ratio", "--temperature", "--learning-rate"),
         *(
             "--projection-width",
@@ -541,7 +541,7 @@ PUBLIC_NAMES = {
     ),
     "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
     "stores.locations": (
-        "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REPORTS RUNS STORES STORE_SUFFIX beside_store "
+        "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REMOTE REPORTS RUNS STORES STORE_SUFFIX beside_store "
         "data_root dataset_of encoder_of_run feature_store find_checkpoint layer_scores mel_store "
         "only_finished_run report run scores shards store_of_shards store_path sweep validate_name"
     ),
@@ -559,7 +559,7 @@ PUBLIC_NAMES = {
     ),
     "stores.manifest_checks": "MAX_FRAMES find_problem",
     "stores.mapped_array": "BLOCK_BYTES MAX_RAM_BYTES blocks empty take",
-    "stores.mel_array": "ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage",
+    "stores.mel_array": "ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage open_array",
     "stores.mel_attributes": (
         "FORMAT_VERSION MAX_ZARR_SHARD_BYTES METADATA UPGRADED_VERSION VALUES_VERSION read read_any_version read_grid "
         "value_settings"
@@ -586,6 +586,10 @@ PUBLIC_NAMES = {
     "stores.shards": (
         "FORMAT_VERSION MAX_INDEX_BYTES MAX_STORE_CLIPS Record ShardSet ShardSummary add_member decode_record "
         "remove_shards require_consistent shard_name write_shard"
+    ),
+    "stores.remote_link": (
+        "LINK MAX_LINK_BYTES MAX_METADATA_BYTES SCHEMES connect has_file is_url list_files open_file publish remove "
+        "require_local size_of storage_options store_path url_of"
     ),
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",

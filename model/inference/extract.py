@@ -11,7 +11,7 @@ from model.inference.encoder_representation import EncoderRepresentation
 from model.inference.extraction import ExtractionConfig
 from model.inference.layers import parse_layer
 from model.inference.windows import Windowing
-from stores import feature_tables, locations
+from stores import feature_tables, locations, remote_link
 from stores.features import FeatureStore
 from stores.json_output import print_json
 from stores.labels import count_noun
@@ -24,7 +24,7 @@ def extract(settings: ExtractSettings) -> None:
     Raises:
         MynaError: the store, the encoder or the engine cannot be used, or features with other options are stored.
     """
-    store = MelStore.open(locations.store_path(settings.dataset))
+    store = MelStore.open(remote_link.store_path(settings.dataset))
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     print(f"encoder: {checkpoint}")
     representation = _representation(settings, checkpoint.path)

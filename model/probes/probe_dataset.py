@@ -22,7 +22,7 @@ from model.probes.results.text_table import table
 from model.probes.results.winning_probe import probe_path, write_winning_probe
 from model.probes.task import Task, task_names
 from model.probes.training.grid_search import GridSearch
-from stores import feature_labels, locations
+from stores import feature_labels, locations, remote_link
 from stores.commit import remove_temporary_files
 from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
 from stores.features import FeatureStore
@@ -37,13 +37,13 @@ def probe_dataset(settings: ProbeSettings) -> None:
         MynaError: the store, the checkpoint or the features cannot be used, or the labels do not make a task.
     """
     grid = settings.search_grid()
-    mel_path = locations.store_path(settings.store or settings.dataset)
+    mel_path = remote_link.store_path(settings.store or settings.dataset)
     store = MelStore.open(mel_path) if settings.store or mel_path.exists() else None
     tasks = list(settings.task) or (_tasks(store, settings.dataset) if store else [])
     checkpoint = hub_models.find_checkpoint(settings.checkpoint)
     path, trained = checkpoint.path, representations.of_checkpoint(checkpoint.path)
     print(f"encoder: {checkpoint}")
-    dataset = locations.dataset_of(locations.store_path(settings.dataset))
+    dataset = locations.dataset_of(remote_link.store_path(settings.dataset))
     store = store or _recorded_store(trained.path(dataset), mel_path)
     tasks = tasks or _tasks(store, settings.dataset)
     _remove_temporary_files(trained.name)

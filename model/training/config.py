@@ -205,6 +205,15 @@ class LoadingSettings(CheckedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankSettings(CheckedSettings):
+    """Several processes under torchrun. None of these settings changes the result."""
+
+    rank_timeout_seconds: Annotated[float, Gt(0)] = 600.0
+    """Longest time that a rank waits for the others in a step, in seconds. A run whose ranks have died, stand still or
+    cannot be reached ends after this time. It must be longer than a k-NN validation and a checkpoint take."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidationSettings(CheckedSettings):
     """k-NN validation during training. None of these settings changes the result."""
 
@@ -233,6 +242,7 @@ class TrainSettings(CommandSettings):
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     loading: LoadingSettings = field(default_factory=LoadingSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
+    ranks: RankSettings = field(default_factory=RankSettings)
 
     @classmethod
     def values_of_file(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:

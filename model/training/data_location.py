@@ -11,6 +11,7 @@ from model.training import ranks
 from model.training.on_disk import ClipsOnDisk
 from model.training.resident import ResidentClips
 from model.training.sources import TrainingShards
+from stores import remote_link
 from stores.errors import InvalidInput
 
 DATA_LOCATIONS = ("gpu", "ram", "none")
@@ -33,6 +34,8 @@ def open_clips(sources: TrainingShards, location: str, device: torch.device) -> 
         CorruptArtifact: a shard cannot be read, or its clips are not those that the index lists.
     """
     if location == "none":
+        for shards in sources.sets:
+            remote_link.require_local(shards.folder, "--resident none")
         return ClipsOnDisk.open(sources, pinned=device.type == "cuda")
     require_device(location, device)
     needed = sources.frames * sources.n_mels + sources.clips * _BYTES_PER_CLIP

@@ -15,14 +15,19 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import distributed_c10d
 
 from model.objectives.gather import rank, world_size
-from stores.errors import InvalidInput
+from stores.errors import InvalidInput, MynaError
 from stores.lock import write_lock
 
-TIMEOUT = timedelta(hours=4)
-"""Time to wait for another rank. Rank 0 may be writing shards, which takes an hour for two million clips. The default
-of NCCL is 10 min."""
+START_TIMEOUT = timedelta(hours=4)
+"""Time to wait for another rank before the first step. Rank 0 may be writing shards, which takes an hour for two
+million clips. `step_timeout` states the time in a step."""
+
+
+class RanksLost(MynaError):
+    """A rank has died, stands still or cannot be reached."""
 
 
 @contextlib.contextmanager
@@ -33,11 +38,42 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def step_timeout(seconds: float) -> Iterator[None]:
+    """Let this rank wait at most `seconds` for the others at any place of the block, which is the training.
+
+    Every rank ends: those that wait raise an error, and torchrun then ends those that stand still.
+
+    Raises:
+        RanksLost: another rank did not answer in time, or its connection has ended.
+    """
+    if is_single_process():
+        yield
+        return
+    # PyTorch has no public function for this, and a second group of processes would need every collective to name it
+    distributed_c10d._set_pg_timeout(timedelta(seconds=seconds))
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_of_ranks(error):
+            raise
+        raise RanksLost(
+            f"rank {rank()} of {world_size()} lost another rank, or waited for it for {seconds:g} s "
+            f"(--rank-timeout-seconds): {str(error).splitlines()[0]}; start the same command again, with any number of "
+            "ranks, to continue from the newest checkpoint"
+        ) from error
+
+
+def _is_of_ranks(error: RuntimeError) -> bool:
+    """Return whether an error comes from the connection to other ranks. Gloo raises plain errors with these words."""
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "Gloo", "onnection"))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ import webdataset
 from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
+from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from model.training.sources import TrainingShards, stable_indices
+from stores import remote_link
 from stores.errors import CorruptArtifact
 from stores.progress import Progress
 from stores.shards import Record, ShardSet, ShardSummary, decode_record
@@ -99,12 +102,20 @@ class _ShardJob:
         return np.stack([frames, stable_indices(indices, self.shards, self.first_index)])
 
     def _records(self) -> Iterator[Record]:
-        # every rank reads all shards, because the clips of a rank are chosen batch by batch
-        samples = webdataset.WebDataset([str(self._path)], shardshuffle=False, nodesplitter=iter, empty_check=True)
         try:
-            yield from map(decode_record, samples)
+            yield from map(decode_record, self._samples())
         except (tarfile.TarError, ValueError, OSError) as error:  # ValueError: the tar has no sample
             raise self._corrupt(f"cannot be read: {error}") from error
+
+    def _samples(self) -> Iterator[dict[str, Any]]:
+        if remote_link.url_of(self.shards.folder) is None:
+            # every rank reads all shards, because the clips of a rank are chosen batch by batch
+            yield from webdataset.WebDataset([str(self._path)], shardshuffle=False, nodesplitter=iter, empty_check=True)
+            return
+        # webdataset opens no object storage, and reads streams of others
+        with remote_link.open_file(self.shards.folder, self.summary.name) as stream:
+            source = {"url": str(self._path), "stream": stream}
+            yield from group_by_keys(tar_file_expander(iter([source])))
 
     def _require_fit(self, record: Record, target: Tensor) -> None:
         if len(record.codes) > len(target) or record.codes.shape[1] != target.shape[1]:

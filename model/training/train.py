@@ -38,7 +38,7 @@ from model.training.malloc_tuning import keep_freed_memory
 from model.training.reconstructions import draw_reconstructions
 from model.training.sources import TrainingShards
 from model.training.stream import WindowStream
-from stores import extras, locations, shard_integrity, terminal
+from stores import extras, locations, remote_link, shard_integrity, terminal
 from stores.command_line import MAX_CONFIG_BYTES
 from stores.commit import write_json
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
@@ -90,7 +90,7 @@ def resolve(settings: TrainSettings, sources: TrainingShards) -> TrainConfig:
 
 def _train(settings: TrainSettings, device: torch.device) -> None:
     _require_used(settings.objective)
-    sources = TrainingShards(tuple(_shards(locations.store_path(store)) for store in settings.store))
+    sources = TrainingShards(tuple(_shards(remote_link.store_path(store)) for store in settings.store))
     config = resolve(settings, sources)
     _require_same_data(settings.config, config, sources)
     folder = locations.run(settings.name or f"{sources.name}-{settings.encoder.preset}")
@@ -129,7 +129,8 @@ def _train_in_folder(
     _print(f"{folder}: {length} of {config.batch} clips, {epoch} per epoch")
     _print_start(run, validation)
     with contextlib.closing(_prefetch(settings, config, stream, device)) as batches:
-        encoder = run.train(batches, settings.logging, validation)
+        with ranks.step_timeout(settings.ranks.rank_timeout_seconds):
+            encoder = run.train(batches, settings.logging, validation)
         if isinstance(run.model, MaskedAutoencoder) and ranks.is_main_process():
             _draw(folder / "reconstructions.png", run.model, config, sources, batches)
     _print(f"{encoder}: finished after {count_noun(run.step, 'step')}")
@@ -166,7 +167,7 @@ def _validation(settings: ValidationSettings, config: TrainConfig) -> KnnValidat
         raise InvalidInput("k-NN validation needs both --check-store and --check-task; state the other, or neither")
     if settings.check_store is None or settings.check_task is None:
         return None
-    store = MelStore.open(locations.store_path(settings.check_store))
+    store = MelStore.open(remote_link.store_path(settings.check_store))
     return KnnValidation.from_store(store, settings.check_task, config.encoder.window_frames, config.mel)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.sharding.config import ShardSettings
 from pipeline.sharding.shard_writer import ShardPlan, write_shards
 from pipeline.sharding.stock_writer import StockPlan, write_stock
-from stores import locations
+from stores import locations, remote_link
 from stores.commit import remove_temporary_files
 from stores.json_output import print_json
 from stores.labels import count_noun
@@ -22,9 +22,10 @@ def shard(settings: ShardSettings) -> None:
     Raises:
         MissingArtifact, CorruptArtifact: the store cannot be read.
     """
-    path = locations.store_path(settings.store)
+    path = remote_link.store_path(settings.store)
     store = MelStore.open(path)
     if settings.format == "stock":
+        remote_link.require_local(path, "--format stock")
         _write_stock(store, locations.beside_store(path, ".stock"), StockPlan(settings.seed), settings.json)
         return
     folder = locations.shards(path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ingestion import shared_recordings
-from stores import shard_integrity
+from stores import remote_link, shard_integrity
 from stores.chunk_grid import pack_in_order
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -194,6 +194,7 @@ def _write_tars(
                 bar.update(shard.clips)
             else:
                 shard = write_shard(path, list(_records(store, ids, records, bar)), _shard_quantizer(store))
+                remote_link.publish(path)
                 shard_integrity.record_shard(folder, shard, source.digest, source.name)
             yield shard
 

@@ -20,9 +20,9 @@ from stores.errors import InvalidInput
 class VerifySettings(CommandSettings):
     """Check mel stores, shard sets and feature stores for missing, corrupt and stale data, and print what is wrong."""
 
-    paths: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH", help_behavior_hint="(required)")]
+    paths: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATH", help_behavior_hint="(required)")]
     """Mel stores (NAME.zarr), shard sets (NAME.shards) and feature stores (NAME.features.zarr), for example
-    stores/demo.zarr."""
+    stores/demo.zarr. A mel store or a shard set may be a URL, for example s3://BUCKET/demo.shards."""
     repair: bool = False
     """Restore damaged data and decode changed audio again, then check again."""
     read_audio: bool = False

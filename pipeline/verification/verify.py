@@ -15,7 +15,7 @@ from pipeline.verification import feature_store_check, mel_store_check, shard_ch
 from pipeline.verification import repair as store_repair
 from pipeline.verification.config import VerifySettings
 from pipeline.verification.mel_store_check import Finding, RegionCheck
-from stores import feature_integrity, locations, mel_attributes, mel_store_upgrade
+from stores import feature_integrity, locations, mel_attributes, mel_store_upgrade, remote_link
 from stores.commit import remove_temporary_files
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.json_output import print_json
@@ -35,10 +35,20 @@ def verify(settings: VerifySettings) -> int:
         InvalidInput: a path is neither a mel store nor a shard set nor a feature store.
         MissingArtifact: a path does not exist, or the audio that a repair needs.
     """
-    remaining = {str(path): _verify_path(path.absolute(), settings) for path in settings.paths}
+    remaining = {text: _verify_path(_path(text, settings), settings) for text in settings.paths}
     if settings.json:
         print_json({"findings": remaining})
     return sum(remaining.values())
+
+
+def _path(text: str, settings: VerifySettings) -> Path:
+    """Return the folder that is checked, which is a link for a URL. Of these, only shards can be repaired."""
+    if not remote_link.is_url(text):
+        return Path(text).absolute()
+    path = remote_link.connect(text)
+    if settings.upgrade or (settings.repair and path.suffix != ".shards"):
+        remote_link.require_local(path, "--upgrade" if settings.upgrade else "--repair of a mel store")
+    return path.absolute()
 
 
 def _verify_path(path: Path, settings: VerifySettings) -> int:
@@ -47,6 +57,11 @@ def _verify_path(path: Path, settings: VerifySettings) -> int:
     with write_lock(path) if settings.repair or settings.upgrade else contextlib.nullcontext():
         if path.suffix == ".shards":
             return _verify_shards(path, settings)
+        if path.suffix == ".stock":
+            raise InvalidInput(
+                f"{path} holds tars for other readers, which are not checked; `python -m pipeline.shard "
+                f"{path.with_suffix(locations.STORE_SUFFIX)} --format stock` writes them again if its store has changed"
+            )
         if feature_integrity.is_feature_store(path):
             return _verify_features(path, settings)
         if path.suffix == locations.STORE_SUFFIX or (path / mel_attributes.METADATA).is_file():

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import http.server
 import os
-import socket
-import subprocess
-import sys
 import threading
-import time
 
 import numpy as np
 import pytest
+import s3_server
 import synthetic_audio
 
 from pipeline import ingest as command
@@ -33,40 +29,18 @@ def music(tmp_path):
     return tmp_path / "music"
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def _server(port, folder):
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (folder / "moto.log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.2)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @pytest.fixture
 def s3(music, tmp_path, monkeypatch):
     """URL of a bucket with the files of `music`."""
     s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed (it is in the extra `remote`)")
     pytest.importorskip("moto.server", reason="moto and flask are not installed, which serve S3 on this machine")
-    port = _free_port()
+    port = s3_server.free_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     s3fs.S3FileSystem.clear_instance_cache()  # of a server that has ended
-    with _server(port, tmp_path):
+    with s3_server.serve(port, tmp_path):
         files = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
         files.mkdir("bucket")
         for path in music.rglob("*"):
