@@ -14,6 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run(settings: ShardSettings) -> None:
         """Import the room when there is something to do, so that `--help` is fast."""
+        if settings.cluster.scheduler is not None:
+            from pipeline.sharding.shard_on_cluster import shard_on_cluster
+
+            shard_on_cluster(settings)
+            return
         from pipeline.sharding.shard import shard
 
         shard(settings)

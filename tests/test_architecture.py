@@ -312,7 +312,10 @@ COMMANDS = {
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "pipeline.preview": {"store", "--clips", "--id", "--out", "--json"},
-    "pipeline.shard": {"store", "--seed", "--format", "--json"},
+    "pipeline.shard": {
+        *("store", "--seed", "--format", "--json", "--scheduler", "--workers"),
+        *("--tls-ca-file", "--tls-cert", "--tls-key"),
+    },
     "pipeline.verify": {
         *(
             "paths",

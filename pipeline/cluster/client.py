@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from distributed import Client
 from distributed.security import Security
 
-from pipeline.cluster import local
+from pipeline.cluster import environment, local
 from pipeline.cluster.config import TlsSettings
 from stores.errors import InvalidInput
 
@@ -31,14 +31,15 @@ def connect(
         single_thread: start only one thread with the scheduler `threads`, for tasks that start threads of their own.
 
     Raises:
-        InvalidInput: `scheduler` is unknown or does not answer, its credentials cannot be used, or `workers` is less
-            than one.
+        InvalidInput: `scheduler` is unknown or does not answer, its credentials cannot be used, its workers have other
+            code or packages, or `workers` is less than one.
     """
     if workers is not None and workers < 1:
         raise InvalidInput(f"--workers must be at least 1 (got {workers})")
     tls = tls or TlsSettings()
     if not is_local(scheduler):
         with _connect_to(scheduler, _credentials(scheduler, tls)) as client:
+            environment.require_same(client)
             yield client
         return
     if scheduler not in ("processes", "threads"):

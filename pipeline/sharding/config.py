@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge
 from tyro.conf import Positional
 
+from pipeline.cluster.config import OptionalClusterSettings
 from stores.command_line import CommandSettings, shown
 
 
@@ -24,3 +25,4 @@ class ShardSettings(CommandSettings):
     """Seed of the shuffle of all clips."""
     json: bool = False
     """Print one JSON object on standard output, and everything else on standard error."""
+    cluster: OptionalClusterSettings = field(default_factory=OptionalClusterSettings)

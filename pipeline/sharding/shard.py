@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.sharding.config import ShardSettings
-from pipeline.sharding.shard_writer import ShardPlan, write_shards
+from pipeline.sharding.shard_writer import ShardPlan, TaskRunner, write_shards
 from pipeline.sharding.stock_writer import StockPlan, write_stock
 from stores import locations, remote_link
 from stores.commit import remove_temporary_files
@@ -16,8 +16,12 @@ from stores.mel_store import MelStore
 from stores.shards import ShardSet
 
 
-def shard(settings: ShardSettings) -> None:
+def shard(settings: ShardSettings, run_tasks: TaskRunner | None = None) -> None:
     """Write the shards of a mel store, unless they are there, and print what they hold.
+
+    Args:
+        settings: the settings.
+        run_tasks: function that runs the tasks of a cluster (default: this process writes all tars).
 
     Raises:
         MissingArtifact, CorruptArtifact: the store cannot be read.
@@ -31,7 +35,7 @@ def shard(settings: ShardSettings) -> None:
     folder = locations.shards(path)
     with write_lock(folder):
         remove_temporary_files(folder)
-        shards = write_shards(store, folder, ShardPlan(seed=settings.seed))
+        shards = write_shards(store, folder, ShardPlan(seed=settings.seed), run_tasks=run_tasks)
     print(_summary(shards))
     if settings.json:
         size = sum(shard.size_bytes for shard in shards.shards)

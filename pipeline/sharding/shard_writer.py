@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ingestion import shared_recordings
-from stores import remote_link, shard_integrity
+from pipeline.sharding import tar_task
+from pipeline.sharding.tar_task import RecordPlan, TarTask, shard_quantizer
+from stores import shard_integrity
 from stores.chunk_grid import pack_in_order
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_store import MelStore
 from stores.progress import Progress
-from stores.quantize import Quantizer
-from stores.shards import Record, ShardSet, ShardSummary, remove_shards, shard_name, write_shard
+from stores.shards import ShardSet, ShardSummary, remove_shards, shard_name
 
 WINDOW_FRAMES = 96
 """Length of the shortest training clip in frames, which is one window."""
-SHARD_BITS = 8
-"""Bits of a code in a shard, whatever type the store has."""
 TRAINING_SPLITS = ("", "train")
 """Splits whose clips are written to shards."""
+NumberedTask = tuple[int, TarTask]
+NumberedShard = tuple[int, ShardSummary]
+TaskRunner = Callable[[Callable[[NumberedTask], NumberedShard], Iterable[NumberedTask]], Iterator[NumberedShard]]
+"""Function that runs a function for each task and yields the results in any order."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def plan_shards(clips: Iterable[ClipRow], plan: ShardPlan) -> list[list[list[int
     return [records[i : i + plan.records_per_shard] for i in range(0, len(records), plan.records_per_shard)]
 
 
-def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes: bool = True) -> ShardSet:
+def write_shards(
+    store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes: bool = True, run_tasks: TaskRunner | None = None
+) -> ShardSet:
     """Write all shards of `store` into `folder`, then their index.
 
     Sound shards of the same store and plan are kept. Damaged shards and all others are written again.
@@ -88,6 +93,7 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes:
         folder: folder of the shard set.
         plan: the shuffle and the sizes of records and shards.
         trust_sizes: treat a shard of a finished set as sound if it has the recorded size; otherwise read all its bytes.
+        run_tasks: function that runs tasks and yields their results in any order (default: this process writes all).
 
     Raises:
         InvalidInput: no clip of the store can be trained on, a recording is in two splits that a user stated, or
@@ -112,12 +118,12 @@ def write_shards(store: MelStore, folder: Path, plan: ShardPlan, *, trust_sizes:
     remove_shards(folder, keep=sound)
     shards = ShardSet(
         folder,
-        tuple(_write_tars(store, folder, plan_shards(clips, plan), sound, source)),
+        tuple(_write_tars(store, folder, plan_shards(clips, plan), sound, source, run_tasks)),
         left_out,
         store_digest=store_digest,
         store_clips=len(store),
         spec=store.spec,
-        quantizer=_shard_quantizer(store),
+        quantizer=shard_quantizer(store),
         preprocessing=store.attributes["preprocessing"],
         plan=asdict(plan),
         store_name=source.name,
@@ -184,35 +190,42 @@ def _write_tars(
     planned: Sequence[Sequence[Sequence[int]]],
     sound: Mapping[str, ShardSummary],
     source: ShardSource,
-) -> Iterator[ShardSummary]:
-    ids = store.rows.column("id").combine_chunks()
-    with Progress(total=sum(len(clips) for records in planned for clips in records), unit="clip", desc="shard") as bar:
-        for number, records in enumerate(planned):
-            path = folder / shard_name(folder, number)
-            if path.name in sound:
-                shard = sound[path.name]
+    run_tasks: TaskRunner | None,
+) -> list[ShardSummary]:
+    """Write the tars that are not sound, and return the summaries of all in order."""
+    names = [shard_name(folder, number) for number in range(len(planned))]
+    written = {number: sound[name] for number, name in enumerate(names) if name in sound}
+    missing = [number for number in range(len(planned)) if number not in written]
+    tasks = _tasks(store, folder, planned, missing, source)
+    total = sum(len(clips) for records in planned for clips in records)
+    done = sum(shard.clips for shard in written.values())
+    with Progress(total=total, initial=done, unit="clip", desc="shard") as bar:
+        if run_tasks is None:
+            written |= {number: tar_task.write(task, bar.update) for number, task in tasks}
+        else:
+            for number, shard in run_tasks(_write_numbered, tasks):
+                written[number] = shard
                 bar.update(shard.clips)
-            else:
-                shard = write_shard(path, list(_records(store, ids, records, bar)), _shard_quantizer(store))
-                remote_link.publish(path)
-                shard_integrity.record_shard(folder, shard, source.digest, source.name)
-            yield shard
+    return [written[number] for number in range(len(planned))]
 
 
-def _records(store: MelStore, ids: Any, records: Sequence[Sequence[int]], bar: Progress) -> Iterator[Record]:
-    """Yield the records of a tar. `ids` is the column of the ids of all clips."""
-    for clips in records:
-        codes = [np.ascontiguousarray(_codes(store, clip).T) for clip in clips]
-        frames = np.array([len(clip_codes) for clip_codes in codes], np.int64)
-        bar.update(len(clips))
-        yield Record(np.concatenate(codes), np.array(clips, np.int64), frames, ids.take(clips).to_pylist())
+def _write_numbered(numbered: NumberedTask) -> NumberedShard:
+    return numbered[0], tar_task.write(numbered[1])
 
 
-def _shard_quantizer(store: MelStore) -> Quantizer:
-    """Return the quantizer of the shards, which have 8 bits because training reads one byte for each cell."""
-    return store.quantizer if store.quantizer.bits == SHARD_BITS else Quantizer()
-
-
-def _codes(store: MelStore, clip: int) -> NDArray[np.uint8]:
-    quantizer = _shard_quantizer(store)
-    return store.codes(clip) if quantizer == store.quantizer else quantizer.encode(store.clip(clip))
+def _tasks(
+    store: MelStore,
+    folder: Path,
+    planned: Sequence[Sequence[Sequence[int]]],
+    numbers: Iterable[int],
+    source: ShardSource,
+) -> Iterator[NumberedTask]:
+    ids = store.rows.column("id").combine_chunks()
+    starts, frames = (store.rows.numbers(name) for name in ("start_frame", "frames"))
+    for number in numbers:
+        records = tuple(
+            RecordPlan(np.array(clips, np.int64), starts[clips], frames[clips], tuple(ids.take(clips).to_pylist()))
+            for clips in planned[number]
+        )
+        path = (folder / shard_name(folder, number)).absolute()
+        yield number, TarTask(store.path.absolute(), path, records, source.digest, source.name)

@@ -113,7 +113,7 @@ def test_a_rank_that_is_slow_for_less_than_the_limit_holds_the_others_up_and_no_
 
 @pytest.mark.slow
 def test_torchrun_restarts_all_ranks_from_the_newest_checkpoint_after_a_kill(launcher):
-    process = launcher.start(2, 60, "--max-restarts", "1")
+    process = launcher.start(2, 60, "--standalone", "--max-restarts", "3")
     launcher.wait_for_checkpoint(process)
     launcher.rank(process, 1).kill()
     assert process.wait(180) == 0, launcher.output()

@@ -137,7 +137,7 @@ def _interrupt_third_shard(monkeypatch):
             raise KeyboardInterrupt
         return write_shard(path, records, quantizer)
 
-    monkeypatch.setattr("pipeline.sharding.shard_writer.write_shard", fail_late)
+    monkeypatch.setattr("pipeline.sharding.tar_task.write_shard", fail_late)
 
 
 def test_an_interrupted_replacement_leaves_no_index_for_mixed_shards(make_store, monkeypatch):
@@ -248,3 +248,25 @@ def test_a_reopened_store_gives_the_same_shards(make_store):
     expected = write_shards(store, locations.shards(store.path), ShardPlan())
     shards = write_shards(MelStore.open(store.path), store.path.with_name("b") / store.path.stem, ShardPlan())
     assert [shard.sha256 for shard in expected.shards] == [shard.sha256 for shard in shards.shards]
+
+
+def test_a_cluster_writes_the_bytes_of_one_process(make_store, monkeypatch, capsys):
+    store = make_store([96 + i for i in range(40)])
+    monkeypatch.setattr("pipeline.sharding.shard.ShardPlan", lambda seed: replace(SMALL, seed=seed))
+    assert shard.main([str(store.path)]) == 0
+    folder = locations.shards(store.path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert len(before) > 5
+    shutil.rmtree(folder)
+    assert shard.main([str(store.path), "--scheduler", "threads", "--workers", "2"]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert shard.main([str(store.path), "--scheduler", "threads", "--format", "stock"]) == 2
+    assert "--format stock is written by one process" in capsys.readouterr().err
+
+
+def test_tars_for_other_readers_are_not_taken_for_anything_else(make_store, capsys):
+    store = make_store([96, 120])
+    assert shard.main([str(store.path), "--format", "stock"]) == 0
+    folder = locations.beside_store(store.path, ".stock")
+    assert verify.main([str(folder)]) == 2
+    assert "holds tars for other readers, which are not checked; `python -m pipeline.shard" in capsys.readouterr().err
