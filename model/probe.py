@@ -14,6 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run(settings: ProbeSettings) -> None:
         """Import the room when there is something to do, so that `--help` is fast."""
+        if settings.cluster.scheduler is not None:
+            from model.probes.probe_on_cluster import probe_on_cluster
+
+            probe_on_cluster(settings)
+            return
         from model.probes.probe_dataset import probe_dataset
 
         probe_dataset(settings)

@@ -28,6 +28,7 @@ MAY_IMPORT = {
 LOCAL_IMPORTS = {
     ("model/training/metrics_export.py", "torch.utils.tensorboard"): "needs the extra `tensorboard`",
     ("model/training/reconstructions.py", "matplotlib.figure"): "needs the extra `report`",
+    ("model/evidence/findings_table.py", "matplotlib.figure"): "needs the extra `report`",
     ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
     ("model/similarity/ann_index.py", "usearch.index"): "is the extra `search`",
     ("model/alignment/text_encoders.py", "tokenizers"): "is the extra `text`",
@@ -308,7 +309,7 @@ COMMANDS = {
             "--labels",
         ),
         *("--metadata", "--split-number", "--dataset", "--id-column"),
-        *("--as-written", "--clips", "--programs", "--seed"),
+        *("--as-written", "--clips", "--programs", "--seed", "--soundfont"),
         *("--tls-ca-file", "--tls-cert", "--tls-key"),
     },
     "pipeline.preview": {"store", "--clips", "--id", "--out", "--json"},
@@ -391,6 +392,7 @@ COMMANDS = {
     "model.metrics": {"runs", "--to", "--json"},
     "model.models": {"--json"},
     "model.probe": {
+        *("--scheduler", "--workers", "--tls-ca-file", "--tls-cert", "--tls-key"),
         *(
             "dataset",
             "--json",
@@ -471,6 +473,10 @@ COMMANDS = {
             "--draw",
             "--json",
         ),
+    },
+    "dags.findings": {
+        *("--soundfont", "--test-soundfont", "--root", "--clips", "--clips-seen", "--seeds", "--minutes", "--out"),
+        *("--draw", "--json"),
     },
     "dags.evidence": {
         "study",

@@ -19,6 +19,7 @@ from annotated_types import Ge
 from tyro.conf import Positional, UseAppendAction
 
 from model.inference.layers import parse_layer
+from pipeline.cluster.config import OptionalClusterSettings
 from stores.command_line import CheckedSettings, CommandSettings, shown
 from stores.digest import digest
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
@@ -272,6 +273,7 @@ class ProbeSettings(CommandSettings):
     json: bool = False
     """Print one JSON object on standard output, and everything else on standard error."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
+    cluster: OptionalClusterSettings = field(default_factory=OptionalClusterSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,7 @@ from model.probes.results.text_table import table
 from model.probes.results.winning_probe import probe_path, write_winning_probe
 from model.probes.task import Task, task_names
 from model.probes.training.grid_search import GridSearch
+from model.probes.training.stack_task import TaskRunner
 from stores import feature_labels, locations, remote_link
 from stores.commit import remove_temporary_files
 from stores.errors import DigestMismatch, InvalidInput, MissingArtifact
@@ -30,8 +31,12 @@ from stores.json_output import print_json
 from stores.mel_store import MelStore
 
 
-def probe_dataset(settings: ProbeSettings) -> None:
+def probe_dataset(settings: ProbeSettings, run_tasks: TaskRunner | None = None) -> None:
     """Score the encoder's features, the baselines and other embeddings on each task, and print the scores.
+
+    Args:
+        settings: the settings.
+        run_tasks: function that runs the tasks of a cluster (default: this process trains all probes).
 
     Raises:
         MynaError: the store, the checkpoint or the features cannot be used, or the labels do not make a task.
@@ -57,7 +62,8 @@ def probe_dataset(settings: ProbeSettings) -> None:
         for note in Task.of(features[scores.TRAINED], task).notes():
             print(f"note: {note}", file=sys.stderr)
         if settings.few_shot.train_groups is None:
-            results.append(_score(task, dataset, trained.name, features, grid))
+            search = _search(trained.name, task, run_tasks)
+            results.append(_score(task, dataset, trained.name, features, grid, search))
         else:
             few_shot = FewShotEvaluation(settings.few_shot.train_groups, settings.few_shot.draws)
             results.append(few_shot.score(task, dataset, trained.name, features))
@@ -107,17 +113,24 @@ def _score_layers(
         print_json({"layers": [one.to_dict() for one in scored]})
 
 
-def _search(run: str, task: str) -> Callable[[str], GridSearch]:
+def _search(run: str, task: str, run_tasks: TaskRunner | None = None) -> Callable[[str], GridSearch]:
     """Return the function from the name of a representation to its search."""
     device = fastest_device()
     precision = torch.bfloat16 if fastest_precision() == "bf16" else torch.float32
     cache_folder = locations.run(run) / "probes" / "stacks"
-    return lambda name: GridSearch(device, precision, cache_folder, f"{task}: {name}")
+    return lambda name: GridSearch(device, precision, cache_folder, f"{task}: {name}", run_tasks)
 
 
-def _score(task: str, dataset: str, run: str, features: Mapping[str, FeatureStore], grid: Grid) -> scores.Scores:
+def _score(
+    task: str,
+    dataset: str,
+    run: str,
+    features: Mapping[str, FeatureStore],
+    grid: Grid,
+    search: Callable[[str], GridSearch],
+) -> scores.Scores:
     """Search the grid for every representation, write scores and winning probes, print the scores and return them."""
-    results = scores.evaluate_representations(task, features, grid, _search(run, task))
+    results = scores.evaluate_representations(task, features, grid, search)
     task_scores = scores.score_representations(task, dataset, run, features, grid, results)
     metadata = {"dataset": dataset, "grid": grid.name, "clips": task_scores.clips}
     for name, result in results.items():

@@ -320,3 +320,14 @@ def test_a_grid_in_a_file_replaces_the_quick_one(workplace):
     assert probe.main(["made", "--task", "key", "--grid", "grid.json"]) == 0
     scores = Scores.read(locations.scores("first", "made", "key"))
     assert (scores.grid, scores.probes) == ("file grid.json", 1)
+
+
+def test_a_cluster_gives_the_scores_of_one_process(workplace, capsys):
+    words = ["made", "--task", "key", "--json"]
+    assert probe.main(words) == 0
+    first = capsys.readouterr().out
+    shutil.rmtree(locations.run("first") / "probes")
+    assert probe.main([*words, "--scheduler", "threads"]) == 0
+    assert capsys.readouterr().out == first
+    assert probe.main([*words, "--scheduler", "threads", "--layer", "all"]) == 2
+    assert "--layer and --train-groups are computed by one process" in capsys.readouterr().err

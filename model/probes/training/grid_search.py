@@ -21,12 +21,15 @@ import torch
 from model.probes.config import Grid, ProbeConfig
 from model.probes.probe import Probe
 from model.probes.task import Task
-from model.probes.training import cache
+from model.probes.training import cache, stack_task
 from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.batched_trainer import BatchedTrainer, TrainedProbe
 from model.probes.training.inputs import TaskTensors, task_tensors
+from model.probes.training.stack_task import StackTask, TaskRunner
 from stores.errors import InvalidInput
 from stores.progress import Progress
+
+MIN_STACKS_FOR_CLUSTER = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class GridSearch:
     """Folder of the result cache. None disables the cache."""
     label: str = ""
     """Label of the progress bar. An empty label disables the bar."""
+    run_tasks: TaskRunner | None = None
+    """Function that runs tasks on a cluster, which trains the stacks of a search if there is a cache."""
 
     def run(self, task: Task, grid: Grid) -> SearchResult:
         """Train all probes of `grid` on `task`. If several are equally good on validation, the first one wins.
@@ -93,6 +98,8 @@ class GridSearch:
         stacks = partition(grid.configs, self.device)
         digest = self._digest(task)
         keys = [cache.cache_key(digest, configs, grid, self.precision) for configs in stacks]
+        if self.run_tasks is not None and self.cache_folder is not None:
+            self._train_on_cluster(task, grid, digest, stack_task.missing(self.cache_folder, stacks, keys))
         bar = Progress(total=len(grid.configs), desc=self.label, unit="probe", disable=not self.label)
         with bar, _Workers(self.device) as workers:
             progress = _Progress(bar, workers.stop)
@@ -111,6 +118,27 @@ class GridSearch:
                 return trained, weights
 
             return workers.run(train, list(zip(stacks, keys, strict=True)))
+
+    def _train_on_cluster(
+        self, task: Task, grid: Grid, digest: str, stacks: Sequence[tuple[tuple[ProbeConfig, ...], str]]
+    ) -> None:
+        """Let workers train the stacks that are not cached. Their results are then read from the cache.
+
+        A single stack is not worth the file that the workers read.
+        """
+        assert self.run_tasks is not None
+        assert self.cache_folder is not None
+        if len(stacks) < MIN_STACKS_FOR_CLUSTER:
+            return
+        folder, precision = self.cache_folder.absolute(), str(self.precision).removeprefix("torch.")
+        probes = sum(len(configs) for configs, _ in stacks)
+        with (
+            stack_task.clips_file(folder, digest, task) as file,
+            Progress(total=probes, desc=f"{self.label} on workers", unit="probe", disable=not self.label) as bar,
+        ):
+            tasks = (StackTask(file, configs, grid, precision, folder, key) for configs, key in stacks)
+            for count in self.run_tasks(stack_task.train, tasks):
+                bar.update(count)
 
     def _digest(self, task: Task) -> str:
         """Return the digest of a task, and of everything else besides the grid that decides a result."""

@@ -48,7 +48,7 @@ class LayerMixSearch(GridSearch):
 
 def mixing(search: GridSearch, layers: int) -> LayerMixSearch:
     """Return a search with the settings of `search` over probes of a mixture of layers."""
-    return LayerMixSearch(search.device, search.precision, search.cache_folder, search.label, layers)
+    return LayerMixSearch(search.device, search.precision, search.cache_folder, search.label, layers=layers)
 
 
 def mixing_weights(probe: Probe, layers: int) -> list[float]:
