@@ -86,7 +86,7 @@ def test_results_are_cached_apart_from_those_of_other_probes(tmp_path):
 
 def test_a_search_becomes_one_of_a_mixture_with_the_same_settings(tmp_path):
     assert mixing(GridSearch(CPU, torch.float32, tmp_path, "key"), 4) == LayerMixSearch(
-        CPU, torch.float32, tmp_path, "key", 4
+        CPU, torch.float32, tmp_path, "key", layers=4
     )
 
 
