@@ -48,6 +48,7 @@ COMMANDS = {
         Command("dags.train_key", _DAGS, "TrainKeySettings"),
         Command("dags.benchmark", _DAGS, "BenchmarkSettings"),
         Command("dags.evidence", _DAGS, "EvidenceSettings"),
+        Command("dags.findings", _DAGS, "FindingsSettings"),
         Command("dags.sweep", _DAGS, "SweepSettings"),
         Command("dags.serve", _DAGS, "ServeSettings"),
         Command("dags.doctor", _DAGS, "DoctorSettings"),

@@ -204,6 +204,32 @@ class EvidenceSettings(WorkflowSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindingsSettings(WorkflowSettings):
+    """Train small encoders in many ways on the demo corpus, and see which findings of the paper hold for them.
+
+    Each configuration is trained with each seed, and its probes of key and genre are scored on soundfonts that no
+    encoder has heard. Every finished run is one JSON file, so the study continues where it was stopped.
+    """
+
+    soundfont: Annotated[UseAppendAction[tuple[Path, ...]], shown("FILE", "TimGM6mb.sf2 of pretty_midi")] = ()
+    """SF2 file for the clips that encoders are trained on. It can be repeated."""
+    test_soundfont: Annotated[Path, shown("FILE")] = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+    """SF2 file for the clips of the probes. Debian's package fluid-soundfont-gm has the default one."""
+    root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA/demo, or data/demo if MYNA_DATA is not set")] = None
+    """Folder for the rendered clips."""
+    clips: Annotated[int, Ge(1)] = 2_400
+    """Size of the corpus for training, in clips of 10 s. The corpus for the probes has half as many."""
+    clips_seen: Annotated[int, Ge(1)] = 38_400
+    """Clips that a run sees, counted once per step."""
+    seeds: Annotated[int, Ge(1)] = 3
+    """Seeds of each configuration: 0, 1, and so on."""
+    minutes: Annotated[Annotated[float, Gt(0)] | None, shown("MINUTES", "no limit")] = None
+    """Time after which no further run is started."""
+    out: Annotated[Path | None, shown("FOLDER", "reports/findings")] = None
+    """Folder for a JSON file of each run, the table (findings.md) and the figure of the masking ratio (masking.png)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainSettings(WorkflowSettings):
     """Train an encoder on a collection of recordings: ingest, shard, train."""
 

@@ -1,0 +1,150 @@
+"""The workflow of `python -m dags.findings`: two corpora, a run for each configuration and seed, a table and a figure.
+
+    stores/varied.zarr           clips for training, with instruments, soundfont, tempo, room and noise drawn by seed
+    stores/varied-test.zarr      the same pieces from another soundfont, for the probes
+    runs/findings-RUN-SEED/      an encoder
+    OUT/RUN-SEED.json            its scores
+
+The seeds take turns: all configurations are trained with seed 0 first. A run is deleted when its result is written.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import model.train
+import pipeline.ingest
+from dags.config import FindingsSettings
+from dags.workflow import Step, print_graph, run
+from model.evidence import findings_table
+from model.evidence.compared_representations import of_encoder
+from model.evidence.findings import HYBRID_READINGS, RUNS, RunResult, StudyRun, file_name, read_results
+from model.evidence.rendered_probes import TASKS, GroupCounts, probe
+from model.inference import checkpoints, representations
+from stores import locations
+from stores.errors import InvalidInput, exit_status
+from stores.json_output import print_json
+from stores.mel_store import MelStore
+from stores.terminal import print_progress
+
+TRAINING, PROBED = "varied", "varied-test"
+"""Names of the mel stores."""
+
+
+def findings(settings: FindingsSettings) -> None:
+    """Run the study, or print its graph.
+
+    Raises:
+        StepFailed: a step ended with an error, which it has printed.
+        InvalidInput: the soundfont for the probes is not there.
+    """
+    chain = steps(settings)
+    if settings.draw:
+        print_graph(chain, settings.json)
+        return
+    if not settings.test_soundfont.is_file():
+        raise InvalidInput(
+            f"{settings.test_soundfont} does not exist; install Debian's package fluid-soundfont-gm, or name another "
+            "General MIDI soundfont with --test-soundfont"
+        )
+    results = run(chain, settings.json)
+    if settings.json:
+        print_json({"findings": findings_table.as_json(read_results(_out(settings))), "steps": results})
+
+
+def steps(settings: FindingsSettings) -> list[Step]:
+    """Return the steps in order."""
+    test = [settings.test_soundfont]
+    corpora = [_render(settings, TRAINING, settings.soundfont, settings.clips)]
+    corpora.append(_render(settings, PROBED, test, -(-settings.clips // 2)))
+    begun, previous = time.monotonic(), tuple(step.name for step in corpora)
+    chain = [*corpora]
+    for seed in range(settings.seeds):
+        for configuration in RUNS:
+            step = _measuring(settings, configuration, seed, begun, previous)
+            chain.append(step)
+            previous = (step.name,)
+    return [*chain, Step("table", lambda _: exit_status(lambda: _write_table(settings)), (), previous)]
+
+
+def _out(settings: FindingsSettings) -> Path:
+    return settings.out or locations.REPORTS / "findings"
+
+
+def _render(settings: FindingsSettings, name: str, soundfonts: Sequence[Path], clips: int) -> Step:
+    fonts = [word for path in soundfonts for word in ("--soundfont", str(path))]
+    root = ("--root", str(settings.root)) if settings.root else ()
+    words = ("demo", "--programs", "any", *fonts, "--clips", str(clips), *root, "--store", str(_store(name)))
+    return Step(f"render-{name}", pipeline.ingest.main, words)
+
+
+def _store(name: str) -> Path:
+    return locations.mel_store(name)
+
+
+def _measuring(
+    settings: FindingsSettings, configuration: StudyRun, seed: int, begun: float, after: tuple[str, ...]
+) -> Step:
+    def measure(_words: Sequence[str]) -> int:
+        """Train and score one encoder, unless its result is there or the time is over."""
+        path = _out(settings) / file_name(configuration.name, seed)
+        if path.is_file():
+            print(f"   {path} is there")
+            return 0
+        if settings.minutes is not None and time.monotonic() - begun > 60 * settings.minutes:
+            print(f"   not begun, because {settings.minutes:g} minutes are over")
+            return 0
+        return exit_status(lambda: _measure(settings, configuration, seed))
+
+    return Step(f"{configuration.name}-{seed}", measure, (), after)
+
+
+def _measure(settings: FindingsSettings, configuration: StudyRun, seed: int) -> None:
+    start, name = time.monotonic(), f"findings-{configuration.name}-{seed}"
+    store = MelStore.open(_store(PROBED))
+    words = ("--store", str(_store(TRAINING)), "--name", name, *configuration.words(settings.clips_seen, seed))
+    _require_success(model.train.main, words)
+    loaded = checkpoints.load(locations.run(name) / locations.ENCODER_FILE)
+    if not configuration.trained:
+        loaded = representations.baseline("untrained", loaded.path).loaded  # type: ignore[attr-defined]
+    RunResult(
+        run=configuration.name,
+        seed=seed,
+        clips_seen=settings.clips_seen,
+        steps=configuration.steps(settings.clips_seen) if configuration.trained else 0,
+        scores=_scores(loaded, store),
+        seconds=round(time.monotonic() - start, 1),
+        machine=platform.processor() or platform.machine(),
+        stores=(MelStore.open(_store(TRAINING)).digest(), store.digest()),
+    ).write(_out(settings))
+    shutil.rmtree(locations.run(name))
+
+
+def _require_success(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> None:
+    if status := command(words):
+        raise InvalidInput(f"training ended with status {status}; its message is above")
+
+
+def _scores(loaded: checkpoints.LoadedCheckpoint, store: MelStore) -> dict[str, dict[str, GroupCounts]]:
+    """Return the counts of each reading of an encoder and of each task."""
+    features, rows = of_encoder(loaded).compute(store), list(store.rows)
+    width, kinds = loaded.encoder.config.width, loaded.encoder.config.patch_kinds
+    readings = {"all": features}
+    if len(kinds) > 1:
+        readings |= {kind: features[:, i * width : (i + 1) * width] for i, kind in enumerate(HYBRID_READINGS)}
+    counts = {}
+    for reading, columns in readings.items():
+        print_progress(f"  probes of {reading}")
+        counts[reading] = {task: probe(columns, rows, task) for task in TASKS}
+    return counts
+
+
+def _write_table(settings: FindingsSettings) -> None:
+    results = read_results(_out(settings))
+    path = findings_table.write(results, _out(settings))
+    print("\n".join(findings_table.lines(results)))
+    print(f"{path}: {len(results)} of {settings.seeds * len(RUNS)} runs")
