@@ -62,7 +62,7 @@ def score_pairs(alignment: Alignment, pairs: Pairs) -> RetrievalScores:
     """Return the scores of an alignment on all pairs, in both directions."""
     audio = alignment.adapters.audio.project(pairs.audio)
     text = alignment.adapters.text.project(pairs.text)
-    return retrieval_scores.score(audio, text, pairs.text_numbers, pairs.group_numbers)
+    return retrieval_scores.score(audio, text, pairs.text_numbers, pairs.group_numbers, pairs.meaning_numbers)
 
 
 def _finished(path: Path, pairs: Pairs, config: AdapterConfig) -> Alignment | None:

@@ -110,8 +110,8 @@ def _load(tensors: Mapping[str, Tensor], state: TrainingState) -> None:
     state.objective.load_state_dict(_below("objective", tensors))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _below("optimizer", tensors).items():
-        number, _, moment = name.partition(".")
-        moments.setdefault(int(number), {})[moment] = tensor
+        place, _, moment = name.partition(".")
+        moments.setdefault(int(place), {})[moment] = tensor
     for number, weight in enumerate(state.adapters.parameters()):
         if any(moments[number][name].shape != weight.shape for name in ("exp_avg", "exp_avg_sq")):
             raise ValueError(f"the moments of weight {number} have another shape")

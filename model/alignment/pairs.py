@@ -42,6 +42,8 @@ class Pairs:
     """Provenance of the embeddings of the audio."""
     text_provenance: Mapping[str, Any]
     """Provenance of the embeddings of the text."""
+    meanings: tuple[str, ...] = ()
+    """Meaning of the text of each clip, empty text if it is not stated; nothing if no text has one."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,7 +61,9 @@ class Pairs:
                 "and give their texts the ids of the clips"
             )
         ids, splits, groups = (tuple(values[row] for row in rows) for values in (self.ids, self.splits, self.groups))
-        return replace(self, ids=ids, audio=self.audio[rows], text=self.text[rows], splits=splits, groups=groups)
+        meanings = tuple(self.meanings[row] for row in rows) if self.meanings else ()
+        chosen = replace(self, ids=ids, splits=splits, groups=groups, meanings=meanings)
+        return replace(chosen, audio=self.audio[rows], text=self.text[rows])
 
     @property
     def digests(self) -> dict[str, str]:
@@ -76,6 +80,15 @@ class Pairs:
         """Number of the text of each pair, `[N]`; equal texts have equal numbers."""
         return np.unique(self.text, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
+    @property
+    def meaning_numbers(self) -> NDArray[np.int64]:
+        """Number of the meaning of each text, `[N]`. Texts without a stated meaning mean the same if they are equal."""
+        meanings = self.meanings or ("",) * len(self)
+        texts = zip(meanings, self.text_numbers.tolist(), strict=True)
+        keys = [(meaning, -1) if meaning else ("", number) for meaning, number in texts]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return np.array([numbers[key] for key in keys], np.int64)
+
 
 def read(settings: AlignSettings) -> Pairs:
     """Return the pairs of the features and texts that the settings name. Clips without a text are left out.
@@ -86,7 +99,8 @@ def read(settings: AlignSettings) -> Pairs:
         DigestMismatch: the features are stale.
         CorruptArtifact: a file is damaged.
     """
-    return join(read_audio(settings.audio, settings.store), text_table.read(settings.text, settings.text_encoder))
+    texts = text_table.read(settings.text, settings.text_encoder)
+    return join(read_audio(settings.audio, settings.store), texts, text_table.read_meanings(settings.text))
 
 
 def read_audio(path: Path, store: str | None = None) -> FeatureStore:
@@ -100,8 +114,13 @@ def read_audio(path: Path, store: str | None = None) -> FeatureStore:
     return feature_labels.join(features, mels, path)
 
 
-def join(audio: FeatureStore, text: ExternalEmbeddings) -> Pairs:
+def join(audio: FeatureStore, text: ExternalEmbeddings, meanings: Mapping[str, str] | None = None) -> Pairs:
     """Return the clips that have a text, in the order of the clips.
+
+    Args:
+        audio: embeddings of the clips.
+        text: embeddings of the texts.
+        meanings: meaning of the text of each clip that states one, by its id.
 
     Raises:
         InvalidInput: no clip has a text.
@@ -122,6 +141,7 @@ def join(audio: FeatureStore, text: ExternalEmbeddings) -> Pairs:
         groups=tuple(clip.group or clip.id for clip in clips),
         audio_provenance=audio.provenance,
         text_provenance=text.provenance,
+        meanings=tuple(meanings.get(clip.id, "") for clip in clips) if meanings else (),
     )
 
 

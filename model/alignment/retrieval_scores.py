@@ -1,7 +1,8 @@
 """Scores of the retrieval of held-out pairs, in both directions, with bootstrap intervals over groups.
 
-From text to audio, the text of each pair is a query, all clips are ranked, and every clip with an equal text is
-relevant. From audio to text, each clip is a query, and all different texts are ranked, of which one is relevant.
+From text to audio, the text of each pair is a query, all clips are ranked, and every clip whose text means the same is
+relevant. From audio to text, each clip is a query, all different texts are ranked, and every text that means the same
+as that of the clip is relevant. Equal texts mean the same, and so do texts with the same stated meaning.
 
 Axes: Q query, R reference, W width of the common space.
 """
@@ -68,6 +69,7 @@ def score(
     text: NDArray[np.float32],
     text_numbers: NDArray[np.int64],
     groups: NDArray[np.int64],
+    meaning_numbers: NDArray[np.int64] | None = None,
 ) -> RetrievalScores:
     """Return the scores of pairs in the common space.
 
@@ -76,11 +78,13 @@ def score(
         text: vectors of their texts, `[N, W]`.
         text_numbers: number of each text, `[N]`; equal texts have equal numbers.
         groups: group of each pair, numbered from 0, `[N]`.
+        meaning_numbers: number of the meaning of each text, `[N]` (default: `text_numbers`).
     """
-    first, numbers = np.unique(text_numbers, return_index=True, return_inverse=True)[1:]
+    first = np.unique(text_numbers, return_index=True)[1]
+    meanings = text_numbers if meaning_numbers is None else meaning_numbers
     sides = {
-        TEXT_TO_AUDIO: (text, audio, numbers[:, None] == numbers),
-        AUDIO_TO_TEXT: (audio, text[first], numbers[:, None] == np.arange(len(first))),
+        TEXT_TO_AUDIO: (text, audio, meanings[:, None] == meanings),
+        AUDIO_TO_TEXT: (audio, text[first], meanings[:, None] == meanings[first]),
     }
     values = {direction: _values(*side) for direction, side in sides.items()}
     chance = {

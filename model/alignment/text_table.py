@@ -18,7 +18,7 @@ from stores.errors import CorruptArtifact, MissingArtifact
 
 MAX_CAPTION_BYTES = 1 << 28
 """Largest table of captions that is read."""
-ID, CAPTION = "id", "caption"
+ID, CAPTION, MEANING = "id", "caption", "meaning"
 
 
 def read(path: Path, encoder: str) -> ExternalEmbeddings:
@@ -51,17 +51,35 @@ def read_captions(path: Path) -> dict[str, str]:
         MissingArtifact: there is no such file.
         CorruptArtifact: it is too large, or no table with one caption for each id.
     """
+    return {row[ID]: row[CAPTION] for row in _rows(path)}
+
+
+def read_meanings(path: Path) -> dict[str, str]:
+    """Return the meaning of the text of each clip that states one, by its id. Only tables of captions state meanings.
+
+    Raises:
+        MissingArtifact, CorruptArtifact: as `read_captions`.
+    """
+    rows = _rows(path) if path.suffix == ".csv" else []
+    return {row[ID]: row[MEANING] for row in rows if row[MEANING]}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return id, caption and meaning of each row, without spaces around them. A missing meaning is empty."""
     if not path.is_file():
         raise MissingArtifact(f"no captions at {path}; write a CSV table with the columns {ID} and {CAPTION}")
     try:
-        rows = list(csv.DictReader(io.StringIO(read_bounded(path, MAX_CAPTION_BYTES).decode("utf-8-sig"))))
-        pairs = [(row[ID].strip(), row[CAPTION].strip()) for row in rows]
+        table = csv.DictReader(io.StringIO(read_bounded(path, MAX_CAPTION_BYTES).decode("utf-8-sig")))
+        rows = [
+            {ID: row[ID].strip(), CAPTION: row[CAPTION].strip(), MEANING: (row.get(MEANING) or "").strip()}
+            for row in table
+        ]
     except (KeyError, AttributeError, ValueError, csv.Error) as error:
         raise CorruptArtifact(
             f"{path} is not a table of captions ({type(error).__name__}: {error}); it must be UTF-8 with the columns "
             f"{ID} and {CAPTION} in every row"
         ) from error
-    repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if repeated or not pairs:
-        raise CorruptArtifact(f"{path} must have each id once, and has {len(pairs)} rows and repeats {repeated[:3]}")
-    return dict(pairs)
+    repeated = [name for name, count in Counter(row[ID] for row in rows).items() if count > 1]
+    if repeated or not rows:
+        raise CorruptArtifact(f"{path} must have each id once, and has {len(rows)} rows and repeats {repeated[:3]}")
+    return rows

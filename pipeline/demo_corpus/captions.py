@@ -4,7 +4,8 @@
 
 The tempo word comes from the number of different onsets in a second, because all pieces are rendered at the same beat.
 A key that is not certain is left out. A caption is a function of the excerpt alone, and one of four sentences, which a
-seeded draw chooses for each piece. Imports nothing of the extra `demo`.
+seeded draw chooses for each piece. Captions that state the same in different sentences have the same meaning, which is
+their first sentence. Imports nothing of the extra `demo`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.demo_corpus.build_log import BuildLogRow
@@ -59,6 +61,16 @@ _SENTENCES = (
 )
 
 
+@dataclass(frozen=True)
+class Caption:
+    """The caption of a clip."""
+
+    text: str
+    """One of the sentences."""
+    meaning: str
+    """The first sentence, which is the same for all captions that state the same."""
+
+
 def tempo_word(onsets_per_second: float) -> str:
     """Return the tempo word of a piece with so many different onsets in a second."""
     return next((word for limit, word in TEMPOS if onsets_per_second < limit), FASTEST)
@@ -82,7 +94,7 @@ def caption(row: BuildLogRow, semitones: int, onsets_per_second: float, sentence
     )
 
 
-def captions(folder: Path, rows: Sequence[BuildLogRow], settings: RenderingSettings) -> dict[str, str]:
+def captions(folder: Path, rows: Sequence[BuildLogRow], settings: RenderingSettings) -> dict[str, Caption]:
     """Return the caption of each clip by its id, for the used pieces in `rows` with an excerpt below `folder`."""
     result = {}
     for row in rows:
@@ -93,16 +105,17 @@ def captions(folder: Path, rows: Sequence[BuildLogRow], settings: RenderingSetti
         rate = _onsets_per_second(excerpt)
         sentence = settings.random_for(name, "caption").randrange(len(_SENTENCES))
         for semitones in TRANSPOSITIONS_SEMITONES:
-            result[f"{name}/{semitones:+03d}"] = caption(row, semitones, rate, sentence)
+            texts = (caption(row, semitones, rate, number) for number in (sentence, 0))
+            result[f"{name}/{semitones:+03d}"] = Caption(*texts)
     return result
 
 
-def write(path: Path, by_id: Mapping[str, str]) -> None:
-    """Write captions as a CSV table with the columns `id` and `caption`, atomically."""
+def write(path: Path, by_id: Mapping[str, Caption]) -> None:
+    """Write captions as a CSV table with the columns `id`, `caption` and `meaning`, atomically."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("id", "caption"))
-    table.writerows(by_id.items())
+    table.writerow(("id", "caption", "meaning"))
+    table.writerows((name, each.text, each.meaning) for name, each in by_id.items())
     write_bytes(path, text.getvalue().encode())
 
 

@@ -45,7 +45,8 @@ def main():
     corpus = rendering_settings_for(0, tuple(map(int, PROGRAMS)), default_soundfont())
     captions = locations.data_root("demo") / f"demo-{corpus.digest()[:8]}" / demo.CAPTIONS_FILE
     texts = text_table.read(captions, "minilm")
-    pairs = {name: pair_reader.join(each, texts) for name, each in audio.items()}
+    meanings = text_table.read_meanings(captions)
+    pairs = {name: pair_reader.join(each, texts, meanings) for name, each in audio.items()}
     test = {name: each.of_split("test") for name, each in pairs.items()}
     best = {case: _best(pairs["shipped"], *case) for case in product(BIMODAL_PRESETS, SEEN_PAIRS)}
     scores = {case: score_pairs(alignment, test["shipped"]) for case, alignment in best.items()}

@@ -85,3 +85,17 @@ def test_the_interval_of_the_median_contains_it_and_is_that_of_replicates():
     values, groups = np.array([1.0, 1, 2, 3, 50, 60]), np.array([0, 0, 1, 1, 2, 2])
     median, low, high = retrieval_scores._median_with_interval(values, groups)
     assert (median, low, high) == (2.5, 1.0, 50.0)
+
+
+def test_texts_that_mean_the_same_are_right_answers():
+    audio, text, numbers, groups = _made()
+    meanings = numbers // 2
+    scores = score(audio, text, numbers, groups, meanings)
+    expected = {
+        "text to audio": _by_loops(text, audio, [{i for i in range(20) if i // 2 == number} for number in meanings]),
+        "audio to text": _by_loops(audio, text, [{2 * number, 2 * number + 1} for number in meanings]),
+    }
+    for direction, (ranks, precisions) in expected.items():
+        assert scores.values[direction][MEDIAN_RANK] == pytest.approx(ranks)
+        assert scores.values[direction]["mAP"] == pytest.approx(precisions)
+    assert scores.chance["audio to text"]["recall@1"] == pytest.approx(2 / 20)

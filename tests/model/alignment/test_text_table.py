@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import synthetic_pairs
@@ -56,3 +58,18 @@ def test_a_table_that_is_missing_or_too_large_is_an_error(tmp_path, monkeypatch)
     (tmp_path / "captions.csv").write_text("id,caption\na,b\n")
     with pytest.raises(CorruptArtifact, match="at most 10 are accepted"):
         text_table.read(tmp_path / "captions.csv", "hashed-words")
+
+
+def test_texts_with_the_same_stated_meaning_or_the_same_words_mean_the_same(tmp_path):
+    table = tmp_path / "captions.csv"
+    table.write_text("id,caption,meaning\na,slow,s\nb,not fast, s \nc,loud,\nd,loud,\ne,quiet,\n")
+    meanings = text_table.read_meanings(table)
+    assert meanings == {"a": "s", "b": "s"}
+    pairs = synthetic_pairs.pairs(5)
+    texts = np.array([[1.0], [2.0], [3.0], [3.0], [4.0]], np.float32)
+    pairs = replace(pairs, text=texts, meanings=tuple(meanings.get(name, "") for name in "abcde"))
+    assert pairs.meaning_numbers.tolist() == [0, 0, 1, 1, 2]
+    assert replace(pairs, meanings=()).meaning_numbers.tolist() == [0, 1, 2, 2, 3]
+    table.write_text("id,caption\na,slow\n")
+    assert text_table.read_meanings(table) == {}
+    assert text_table.read_meanings(tmp_path / "texts.parquet") == {}

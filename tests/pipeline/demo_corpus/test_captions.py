@@ -32,7 +32,7 @@ def test_a_caption_states_tempo_collection_instrument_and_key(tmp_path):
     by_id = captions.captions(tmp_path, [_row()], SETTINGS)
     assert len(by_id) == 12
     for name, key in (("chorale/a/+00", "C minor"), ("chorale/a/+03", "Eb minor"), ("chorale/a/-06", "Gb minor")):
-        assert all(word in by_id[name] for word in ("slow", "Bach chorale", "church organ", key))
+        assert all(word in by_id[name].text for word in ("slow", "Bach chorale", "church organ", key))
 
 
 def test_a_key_that_is_not_certain_is_left_out_and_an_unused_piece_has_no_caption(tmp_path):
@@ -41,7 +41,7 @@ def test_a_key_that_is_not_certain_is_left_out_and_an_unused_piece_has_no_captio
     by_id = captions.captions(tmp_path, [_row(key=""), _row("b", split=""), _row("c")], SETTINGS)
     assert len(by_id) == 12
     assert len(set(by_id.values())) == 1
-    assert not any(word in next(iter(by_id.values())) for word in ("major", "minor", " in "))
+    assert not any(word in next(iter(by_id.values())).text for word in ("major", "minor", " in "))
 
 
 @pytest.mark.parametrize(("rate", "word"), [(1.9, "slow"), (2.0, "moderate"), (4.9, "lively"), (5.0, "fast")])
@@ -55,6 +55,17 @@ def test_every_genre_has_a_name_and_an_unknown_program_its_number():
 
 
 def test_captions_are_written_as_a_table(tmp_path):
-    captions.write(tmp_path / "captions.csv", {"a": "one, two"})
+    captions.write(tmp_path / "captions.csv", {"a": captions.Caption("one, two", "1, 2")})
     with (tmp_path / "captions.csv").open(newline="") as file:
-        assert list(csv.DictReader(file)) == [{"id": "a", "caption": "one, two"}]
+        assert list(csv.DictReader(file)) == [{"id": "a", "caption": "one, two", "meaning": "1, 2"}]
+
+
+def test_captions_that_state_the_same_in_other_sentences_have_one_meaning(tmp_path):
+    slugs = [f"piece-{number}" for number in range(12)]
+    for slug in slugs:
+        _write_excerpt(tmp_path, slug, 15)
+    by_id = captions.captions(tmp_path, [_row(slug) for slug in slugs], SETTINGS)
+    in_c = [by_id[f"chorale/{slug}/+00"] for slug in slugs]
+    assert len({each.text for each in in_c}) > 1
+    assert len({each.meaning for each in in_c}) == 1
+    assert len({each.meaning for each in by_id.values()}) == 12
