@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from model.inference.config import EngineChoice, PublishedSettings, WindowSettings
 from model.probes.config import GridName
+from pipeline.cluster.config import OptionalClusterSettings
 from pipeline.ingestion.config import Limits, StoredType
 from stores.command_line import CommandSettings, shown
 from stores.key_names import KeyFormat
@@ -289,3 +290,4 @@ class SweepSettings(WorkflowSettings):
     """Datasets to probe."""
     name: Annotated[str | None, shown("NAME", "STORE-FLAG")] = None
     """Name of the sweep. Its runs are called NAME-VALUE."""
+    cluster: OptionalClusterSettings = field(default_factory=OptionalClusterSettings)

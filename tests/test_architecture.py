@@ -489,7 +489,10 @@ COMMANDS = {
         "--draw",
         "--json",
     },
-    "dags.sweep": {"--store", "--over", "--probe", "--name", "--train", "--draw", "--json"},
+    "dags.sweep": {
+        *("--store", "--over", "--probe", "--name", "--train", "--draw", "--json"),
+        *("--scheduler", "--workers", "--tls-ca-file", "--tls-cert", "--tls-key"),
+    },
     "dags.benchmark": {"datasets", "--checkpoint", "--features", "--grid", "--splits", "--root", "--draw", "--json"},
 }
 

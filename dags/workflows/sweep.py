@@ -6,6 +6,7 @@ gets more or fewer steps, and its warm-up in proportion. Everything else is as s
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ import model.train
 from dags import sweep_points
 from dags.config import SweepSettings
 from dags.workflow import Step, print_graph, run
+from dags.workflows import sweep_on_cluster
+from dags.workflows.sweep_on_cluster import RunTask
 from model.training.config import OptimizationSettings, TrainSettings, result_flags
 from stores import locations, sweep_file
 from stores.command_line import parse
@@ -128,6 +131,20 @@ def _chain(plan: SweepPlan, value: str, after: tuple[str, ...]) -> list[Step]:
     return [*chain, record]
 
 
+def run_tasks(plan: SweepPlan) -> list[RunTask]:
+    """Return the commands of the runs that are not recorded, for the workers of a cluster."""
+    tasks = []
+    for value in plan.values:
+        if not _is_recorded(plan, value):
+            words = ("--checkpoint", str(locations.run(plan.run_of(value)) / locations.ENCODER_FILE))
+            commands = [("model.train", *plan.train_arguments(value))]
+            for dataset in plan.datasets:
+                commands += [("model.extract", dataset, *words), ("model.probe", dataset, *words)]
+            home = os.environ.get("MYNA_HOME", "")
+            tasks.append(RunTask(plan.run_of(value), tuple(commands), Path.cwd(), home))
+    return tasks
+
+
 def _unless_recorded(plan: SweepPlan, value: str, command: Command) -> Command:
     """Return a command that does nothing if the point of the present run, on the present stores, is recorded."""
 
@@ -203,6 +220,8 @@ def sweep(settings: SweepSettings, train_words: Sequence[str]) -> None:
     if settings.draw:
         print_graph(graph, settings.json)
         return
+    if settings.cluster.scheduler is not None:
+        sweep_on_cluster.run(run_tasks(plan), settings.cluster)
     results = run(graph, settings.json)
     if settings.json:
         path = locations.sweep(plan.name)

@@ -24,7 +24,7 @@ WAIT_SECONDS = 300.0
 """Longest wait for the first worker of a cluster, in seconds."""
 ROOT = Path(__file__).parents[2]
 """Folder of the code."""
-_ROOMS = ("stores", "pipeline", "model")
+_ROOMS = ("stores", "pipeline", "model", "dags")
 
 
 @lru_cache(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import shlex
@@ -17,6 +18,7 @@ import model.probe
 import model.train
 from dags import sweep
 from dags.workflows import sweep as workflow
+from dags.workflows import sweep_on_cluster
 from dags.workflows.sweep import SweepPlan
 from model.encoder.config import PRESETS
 from model.inference import representations
@@ -235,3 +237,26 @@ def test_a_file_that_is_not_a_sweep_is_rejected_and_kept(workplace, capsys):
         assert sweep.main([*RATIOS, "--train", *WORDS]) == 2
         assert message in capsys.readouterr().err
         assert path.read_text() == content
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_cluster_writes_the_file_of_one_in_this_process(workplace, monkeypatch):
+    def run_here(task):
+        for module, *words in task.commands:
+            assert importlib.import_module(module).main(words) == 0
+        return sweep_on_cluster.RunOutcome(task.name)
+
+    monkeypatch.setattr(sweep_on_cluster, "run_commands", run_here)
+    words = [*RATIOS, "--name", "s", "--train", *WORDS]
+    assert sweep.main(words) == 0
+    here = _without_times(locations.sweep("s"))
+    for name in ("s-0_5", "s-0_75"):
+        shutil.rmtree(locations.run(name))
+    locations.sweep("s").unlink()
+    assert sweep.main([*RATIOS, "--name", "s", "--scheduler", "threads", "--train", *WORDS]) == 0
+    assert _without_times(locations.sweep("s")) == here
+
+
+def _without_times(path):
+    """Return the lines of a sweep file without the seconds of a step."""
+    return [line for line in path.read_text().splitlines() if "seconds" not in line]
