@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,17 @@ def list_files(folder: Path) -> frozenset[str]:
 def has_file(folder: Path, file: Path) -> bool:
     """Return whether a file below a link was in the storage when `list_files` was first asked."""
     return file.relative_to(folder).as_posix() in list_files(folder)
+
+
+def sizes_of(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return the size of each file in a folder or behind a link in bytes, by one listing; -1 if there is none."""
+    url = url_of(folder)
+    if url is None:
+        return {name: size_of(folder, name) for name in names}
+    files, path = _file_system(url)
+    listed = _reach(url, lambda: files.find(path, detail=True))
+    sizes = {str(file)[len(path) :].lstrip("/"): int(about["size"]) for file, about in listed.items()}
+    return {name: sizes.get(name, -1) for name in names}
 
 
 def size_of(folder: Path, name: str) -> int:

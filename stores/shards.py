@@ -158,8 +158,9 @@ class ShardSet:
             shard_set = cls._from_index(folder, parse_json(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # not JSON, or not an index
             raise CorruptArtifact(f"{folder / _INDEX} is damaged: {error!r}; shard again") from error
+        sizes = remote_link.sizes_of(folder, [shard.name for shard in shard_set.shards]) if complete else {}
         for shard, path in zip(shard_set.shards, shard_set.paths, strict=True) if complete else ():
-            size = remote_link.size_of(folder, path.name)
+            size = sizes[shard.name]
             if size != shard.size_bytes:
                 raise CorruptArtifact(f"{path} has {size} bytes, its index says {shard.size_bytes}; shard again")
         return shard_set

@@ -601,7 +601,7 @@ PUBLIC_NAMES = {
     ),
     "stores.remote_link": (
         "LINK MAX_LINK_BYTES MAX_METADATA_BYTES SCHEMES connect has_file is_url list_files open_file publish remove "
-        "require_local size_of storage_options store_path url_of"
+        "require_local size_of sizes_of storage_options store_path url_of"
     ),
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",
