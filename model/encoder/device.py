@@ -19,3 +19,12 @@ def fastest_precision() -> str:
     if torch.cuda.is_available():
         return "bf16"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def sum_products_in_float32() -> None:
+    """Forbid cuBLAS to add the parts of a product in bfloat16.
+
+    It may split a product over thousands of tokens into parts for several multiprocessors, as those of weight gradients
+    are. PyTorch's default lets it add these parts in the type of the result.
+    """
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False

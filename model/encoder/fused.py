@@ -10,26 +10,31 @@ Axes: B window, L token, D width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.encoder.kernels import residual_layers
+from model.encoder.kernels import fused_linear, residual_layers
 from model.encoder.kernels.attention import attend
 from model.encoder.kernels.jit import uses_kernels
-from model.encoder.kernels.stream_norm import stream_norm
+from model.encoder.kernels.spread import spread
+from model.encoder.kernels.stream_norm import partial_sums, stream_norm_spread
 from model.encoder.vit import Attention, FeedForward, Transformer
 
 
 def forward(trunk: Transformer, tokens: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
     """Return `trunk(tokens)`, except for rounding."""
     layers = [layer for block in trunk.blocks for layer in (block.attention, block.feed_forward)]
-    norms = [*(layer.norm for layer in layers), trunk.norm]
+    norms = [layer.norm for layer in layers[1:]] + [trunk.norm]
+    normalized: Tensor = layers[0].norm(tokens)
+    if uses_kernels(tokens):
+        return _forward_by_kernels(layers, norms, tokens, normalized)
     stream: Tensor = tokens
-    normalized: Tensor = norms[0](tokens)
-    step = _layer_by_kernels if uses_kernels(tokens) else _layer
-    for layer, norm in zip(layers, norms[1:], strict=True):
-        stream, normalized = step(layer, norm, stream, normalized)
+    for layer, norm in zip(layers, norms, strict=True):
+        stream, normalized = _layer(layer, norm, stream, normalized)
     return normalized
 
 
@@ -46,14 +51,35 @@ def _layer(
     return stream, norm(stream)
 
 
-def _layer_by_kernels(
-    layer: Attention | FeedForward, norm: nn.LayerNorm, stream: Tensor, normalized: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the stream after a layer, and its norm, by the kernels."""
-    if isinstance(layer, Attention):
-        attended = attend(layer.to_qkv(normalized), layer.heads)
-        return stream_norm(residual_layers.project(stream, attended, layer.to_out.weight), None, norm.weight, norm.bias)
-    first, second = layer.linear_layers
-    weights = (first.weight, first.bias), (second.weight, second.bias)
-    stream = residual_layers.feed_forward(stream, normalized, *weights)
-    return stream_norm(stream, second.bias, norm.weight, norm.bias)
+def _forward_by_kernels(
+    layers: Sequence[Attention | FeedForward], norms: Sequence[nn.LayerNorm], stream: Tensor, normalized: Tensor
+) -> Tensor:
+    """Return the norm after all layers, by the kernels."""
+    of_norms = _norm_parameters(layers, norms, partial_sums(stream))
+    hidden_biases = iter(_hidden_biases(layers, normalized))
+    for layer, parameters in zip(layers, of_norms, strict=True):
+        if isinstance(layer, Attention):
+            attended = attend(layer.to_qkv(normalized), layer.heads)
+            stream = residual_layers.project(stream, attended, layer.to_out.weight)
+        else:
+            first, second = layer.linear_layers
+            weights = (first.weight, next(hidden_biases)), (second.weight, second.bias)
+            stream = residual_layers.feed_forward_spread(stream, normalized, *weights)
+        stream, normalized = stream_norm_spread(stream, parameters)
+    return normalized
+
+
+def _norm_parameters(
+    layers: Sequence[Attention | FeedForward], norms: Sequence[nn.LayerNorm], copies: int
+) -> tuple[Tensor, ...]:
+    """Return, for each layer, the bias that it adds to the stream, and weight and bias of the norm after it."""
+    zeros = torch.zeros_like(norms[0].weight)
+    biases = [zeros if isinstance(layer, Attention) else layer.linear_layers[1].bias for layer in layers]
+    rows = [row for bias, norm in zip(biases, norms, strict=True) for row in (bias, norm.weight, norm.bias)]
+    return spread(rows, 3, copies)
+
+
+def _hidden_biases(layers: Sequence[Attention | FeedForward], normalized: Tensor) -> tuple[Tensor, ...]:
+    """Return the bias before the GELU of each feed-forward network."""
+    biases = [layer.linear_layers[0].bias for layer in layers if isinstance(layer, FeedForward)]
+    return spread(biases, 1, fused_linear.partial_sums(normalized))

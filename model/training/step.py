@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from model.encoder.config import PatchKind
+from model.encoder.device import sum_products_in_float32
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import PatchLayout, normalized_cells
 from model.encoder.masking import masking_policy
@@ -77,6 +78,7 @@ class TrainingStep:
         self._input_table = scale_input(power, config.encoder.input_scale)
         self._target_table = scale_input(power, "log1p")
         self._masking = masking_policy(config.masking)
+        sum_products_in_float32()
         self._graph = CudaGraph(self._compute) if self.device.type == "cuda" and world_size() == 1 else None
 
     @property

@@ -69,8 +69,8 @@ def linear_gelu_plain(inputs: Tensor, weight: Tensor, bias: Tensor) -> tuple[Ten
 
 def gelu_gradient(
     gradient: Float[Tensor, "*R D"], weight: Float[Tensor, "D F"], hidden: Float[Tensor, "*R F"]
-) -> tuple[Float[Tensor, "*R F"], Float[Tensor, " F"]]:
-    """Return `gradient @ weight` times the slope of the GELU at `hidden`, and its sum over the tokens in float32.
+) -> tuple[Float[Tensor, "*R F"], Float[Tensor, "sums F"]]:
+    """Return `gradient @ weight` times the slope of the GELU at `hidden`, and partial sums over the tokens in float32.
 
     Args:
         gradient: gradient of the output of the second layer.
@@ -78,19 +78,23 @@ def gelu_gradient(
         hidden: input of the GELU.
     """
     out = torch.empty_like(hidden)
-    rows = gradient.numel() // gradient.shape[-1]
-    stripes = triton.cdiv(rows, _tile(SLOPE, gradient).rows)
-    partial = torch.empty((stripes, hidden.shape[-1]), dtype=torch.float32, device=hidden.device)
+    partial = torch.empty((partial_sums(hidden), hidden.shape[-1]), dtype=torch.float32, device=hidden.device)
     _launch(SLOPE, gradient, weight, out, partial, hidden, partial)
-    return out, partial.sum(dim=0)
+    return out, partial
+
+
+def partial_sums(hidden: Float[Tensor, "*R F"]) -> int:
+    """Return the number of partial sums of `gelu_gradient`: one for each row of tiles."""
+    rows: int = triton.cdiv(hidden.numel() // hidden.shape[-1], _tile(SLOPE, hidden).rows)
+    return rows
 
 
 def gelu_gradient_plain(gradient: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute `gelu_gradient` in plain PyTorch, with the same shapes."""
+    """Compute `gelu_gradient` in plain PyTorch, with a single sum."""
     with torch.enable_grad():
         inputs = hidden.detach().requires_grad_()
         (out,) = torch.autograd.grad(F.gelu(inputs), inputs, gradient @ weight)
-    return out, out.flatten(end_dim=-2).float().sum(dim=0)
+    return out, out.flatten(end_dim=-2).float().sum(dim=0, keepdim=True)
 
 
 def linear_residual(

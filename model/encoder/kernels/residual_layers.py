@@ -17,7 +17,8 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float
 from torch import Tensor
 
-from model.encoder.kernels.fused_linear import gelu_gradient, linear_gelu, linear_residual
+from model.encoder.kernels.fused_linear import gelu_gradient, linear_gelu, linear_residual, partial_sums
+from model.encoder.kernels.spread import spread
 
 
 def project(
@@ -46,6 +47,18 @@ def feed_forward(
         first: weight and bias of the first layer.
         second: weight and bias of the second layer. The bias gets no gradient here, but in the norm that follows.
     """
+    weight, bias = first
+    (copies,) = spread((bias,), 1, partial_sums(normalized))
+    return feed_forward_spread(stream, normalized, (weight, copies), second)
+
+
+def feed_forward_spread(
+    stream: Float[Tensor, "*R D"],
+    normalized: Float[Tensor, "*R D"],
+    first: tuple[Float[Tensor, "F D"], Float[Tensor, "copies 1 F"]],
+    second: tuple[Float[Tensor, "D F"], Float[Tensor, " D"]],
+) -> Float[Tensor, "*R D"]:
+    """Compute `feed_forward` with the bias of the first layer from `spread`, in `partial_sums(normalized)` copies."""
     return _FeedForward.apply(stream, normalized, *first, *second)
 
 
@@ -77,17 +90,17 @@ class _FeedForward(torch.autograd.Function):
         ctx: Any, stream: Tensor, normalized: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor
     ) -> Tensor:
         """Compute both layers and add; save what the gradients need."""
-        hidden, active = linear_gelu(normalized, weight, bias)
+        hidden, active = linear_gelu(normalized, weight, bias[0, 0])
         ctx.save_for_backward(normalized, weight, out_weight, hidden, active)
         return linear_residual(active, out_weight, out_bias, stream)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the stream, of the norm, of both weights and of the first bias."""
+        """Return the gradients of the stream, of the norm, of both weights and of each copy of the first bias."""
         normalized, weight, out_weight, hidden, active = ctx.saved_tensors
-        grad_hidden, grad_bias = gelu_gradient(gradient, out_weight, hidden)
+        grad_hidden, grad_copies = gelu_gradient(gradient, out_weight, hidden)
         grad_weight, grad_out_weight = _weight_gradient(grad_hidden, normalized), _weight_gradient(gradient, active)
-        return gradient, grad_hidden @ weight, grad_weight, grad_bias.to(weight.dtype), grad_out_weight, None
+        return gradient, grad_hidden @ weight, grad_weight, grad_copies[:, None], grad_out_weight, None
 
 
 def _weight_gradient(gradient: Tensor, inputs: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.encoder.kernels.jit import jit, power_of_two, tl, triton
+from model.encoder.kernels.spread import spread
 
 EPSILON = 1e-5
 """Epsilon of `nn.LayerNorm`."""
@@ -45,7 +46,25 @@ def stream_norm(
         weight: weight of the norm.
         shift: bias of the norm.
     """
-    return _StreamNorm.apply(stream, bias, weight, shift)
+    parameters = (torch.zeros_like(weight) if bias is None else bias, weight, shift)
+    return stream_norm_spread(stream, *spread(parameters, 3, partial_sums(stream)))
+
+
+def stream_norm_spread(
+    stream: Float[Tensor, "*R D"], parameters: Float[Tensor, "copies 3 D"]
+) -> tuple[Float[Tensor, "*R D"], Float[Tensor, "*R D"]]:
+    """Compute `stream_norm` with the bias before it, the weight and the bias of the norm from `spread`.
+
+    Args:
+        stream: residual stream.
+        parameters: these three in float32, expanded to `partial_sums(stream)` copies.
+    """
+    return _StreamNorm.apply(stream, parameters)
+
+
+def partial_sums(stream: Float[Tensor, "*R D"]) -> int:
+    """Return the number of partial sums of the gradients of the parameters: one for each program."""
+    return min(_PROGRAMS, triton.cdiv(stream.numel() // stream.shape[-1], _ROWS))
 
 
 def stream_norm_plain(stream: Tensor, bias: Tensor | None, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,31 +76,27 @@ def stream_norm_plain(stream: Tensor, bias: Tensor | None, weight: Tensor, shift
 
 class _StreamNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, stream: Tensor, bias: Tensor | None, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, stream: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Normalize; save the stream and its statistics."""
-        stream = stream.contiguous()
+        stream, (_, weight, shift) = stream.contiguous(), parameters[0]
         normal, width = torch.empty_like(stream), stream.shape[-1]
         rows = stream.numel() // width
         statistics = torch.empty((2, rows), dtype=torch.float32, device=stream.device)
         grid = (triton.cdiv(rows, _ROWS),)
         _forward[grid](stream, weight, shift, normal, statistics, rows, width, _chunk(width), _ROWS, EPSILON)
-        ctx.save_for_backward(stream, weight, statistics)
-        ctx.has_bias = bias is not None
+        ctx.save_for_backward(stream, parameters, statistics)
         return stream, normal
 
     @staticmethod
     def backward(ctx: Any, grad_stream: Tensor, grad_normal: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the stream, of both biases and of the weight."""
-        stream, weight, statistics = ctx.saved_tensors
-        width = stream.shape[-1]
+        """Return the gradients of the stream, and of each copy of the parameters."""
+        stream, parameters, statistics = ctx.saved_tensors
+        width, programs = stream.shape[-1], len(parameters)
+        out, partial = torch.empty_like(stream), torch.empty_like(parameters, memory_format=torch.contiguous_format)
+        inputs = (stream, parameters[0, 1], statistics, grad_stream.contiguous(), grad_normal.contiguous())
         rows = stream.numel() // width
-        programs = min(_PROGRAMS, triton.cdiv(rows, _ROWS))
-        out = torch.empty_like(stream)
-        partial = torch.empty((3, programs, width), dtype=torch.float32, device=stream.device)
-        inputs = (stream, weight, statistics, grad_stream.contiguous(), grad_normal.contiguous())
         _backward[(programs,)](*inputs, out, partial, rows, programs, width, _chunk(width), _ROWS)
-        grad_bias, grad_weight, grad_shift = partial.sum(dim=1).to(weight.dtype)
-        return out, grad_bias if ctx.has_bias else None, grad_weight, grad_shift
+        return out, partial
 
 
 def _chunk(width: int) -> int:
@@ -171,7 +186,7 @@ def _backward(
             tl.store(out + place, value.to(out.dtype.element_ty), inside)
             new_sums = new_sums + (_add(sums[chunk], value, gradient * normal, gradient),)  # noqa: RUF005
         sums = new_sums
-    _store_sums(sums, partial, program, programs, width, block)
+    _store_sums(sums, partial, program, width, block)
 
 
 @jit
@@ -208,10 +223,10 @@ def _load_gradients(
 
 
 @jit
-def _store_sums(sums, partial, program, programs, width: tl.constexpr, block: tl.constexpr):
+def _store_sums(sums, partial, program, width: tl.constexpr, block: tl.constexpr):
     """Store the sums over the rows of a program: for the bias of the stream, and for weight and bias of the norm."""
     for chunk in tl.static_range((width + block - 1) // block):
         column = chunk * block + tl.arange(0, block)
         for kind in tl.static_range(3):
-            place = partial + (kind * programs + program) * width + column
+            place = partial + (3 * program + kind) * width + column
             tl.store(place, tl.sum(sums[chunk][kind], axis=0), column < width)

@@ -59,7 +59,8 @@ FLOPS_PER_CLOCK, REGISTERS, SHARED_BYTES = 4_096, 65_536, 227 * 1_024
 DIRECTIONS = ("forward", "input gradient", "weight gradient")
 CONSTANT_US = {"loss": 300.0, "Adam and copies": 300.0}
 """Microseconds of a step; the loss once for each patch kind."""
-PARTIAL_SUM_US, PARTIAL_SUMS_PER_BLOCK, LAUNCH_US, LAUNCHES_PER_BLOCK = 8.0, 3, 0.6, 22
+LAUNCH_US, LAUNCHES_PER_BLOCK, OTHER_LAUNCHES = 0.6, 19, 10
+"""Time of a launch, launches of a block, and launches that stack, convert and sum what `spread` has spread."""
 REQUIRED_MS = {"base": 13.0, "hybrid": 25.0}
 """What the step must take on an H200 by this prediction."""
 
@@ -159,14 +160,21 @@ def fused_term(product: str, n: int, k: int, rate: float, card: str) -> Term:
     return Term(f"{product}: {name}", 1e6 * DEPTH * times[limit], limit)
 
 
+def partial_sums_term(kinds: int, card: str) -> Term:
+    """Return the time to stack the partial sums of all layers, which reads and writes them, and to read them again."""
+    norms = 2 * DEPTH * 3 * stream_norm._PROGRAMS * WIDTH
+    biases = DEPTH * kinds * (TOKENS // fused_linear.TILES[fused_linear.SLOPE].rows) * HIDDEN
+    return Term("partial sums", 1e6 * 3 * 4 * (norms + biases) / (0.85 * BANDWIDTHS[card]), "memory")
+
+
 def step_terms(encoder: str, card: str) -> list[Term]:
     """Return all parts of a step, the largest first. A hybrid has both patch kinds in one pass, so twice the tokens."""
     kinds = 2 if encoder == "hybrid" else 1
     per_kind = [*kernel_terms(card), *product_terms(card), Term("loss", CONSTANT_US["loss"], "constant")]
     once = [
         Term("Adam and copies", CONSTANT_US["Adam and copies"], "constant"),
-        Term("partial sums", PARTIAL_SUMS_PER_BLOCK * PARTIAL_SUM_US * DEPTH, "constant"),
-        Term("gaps between launches", LAUNCH_US * LAUNCHES_PER_BLOCK * DEPTH, "constant"),
+        partial_sums_term(kinds, card),
+        Term("gaps between launches", LAUNCH_US * (LAUNCHES_PER_BLOCK * DEPTH + OTHER_LAUNCHES), "constant"),
     ]
     terms = [Term(term.name, kinds * term.us, term.limit) for term in per_kind] + once
     return sorted(terms, key=lambda term: -term.us)

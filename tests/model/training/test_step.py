@@ -14,7 +14,7 @@ from model.encoder.kernels.cells import normalized_cells
 from model.encoder.patches import patchify
 from model.objectives.infonce import infonce
 from model.training import step as step_module
-from model.training.learner import MaskedAutoencoder, ModelWithHead
+from model.training.learner import MaskedAutoencoder, ModelWithHead, build_model
 from model.training.stream import TrainingBatch
 from stores.errors import InvalidInput
 from stores.quantize import Quantizer
@@ -187,3 +187,10 @@ def test_the_mae_loss_is_the_error_on_hidden_patches_and_reaches_all_weights(pat
     assert result.loss.item() == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
     assert result.projections is None
     assert all(weight.grad is not None and weight.grad.any() for weight in model.parameters())
+
+
+def test_parts_of_products_are_added_in_float32():
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = True
+    config = tiny.train_config()
+    tiny.training_step(config, build_model(config))
+    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
