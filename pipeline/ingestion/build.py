@@ -289,4 +289,4 @@ def _inspect(
 
 
 def _with_bar(results: Iterator[Any], total: int, name: str) -> Any:
-    return Progress(results, total=total, desc=name, unit="batch", disable=total < 2)
+    return Progress(results, total=total, desc=name, unit="part", disable=total < 2)

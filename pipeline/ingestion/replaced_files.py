@@ -82,7 +82,7 @@ def find(rows: ClipRows, listed: ClipRows, root: AudioPath, client: Client) -> F
     batches = [suspects[i : i + FILES_PER_TASK] for i in range(0, len(suspects), FILES_PER_TASK)]
     results = run_all(client, partial(_compare, root), batches)
     outcomes = {"replaced": list[Suspect](), "moved": list[Suspect]()}
-    for result in Progress(results, total=len(batches), desc="compare", unit="batch", disable=len(batches) < 2):
+    for result in Progress(results, total=len(batches), desc="compare", unit="part", disable=len(batches) < 2):
         for suspect, outcome in result:
             outcomes[outcome].append(suspect)
     by_clip = {name: tuple(sorted(suspects, key=lambda suspect: suspect.clips)) for name, suspects in outcomes.items()}
