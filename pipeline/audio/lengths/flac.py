@@ -70,6 +70,7 @@ def _damage(jumps: Sequence[Jump]) -> str:
     if not jumps:
         return ""
     places = "1 place" if len(jumps) == 1 else f"{len(jumps)} places"
+    places = f"{places} or more" if len(jumps) == flac_frame.MAX_JUMPS else places
     first = f"number {jumps[0].number} stands where {jumps[0].expected} should follow"
     return f"frames are missing, repeated or out of order at {places}: {first}"
 

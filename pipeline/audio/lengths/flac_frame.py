@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import BinaryIO
 
 MAGIC = b"fLaC"
@@ -18,6 +19,8 @@ BLOCK_BYTES = 1 << 20
 """Bytes that are searched at once."""
 MAX_METADATA_BYTES = 1 << 26
 """Bytes between two frames that are searched for the start of another file that was joined on."""
+MAX_JUMPS = 100
+"""Jumps after which the walk stops. A hostile file could have one every six bytes."""
 _BLOCK_SIZES = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
 
 
@@ -49,7 +52,7 @@ def has_fixed_length(header: bytes) -> bool:
 def find_jumps(
     file: BinaryIO, start: int, end: int, min_frame_bytes: int, check_deadline: Callable[[], None]
 ) -> list[Jump]:
-    """Return the places of a FLAC file at which a frame does not follow the frame before it.
+    """Return the places of a FLAC file at which a frame does not follow the frame before it, at most `MAX_JUMPS`.
 
     Args:
         file: the open file.
@@ -58,8 +61,11 @@ def find_jumps(
         min_frame_bytes: size of the smallest frame by STREAMINFO, or 0. It saves most of the search.
         check_deadline: called between blocks; raises an error if no time remains.
     """
-    jumps = list(_jumps(file, start, end, min_frame_bytes, check_deadline))
-    return list(_jumps(file, start, end, 0, check_deadline)) if jumps and min_frame_bytes else jumps
+    for step_bytes in (min_frame_bytes, 0) if min_frame_bytes else (0,):  # STREAMINFO may be wrong
+        jumps = list(islice(_jumps(file, start, end, step_bytes, check_deadline), MAX_JUMPS))
+        if not jumps:
+            break
+    return jumps
 
 
 def _jumps(

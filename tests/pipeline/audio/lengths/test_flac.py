@@ -139,3 +139,11 @@ def test_a_wrong_size_of_the_smallest_frame_is_no_damage(music):
 
 def test_a_file_that_was_joined_on_is_no_damage(music):
     assert not _statement(irregular.change(music, 2 * music.read_bytes())).damage
+
+
+def test_the_jumps_of_a_hostile_file_are_counted_up_to_a_limit(music):
+    content = music.read_bytes()
+    starts = _frame_starts(content)
+    two = content[starts[3] : starts[3] + 16] + content[starts[5] : starts[5] + 16]
+    hostile = content[: starts[8]] + 50_000 * two + content[starts[8] :]
+    assert "at 100 places or more" in _statement(irregular.change(music, hostile)).damage
