@@ -23,7 +23,7 @@ def lines(results: Sequence[RunResult]) -> list[str]:
     """Return the scores and the conclusions as lines for the terminal."""
     rows = [[name, *(_cell(by_task[task]) for task in TASKS)] for name, by_task in _by_name(results).items()]
     table = terminal_table(("run", "key, weighted", "genre"), rows)
-    outcomes = [[f.finding.statement, _difference(f), f.verdict] for f in conclusions(results)]
+    outcomes = [[outcome.finding.statement, _difference(outcome), outcome.verdict] for outcome in conclusions(results)]
     return [*table, "", *terminal_table(("finding", "difference (95 %)", "verdict"), outcomes)]
 
 
@@ -39,8 +39,11 @@ def write(results: Sequence[RunResult], folder: Path) -> Path:
     """Write the table as Markdown and the figure, and return the path of the table."""
     names = _by_name(results)
     rows = [f"| {name} | {' | '.join(_cell(of[task]) for task in TASKS)} |" for name, of in names.items()]
-    found = conclusions(results)
-    outcomes = [f"| {one.finding.statement} | {_difference(one)} | {one.seeds} | {one.verdict} |" for one in found]
+    concluded = conclusions(results)
+    outcomes = [
+        f"| {outcome.finding.statement} | {_difference(outcome)} | {outcome.seeds} | {outcome.verdict} |"
+        for outcome in concluded
+    ]
     text = [
         "| run | key, weighted | genre |",
         "|---|---|---|",

@@ -127,8 +127,11 @@ def _render_pieces(
 ) -> None:
     # Sorted by program, so that the synthesizer makes the tones of a program once.
     candidates = sorted((verdict.candidate for verdict in used), key=lambda candidate: candidate.excerpt.program)
-    missing = [one for one in candidates if not _is_complete(folder / one.piece.name, transpositions)]
-    tasks = [(one.excerpt, folder / one.piece.name, settings, soundfonts, transpositions) for one in missing]
+    tasks = [
+        (candidate.excerpt, folder / candidate.piece.name, settings, soundfonts, transpositions)
+        for candidate in candidates
+        if not _is_complete(folder / candidate.piece.name, transpositions)
+    ]
     for _ in _progress(run(_render_one, tasks), len(tasks), "rendering pieces"):
         pass
 

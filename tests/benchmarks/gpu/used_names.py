@@ -67,10 +67,10 @@ def _resolve(node: ast.AST, aliases: dict[str, str]) -> str | None:
 def _is_known(name: str) -> bool:
     path, _, keyword = name.rstrip(")").partition("(")
     try:
-        found = _find(path)
+        part_of_library = _find(path)
     except ModuleNotFoundError as error:
         return (error.name or "").split(".")[0] not in LIBRARIES  # an optional package, such as TensorBoard
-    return not keyword or _accepts(found, keyword)
+    return not keyword or _accepts(part_of_library, keyword)
 
 
 def _find(path: str) -> object:
@@ -79,11 +79,12 @@ def _find(path: str) -> object:
     `torch.optim` deletes the names of its modules, so a module is imported where an attribute is missing.
     """
     library, *rest = path.split(".")
-    found, imported = importlib.import_module(library), library
+    part_of_library, imported = importlib.import_module(library), library
     for part in rest:
         imported += f".{part}"
-        found = getattr(found, part) if hasattr(found, part) else importlib.import_module(imported)
-    return found
+        has_part = hasattr(part_of_library, part)
+        part_of_library = getattr(part_of_library, part) if has_part else importlib.import_module(imported)
+    return part_of_library
 
 
 def _accepts(function: object, keyword: str) -> bool:

@@ -25,15 +25,15 @@ def _varied_settings(soundfonts=()):
 
 
 def test_performances_differ_and_stay_within_their_ranges():
-    drawn = [performance.draw(random.Random(seed), 2, ANY_PROGRAM, 3) for seed in range(200)]
-    assert len({one.programs for one in drawn}) > 150
-    assert {one.soundfont for one in drawn} == {0, 1, 2}
-    assert 60 < sum(one.noise_decibels is None for one in drawn) < 140
-    assert 60 < sum(one.reverberation_seconds == 0 for one in drawn) < 140
-    for one in drawn:
-        assert set(one.programs) <= set(ANY_PROGRAM)
-        assert performance.MIN_TEMPO <= one.tempo <= MAX_TEMPO
-        assert -20 <= one.peak_decibels <= -1
+    performances = [performance.draw(random.Random(seed), 2, ANY_PROGRAM, 3) for seed in range(200)]
+    assert len({played.programs for played in performances}) > 150
+    assert {played.soundfont for played in performances} == {0, 1, 2}
+    assert 60 < sum(played.noise_decibels is None for played in performances) < 140
+    assert 60 < sum(played.reverberation_seconds == 0 for played in performances) < 140
+    for played in performances:
+        assert set(played.programs) <= set(ANY_PROGRAM)
+        assert performance.MIN_TEMPO <= played.tempo <= MAX_TEMPO
+        assert -20 <= played.peak_decibels <= -1
 
 
 def test_noise_and_peak_have_the_stated_levels():
