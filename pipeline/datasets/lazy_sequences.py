@@ -7,7 +7,7 @@ track is built when it is used.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import overload
 
@@ -44,6 +44,10 @@ class Names(Sequence[str]):
             return [os.fsdecode(name) for name in self._array[index].to_pylist()]
         return os.fsdecode(self._array[index].as_py())
 
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _BATCH_NAMES):
+            yield from self[start : start + _BATCH_NAMES]
+
 
 class LazyTracks(Sequence[Track]):
     """Tracks that are built from their names when they are used."""
@@ -53,6 +57,7 @@ class LazyTracks(Sequence[Track]):
     ) -> None:
         """Take the names and the function that builds a track, and the positions `[tracks]` if not all are listed."""
         self._names, self._build = names, build
+        self._has_all = positions is None
         self._positions = np.arange(len(names)) if positions is None else positions
 
     def __len__(self) -> int:
@@ -66,3 +71,9 @@ class LazyTracks(Sequence[Track]):
         if isinstance(index, slice):
             return LazyTracks(self._names, self._build, self._positions[index])
         return self._build(self._names[int(self._positions[index])])
+
+    def __iter__(self) -> Iterator[Track]:
+        if self._has_all:  # names in order are read in batches
+            yield from map(self._build, self._names)
+        else:
+            yield from (self[place] for place in range(len(self)))

@@ -237,7 +237,8 @@ class Build:
 
     def _bounds(self, tracks: Sequence[Track], chosen: NDArray[np.int64], client: Client) -> NDArray[np.int64]:
         """Return an upper bound of the frames of each chosen track. The cluster inspects headers, many in each task."""
-        stated = (plan.stated_bound_frames(tracks[position], self.spec) for position in chosen.tolist())
+        wanted = tracks if len(chosen) == len(tracks) else (tracks[position] for position in chosen.tolist())
+        stated = (plan.stated_bound_frames(track, self.spec) for track in wanted)
         bounds = np.fromiter(stated, np.int64, len(chosen))
         unknown = np.flatnonzero(bounds == 0)
         batches = [unknown[i : i + HEADERS_PER_TASK] for i in range(0, len(unknown), HEADERS_PER_TASK)]

@@ -46,7 +46,9 @@ def test_tracks_are_built_when_they_are_used():
     tracks = LazyTracks(["a", "b", "c", "d"], build)
     assert len(tracks) == 4
     assert built == []
+    assert [track.id for track in tracks] == ["a", "b", "c", "d"]
     assert [track.id for track in tracks[1:]] == ["b", "c", "d"]
+    assert [track.id for track in tracks[::-1]] == ["d", "c", "b", "a"]
     assert tracks[1:][np.int64(1)].id == "c"
     with pytest.raises(IndexError):
         tracks[4]
