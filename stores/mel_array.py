@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
@@ -51,6 +52,15 @@ def open_array(store: Path, url: str | None) -> zarr.Array[Any]:
     options = remote_link.storage_options(url)
     chunks = FsspecStore.from_url(f"{url}/mel", storage_options=options, read_only=True)
     return zarr.open_array(chunks, mode="r", zarr_format=3)
+
+
+def silent_zarr_shard(chunks: int) -> bytes:
+    """Return the file of a Zarr shard of `chunks` chunks of code 0, which Zarr itself does not write.
+
+    It holds no chunk, and an index of pairs of offset and length that says so, with its CRC-32C.
+    """
+    index = b"\xff" * (16 * chunks)
+    return index + google_crc32c.value(index).to_bytes(4, "little")
 
 
 def _codecs(dtype: str) -> dict[str, Any]:

@@ -30,7 +30,10 @@ from pipeline.demo_corpus.rendering_settings import (
     RenderingSettings,
 )
 from stores.commit import atomic_write
+from stores.errors import InvalidInput
 
+MAX_DRAWS = 20
+"""Performances that are tried for a clip until one sounds."""
 MELODIC_CHANNELS = (*range(9), *range(10, 16))
 VELOCITY = 80
 """MIDI velocity of all notes. It is the same for all, so that dynamics reveal no label."""
@@ -79,27 +82,31 @@ def write_clips(
     """Write the transpositions of an excerpt that `folder` lacks, atomically, and return how many were written."""
     missing = [shift for shift in transpositions if not (folder / clip_name(shift)).exists()]
     for semitones in missing:
-        performance = _performance(excerpt, folder, semitones, settings, len(soundfonts))
-        soundfont = soundfonts[performance.soundfont if performance else 0]
+        clip = _render(excerpt, folder, semitones, settings, soundfonts)
         with atomic_write(folder / clip_name(semitones)) as temporary:
-            clip = render_samples(excerpt, semitones, _content(soundfont), performance)
             soundfile.write(temporary, clip, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return len(missing)
+
+
+def _render(
+    excerpt: Excerpt, folder: Path, semitones: int, settings: RenderingSettings, soundfonts: Sequence[Path]
+) -> npt.NDArray[np.float32]:
+    """Render a clip. A performance without sound, for which a soundfont lacks the pitches, is drawn again."""
+    if not settings.varied:
+        return render_samples(excerpt, semitones, _content(soundfonts[0]))
+    chance = settings.random_for(folder.parent.name, folder.name, str(semitones), "performance")
+    parts = 1 + max(note.part for note in excerpt.notes)
+    for _ in range(MAX_DRAWS):
+        performance = draw(chance, parts, settings.programs, len(soundfonts))
+        clip = render_samples(excerpt, semitones, _content(soundfonts[performance.soundfont]), performance)
+        if clip.any():
+            return clip
+    raise InvalidInput(f"{folder.name}: {MAX_DRAWS} performances are silent; use other soundfonts")
 
 
 @cache
 def _content(soundfont: Path) -> bytes:
     return soundfont.read_bytes()
-
-
-def _performance(
-    excerpt: Excerpt, folder: Path, semitones: int, settings: RenderingSettings, soundfonts: int
-) -> Performance | None:
-    """Return the performance of a clip, a function of the seed and of the clip's name, or None if it is not varied."""
-    if not settings.varied:
-        return None
-    chance = settings.random_for(folder.parent.name, folder.name, str(semitones), "performance")
-    return draw(chance, 1 + max(note.part for note in excerpt.notes), settings.programs, soundfonts)
 
 
 def _midi(excerpt: Excerpt, semitones: int, performance: Performance | None = None) -> bytes:

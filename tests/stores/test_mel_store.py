@@ -134,6 +134,21 @@ def test_writing_a_region_twice_does_not_change_its_neighbors(tmp_path):
         np.testing.assert_array_equal(mel[:, 128:], random_codes(64, 3))
 
 
+@pytest.mark.parametrize("silent_from", [0, 64])
+def test_a_silent_zarr_shard_is_a_file_and_a_missing_one_is_lost(tmp_path, silent_from):
+    rows = planned_rows([128])
+    store = MelStore.create(tmp_path / "made.zarr", rows, store_settings(), small_stores.SMALL_GRID)
+    (region,) = planned_regions(rows)
+    codes = random_codes(128)
+    codes[:, silent_from:] = 0
+    store.write_region(region, codes)
+    assert np.array_equal(store.read_frames(0, 128), codes)
+    assert np.array_equal(zarr.open_array(tmp_path / "made.zarr/mel")[:, :128], codes)
+    (tmp_path / "made.zarr/mel/c/0/1").unlink()
+    with pytest.raises(MissingArtifact, match="mel/c/0/1 is missing"):
+        store.read_frames(0, 128)
+
+
 def test_a_region_is_finished_only_after_it_was_recorded(tmp_path):
     rows = planned_rows([60])
     store = MelStore.create(tmp_path / "one.zarr", rows, store_settings(), SMALL_GRID)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from pipeline.datasets import demo
 from pipeline.demo_corpus import performance, rendering_settings, synthesizer
@@ -93,6 +94,17 @@ def test_settings_of_plain_clips_keep_the_digest_of_their_folder():
     fields = {name: value for name, value in dataclasses.asdict(plain).items() if name != "varied"}
     assert plain.digest() == rendering_settings.digest(fields)
     assert _varied_settings().digest() != plain.digest()
+
+
+def test_a_performance_without_sound_is_drawn_again(tmp_path, monkeypatch):
+    clips = iter([np.zeros(220_500, np.float32), np.full(220_500, 0.5, np.float32)])
+    monkeypatch.setattr(synthesizer, "render_samples", lambda *_: next(clips))
+    fonts = [rendering_settings.default_soundfont()]
+    synthesizer.write_clips(TWO_PARTS, tmp_path / "irish/tune", _varied_settings(), fonts, [0])
+    assert soundfile.read(tmp_path / "irish/tune/+00.flac")[0].max() == pytest.approx(0.5, abs=1e-4)
+    monkeypatch.setattr(synthesizer, "render_samples", lambda *_: np.zeros(220_500, np.float32))
+    with pytest.raises(InvalidInput, match="tune: 20 performances are silent; use other soundfonts"):
+        synthesizer.write_clips(TWO_PARTS, tmp_path / "irish/tune", _varied_settings(), fonts, [1])
 
 
 @pytest.mark.slow
