@@ -18,7 +18,8 @@ from zarr.codecs.numcodecs import Delta
 from zarr.storage import FsspecStore
 
 from stores import remote_link
-from stores.commit import read_bounded
+from stores.chunk_grid import ChunkGrid
+from stores.commit import read_bounded, write_bytes
 from stores.errors import CorruptArtifact
 from stores.json_codec import parse_json
 from stores.quantize import Quantizer
@@ -54,13 +55,15 @@ def open_array(store: Path, url: str | None) -> zarr.Array[Any]:
     return zarr.open_array(chunks, mode="r", zarr_format=3)
 
 
-def silent_zarr_shard(chunks: int) -> bytes:
-    """Return the file of a Zarr shard of `chunks` chunks of code 0, which Zarr itself does not write.
+def write_if_silent(file: Path, grid: ChunkGrid) -> None:
+    """Write the file of a Zarr shard that Zarr did not write because it is silent. Otherwise it would count as lost.
 
-    It holds no chunk, and an index of pairs of offset and length that says so, with its CRC-32C.
+    The file holds no chunk, and an index of pairs of offset and length that says so, with its CRC-32C.
     """
-    index = b"\xff" * (16 * chunks)
-    return index + google_crc32c.value(index).to_bytes(4, "little")
+    if not file.exists():
+        index = b"\xff" * (16 * (grid.zarr_shard_frames // grid.chunk_frames))
+        checksum: int = google_crc32c.value(index)
+        write_bytes(file, index + checksum.to_bytes(4, "little"))
 
 
 def _codecs(dtype: str) -> dict[str, Any]:

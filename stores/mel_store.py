@@ -38,7 +38,7 @@ from zarr.errors import ZarrUserWarning
 
 from stores import manifest, mel_array, mel_attributes, remote_link
 from stores.chunk_grid import ChunkGrid, Region
-from stores.commit import sync_to_disk, write_bytes
+from stores.commit import sync_to_disk
 from stores.digest import digest_with_clips
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow, ClipRows
@@ -235,14 +235,7 @@ class MelStore:
             part = codes[:, start : start + step]
             first = region.start_frame + start
             self._array()[:, first : first + step] = np.pad(part, ((0, 0), (0, step - part.shape[1])))
-            self._keep_silence(first)
-
-    def _keep_silence(self, start_frame: int) -> None:
-        """Write the Zarr shard at `start_frame` if it is silent, because a file that does not exist is a lost one."""
-        grid = self.grid
-        for file in self.shard_files(start_frame, start_frame + 1):
-            if not file.exists():
-                write_bytes(file, mel_array.silent_zarr_shard(grid.zarr_shard_frames // grid.chunk_frames))
+            mel_array.write_if_silent(self.shard_files(first, first + 1)[0], self.grid)
 
     def finish_region(self, region: Region, rows: Sequence[ClipRow]) -> None:
         """Flush the frames of `region` to disk and record its rows, so that a restart skips the region."""

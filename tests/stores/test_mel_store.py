@@ -137,7 +137,7 @@ def test_writing_a_region_twice_does_not_change_its_neighbors(tmp_path):
 @pytest.mark.parametrize("silent_from", [0, 64])
 def test_a_silent_zarr_shard_is_a_file_and_a_missing_one_is_lost(tmp_path, silent_from):
     rows = planned_rows([128])
-    store = MelStore.create(tmp_path / "made.zarr", rows, store_settings(), small_stores.SMALL_GRID)
+    store = MelStore.create(tmp_path / "made.zarr", rows, store_settings(), SMALL_GRID)
     (region,) = planned_regions(rows)
     codes = random_codes(128)
     codes[:, silent_from:] = 0

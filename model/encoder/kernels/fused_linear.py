@@ -90,7 +90,7 @@ def partial_sums(hidden: Float[Tensor, "*R F"]) -> int:
 
 
 def gelu_gradient_plain(gradient: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute `gelu_gradient` in plain PyTorch, with a single sum."""
+    """Compute `gelu_gradient` in plain PyTorch, with the same shapes and a single sum."""
     with torch.enable_grad():
         inputs = hidden.detach().requires_grad_()
         (out,) = torch.autograd.grad(F.gelu(inputs), inputs, gradient @ weight)
