@@ -232,8 +232,7 @@ class MelStore:
             file.unlink(missing_ok=True)  # Zarr would read it first, and fail if a power failure has cut it short
         step = self.grid.zarr_shard_frames
         for start in range(0, codes.shape[1], step):
-            part = codes[:, start : start + step]
-            first = region.start_frame + start
+            first, part = region.start_frame + start, codes[:, start : start + step]
             self._array()[:, first : first + step] = np.pad(part, ((0, 0), (0, step - part.shape[1])))
             mel_array.write_if_silent(self.shard_files(first, first + 1)[0], self.grid)
 
