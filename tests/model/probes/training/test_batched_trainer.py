@@ -181,8 +181,9 @@ def test_the_winner_has_the_weights_of_its_best_step_and_is_the_first_of_equals(
     winner, weights = trainer.winner
     assert winner.config == configs[0]
     assert winner.score == max(trained.score for trained in results)
-    valid = ProbeInputs([winner.config], task, torch.float32).valid()
-    assert float(task.score(weights.outputs(valid, torch.float32))[0]) == pytest.approx(winner.score)
+    blocks = ProbeInputs([winner.config], task, torch.float32).valid()
+    outputs = torch.cat([weights.outputs(block, torch.float32) for block in blocks], dim=1)
+    assert float(task.score(outputs)[0]) == pytest.approx(winner.score)
 
 
 def test_probes_that_stop_do_not_influence_the_others():
