@@ -13,6 +13,7 @@
 #SBATCH --signal=TERM@120
 #SBATCH --requeue
 set -euo pipefail
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # otherwise restarted ranks may look for ranks that have ended
 
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun --ntasks-per-node=1 --kill-on-bad-exit=1 \

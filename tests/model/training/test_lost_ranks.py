@@ -35,6 +35,7 @@ class Launcher:
         words += ["--rank-timeout-seconds", str(TIMEOUT_SECONDS), "--optimizer", "sgd", "--precision", "fp32"]
         launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see docs/scale.md
         output = (self.folder / f"output-{len(self.running)}.txt").open("w+")
         process = subprocess.Popen(
             [*launcher, "-m", "model.train", *words], cwd=self.folder, env=environment, stdout=output, stderr=output
