@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 import small_stores
 
 from dags import findings as command
@@ -45,6 +46,7 @@ def _write_corpus(path, seed):
     store.update([replace(row, labels=labels[i], group=f"g{i // 4}") for i, row in enumerate(store.rows)])
 
 
+@pytest.mark.slow
 def test_the_study_trains_scores_and_writes_a_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runs = (StudyRun("vertical"), StudyRun("hybrid", patches="hybrid"), StudyRun("untrained", trained=False))
