@@ -41,7 +41,7 @@ class Progress(tqdm):  # type: ignore[misc]
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What tqdm shows, with the rate that leads to the remaining time of `done_share`."""
+        """Values that tqdm shows, with the rate that leads to the remaining time of `done_share`."""
         values: dict[str, Any] = super().format_dict
         if 0 < self.done_share < 1 and values["elapsed"] and values["total"]:
             remaining_seconds = values["elapsed"] * (1 - self.done_share) / self.done_share

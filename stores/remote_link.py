@@ -68,8 +68,8 @@ def connect(url: str) -> Path:
         link = below / f"{name.removesuffix(suffix)}{kind}"
         if not (link / LINK).is_file():
             write_json(link / LINK, {"url": f"{base}/{link.name}"})
-        found = _copy_metadata(link)
-        if link.name == name and not found:
+        is_complete = _copy_metadata(link)
+        if link.name == name and not is_complete:
             raise MissingArtifact(
                 f"nothing is at {url}, which needs {', '.join(_METADATA[suffix])}; copy a finished "
                 f"{name} there, with all its files"

@@ -65,8 +65,8 @@ def save(path: Path, state: TrainingState, step: int, config: AdapterConfig, dig
         config: settings of the training.
         digests: digests of the embeddings of the pairs, by modality.
     """
-    facts = {"settings": {**config.to_dict(), **digests}, "step": step, "losses": state.losses}
-    tensor_file.write(path, FORMAT, _tensors(state), facts)
+    metadata = {"settings": {**config.to_dict(), **digests}, "step": step, "losses": state.losses}
+    tensor_file.write(path, FORMAT, _tensors(state), metadata)
 
 
 def restore(path: Path, state: TrainingState, config: AdapterConfig, digests: Mapping[str, str]) -> int:
@@ -85,9 +85,9 @@ def restore(path: Path, state: TrainingState, config: AdapterConfig, digests: Ma
     if not path.is_file():
         return 0
     try:
-        tensors, facts = tensor_file.read(path, FORMAT)
-        require_same(facts["settings"], {**config.to_dict(), **digests}, path)
-        step, losses = int(facts["step"]), [float(loss) for loss in facts["losses"]]
+        tensors, metadata = tensor_file.read(path, FORMAT)
+        require_same(metadata["settings"], {**config.to_dict(), **digests}, path)
+        step, losses = int(metadata["step"]), [float(loss) for loss in metadata["losses"]]
         if len(losses) != len(state.losses) or step < 1:
             raise ValueError(f"it states {step} steps and {len(losses)} epochs")
         _load(tensors, state)

@@ -91,7 +91,7 @@ class Finding:
     """A statement of the paper, or a question about it, as a comparison of two runs."""
 
     statement: str
-    """What the paper says or suggests."""
+    """Statement of the paper, or a question about it."""
     better: str
     """Run, or `RUN/READING`, that should be better."""
     worse: str
@@ -208,7 +208,7 @@ class Conclusion:
     """The outcome of a finding."""
 
     finding: Finding
-    """What was compared."""
+    """Comparison that was made."""
     seeds: int
     """Number of seeds that both runs have."""
     difference: float

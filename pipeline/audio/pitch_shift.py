@@ -13,6 +13,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import soxr
+from av import library_versions
 from av.filter import Graph
 from numpy.typing import NDArray
 
@@ -29,7 +30,7 @@ MIN_PART_RATE_HZ = 24
 
 def version() -> str:
     """Return the names and versions of the two steps, for the manifest."""
-    libavfilter = ".".join(str(number) for number in av.library_versions["libavfilter"])
+    libavfilter = ".".join(str(number) for number in library_versions["libavfilter"])
     return f"transposed by soxr {soxr.__libsoxr_version__} HQ and atempo of libavfilter {libavfilter}"
 
 

@@ -56,8 +56,8 @@ def main():
     cases += [("mean-log-mel", name, 64) for name in BIMODAL_PRESETS]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         results = pool.map(_best, *zip(*((pairs[each], name, batch) for each, name, batch in cases), strict=True))
-        found = dict(zip(cases, results, strict=True))
-    best = {case[1:]: alignment for case, (_, alignment) in found.items() if case[0] == "shipped"}
+        alignments = dict(zip(cases, results, strict=True))
+    best = {case[1:]: alignment for case, (_, alignment) in alignments.items() if case[0] == "shipped"}
     scores = {case: score_pairs(alignment, test["shipped"]) for case, alignment in best.items()}
     print(
         f"| objective | batch | rate | {' | '.join(f'{METRIC}, {each}' for each in DIRECTIONS)} | mAP, text to audio |"
@@ -72,10 +72,10 @@ def main():
     for name in BIMODAL_PRESETS:
         print(f"| `{name}` | {_cell(scores[name, 1024].lead_over(scores[name, 64], TEXT_TO_AUDIO, METRIC))} |")
     ours_case, mel_case = (
-        max((case for case in found if case[0] == each and case[2] == 64), key=lambda case: found[case][0])
+        max((case for case in alignments if case[0] == each and case[2] == 64), key=lambda case: alignments[case][0])
         for each in pairs
     )
-    ours, mel = (score_pairs(found[case][1], test[case[0]]) for case in (ours_case, mel_case))
+    ours, mel = (score_pairs(alignments[case][1], test[case[0]]) for case in (ours_case, mel_case))
     print(f"\n| {METRIC}, batch 64, best on validation | {TEXT_TO_AUDIO} | {AUDIO_TO_TEXT} |\n|---|---|---|")
     rows = {
         f"the encoder that ships, `{ours_case[1]}`": [ours.to_dict()[each][METRIC] for each in DIRECTIONS],

@@ -1,4 +1,4 @@
-"""What a lent machine with a GPU has, and what travels to it: the one place of the names that docs/gpu.md lists."""
+"""Names of the packages on a machine with a GPU, and of those that are copied to it, as docs/gpu.md lists them."""
 
 from __future__ import annotations
 
