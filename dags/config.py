@@ -194,6 +194,11 @@ class EvidenceSettings(WorkflowSettings):
     """Folder for the packages and their recordings. Packages that are not there are downloaded by apt-get."""
     checkpoint: Annotated[tuple[str, ...], shown("CHECKPOINT", "the run --name")] = ()
     """Encoders to compare: checkpoints or runs. Differences are those of the first one to all others."""
+    soundfont: Annotated[Path | None, shown("FILE", "no rendered clips are compared")] = None
+    """SF2 file of General MIDI instruments. choice and judge then also compare linear probes of key and genre on clips
+    that it renders, which needs `myna[demo]`."""
+    rendered_clips: Annotated[int, Ge(1)] = 1_200
+    """Number of rendered clips of 10 s, one of each piece."""
     name: Annotated[str, shown("NAME")] = "myna-tiny-open"
     """Name of the run that is trained."""
     train_steps: Annotated[int, Ge(1)] = 6000
@@ -219,7 +224,8 @@ class FindingsSettings(WorkflowSettings):
     root: Annotated[Path | None, shown("FOLDER", "$MYNA_DATA/demo, or data/demo if MYNA_DATA is not set")] = None
     """Folder for the rendered clips."""
     clips: Annotated[int, Ge(1)] = 2_400
-    """Size of the corpus for training, in clips of 10 s. The corpus for the probes has half as many."""
+    """Size of the corpus for training, in clips of 10 s. The corpus for the probes has half as many clips, one of each
+    piece."""
     clips_seen: Annotated[int, Ge(1)] = 38_400
     """Clips that a run sees, counted once per step."""
     seeds: Annotated[int, Ge(1)] = 3

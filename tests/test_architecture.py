@@ -480,6 +480,8 @@ COMMANDS = {
     },
     "dags.evidence": {
         "study",
+        "--soundfont",
+        "--rendered-clips",
         "--root",
         "--checkpoint",
         "--name",

@@ -4,6 +4,7 @@
     DATA/ROLE/PACKAGE/            the recordings
     DATA/judge-mp3/, ...          changed copies for the measures of robustness
     stores/open-ROLE.zarr         their mels, and open-ROLE-mp3.zarr, ...
+    stores/open-rendered.zarr     rendered clips with key and genre, if a soundfont is named
     runs/myna-tiny-open/          the run of the study `train`
 
 The study `choice` compares encoders on the packages for choices, and `judge` on the packages that judge. Everything is
@@ -21,6 +22,7 @@ import model.train
 import pipeline.ingest
 from dags.config import EvidenceSettings
 from dags.workflow import Step, print_graph, run
+from dags.workflows.varied_corpus import rendering, require_soundfont
 from model import shipped
 from model.evidence import shipping
 from model.evidence.compared_representations import (
@@ -47,9 +49,9 @@ from stores.terminal_table import terminal_table
 
 DATASET = "open_music"
 MAX_SCORES_BYTES = 1 << 24
-RUN = "myna-tiny-open"
+RUN, RENDERED = "myna-tiny-open", "open-rendered"
 RECIPE = (
-    *("--preset", "tiny", "--input-scale", "log1p1000", "--batch", "128", "--max-frame-distance", "312"),
+    *("--preset", "tiny-hybrid", "--input-scale", "log1p1000", "--batch", "128", "--max-frame-distance", "312"),
     *("--learning-rate", "2e-3", "--schedule", "cosine", "--warmup-steps", "100"),
 )
 """Words of `model.train` for the encoder that ships; the number of steps and the seed are settings."""
@@ -61,11 +63,14 @@ def evidence(settings: EvidenceSettings) -> None:
     Raises:
         StepFailed: a step ended with an error, which it has printed.
         MissingArtifact: there is no such encoder.
+        InvalidInput: the soundfont is not there.
     """
     chain = steps(settings)
     if settings.draw:
         print_graph(chain, settings.json)
         return
+    if settings.soundfont is not None:
+        require_soundfont(settings.soundfont, "--soundfont")
     results = run(chain, settings.json)
     if settings.json:
         print_json({"steps": results})
@@ -85,8 +90,15 @@ def steps(settings: EvidenceSettings) -> list[Step]:
         return [Step("ship", _shipping(settings), ())]
     role: Role = settings.study
     copied = [step for change in CHANGES for step in _copy(role, change, data)]
-    stores_made = (f"ingest-{role}", *(f"ingest-{role}-{change}" for change in CHANGES))
-    return [*_prepare(role, data), *copied, Step("compare", _comparing(settings, role), (), stores_made)]
+    made = [*_prepare(role, data), *copied, *_rendered(settings)]
+    stores_made = tuple(step.name for step in made if step.name.startswith(("ingest-", "render-")))
+    return [*made, Step("compare", _comparing(settings, role), (), stores_made)]
+
+
+def _rendered(settings: EvidenceSettings) -> list[Step]:
+    if settings.soundfont is None:
+        return []
+    return [rendering(RENDERED, [settings.soundfont], settings.rendered_clips, as_written=True)]
 
 
 def _store(name: str) -> Path:
@@ -129,7 +141,8 @@ def _comparing(settings: EvidenceSettings, role: Role) -> Callable[[Sequence[str
         start = time.perf_counter()
         paths = [locations.find_checkpoint(checkpoint).path for checkpoint in settings.checkpoint or (settings.name,)]
         copies = {change: MelStore.open(_store(f"{role}-{change}")) for change in CHANGES}
-        comparison = Comparison(MelStore.open(_store(role)), copies)
+        rendered = MelStore.open(locations.mel_store(RENDERED)) if settings.soundfont else None
+        comparison = Comparison(MelStore.open(_store(role)), copies, rendered)
         measured = {}
         for name, representation in _representations(paths).items():
             print_progress(f"  {name}")
@@ -188,6 +201,7 @@ def _header(role: Role, comparison: Comparison) -> dict[str, Any]:
         "packages": {package.name: package.version for package in packages(role)},
         "recordings": dict(zip(names, counts, strict=True)),
         "passages": len(comparison.passages),
+        "rendered_clips": comparison.rendered_count,
     }
 
 

@@ -1,7 +1,7 @@
 """The workflow of `python -m dags.findings`: two corpora, a run for each configuration and seed, a table and a figure.
 
     stores/varied.zarr           clips for training, with instruments, soundfont, tempo, room and noise drawn by seed
-    stores/varied-test.zarr      the same pieces from another soundfont, for the probes
+    stores/varied-test.zarr      as many pieces as clips, in the keys they are written in, from another soundfont
     runs/findings-RUN-SEED/      an encoder
     OUT/RUN-SEED.json            its scores
 
@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import model.train
-import pipeline.ingest
 from dags.config import FindingsSettings
 from dags.workflow import Step, print_graph, run
+from dags.workflows.varied_corpus import rendering, require_soundfont
 from model.evidence import findings_table
 from model.evidence.compared_representations import of_encoder
 from model.evidence.findings import HYBRID_READINGS, RUNS, RunResult, StudyRun, file_name, read_results
@@ -46,11 +46,7 @@ def findings(settings: FindingsSettings) -> None:
     if settings.draw:
         print_graph(chain, settings.json)
         return
-    if not settings.test_soundfont.is_file():
-        raise InvalidInput(
-            f"{settings.test_soundfont} does not exist; install Debian's package fluid-soundfont-gm, or name another "
-            "General MIDI soundfont with --test-soundfont"
-        )
+    require_soundfont(settings.test_soundfont, "--test-soundfont")
     results = run(chain, settings.json)
     if settings.json:
         print_json({"findings": findings_table.as_json(read_results(_out(settings))), "steps": results})
@@ -58,9 +54,11 @@ def findings(settings: FindingsSettings) -> None:
 
 def steps(settings: FindingsSettings) -> list[Step]:
     """Return the steps in order."""
-    test = [settings.test_soundfont]
-    corpora = [_render(settings, TRAINING, settings.soundfont, settings.clips)]
-    corpora.append(_render(settings, PROBED, test, -(-settings.clips // 2)))
+    pieces = -(-settings.clips // 2)
+    corpora = [
+        rendering(TRAINING, settings.soundfont, settings.clips, settings.root),
+        rendering(PROBED, [settings.test_soundfont], pieces, settings.root, as_written=True),
+    ]
     begun, previous = time.monotonic(), tuple(step.name for step in corpora)
     chain = [*corpora]
     for seed in range(settings.seeds):
@@ -73,13 +71,6 @@ def steps(settings: FindingsSettings) -> list[Step]:
 
 def _out(settings: FindingsSettings) -> Path:
     return settings.out or locations.REPORTS / "findings"
-
-
-def _render(settings: FindingsSettings, name: str, soundfonts: Sequence[Path], clips: int) -> Step:
-    fonts = [word for path in soundfonts for word in ("--soundfont", str(path))]
-    root = ("--root", str(settings.root)) if settings.root else ()
-    words = ("demo", "--programs", "any", *fonts, "--clips", str(clips), *root, "--store", str(_store(name)))
-    return Step(f"render-{name}", pipeline.ingest.main, words)
 
 
 def _store(name: str) -> Path:

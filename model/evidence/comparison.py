@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evidence import albums, retrieval
+from model.evidence import albums, rendered_probes, retrieval
 from model.evidence.compared_representations import ComparedRepresentation
 from model.evidence.passages import SHIFT_SECONDS, Passage, place_passages, plan_passages
+from model.evidence.rendered_probes import TASKS
 from model.evidence.retrieval import nearest_other, retrieve
 from model.probes.evaluation.bootstrap import Interval, replicates
 from stores.mel_store import MelStore
@@ -34,7 +35,7 @@ class Values:
     values: NDArray[np.float64]
     """Value of each unit, `[N]`."""
     recordings: NDArray[np.int64]
-    """Number of the recording of each unit, `[N]`."""
+    """Number of the recording of each unit, or of the group of rendered clips, `[N]`."""
     weights: NDArray[np.float64]
     """Weight of each unit in the mean, `[N]`."""
 
@@ -61,12 +62,15 @@ class Comparison:
     Args:
         store: mel store of whole recordings, each in the folder of its album.
         copies: by name, stores of changed copies of the same recordings, for robustness.
+        rendered: store of rendered clips with the labels `key` and `genre`, splits and groups, for linear probes.
 
     Raises:
         InvalidInput: no recording is long enough, or a copy lacks one.
     """
 
-    def __init__(self, store: MelStore, copies: Mapping[str, MelStore] | None = None) -> None:
+    def __init__(
+        self, store: MelStore, copies: Mapping[str, MelStore] | None = None, rendered: MelStore | None = None
+    ) -> None:
         self.passages: Sequence[Passage] = plan_passages(store)
         self._store = place_passages(store, self.passages)
         self._changed = {name: place_passages(copy, self.passages) for name, copy in (copies or {}).items()}
@@ -76,6 +80,8 @@ class Comparison:
         )
         self.album_names, self.albums = np.unique([self.passages[i].album for i in first], return_inverse=True)
         self.recording_count = len(names)
+        self._rendered = rendered
+        self.rendered_count = len(rendered.rows) if rendered else 0
 
     def measure(self, representation: ComparedRepresentation) -> dict[str, Values]:
         """Return the values of every measure by name."""
@@ -88,6 +94,7 @@ class Comparison:
             **self._same_album(features),
             **self._few_labels(features),
             **self._robustness(features, changed),
+            **self._rendered_scores(representation),
         }
 
     def _same_track(self, features: NDArray[np.float32]) -> dict[str, Values]:
@@ -135,6 +142,14 @@ class Comparison:
             for name, queries in changed.items()
         }
 
+    def _rendered_scores(self, representation: ComparedRepresentation) -> dict[str, Values]:
+        """Measure linear probes of key and genre on the rendered clips, whose groups are resampled together."""
+        if self._rendered is None:
+            return {}
+        raw, rows = representation.compute(self._rendered), list(self._rendered.rows)
+        features = representation.fit(raw)(raw) if representation.fit else raw
+        return {f"rendered-{task}": _of_groups(rendered_probes.probe(features, rows, task)) for task in TASKS}
+
 
 def report(measured: Mapping[str, Mapping[str, Values]], subject: str) -> dict[str, Any]:
     """Return scores with intervals, and the paired differences of `subject` to all others, as JSON values.
@@ -158,6 +173,11 @@ def report(measured: Mapping[str, Mapping[str, Values]], subject: str) -> dict[s
 def _with_interval(values: Values) -> list[float]:
     interval = values.interval()
     return [round(number, 4) for number in (values.mean, interval.low, interval.high)]
+
+
+def _of_groups(counts: rendered_probes.GroupCounts) -> Values:
+    clips = np.array(counts.clips, np.float64)
+    return Values(np.array(counts.points) / clips, np.arange(len(clips)), clips)
 
 
 def _unchanged(features: NDArray[np.float32]) -> NDArray[np.float32]:

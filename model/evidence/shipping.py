@@ -23,6 +23,8 @@ MEASURES = {
     "same-neighbor-mp3": "same neighbor, 64 kbit/s",
     "same-neighbor-quiet": "same neighbor, -12 dB",
     "same-neighbor-shifted": "same neighbor, 3 s later",
+    "rendered-key": "key of rendered clips, weighted",
+    "rendered-genre": "genre of rendered clips",
 }
 """Measures of a comparison that the card shows, with their headings."""
 _CARD = (
@@ -31,16 +33,16 @@ _CARD = (
 
 # {name}
 
-A small Myna encoder for a CPU: vertical patches, width {width}, {depth} blocks, {parameters:.2f} million weights in
-bfloat16 ({megabytes:.1f} MB). It turns {seconds:.2f} s of music into {width} numbers, and the embedding of a recording
-is the mean over its windows. It was trained without labels, by masked contrastive learning
+A small Myna encoder for a CPU: {patches} patches, width {width}, {depth} blocks, {parameters:.2f} million weights in
+bfloat16 ({megabytes:.1f} MB). It turns {seconds:.2f} s of music into {embedding_width} numbers, and the embedding of
+a recording is the mean over its windows. It was trained without labels, by masked contrastive learning
 ([Yonay, Hammond, Yang 2025](https://arxiv.org/abs/2502.12511)), on free recordings alone. It is far smaller than the
 published models, and was trained on a fraction of their data. Use `myna-hybrid` where quality matters more than size.
 
 ```python
 import model
 
-myna = model.Myna.from_pretrained()  # float32 [{width}] for each recording
+myna = model.Myna.from_pretrained()  # float32 [{embedding_width}] for each recording
 embedding = myna.embed("song.mp3")
 ```
 
@@ -70,9 +72,10 @@ repository.
 ## Scores on recordings that were not used for training or choices
 
 {judged}
-from `warzone2100-music`, `nexuiz-music` and `singularity-music` were scored once. The values are means with 95 %
-intervals of a bootstrap over recordings. `*` marks a baseline that the encoder significantly exceeds, and `!` one that
-significantly exceeds the encoder, by paired differences.
+from `warzone2100-music`, `nexuiz-music` and `singularity-music` were scored. These packages were scored once for each
+encoder that was shipped, and nothing was chosen by them. The values are means with 95 % intervals of a bootstrap over
+recordings. {rendered}`*` marks a representation that the encoder significantly exceeds, and `!` one that significantly
+exceeds the encoder, by paired differences.
 
 {scores}
 
@@ -130,7 +133,9 @@ def card(
     return _CARD.format(
         name=folder.name,
         license="mit",
+        patches="vertical and square" if len(config.patch_kinds) > 1 else config.patch_kinds[0],
         width=config.width,
+        embedding_width=config.embedding_width,
         depth=config.depth,
         parameters=sum(weight.numel() for weight in loaded.encoder.parameters()) / 1e6,
         megabytes=(folder / hub.WEIGHTS).stat().st_size / 1e6,
@@ -141,6 +146,7 @@ def card(
         recordings=run["samples"],
         packages="\n".join(f"| {package.name} | {package.version} | {package.license} |" for package in packages),
         judged=f"{comparison['passages']} passages of 30 s of {sum(comparison['recordings'].values())} recordings",
+        rendered=rendered_sentence(comparison),
         scores="\n".join(score_table(comparison)),
         verdict=verdict(comparison),
         album_count=len(packages),
@@ -156,6 +162,16 @@ def score_table(comparison: Mapping[str, Any]) -> list[str]:
         marks = {m: mark(differences[name][m]) if name in differences else "" for m in measures}
         rows.append([name, *("{:.3f} ({:.3f} to {:.3f})".format(*values[m]) + marks[m] for m in measures)])
     return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def rendered_sentence(comparison: Mapping[str, Any]) -> str:
+    """Return a sentence about the rendered clips of a comparison, or empty text if it has none."""
+    if not comparison.get("rendered_clips"):
+        return ""
+    return (
+        f"Key and genre are those of linear probes on {comparison['rendered_clips']:,} clips, one of each piece, whose "
+        "pieces and instruments the encoder has not heard. "
+    )
 
 
 def mark(difference: Sequence[float]) -> str:

@@ -1,9 +1,10 @@
+from dags import evidence as command
 from dags.config import EvidenceSettings
 from dags.workflows import evidence
 
 
-def _steps(study, tmp_path):
-    return {step.name: step for step in evidence.steps(EvidenceSettings(study=study, root=tmp_path))}
+def _steps(study, tmp_path, **options):
+    return {step.name: step for step in evidence.steps(EvidenceSettings(study=study, root=tmp_path, **options))}
 
 
 def test_training_reads_only_packages_for_training_and_choices(tmp_path):
@@ -17,6 +18,19 @@ def test_a_comparison_waits_for_the_changed_copies(tmp_path):
     steps = _steps("judge", tmp_path)
     assert steps["compare"].after == ("ingest-judge", "ingest-judge-mp3", "ingest-judge-quiet")
     assert steps["ingest-judge-mp3"].after == ("copy-judge-mp3",)
+
+
+def test_a_soundfont_adds_rendered_clips_to_a_comparison(tmp_path):
+    steps = _steps("judge", tmp_path, soundfont=tmp_path / "font.sf2", rendered_clips=48)
+    assert steps["compare"].after[-1] == "render-open-rendered"
+    assert "--clips 48 --as-written" in " ".join(steps["render-open-rendered"].arguments)
+
+
+def test_a_missing_soundfont_is_an_error_before_any_step(tmp_path, capsys):
+    words = ["judge", "--root", str(tmp_path), "--soundfont", str(tmp_path / "gone.sf2")]
+    assert command.main(words) == 2
+    assert "gone.sf2 does not exist" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_table_marks_significant_differences_in_both_directions():

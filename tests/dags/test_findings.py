@@ -23,6 +23,12 @@ def test_all_configurations_take_turns_with_each_seed():
     assert names == ["render-varied", "render-varied-test", *first, *second, "table"]
 
 
+def test_the_clips_of_the_probes_are_pieces_as_they_are_written():
+    steps = {step.name: step for step in findings.steps(FindingsSettings(clips=240))}
+    assert "--clips 120 --as-written" in " ".join(steps["render-varied-test"].arguments)
+    assert "--as-written" not in steps["render-varied"].arguments
+
+
 def test_a_missing_soundfont_is_an_error_that_names_its_package(tmp_path, capsys):
     assert command.main(["--test-soundfont", str(tmp_path / "gone.sf2")]) == 2
     assert "gone.sf2 does not exist; install Debian's package fluid-soundfont-gm" in capsys.readouterr().err
@@ -51,7 +57,7 @@ def test_the_study_trains_scores_and_writes_a_table(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     runs = (StudyRun("vertical"), StudyRun("hybrid", patches="hybrid"), StudyRun("untrained", trained=False))
     monkeypatch.setattr(findings, "RUNS", [replace(run, batch=16) for run in runs])
-    monkeypatch.setattr(findings, "_render", lambda _, name, *__: Step(f"render-{name}", lambda _: 0, ()))
+    monkeypatch.setattr(findings, "rendering", lambda name, *_, **__: Step(f"render-{name}", lambda _: 0, ()))
     for seed, name in enumerate(("varied", "varied-test")):
         _write_corpus(tmp_path / f"stores/{name}.zarr", seed)
     words = ("--clips-seen", "32", "--seeds", "1", "--test-soundfont", __file__, "--json")

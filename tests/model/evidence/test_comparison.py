@@ -26,6 +26,16 @@ def store(tmp_path):
     return MelStore(made.path, made.attributes, rows)
 
 
+@pytest.fixture
+def rendered(tmp_path):
+    """Thirty-six clips of nine pieces, three in each split, with keys and genres."""
+    splits = [("train", "valid", "test")[number // 12] for number in range(36)]
+    made = store_maker(tmp_path)([96] * 36, "rendered", splits)
+    labels = [{"key": ("C major", "G major")[i % 2], "genre": "ab"[i // 2 % 2]} for i in range(36)]
+    rows = [replace(row, labels=labels[i], group=f"piece {i // 4}") for i, row in enumerate(made.rows)]
+    return MelStore(made.path, made.attributes, rows)
+
+
 def _numbered(store):
     """Return features that name the recording and, more weakly, the album, and hold its passages together."""
     rows = list(store.rows)
@@ -57,6 +67,21 @@ def test_features_that_name_recording_and_album_are_perfect_and_significantly_be
     mean, low, high = result["differences"]["noise"]["track-map"]
     assert 0 < low < mean < high
     assert mean == pytest.approx(1 - result["scores"]["noise"]["track-map"][0], abs=1e-4)
+
+
+def test_rendered_clips_are_scored_by_probes_and_resampled_by_piece(store, rendered):
+    def numbered_or_named(view):
+        keys = np.array([row.labels.get("key", "") == "G major" for row in view.rows])
+        return np.stack([keys, ~keys], axis=1).astype(np.float32) if view is rendered else _numbered(view)
+
+    comparison = Comparison(store, rendered=rendered)
+    assert comparison.rendered_count == 36
+    values = comparison.measure(ComparedRepresentation(numbered_or_named))
+    assert values["rendered-key"].mean == 1
+    assert values["rendered-key"].weights.tolist() == [4, 4, 4]
+    noise = comparison.measure(ComparedRepresentation(_meaningless))
+    assert noise["rendered-genre"].mean < 1
+    assert not [name for name in Comparison(store).measure(ComparedRepresentation(_numbered)) if "rendered" in name]
 
 
 def test_transforms_are_fitted_to_the_passages_and_applied_to_their_copies(store):

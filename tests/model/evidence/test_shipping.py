@@ -15,6 +15,7 @@ COMPARISON = {
     "subject": "ours",
     "passages": 40,
     "recordings": {"a": 6, "b": 4},
+    "rendered_clips": 1_200,
     "scores": {
         "ours": {"track-map": [0.6, 0.5, 0.7], "album-map": [0.5, 0.4, 0.6], "albums-5-labels": [0.5, 0.4, 0.6]},
         "mean": {"track-map": [0.4, 0.3, 0.5], "album-map": [0.5, 0.4, 0.6], "albums-5-labels": [0.7, 0.6, 0.8]},
@@ -44,6 +45,8 @@ def test_the_folder_is_read_back_with_weights_in_bfloat16(tmp_path):
     card = (folder / hub.CARD).read_text()
     assert "| x-music | 1-2 | MIT |" in card
     assert "40 passages of 30 s of 10 recordings" in card
+    assert "linear probes on 1,200 clips" in card
+    assert f"3.07 s of music into {loaded.encoder.config.embedding_width} numbers" in card
     assert "| ours | 0.600 (0.500 to 0.700) | 0.500 (0.400 to 0.600) | 0.500 (0.400 to 0.600) |" in card
     assert "| mean | 0.400 (0.300 to 0.500) * |" in card
     assert "0.700 (0.600 to 0.800) ! |" in card
