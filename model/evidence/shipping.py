@@ -34,8 +34,8 @@ _CARD = (
 # {name}
 
 A small Myna encoder for a CPU: {patches} patches, width {width}, {depth} blocks, {parameters:.2f} million weights in
-bfloat16 ({megabytes:.1f} MB). It turns {seconds:.2f} s of music into {embedding_width} numbers, and the embedding of
-a recording is the mean over its windows. It was trained without labels, by masked contrastive learning
+bfloat16 ({megabytes:.1f} MB). It turns {seconds:.2f} s of music into {embedding_width} numbers, and the embedding of a
+recording is the mean over its windows. It was trained without labels, by masked contrastive learning
 ([Yonay, Hammond, Yang 2025](https://arxiv.org/abs/2502.12511)), on free recordings alone. It is far smaller than the
 published models, and was trained on a fraction of their data. Use `myna-hybrid` where quality matters more than size.
 
@@ -49,7 +49,7 @@ embedding = myna.embed("song.mp3")
 ## How it was made
 
     python -m dags.evidence train
-    python -m dags.evidence judge
+    python -m dags.evidence judge --soundfont /usr/share/sounds/sf2/FluidR3_GM.sf2
     python -m dags.evidence ship
 
 {steps:,} steps of {batch} recordings, masking ratio {masking_ratio}, input scale `{scale}`, seed {seed}. Training took

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/compare_alignments.py        # about 25 minutes on two cores
 
-It renders 2,400 clips with six instruments, embeds them by the encoder that ships, and trains adapters with a hidden
+It renders one clip of each of 2,400 pieces with one of six instruments, embeds them by the encoder that ships, and trains adapters with a hidden
 layer of 256 units on 56,320 pairs with each objective and batch. The learning rate is the one of three that has the
 best recall@10 on validation. The last table compares the encoder with mean-log-mel, each with the objective that is
 best on validation for it. The tables of docs/alignment.md are what this prints.
@@ -91,7 +91,7 @@ def main():
 
 def _features():
     """Return the paths of the features of the encoder that ships and of mean-log-mel, which are made if missing."""
-    words = ["demo", "--clips", str(CLIPS), "--programs", *PROGRAMS, "--quiet"]
+    words = ["demo", "--clips", str(CLIPS), "--as-written", "--programs", *PROGRAMS, "--quiet"]
     assert pipeline.ingest.main(words) == 0
     path = locations.feature_store("demo", "shipped")
     words = ["demo", "--checkpoint", shipped.NAME, "--out", str(path), "--quiet"]

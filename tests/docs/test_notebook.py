@@ -24,11 +24,11 @@ def test_all_cells_run_and_end_with_what_they_show(tmp_path, monkeypatch):
     synthetic_songs.write(tmp_path / "music", 40)
     namespace = {}
     shown = [_run(source, namespace) for source in CELLS]
-    assert shown[0] == (40, 192)
-    assert shown[1][0] == (40, 192)
-    assert shown[2] == (192,)
+    assert shown[0] == (40, 384)
+    assert shown[1][0] == (40, 384)
+    assert shown[2] == (384,)
     assert shown[4] > 0.9  # calm and bright songs are easily told apart
-    assert shown[6][2:] == ((128, 96), (40, 192))
+    assert shown[6][2:] == ((128, 96), (40, 384))
 
 
 def _run(source, namespace):

@@ -41,7 +41,7 @@ def test_it_is_the_default_of_python():
     samples = synthetic_audio.chords(10.0)
     embedding = model.Myna.from_pretrained().embed(samples, sample_rate_hz=synthetic_audio.RATE_HZ)
     named = model.Myna.from_pretrained(shipped.NAME).embed(samples, sample_rate_hz=synthetic_audio.RATE_HZ)
-    assert embedding.shape == (192,)
+    assert embedding.shape == (384,)
     np.testing.assert_array_equal(embedding, named)
 
 

@@ -38,7 +38,7 @@ def _paths():
 def test_a_graph_gives_the_embeddings_and_labels_of_eager_for_real_music(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     probe_path = tmp_path / "probe.safetensors"
-    small_service.write_probe(probe_path, checkpoint=str(shipped.FOLDER), width=192)
+    small_service.write_probe(probe_path, checkpoint=str(shipped.FOLDER), width=384)
     words = ["onnx", "--from", "samples", "--checkpoint", shipped.NAME, "--with-probe", str(probe_path)]
     assert export.main([*words, "--out", "graph"]) == 0
     session, probe = open_session(tmp_path / "graph" / "model.onnx"), Probe.read(probe_path)
