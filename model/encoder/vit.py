@@ -103,6 +103,11 @@ class PatchEmbedding(nn.Sequential):
         # a constant: it moves with the module, but checkpoints do not contain it
         self.register_buffer("positions", self._positions(config.window_frames, width), persistent=False)
 
+    @property
+    def parts(self) -> tuple[nn.LayerNorm, nn.Linear, nn.LayerNorm]:
+        """Norm of the cells, linear layer, and norm of the tokens."""
+        return cast(nn.LayerNorm, self[1]), cast(nn.Linear, self[2]), cast(nn.LayerNorm, self[3])
+
     def embed(self, patches: Float[Tensor, "B L P"], window_frames: int | None = None) -> Float[Tensor, "B L D"]:
         """Return tokens with positions for all patches of each window, in order.
 
@@ -122,7 +127,7 @@ class PatchEmbedding(nn.Sequential):
             cells: normalized cells of each patch, in the type of the weights.
             visible: number of each patch in its window, which decides its position.
         """
-        norm, linear, last = cast(nn.LayerNorm, self[1]), self[2], self[3]
+        norm, linear, last = self.parts
         tokens: Tensor = last(linear(torch.addcmul(norm.bias, cells, norm.weight)))
         return tokens + self.positions[visible].to(tokens.dtype)
 

@@ -87,7 +87,9 @@ def shapes(config: TrainConfig) -> dict[str, tuple[int, ...]]:
 
 def _embed_visible(encoder: Encoder, views: Mapping[PatchKind, tuple[Tensor, Tensor]]) -> dict[PatchKind, Tensor]:
     """Return the tokens `[B, K, D]` of each patch kind after one common pass through the trunk."""
-    tokens = [encoder.embedding(kind).embed_cells(cells, visible) for kind, (cells, visible) in views.items()]
+    tokens = [fused.embed(encoder.embedding(kind), cells, visible) for kind, (cells, visible) in views.items()]
+    if len(tokens) == 1:  # joining and dividing would copy the tokens and their gradients
+        return dict(zip(views, [fused.forward(encoder.transformer, tokens[0])], strict=True))
     outputs = fused.forward(encoder.transformer, torch.cat(tokens))
     return dict(zip(views, torch.split(outputs, [len(of_kind) for of_kind in tokens]), strict=True))
 

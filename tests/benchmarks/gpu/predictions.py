@@ -35,7 +35,7 @@ from kernel_binary import compile_kernel
 from model.encoder.kernels import attention, cells, fused_linear, mask, stream_norm
 
 WINDOWS, LENGTH, DEPTH, WIDTH, HIDDEN, HEADS = 8_192, 5, 12, 384, 1_536, 6
-TOKENS = WINDOWS * LENGTH
+TOKENS, NORMS = WINDOWS * LENGTH, 2 * DEPTH + 1
 ISSUE_PER_SECOND = 132 * 4 * 1.755e9 * 0.8
 BANDWIDTHS = {"H200": 4.8e12, "H100": 3.35e12}
 """Bytes per second of the memory, as the manufacturer states them."""
@@ -47,6 +47,10 @@ GEMM_RATES = {
     "feed-forward out": ((WIDTH, HIDDEN), (620, 600, 550)),
 }
 """Opinions about cuBLAS, which also bound the kernels that take the place of a product."""
+PATCH = 256
+"""Cells of a patch."""
+EMBEDDING_RATES = {"patch embedding, forward": 420, "patch embedding, weight gradient": 350}
+"""The same for the layer from the cells of a patch to a token. Nothing needs the gradient of the cells."""
 FUSED = {
     # product that a kernel computes: the kernel, its epilogue, and the passes over [TOKENS, WIDTH] that it makes
     "attention out, forward": ("linear_residual, attention", fused_linear.RESIDUAL, 3),
@@ -59,8 +63,9 @@ FLOPS_PER_CLOCK, REGISTERS, SHARED_BYTES = 4_096, 65_536, 227 * 1_024
 DIRECTIONS = ("forward", "input gradient", "weight gradient")
 CONSTANT_US = {"loss": 300.0, "Adam and copies": 300.0}
 """Microseconds of a step; the loss once for each patch kind."""
-LAUNCH_US, LAUNCHES_PER_BLOCK, OTHER_LAUNCHES = 0.6, 19, 10
-"""Time of a launch, launches of a block, and launches that stack, convert and sum what `spread` has spread."""
+LAUNCH_US, LAUNCHES_PER_BLOCK, LAUNCHES_PER_KIND, OTHER_LAUNCHES = 0.6, 19, 20, 10
+"""Time of a launch, launches of a block and of the patch embedding of each kind, and launches that stack, convert and
+sum what `spread` has spread."""
 REQUIRED_MS = {"base": 13.0, "hybrid": 25.0}
 """What the step must take on an H200 by this prediction."""
 
@@ -99,12 +104,15 @@ def launches() -> list[Launch]:
     tiles = -(-WINDOWS // (attention._ROWS[torch.bfloat16] // LENGTH))
     norm_rows = -(-TOKENS // stream_norm._ROWS)
     norm_programs = min(stream_norm._PROGRAMS, norm_rows)
+    norm_trips = (-(-norm_rows // norm_programs),)
     cell_bytes = TOKENS * 256
     return [
         Launch("attention", DEPTH, tiles * HEADS, (), 4 * stream),
         Launch("attention, backward", DEPTH, tiles * HEADS, (), 7 * stream),
-        Launch("stream_norm", 2 * DEPTH, norm_rows, (), 2 * stream),
-        Launch("stream_norm, backward", 2 * DEPTH, norm_programs, (-(-norm_rows // norm_programs),), 4 * stream),
+        Launch("stream_norm", NORMS, norm_rows, (), 2 * stream),
+        Launch("stream_norm, backward", NORMS, norm_programs, norm_trips, 4 * stream),
+        Launch("token_norm", 1, norm_rows, (), 2 * stream + 8 * TOKENS),
+        Launch("token_norm, backward", 1, norm_programs, norm_trips, 3 * stream),
         Launch("cells, square", 1, -(-TOKENS // cells._PATCHES), (), cell_bytes + 2 * cell_bytes),
         Launch("mask", 1, WINDOWS // mask._ROWS, (), 8 * WINDOWS * (1 + LENGTH)),
     ]
@@ -124,14 +132,22 @@ def kernel_terms(card: str) -> Iterator[Term]:
 def product_terms(card: str) -> Iterator[Term]:
     """Yield the time of each product of one patch kind."""
     for layer, ((n, k), rates) in GEMM_RATES.items():
-        moved = 2 * (TOKENS * n + TOKENS * k + n * k)
         for direction, rate in zip(DIRECTIONS, rates, strict=True):
             if f"{layer}, {direction}" in FUSED:
                 yield fused_term(f"{layer}, {direction}", n, k, rate, card)
-                continue
-            arithmetic, memory = 2 * TOKENS * n * k / (1e12 * rate), moved / (0.9 * BANDWIDTHS[card])
-            limit = "arithmetic" if arithmetic > memory else "memory"
-            yield Term(f"{layer}, {direction}", 1e6 * DEPTH * max(arithmetic, memory), limit)
+            else:
+                yield product_term(f"{layer}, {direction}", DEPTH, (n, k), rate, card)
+    for product, rate in EMBEDDING_RATES.items():
+        yield product_term(product, 1, (WIDTH, PATCH), rate, card)
+
+
+def product_term(product: str, times: int, shape: tuple[int, int], rate: float, card: str) -> Term:
+    """Return the time of a product with (N, K) that a library computes `times` in a step."""
+    n, k = shape
+    moved = 2 * (TOKENS * n + TOKENS * k + n * k)
+    arithmetic, memory = 2 * TOKENS * n * k / (1e12 * rate), moved / (0.9 * BANDWIDTHS[card])
+    limit = "arithmetic" if arithmetic > memory else "memory"
+    return Term(product, 1e6 * times * max(arithmetic, memory), limit)
 
 
 def fused_term(product: str, n: int, k: int, rate: float, card: str) -> Term:
@@ -162,7 +178,7 @@ def fused_term(product: str, n: int, k: int, rate: float, card: str) -> Term:
 
 def partial_sums_term(kinds: int, card: str) -> Term:
     """Return the time to stack the partial sums of all layers, which reads and writes them, and to read them again."""
-    norms = 2 * DEPTH * 3 * stream_norm._PROGRAMS * WIDTH
+    norms = (NORMS + kinds) * 3 * stream_norm._PROGRAMS * WIDTH
     biases = DEPTH * kinds * (TOKENS // fused_linear.TILES[fused_linear.SLOPE].rows) * HIDDEN
     return Term("partial sums", 1e6 * 3 * 4 * (norms + biases) / (0.85 * BANDWIDTHS[card]), "memory")
 
@@ -170,12 +186,17 @@ def partial_sums_term(kinds: int, card: str) -> Term:
 def step_terms(encoder: str, card: str) -> list[Term]:
     """Return all parts of a step, the largest first. A hybrid has both patch kinds in one pass, so twice the tokens."""
     kinds = 2 if encoder == "hybrid" else 1
+    launched = LAUNCHES_PER_BLOCK * DEPTH + LAUNCHES_PER_KIND * kinds + OTHER_LAUNCHES
     per_kind = [*kernel_terms(card), *product_terms(card), Term("loss", CONSTANT_US["loss"], "constant")]
     once = [
         Term("Adam and copies", CONSTANT_US["Adam and copies"], "constant"),
         partial_sums_term(kinds, card),
-        Term("gaps between launches", LAUNCH_US * (LAUNCHES_PER_BLOCK * DEPTH + OTHER_LAUNCHES), "constant"),
+        Term("gaps between launches", LAUNCH_US * launched, "constant"),
     ]
+    if kinds > 1:  # their tokens are joined, and the gradients of what the trunk returns
+        once.append(
+            Term("joined patch kinds", 1e6 * kinds * 4 * 2 * TOKENS * WIDTH / (0.85 * BANDWIDTHS[card]), "memory")
+        )
     terms = [Term(term.name, kinds * term.us, term.limit) for term in per_kind] + once
     return sorted(terms, key=lambda term: -term.us)
 

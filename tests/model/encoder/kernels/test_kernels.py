@@ -113,6 +113,21 @@ def test_the_norm_of_the_stream_equals_that_of_pytorch(shape, has_bias, dtype, m
     _assert_equal(stream_norm.stream_norm, stream_norm.stream_norm_plain, inputs, dtype)
 
 
+@DTYPES
+@pytest.mark.parametrize("shape", [(67, 384), (3, 7, 200), (1, 16)])
+def test_the_norm_of_patches_with_positions_equals_that_of_pytorch(shape, dtype, monkeypatch):
+    monkeypatch.setattr(stream_norm, "_PROGRAMS", 4)
+    positions = _random(48, shape[-1]).detach()
+    visible = torch.randint(0, 48, shape[:-1], generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    bias, weight, shift = (_random(shape[-1], dtype=dtype, scale=scale) for scale in (0.1, 1.5, 1.0))
+
+    def on(function):
+        return lambda *inputs: function(*inputs, positions, visible)
+
+    inputs = (_random(*shape, dtype=dtype), bias, weight, shift)
+    _assert_equal(on(stream_norm.token_norm), on(stream_norm.token_norm_plain), inputs, dtype)
+
+
 SHAPES = pytest.mark.parametrize(("rows", "width", "hidden"), [(130, 20, 300), (64, 8, 128), (1, 3, 5), (33, 200, 70)])
 
 
@@ -250,7 +265,7 @@ def test_kernels_compile_for_an_h200_without_register_spills_in_bfloat16(tmp_pat
     process = subprocess.run(command, env=environment | paths, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     rows = {row["kernel"]: row for row in map(json.loads, process.stdout.splitlines())}
-    assert len(rows) == 15
+    assert len(rows) == 19
     for name, row in rows.items():
         assert row["shared_bytes"] <= MULTIPROCESSOR_BYTES, row
         assert row["stack_bytes"] == 0, row
