@@ -21,7 +21,7 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from model.encoder.kernels import fused_linear, residual_layers
+from model.encoder.kernels import fused_linear, products, residual_layers
 from model.encoder.kernels.attention import attend
 from model.encoder.kernels.jit import uses_kernels
 from model.encoder.kernels.spread import spread
@@ -76,7 +76,7 @@ def _forward_by_kernels(
     stream, normalized = stream_norm_spread(stream, first_norm)
     for layer, parameters in zip(layers, other_norms, strict=True):
         if isinstance(layer, Attention):
-            attended = attend(layer.to_qkv(normalized), layer.heads)
+            attended = attend(products.linear(normalized, layer.to_qkv.weight), layer.heads)
             stream = residual_layers.project(stream, attended, layer.to_out.weight)
         else:
             first, second = layer.linear_layers

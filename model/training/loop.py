@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.encoder.kernels.product_choice import ProductChoice, describe_choices
 from model.objectives import objective
 from model.objectives.geometry import alignment, uniformity
 from model.training import checkpoint, metrics_log, optimizer, ranks
@@ -77,6 +78,8 @@ class Run:
         self.step = 0
         self.initialization_message = ""
         """Sentence that states which weights were loaded from `start`, or an empty string."""
+        self.product_choices: tuple[ProductChoice, ...] = ()
+        """Choice for each matrix product on a GPU, after `train` has begun."""
         self._resume(start)
         self._best = BestCheckpoint(folder, config)
 
@@ -93,6 +96,9 @@ class Run:
         self._logging, self._validation, self._validation_text = logging, validation, ""
         self._interval, self._losses = _Interval(), self._losses_since_checkpoint()
         step = self._training_step()
+        self.product_choices = step.product_choices
+        if line := describe_choices(step.product_choices) if ranks.is_main_process() else "":
+            print(line)
         bar = Progress(
             total=self.config.steps, initial=self.step, unit="step", desc="train", disable=not ranks.is_main_process()
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from model.objectives.gather import rank, world_size
 from stores.errors import InvalidInput, MynaError
 from stores.lock import write_lock
 
+Result = TypeVar("Result")
 START_TIMEOUT = timedelta(hours=4)
 """Time to wait for another rank before the first step. Rank 0 may be writing shards, which takes an hour for two
 million clips. `step_timeout` states the time in a step."""
@@ -127,6 +129,15 @@ def average_(values: Tensor) -> None:
     if not is_single_process():
         dist.all_reduce(values)
         values /= world_size()
+
+
+def from_main_process(compute: Callable[[], Result], device: torch.device) -> Result:
+    """Return what `compute` returns in rank 0, where alone it is called; every rank must call this function."""
+    if is_single_process():
+        return compute()
+    values = [compute() if is_main_process() else None]
+    dist.broadcast_object_list(values, src=0, device=device)
+    return cast(Result, values[0])
 
 
 def highest(value: int, device: torch.device) -> int:

@@ -23,7 +23,10 @@ from torch.func import functional_call
 from model.encoder.config import PatchKind
 from model.encoder.device import sum_products_in_float32
 from model.encoder.input_scale import scale_input
+from model.encoder.kernels import products
 from model.encoder.kernels.cells import PatchLayout, normalized_cells
+from model.encoder.kernels.jit import uses_kernels
+from model.encoder.kernels.product_choice import ProductChoice, choose_products
 from model.encoder.masking import masking_policy
 from model.encoder.masking_config import n_visible
 from model.encoder.patches import dequantize, gather_patches_frame_major, patch_grid
@@ -34,6 +37,7 @@ from model.training.config import TrainConfig
 from model.training.graph import CudaGraph
 from model.training.learner import MaskedAutoencoder, ModelWithHead
 from model.training.optimizer import ENCODER_PREFIX
+from model.training.ranks import from_main_process
 from model.training.stream import VIEWS, TrainingBatch
 from model.training.weight_copies import WeightCopies
 from stores.quantize import Quantizer
@@ -79,6 +83,8 @@ class TrainingStep:
         self._target_table = scale_input(power, "log1p")
         self._masking = masking_policy(config.masking)
         sum_products_in_float32()
+        self.product_choices = _choose_products(config, next(model.parameters()), self._weights.dtype)
+        """Choice for each matrix product of the trunk; empty if there is none, as on a CPU."""
         self._graph = CudaGraph(self._compute) if self.device.type == "cuda" and world_size() == 1 else None
 
     @property
@@ -160,3 +166,15 @@ class TrainingStep:
         visible = self._masking.visible_patches(key, numbers[:, rank()].flatten(), grid, count)
         layout = PatchLayout(shape, grid[1])
         return normalized_cells(codes, starts, visible, self._input_table, layout, self._weights.dtype), visible
+
+
+def _choose_products(config: TrainConfig, weight: Tensor, dtype: torch.dtype) -> tuple[ProductChoice, ...]:
+    """Return the choice of rank 0 for each matrix product of the trunk, and use it in this process."""
+    if not uses_kernels(weight) or dtype != torch.bfloat16:
+        return ()
+    visible = sum(n_visible(patches, config.masking_ratio) for patches in config.encoder.patch_counts.values())
+    tokens = VIEWS * (config.batch // world_size()) * visible
+    wanted, device = products.products_of_trunk(config.encoder, tokens), weight.device
+    choices = from_main_process(lambda: choose_products(wanted, device), device)
+    products.use({choice.product: choice.implementation for choice in choices})
+    return choices

@@ -100,14 +100,14 @@ def _train(settings: TrainSettings, device: torch.device) -> None:
         config = continuation.keep_gamma_decay(config, saved)
     if continuation.is_finished(folder, saved, config):
         _print(f"{folder}: already finished")
-        _print_result(settings, folder, config, 0)
+        _print_result(settings, folder, config, {"new_steps": 0})
         return
     ranks.local_slice(config.batch)  # rejects a batch that the ranks cannot share before a folder is created
     require_device(settings.loading.resident, device)
     with ranks.write_lock_of_main_process(folder):
         extension = continuation.describe_extension(folder, saved, config)
-        steps = _train_in_folder(folder, settings, config, sources, device, extension)
-        _print_result(settings, folder, config, steps)
+        result = _train_in_folder(folder, settings, config, sources, device, extension)
+        _print_result(settings, folder, config, result)
 
 
 def _train_in_folder(
@@ -117,8 +117,8 @@ def _train_in_folder(
     sources: TrainingShards,
     device: torch.device,
     extension: str,
-) -> int:
-    """Train in the folder of the run, and return the number of steps that were made."""
+) -> dict[str, Any]:
+    """Train in the folder of the run, and return the number of new steps, and on a GPU the choice of its products."""
     validation = _validation(settings.validation, config)
     run = _open_run(folder, config, sources, device, _init_checkpoint(settings.encoder))
     first_step = run.step
@@ -134,7 +134,8 @@ def _train_in_folder(
         if isinstance(run.model, MaskedAutoencoder) and ranks.is_main_process():
             _draw(folder / "reconstructions.png", run.model, config, sources, batches)
     _print(f"{encoder}: finished after {count_noun(run.step, 'step')}")
-    return run.step - first_step
+    products = [choice.to_dict() for choice in run.product_choices]
+    return {"new_steps": run.step - first_step, **({"products": products} if products else {})}
 
 
 def _draw(
@@ -180,12 +181,12 @@ def _print_start(run: Run, validation: KnnValidation | None) -> None:
         _print(f"k-NN validation: {validation.name}: {accuracy:.3f} before the first step, {baseline}")
 
 
-def _print_result(settings: TrainSettings, folder: Path, config: TrainConfig, steps: int) -> None:
-    """Print the result with --json: the run, its length, the steps of this call, and the last line of metrics."""
+def _print_result(settings: TrainSettings, folder: Path, config: TrainConfig, call: Mapping[str, Any]) -> None:
+    """Print the result with --json: the run, its length, facts about this call, and the last line of metrics."""
     if settings.json and ranks.is_main_process():
         rows = metrics_log.read(folder)
         result = {"run": folder.name, "encoder": str(folder / locations.ENCODER_FILE), "steps": config.steps}
-        print_json({**result, "new_steps": steps, "metrics": rows[-1] if rows else {}})
+        print_json({**result, **call, "metrics": rows[-1] if rows else {}})
 
 
 def _print(line: str) -> None:

@@ -57,6 +57,7 @@ EXPECTED = {
         "copy to the device, visible patches",
         "attention of 3 x 5, ours",
         "infonce of 16 x 16, bfloat16, ours",
+        "product weight_gradient of 96 x 32 x 8",
     ],
     "mel": ["mel of 1 x 1 s, ours", "mel of 1 x 1 s, nnAudio"],
     "baselines": ["step of base, 4 x 2, public", "step of hybrid, 4 x 2, modern"],

@@ -22,7 +22,9 @@ from safetensors.torch import load_file
 import model
 from model import train as command
 from model.encoder.config import PRESETS
-from model.training import checkpoint, metrics_log, train
+from model.encoder.kernels.product_choice import ProductChoice
+from model.encoder.kernels.products import Product
+from model.training import checkpoint, metrics_log, step, train
 from model.training.config import RESULT_GROUPS, LoggingConfig, TrainConfig
 from pipeline import shard
 from stores import locations
@@ -655,3 +657,16 @@ def test_ctrl_c_ends_the_command_with_130_and_the_same_command_goes_on(workplace
     assert f"stopped after step 2 of 3, saved as {kept}; finished work is kept, start the same command" in message
     assert (workplace / "runs" / "run" / "checkpoint-00000002.safetensors").is_file()
     assert _train() == 0
+
+
+def test_the_choice_of_matrix_products_is_printed_and_part_of_the_json(workplace, sharded_here, monkeypatch, capsys):
+    product = Product("linear", 40, 96, 32)
+    choice = ProductChoice(product, "cublaslt", {"cublas": 1.0, "cublaslt": 0.5}, {"triton": "its result differs by 1"})
+    monkeypatch.setattr(step, "_choose_products", lambda *_: (choice,))
+    assert _train("--json") == 0
+    printed = capsys.readouterr()
+    assert "linear of 40 x 96 x 32: cublaslt (cublaslt 0.500 ms, cublas 1.000 ms, triton rejected" in printed.err
+    (result,) = json.loads(printed.out)["products"]
+    assert (result["implementation"], result["product"]["rows"]) == ("cublaslt", 40)
+    assert _train("--json") == 0  # finished already
+    assert "products" not in json.loads(capsys.readouterr().out)

@@ -1,6 +1,7 @@
 """The layers that write to the residual stream: the output of attention, and the feed-forward network.
 
-The forward pass is that of `fused_linear`, and leaves nothing to add to the stream. The backward pass computes the
+The products are those of `products`, which are the kernels of `fused_linear` unless another implementation was chosen
+for their shape. The forward pass leaves nothing to add to the stream. The backward pass computes the
 slope of the GELU in the product that gives the gradient of its output. The gradient of the last bias of a layer is
 computed by the norm that follows it (`stream_norm`), which sums the gradient of the stream anyway. The references are
 the functions whose names end with `_plain`.
@@ -17,7 +18,8 @@ import torch.nn.functional as F  # noqa: N812 -- its customary name
 from jaxtyping import Float
 from torch import Tensor
 
-from model.encoder.kernels.fused_linear import gelu_gradient, linear_gelu, linear_residual, partial_sums
+from model.encoder.kernels.fused_linear import partial_sums
+from model.encoder.kernels.products import compute
 from model.encoder.kernels.spread import spread
 
 
@@ -75,13 +77,15 @@ class _Projection(torch.autograd.Function):
     def forward(ctx: Any, stream: Tensor, attended: Tensor, weight: Tensor) -> Tensor:
         """Project and add; save the inputs of the product."""
         ctx.save_for_backward(attended, weight)
-        return linear_residual(attended, weight, None, stream)
+        out: Tensor = compute("linear_residual", attended, weight, None, stream)
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients of the stream, of what was projected, and of the weight."""
         attended, weight = ctx.saved_tensors
-        return gradient, gradient @ weight, _weight_gradient(gradient, attended)
+        grad_attended = compute("input_gradient", gradient, weight)
+        return gradient, grad_attended, compute("weight_gradient", gradient, attended)
 
 
 class _FeedForward(torch.autograd.Function):
@@ -90,18 +94,17 @@ class _FeedForward(torch.autograd.Function):
         ctx: Any, stream: Tensor, normalized: Tensor, weight: Tensor, bias: Tensor, out_weight: Tensor, out_bias: Tensor
     ) -> Tensor:
         """Compute both layers and add; save what the gradients need."""
-        hidden, active = linear_gelu(normalized, weight, bias[0, 0])
+        hidden, active = compute("linear_gelu", normalized, weight, bias[0, 0])
         ctx.save_for_backward(normalized, weight, out_weight, hidden, active)
-        return linear_residual(active, out_weight, out_bias, stream)
+        out: Tensor = compute("linear_residual", active, out_weight, out_bias, stream)
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the stream, of the norm, of both weights and of each copy of the first bias."""
         normalized, weight, out_weight, hidden, active = ctx.saved_tensors
-        grad_hidden, grad_copies = gelu_gradient(gradient, out_weight, hidden)
-        grad_weight, grad_out_weight = _weight_gradient(grad_hidden, normalized), _weight_gradient(gradient, active)
-        return gradient, grad_hidden @ weight, grad_weight, grad_copies[:, None], grad_out_weight, None
-
-
-def _weight_gradient(gradient: Tensor, inputs: Tensor) -> Tensor:
-    return gradient.flatten(end_dim=-2).mT @ inputs.flatten(end_dim=-2)
+        grad_hidden, grad_copies = compute("gelu_gradient", gradient, out_weight, hidden)
+        grad_normalized = compute("input_gradient", grad_hidden, weight)
+        grad_weight = compute("weight_gradient", grad_hidden, normalized)
+        grad_out_weight = compute("weight_gradient", gradient, active)
+        return gradient, grad_normalized, grad_weight, grad_copies[:, None], grad_out_weight, None

@@ -23,9 +23,10 @@ import record
 import torch
 import torch.nn.functional as F
 from plain_vit import PlainModelWithHead
-from timing import median_ms, peak_gb
+from timing import peak_gb
 
 from model.encoder.config import EncoderConfig, PatchKind, preset
+from model.encoder.kernels.turn_timing import median_ms
 from model.encoder.masking_config import n_visible
 
 PRESETS = {"base": "myna-base", "vertical": "myna-vertical", "hybrid": "myna-hybrid"}

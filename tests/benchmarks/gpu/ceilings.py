@@ -1,7 +1,8 @@
 """Limits of the machine: GEMMs of the step, copies to the device, attention over five tokens, and InfoNCE.
 
 `python tests/benchmarks/gpu/ceilings.py [--toy]`. GEMMs and copies are a lower bound for the time of the step.
-Attention and the loss are measured in PyTorch's form and in ours.
+Attention and the loss are measured in PyTorch's form and in ours. The products of the trunk are measured by each
+implementation, as a training chooses among them, without reading or writing the file of choices.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from unittest import mock
 
+import baselines
 import record
 import torch
 import torch.nn.functional as F
-from timing import capture, median_ms
+from timing import capture
 
+from model.encoder.kernels import product_choice
 from model.encoder.kernels.attention import attend
+from model.encoder.kernels.products import products_of_trunk
+from model.encoder.kernels.turn_timing import median_ms
 from model.objectives import contrast, objective
 from model.objectives.config import preset
 from model.objectives.infonce import infonce
@@ -74,6 +79,22 @@ def measure_gemms(results: record.BenchmarkResults, options: argparse.Namespace,
             for name, ms in times.items():
                 results.add(f"gemm M {tokens} N {n} K {k}, {name}", ms=ms, tflops=2 * tokens * n * k / ms / 1e9)
         results.add(f"gemms of 12 blocks, M {tokens}, forward and backward", ms=12 * total)
+
+
+def measure_products(results: record.BenchmarkResults, options: argparse.Namespace, device: torch.device) -> None:
+    """Measure each product of the trunk by each implementation, and name the chosen and the rejected ones."""
+    encoder = baselines.encoder_config("base", options.toy)
+    timer = partial(median_ms, device=device, rounds=options.rounds, inner=1 if options.toy else 10)
+    for tokens in (8,) if options.toy else TOKENS:
+        for product in products_of_trunk(encoder, tokens):
+            add_choice(results, product_choice.measure(product, device, timer))
+
+
+def add_choice(results: record.BenchmarkResults, choice: product_choice.ProductChoice) -> None:
+    """Add a row with the chosen implementation of a product, the time of each, and the reasons against the others."""
+    ms = choice.ms.get(choice.implementation)
+    times = {f"{name}_ms": value for name, value in choice.ms.items()}
+    results.add(f"product {choice.product}", chosen=choice.implementation, ms=ms, **times, rejected=choice.rejected)
 
 
 def measure_copies(results: record.BenchmarkResults, options: argparse.Namespace, device: torch.device) -> None:
@@ -167,20 +188,29 @@ def measure_loss(results: record.BenchmarkResults, options: argparse.Namespace, 
         results.add(f"isogclr of {2 * clips} x {width}, {str(dtype).removeprefix('torch.')}", ms=ms)
 
 
+PARTS = {
+    "gemms": measure_gemms,
+    "copies": measure_copies,
+    "attention": measure_attention,
+    "loss": measure_loss,
+    "products": measure_products,
+}
+"""Parts by name, in their order."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all parts, or those of `--only`."""
     parser = record.parser(__doc__)
     parser.add_argument(
         "--only",
-        choices=("gemms", "copies", "attention", "loss"),
+        choices=PARTS,
         action="append",
         help="part to measure (default: all)",
     )
     options = parser.parse_args(arguments)
     device, results = record.device_of(options), record.BenchmarkResults("ceilings", options)
-    parts = {"gemms": measure_gemms, "copies": measure_copies, "attention": measure_attention, "loss": measure_loss}
-    for name, measure in parts.items():
-        if name in (options.only or parts):
+    for name, measure in PARTS.items():
+        if name in (options.only or PARTS):
             results.attempt(name, partial(measure, results, options, device))
     results.finish()
 

@@ -10,6 +10,7 @@ IMAGE = (
 WHEELS = (
     *("zarr", "donfig", "google-crc32c", "numcodecs", "pytorch-optimizer", "webdataset", "braceexpand", "beartype"),
     *("nnaudio", "pydantic", "pydantic-core", "typing-inspection", "annotated-types", "tyro", "docstring-parser"),
+    "platformdirs",
 )
 """Packages that both visits need besides, installed without their dependencies."""
 TORCH = "2.11.0"

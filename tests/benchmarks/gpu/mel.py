@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import record
 import torch
-from timing import median_ms, peak_gb
+from timing import peak_gb
 
+from model.encoder.kernels.turn_timing import median_ms
 from model.inference.batched_mel import BatchMel
 from stores.mel_spec import MelSpec
 

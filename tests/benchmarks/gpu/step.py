@@ -18,9 +18,9 @@ import baselines
 import batches
 import record
 import torch
-from ceilings import GEMMS, gemm_calls
-from timing import WARM_UP, median_ms
+from ceilings import GEMMS, add_choice, gemm_calls
 
+from model.encoder.kernels.turn_timing import WARM_UP, median_ms
 from model.encoder.masking_config import n_visible
 from model.objectives import objective
 from model.objectives.config import preset as objective_preset
@@ -134,6 +134,8 @@ def measure(
     peak = torch.cuda.max_memory_allocated() - before if device.type == "cuda" else float("nan")
     tflops = step_tflop(config) / times["synthetic"] * 1e3
     title, rates = _title(name, sizes, options), {"trunk_tflops": tflops, "peak_gb": peak / 1e9}
+    for choice in trainer.step.product_choices:
+        add_choice(results, choice)
     results.add(f"{title}, synthetic", ms=times["synthetic"], **rates, captured=trainer.step.captured)
     minutes = times["fed"] * PAPER_STEPS / 6e4
     results.add(

@@ -132,6 +132,7 @@ def _work(folder, runs):
     _train_until_killed(runs / str(world_size()))
     result = {"rows": rows.numpy(), "trained": trained, "sent": sent, "openclip": _openclip_gradients()}
     result["highest"] = [ranks.highest(rank(), CPU), ranks.highest(0, CPU)]
+    result["from_main_process"] = ranks.from_main_process(lambda: {"rank": rank()}, CPU)
     (runs / f"stopped-{world_size()}").mkdir(exist_ok=True)
     result["stopped"] = _stop_by_signal(runs / f"stopped-{world_size()}")
     result["is_main_process"] = ranks.is_main_process()
@@ -212,6 +213,12 @@ def test_rows_are_gathered_in_the_order_of_ranks(results, number):
         assert result["rows"][:, 0].tolist() == [float(r) for r in range(number) for _ in range(2)]
         assert result["highest"] == [number - 1, 0]
         assert result["is_main_process"] == (position == 0)
+
+
+@RANKS
+def test_what_the_main_process_computes_reaches_all_ranks(results, number):
+    assert [result["from_main_process"] for result in results(number)] == [{"rank": 0}] * number
+    assert ranks.from_main_process(lambda: 3, CPU) == 3
 
 
 @RANKS

@@ -11,6 +11,8 @@ import torch
 
 from model.encoder.input_scale import scale_input
 from model.encoder.kernels.cells import normalized_cells
+from model.encoder.kernels.product_choice import ProductChoice
+from model.encoder.kernels.products import products_of_trunk
 from model.encoder.patches import patchify
 from model.objectives.infonce import infonce
 from model.training import step as step_module
@@ -194,3 +196,23 @@ def test_parts_of_products_are_added_in_float32():
     config = tiny.train_config()
     tiny.training_step(config, build_model(config))
     assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
+
+
+@pytest.mark.parametrize(("patches", "tokens"), [("square", 40), ("hybrid", 80)])
+def test_a_step_by_kernels_uses_the_choice_for_its_products(patches, tokens, monkeypatch):
+    used, asked = [], []
+
+    def choose(wanted, device):
+        asked.extend(wanted)
+        return tuple(ProductChoice(product, "cublaslt", {"cublaslt": 1.0}, {}) for product in wanted)
+
+    monkeypatch.setattr(step_module, "uses_kernels", lambda weight: True)
+    monkeypatch.setattr(step_module, "choose_products", choose)
+    monkeypatch.setattr(step_module.products, "use", used.append)
+    config = tiny.train_config(patches, precision="bf16")  # 4 clips with 2 windows, and 5 patches of each kind
+    step = tiny.training_step(config)
+    assert asked == list(products_of_trunk(config.encoder, tokens))
+    assert used == [dict.fromkeys(asked, "cublaslt")]
+    assert [choice.product for choice in step.product_choices] == asked
+    assert tiny.training_step(replace(config, precision="fp32")).product_choices == ()
+    assert len(used) == 1
