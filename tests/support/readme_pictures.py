@@ -36,7 +36,7 @@ def main(map_page: str, score_page: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1_140, "height": 900})
-        write(page, map_page, "map", 400, 900, "Beyond_The_Indus")
+        write(page, map_page, "map", 380, 900, "Beyond_The_Indus")
         write(page, score_page, "report", 0, 1_150)
         browser.close()
 
