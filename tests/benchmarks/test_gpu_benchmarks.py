@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import kernel_binary
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from model.encoder.config import preset
-from model.encoder.vit import Encoder
+from model.encoder.vit import Attention, Encoder
 
 FOLDER = Path(__file__).parent / "gpu"
 
@@ -206,6 +207,19 @@ def test_the_predicted_step_is_within_its_limits_and_no_kernel_spills():
         assert kernel["stack_bytes"] == 0, kernel
         if kernel["kernel"].startswith(("attention", "stream_norm", "linear", "gelu")):
             assert kernel["load_bytes"] == kernel["store_bytes"] == 16, kernel
+
+
+def test_the_sketch_of_a_block_kernel_computes_a_block(script):
+    """Its predicted time would mean nothing otherwise."""
+    attention = Attention(replace(preset("myna-base"), width=48, heads=3, head_width=16))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    attention.to(device).requires_grad_(False)
+    stream = torch.randn(7, 5, 48, device=device)
+    norm, out = attention.norm, torch.full_like(stream, torch.nan)
+    weights = (norm.weight.normal_(), norm.bias.normal_(), attention.to_qkv.weight, attention.to_out.weight)
+    sizes = (5, 3, 16, 16, 16, 0.25, 1e-5, "ieee")  # three windows a tile
+    script("block_kernel")._attention_block[(3,)](stream, *weights, out, 35, *sizes)
+    torch.testing.assert_close(out, stream + attention(stream), atol=1e-5, rtol=1e-4)
 
 
 def test_loops_are_counted_in_the_disassembly():

@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-os.environ.pop("TRITON_INTERPRET", None)
+if __name__ == "__main__":
+    os.environ.pop("TRITON_INTERPRET", None)  # kernels are compiled
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 import torch
