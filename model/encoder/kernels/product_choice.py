@@ -4,13 +4,15 @@ Each implementation is compared with the product in float32, and then all that a
 cannot run, or whose result is wrong, is rejected, and its reason is kept. The default is replaced only by one that is
 faster by `MIN_GAIN`, so that noise does not decide.
 
-The file belongs to a device and to the versions of its libraries. As long as they stay, a training makes the same
-choices, and its sums have the same order. A file that is damaged, or that states anything else, is measured again.
+The file belongs to a device, to the versions of its libraries, and to the source of the kernels. As long as they stay,
+a training makes the same choices, and its sums have the same order. A file that is damaged, or that states anything
+else, is measured again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
+from model.encoder.kernels import fused_linear
 from model.encoder.kernels.jit import triton
 from model.encoder.kernels.products import OPERATIONS, Operation, Product
 from model.encoder.kernels.turn_timing import median_ms
@@ -32,6 +35,9 @@ from stores.json_codec import JsonSettings, read_json
 
 TOLERANCE = 2e-2
 """Largest difference to the product in float32, in units of its largest value. Rounding to bfloat16 gives 4e-3."""
+MAX_ROUNDING = 1.2
+"""Largest error of a product that is rounded once, in units of the error of this rounding. A library that adds parts of
+a product in bfloat16 has an error of 1.4 and more, which matters for sums over all tokens."""
 MIN_GAIN = 0.02
 """Part of the time of the default that another implementation must save."""
 MAX_FILE_BYTES = 1 << 20
@@ -106,7 +112,7 @@ def describe_environment(device: torch.device) -> dict[str, str]:
     """Return the name of a device and the versions that its choices depend on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     versions = {"torch": torch.__version__, "cuda": str(torch.version.cuda), "triton": _triton_version()}
-    return {"device": name, **versions}
+    return {"device": name, **versions, "kernels": digest({"source": inspect.getsource(fused_linear)})}
 
 
 def measure(product: Product, device: torch.device, timer: Timer | None = None) -> ProductChoice:
@@ -130,15 +136,29 @@ def _right_ones(
     rejected = {}
     for name in operation.implementations:
         try:
-            difference = _difference(_comparable(operation, operation.run(name, *arguments)), exact)
+            reason = _mistake(operation, _comparable(operation, operation.run(name, *arguments)), exact)
         except Exception as error:  # noqa: BLE001 -- compilers and libraries raise anything
-            rejected[name] = _reason(error)
-            continue
-        if difference <= TOLERANCE:
-            calls[name] = _call(operation, name, arguments)
+            reason = _reason(error)
+        if reason:
+            rejected[name] = reason
         else:
-            rejected[name] = f"its result differs by {difference:.2g}"
+            calls[name] = _call(operation, name, arguments)
     return calls, rejected
+
+
+def _mistake(operation: Operation, results: Sequence[Tensor], exact: Sequence[Tensor]) -> str:
+    """Return the reason not to use an implementation with these results, or an empty string."""
+    difference = _difference(results, exact)
+    if not difference <= TOLERANCE:
+        return f"its result differs by {difference:.2g}"
+    rounding = _rounding(results[0], exact[0]) if operation.rounds_once else 0.0
+    return f"its error is {rounding:.2g} times that of one rounding" if rounding > MAX_ROUNDING else ""
+
+
+def _rounding(result: Tensor, exact: Tensor) -> float:
+    """Return the error of a result in units of the error of the exact result in the same type."""
+    least = (exact.to(result.dtype).float() - exact).norm()
+    return float((result.float() - exact).norm() / least) if least > 0 else 0.0
 
 
 def _call(operation: Operation, name: str, arguments: tuple[Any, ...]) -> Callable[[], object]:

@@ -63,6 +63,8 @@ class Operation:
     """Random arguments for a product."""
     has_partial_sums: bool = False
     """True if the second result consists of partial sums."""
+    rounds_once: bool = False
+    """True if the result is a sum in float32 that is rounded at the end only."""
 
     @property
     def implementations(self) -> tuple[str, ...]:
@@ -165,6 +167,10 @@ class _Linear(torch.autograd.Function):
         return compute("input_gradient", gradient, weight), compute("weight_gradient", gradient, inputs)
 
 
+def _multiply_transposed(gradient: Tensor, weight: Tensor) -> Tensor:
+    return fused_linear.multiply(gradient, weight, is_transposed=True)
+
+
 def _weight_gradient(gradient: Tensor, inputs: Tensor) -> Tensor:
     return gradient.flatten(end_dim=-2).mT @ inputs.flatten(end_dim=-2)
 
@@ -184,47 +190,54 @@ def _gelu_gradient(gradient: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Te
     return out, partial
 
 
-def _random(*shape: int, product: Product, device: torch.device) -> Tensor:
-    """Return values near those of a network, so that sums of K products have about the variance 1."""
-    return torch.randn(shape, device=device, dtype=getattr(torch, product.dtype)) * product.inner**-0.25
+class _Examples:
+    """Random arguments for a product, from a generator of their own, which changes nothing of a training."""
+
+    def __init__(self, product: Product, device: torch.device) -> None:
+        self._product, self._device = product, device
+        self._generator = torch.Generator(device).manual_seed(0)
+
+    def matrix(self, *shape: int) -> Tensor:
+        """Return values near those of a network, so that sums of K products have about the variance 1."""
+        dtype = getattr(torch, self._product.dtype)
+        values = torch.randn(shape, generator=self._generator, device=self._device, dtype=dtype)
+        return values * self._product.inner**-0.25
 
 
 def _of_linear(product: Product, device: torch.device) -> tuple[Any, ...]:
-    sizes = (product.rows, product.inner), (product.width, product.inner)
-    return tuple(_random(*size, product=product, device=device) for size in sizes)
+    examples = _Examples(product, device)
+    return examples.matrix(product.rows, product.inner), examples.matrix(product.width, product.inner)
 
 
 def _of_transposed(product: Product, device: torch.device) -> tuple[Any, ...]:
-    sizes = (product.rows, product.inner), (product.inner, product.width)
-    return tuple(_random(*size, product=product, device=device) for size in sizes)
+    examples = _Examples(product, device)
+    return examples.matrix(product.rows, product.inner), examples.matrix(product.inner, product.width)
 
 
 def _of_weight_gradient(product: Product, device: torch.device) -> tuple[Any, ...]:
-    sizes = (product.inner, product.rows), (product.inner, product.width)
-    return tuple(_random(*size, product=product, device=device) for size in sizes)
+    examples = _Examples(product, device)
+    return examples.matrix(product.inner, product.rows), examples.matrix(product.inner, product.width)
 
 
 def _of_gelu(product: Product, device: torch.device) -> tuple[Any, ...]:
-    return *_of_linear(product, device), _random(product.width, product=product, device=device)
+    return *_of_linear(product, device), _Examples(product, device).matrix(product.width)
 
 
 def _of_residual(product: Product, device: torch.device) -> tuple[Any, ...]:
-    return *_of_gelu(product, device), _random(product.rows, product.width, product=product, device=device)
+    return *_of_gelu(product, device), _Examples(product, device).matrix(product.rows, product.width)
 
 
 def _of_slope(product: Product, device: torch.device) -> tuple[Any, ...]:
-    return *_of_transposed(product, device), _random(product.rows, product.width, product=product, device=device)
+    return *_of_transposed(product, device), _Examples(product, device).matrix(product.rows, product.width)
 
 
 OPERATIONS = {
-    "linear": Operation(F.linear, fused_linear.multiply, CUBLAS, _of_linear),
+    "linear": Operation(F.linear, fused_linear.multiply, CUBLAS, _of_linear, rounds_once=True),
     "linear_residual": Operation(_linear_residual, fused_linear.linear_residual, KERNEL, _of_residual),
     "linear_gelu": Operation(fused_linear.linear_gelu_plain, fused_linear.linear_gelu, KERNEL, _of_gelu),
-    "input_gradient": Operation(
-        torch.matmul, lambda gradient, weight: fused_linear.multiply(gradient, weight, True), CUBLAS, _of_transposed
-    ),
+    "input_gradient": Operation(torch.matmul, _multiply_transposed, CUBLAS, _of_transposed, rounds_once=True),
     "gelu_gradient": Operation(_gelu_gradient, fused_linear.gelu_gradient, KERNEL, _of_slope, has_partial_sums=True),
-    "weight_gradient": Operation(_weight_gradient, None, CUBLAS, _of_weight_gradient),
+    "weight_gradient": Operation(_weight_gradient, None, CUBLAS, _of_weight_gradient, rounds_once=True),
 }
 """All operations by name. A kernel for weight gradients would have to add the parts of a sum over all tokens."""
 _chosen: dict[Product, str] = {}

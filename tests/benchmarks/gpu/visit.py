@@ -31,6 +31,7 @@ PARITY = (
 )
 OTHER_PARITY = (
     "tests/model/encoder/test_fused.py",
+    "tests/model/encoder/kernels/test_products.py",
     "tests/model/objectives/test_objective.py",
     "tests/model/objectives/kernels/test_comparisons.py",
     "tests/model/training/test_batch_prefetch.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -109,6 +110,19 @@ def test_a_candidate_that_fails_or_is_wrong_is_out_and_named(function, reason, d
     assert f"triton rejected ({reason})" in describe_choices([choice])
 
 
+def test_a_library_that_adds_parts_in_bfloat16_is_out(monkeypatch):
+    def adds_parts(gradient, inputs):
+        return sum((first.mT @ second for first, second in zip(gradient.chunk(8), inputs.chunk(8), strict=True)), 0)
+
+    product = Product("weight_gradient", 24, 16, 4_096)
+    operation = replace(products.OPERATIONS["weight_gradient"], kernel=adds_parts)
+    monkeypatch.setitem(products.OPERATIONS, "weight_gradient", operation)
+    monkeypatch.setattr(products.torch.backends.cuda, "preferred_blas_library", _preferred())
+    choice = product_choice.measure(product, CPU, _times(triton=0.1))
+    assert (choice.implementation, set(choice.ms)) == ("cublas", {"cublas", "cublaslt"})
+    assert re.fullmatch(r"its error is \d\.\d times that of one rounding", choice.rejected["triton"])
+
+
 def test_without_any_measurement_the_default_is_used_and_not_kept(kernel, monkeypatch, tmp_path):
     def no_memory(product, device):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -138,7 +152,7 @@ def test_a_choice_is_read_again_and_new_shapes_are_added(kernel, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["device", "torch", "triton"])
+@pytest.mark.parametrize("name", ["device", "torch", "cuda", "triton", "kernels"])
 def test_another_device_or_library_is_measured_again(name, kernel, tmp_path, monkeypatch):
     environment = product_choice.describe_environment(CPU)
     _choose(tmp_path, _times(triton=0.5))

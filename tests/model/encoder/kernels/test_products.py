@@ -43,6 +43,13 @@ def test_the_kernel_of_a_product_gives_the_results_of_the_library(operation, dty
         assert product_choice._difference(results, exact) < tolerance
 
 
+def test_examples_leave_the_random_numbers_of_a_training_as_they_are():
+    state = torch.get_rng_state()
+    for operation, kind in OPERATIONS.items():
+        kind.of_example(_product(operation), torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_product_is_described_by_its_arguments():
     for operation, kind in OPERATIONS.items():
         product = _product(operation)
