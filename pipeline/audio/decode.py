@@ -2,7 +2,7 @@
 
 libav and libsndfile decode, in this process, the formats that they decode best. ffmpeg decodes all others. If a decoder
 rejects a file, or decodes less than the file states, the next one tries it. The downmix is always the mean of the
-channels. Samples are processed in blocks, so `decode_stream` needs a few mebibytes for a recording of any length.
+channels. Samples are processed in blocks, so `decode_stream` needs about 20 MiB for a recording of any length.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from stores.errors import DecodeError
 REVISION = 2
 """Revision of this code, which increases when samples of sound files change. Revision 2 reads MP3 without seeks."""
 DIGEST_BLOCK_BYTES = 1 << 18
+BEGINNING_BLOCK_SAMPLES = 1 << 17
+"""Samples of all channels in a block, which are 1.5 s of stereo, if only the beginning of a file is decoded."""
 RETRY_REASONS = ("unreadable", "no_audio")
 """Rejection reasons of one decoder after which the next one is tried."""
 
@@ -152,7 +154,7 @@ def decode_beginning(path: Path, seconds: float, settings: StreamSettings, deadl
     """
     samples, rejection = np.zeros(0, np.float32), DecodeError("unreadable", f"{path} cannot be decoded")
     enough = int(seconds * settings.rate_hz)
-    for decoder in _decoders(path, deadline, _statement(path, deadline)):
+    for decoder in _decoders(path, deadline, _statement(path, deadline), BEGINNING_BLOCK_SAMPLES):
         try:
             decoded = attempt.run(decoder, settings, lambda blocks: _collect(blocks, enough)).result
         except DecodeError as error:
@@ -237,7 +239,9 @@ def _statement(path: Path, deadline: Deadline) -> Statement:
         raise DecodeError("missing", str(error)) from error
 
 
-def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[BlockDecoder]:
+def _decoders(
+    path: Path, deadline: Deadline, statement: Statement, block_samples: int | None = None
+) -> list[BlockDecoder]:
     """Return the decoders to try, the best one first.
 
     libav is best for Ogg. libsndfile is best for regular files of the other formats that it knows, and would stop early
@@ -251,8 +255,8 @@ def _decoders(path: Path, deadline: Deadline, statement: Statement) -> list[Bloc
     if not head:
         raise DecodeError("unreadable", "the file is empty")
     use_libav, use_sndfile = libav.supports(head), sndfile.supports(head)
-    by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement)] if use_libav else []
-    by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline)] if use_sndfile else []
+    by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement, block_samples)] if use_libav else []
+    by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline, block_samples)] if use_sndfile else []
     by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement)
     if not statement.is_regular:
         return [*by_libav, by_ffmpeg, *by_sndfile]

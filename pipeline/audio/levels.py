@@ -31,6 +31,8 @@ The mean of N channels without correlation has 10 log10(N) dB less power than th
 """
 CANCELLED_SHARE = 0.01
 """Share of samples in blocks that lose `LOSS_DB` that is reported, though the recording as a whole loses less."""
+PART_SAMPLES = 1 << 16
+"""Samples of each channel of such a block, which are 1.5 s at 44.1 kHz."""
 _INTEGER_SCALES = (2.0**7, 2.0**15, 2.0**23, 2.0**31)
 
 
@@ -58,8 +60,9 @@ class SpanLevels:
         channels = block.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
             mono_power = float(np.dot(mono, mono))
-            flat = block.ravel(order="K")
-            channel_power = float(np.dot(flat, flat)) / channels if channels > 1 else mono_power
+            pieces = _contiguous(block)
+            power = sum(float(np.dot(piece, piece)) for piece in pieces) if channels > 1 else mono_power
+        channel_power = power / channels
         is_loud = channel_power > SILENT_PEAK**2 * len(block) / channels
         if is_loud and channel_power >= 10 ** (LOSS_DB / 10) * mono_power:
             self.cancelled_samples += block.size
@@ -68,13 +71,14 @@ class SpanLevels:
         self.samples += block.size
         self.channels = max(self.channels, channels)
         if with_peak:
-            self._add_peak(flat)
+            for piece in pieces:
+                self._add_peak(piece)
 
-    def _add_peak(self, flat: NDArray[np.float32]) -> None:
-        peak = max(float(flat.max()), -float(flat.min()))
+    def _add_peak(self, samples: NDArray[np.float32]) -> None:
+        peak = max(float(samples.max()), -float(samples.min()))
         self.peak = max(self.peak, peak)
         if peak > 1:
-            self.over_samples += int(np.count_nonzero(np.abs(flat) > 1))
+            self.over_samples += int(np.count_nonzero(np.abs(samples) > 1))
 
     @property
     def rms(self) -> float:
@@ -87,6 +91,12 @@ class SpanLevels:
         if not self.channel_power > 0:
             return 0.0
         return 10 * math.log10(self.channel_power / self.mono_power) if self.mono_power > 0 else math.inf
+
+
+def _contiguous(block: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+    """Return the samples of a block `[T, channels]` in arrays without gaps: its channels, or all in one array."""
+    is_planar = block.strides[0] == block.itemsize
+    return list(block.T) if is_planar else [block.ravel()]
 
 
 class LevelMeter:
@@ -113,8 +123,9 @@ class LevelMeter:
         for (start, stop), levels in zip(self._spans_seconds, self.levels, strict=True):
             first = max(0, round((start - self._seconds) * rate_hz))
             last = len(block) if stop == math.inf else min(len(block), round((stop - self._seconds) * rate_hz))
-            if first < last:
-                levels.add(block[first:last], mono[first:last], with_peak)
+            for begin in range(first, last, PART_SAMPLES):
+                end = min(begin + PART_SAMPLES, last)
+                levels.add(block[begin:end], mono[begin:end], with_peak)
         self._seconds += len(block) / rate_hz
 
 

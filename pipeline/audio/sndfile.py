@@ -15,14 +15,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from pipeline.audio.block_buffer import BLOCK_SAMPLES, borrow
 from pipeline.audio.deadline import Deadline
 from pipeline.audio.lengths.statement import NO_STATEMENT
 from pipeline.audio.native_output import NativeOutput
 from stores.errors import DecodeError
 
 HEAD_BYTES = 64
-BLOCK_SAMPLES = 1 << 18
-"""Samples of all channels in a block, which are 1 MiB."""
 
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "W64", "FLAC", "OGG", "MPEG", "MP3")
@@ -52,14 +51,16 @@ class FileDecoder:
     Args:
         path: the audio file.
         deadline: time limit, which is checked between blocks.
+        block_samples: samples of all channels in a block (default: `BLOCK_SAMPLES`).
     """
 
     is_exhaustive = False
     statement = NO_STATEMENT
 
-    def __init__(self, path: Path, deadline: Deadline) -> None:
+    def __init__(self, path: Path, deadline: Deadline, block_samples: int | None = None) -> None:
         self._path = path
         self._deadline = deadline
+        self._block_samples = block_samples or BLOCK_SAMPLES
         self._output = NativeOutput()
         self.name = version()
         self.rate_hz, self.channels = 0, 0
@@ -73,16 +74,20 @@ class FileDecoder:
     def blocks(self) -> Generator[NDArray[np.float32], None, None]:
         """Yield interleaved samples `[T, channels]` in blocks of float32, full scale -1 to 1.
 
+        A block is valid until the next one is asked for.
+
         Raises:
             DecodeError: `unreadable` or `timeout`.
         """
         try:
-            with self._path.open("rb") as content, self._open(content) as file:
+            with self._path.open("rb") as content, self._open(content) as file, borrow() as buffer:
                 if file.format not in FORMATS:
                     raise DecodeError("unreadable", f"{self.name}: {file.format} is left to ffmpeg")
                 self.rate_hz, self.channels = file.samplerate, file.channels
                 self.measures_peak = self.stores_floats = file.subtype in FLOAT_SUBTYPES
-                while len(block := self._read(file)):
+                frames = max(1, min(self._block_samples, len(buffer)) // file.channels)
+                space = buffer[: frames * file.channels].reshape(frames, file.channels)
+                while len(block := self._read(file, space)):
                     yield block
                     self._deadline.require_remaining()
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -92,11 +97,10 @@ class FileDecoder:
         with self._output.capture():
             return _ForwardSoundFile(content.fileno(), closefd=False)
 
-    def _read(self, file: soundfile.SoundFile) -> NDArray[np.float32]:
+    def _read(self, file: soundfile.SoundFile, space: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Read the next samples into `space` `[T, channels]`, and return the part that is filled."""
         with self._output.capture():
-            block: NDArray[np.float32] = file.read(
-                max(1, BLOCK_SAMPLES // file.channels), dtype="float32", always_2d=True
-            )
+            block: NDArray[np.float32] = file.read(dtype="float32", always_2d=True, out=space)
         return block
 
 

@@ -405,11 +405,25 @@ def test_both_decoders_of_vorbis_agree_on_every_sample(tmp_path, monkeypatch):
     np.testing.assert_allclose(ours.samples, other.samples, atol=2e-6)
 
 
-@pytest.mark.parametrize("frames", [1, 3, 1_000])
-def test_vorbis_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, frames):
+@pytest.mark.parametrize(("suffix", "decoder"), [(".wav", sndfile), (".ogg", libav)])
+def test_mono_samples_outlive_the_next_block(tmp_path, monkeypatch, suffix, decoder):
+    path = synthetic_audio.write(tmp_path / f"x{suffix}", synthetic_audio.noise(2.0))
+    whole = decode(path, RATE).samples
+    monkeypatch.setattr(decoder, "BLOCK_SAMPLES", 5_000)
+    np.testing.assert_array_equal(decode(path, RATE).samples, whole)
+
+
+def test_the_mean_of_two_channels_has_no_seams():
+    block = np.random.default_rng(0).normal(size=(150_001, 2)).astype(np.float32)
+    for ordered in (block, np.asfortranarray(block)):
+        np.testing.assert_allclose(attempt.mean_of_channels(ordered), block.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1, 2_000, 50_000])
+def test_vorbis_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, samples):
     path = synthetic_audio.write(tmp_path / "x.ogg", synthetic_audio.chords(3.0, 44_100), 44_100)
     whole = decode(path, RATE).samples
-    monkeypatch.setattr(libav, "BLOCK_FRAMES", frames)
+    monkeypatch.setattr(libav, "BLOCK_SAMPLES", samples)
     np.testing.assert_allclose(decode(path, RATE).samples, whole, atol=1e-6)
 
 

@@ -102,6 +102,17 @@ def test_channels_that_cancel_in_a_stretch_are_named_with_its_share(tmp_path, se
     assert 0.5 * seconds / 60 <= share / 100 <= seconds / 60
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_short_stretch_counts_although_all_of_the_file_is_one_block(order):
+    block = np.repeat(synthetic_audio.noise(10.0, 44_100)[:, None], 2, axis=1).copy(order)
+    block[4 * 44_100 : 7 * 44_100, 1] *= -1
+    meter = LevelMeter([(0.0, np.inf)])
+    meter.add(block, block.mean(axis=1), 44_100, with_peak=False)
+    verdict = judge(meter.levels[0], MonoLevels(samples=160_000, peak=0.3), stores_floats=False)
+    assert [name for name, _ in verdict.warnings] == ["downmix_loss"]
+    assert "in about 15 % of the samples" in verdict.warnings[0][1]
+
+
 def test_opposite_channels_that_a_codec_has_changed_still_cancel(tmp_path):
     left = synthetic_audio.chords(3.0, 44_100)
     path = irregular.encode(tmp_path / "x.flac", "-c:a", "flac")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import synthetic_audio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.track import Track
@@ -103,6 +103,7 @@ def test_new_regions_follow_all_existing_regions():
     assert [(row.region_start, row.region_stop) for row in more] == [(0, 64), (64, 128), (128, 192), (192, 256)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["written", "too_long"])), min_size=1, max_size=20))
 def test_planning_again_moves_only_clips_that_did_not_fit(clips):
     rows = assign_new_regions(_rows(len(clips)), [1] * len(clips), GRID)
