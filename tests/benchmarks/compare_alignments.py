@@ -2,10 +2,10 @@
 
     python tests/benchmarks/compare_alignments.py        # about 25 minutes on two cores
 
-It renders one clip of each of 2,400 pieces with one of six instruments, embeds them by the encoder that ships, and trains adapters with a hidden
-layer of 256 units on 56,320 pairs with each objective and batch. The learning rate is the one of three that has the
-best recall@10 on validation. The last table compares the encoder with mean-log-mel, each with the objective that is
-best on validation for it. The tables of docs/alignment.md are what this prints.
+It renders one clip of each of 2,400 pieces with one of six instruments, embeds them by the encoder that ships, and
+trains adapters with a hidden layer of 256 units on 56,320 pairs with each objective and batch. The learning rate is the
+one of three that has the best recall@10 on validation. The last table compares the encoder with mean-log-mel, each with
+the objective that is best on validation for it. The tables of docs/alignment.md are what this prints.
 """
 
 from __future__ import annotations
