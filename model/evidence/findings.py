@@ -8,6 +8,7 @@ of the bootstrap over groups.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from model.encoder.masking_config import n_visible
 from model.evidence.rendered_probes import TASKS, GroupCounts
 from model.probes.evaluation.bootstrap import Interval, replicates
-from stores.commit import write_json
+from stores.commit import write_bytes
 from stores.errors import CorruptArtifact
 from stores.json_codec import read_json
 
@@ -145,8 +146,9 @@ class RunResult:
     """Counts by reading (`all`, and for a hybrid also `square` and `vertical`) and task."""
 
     def write(self, folder: Path) -> None:
-        """Write the result to its JSON file in a folder."""
-        write_json(folder / file_name(self.run, self.seed), asdict(self))
+        """Write the result to its JSON file in a folder, as one line, because it has hundreds of numbers."""
+        line = json.dumps(asdict(self), allow_nan=False)
+        write_bytes(folder / file_name(self.run, self.seed), f"{line}\n".encode())
 
 
 def file_name(run: str, seed: int) -> str:

@@ -158,8 +158,8 @@ def row(variant: Variant, card: str) -> dict[str, object]:
         "weights from the cache": 1e6 * tiles * 2 * 4 * width * width / L2_BANDWIDTH,
         "memory": 1e6 * 2 * 2 * predictions.TOKENS * width / (0.85 * predictions.BANDWIDTHS[card]),
     }
-    facts = {"registers": registers, "spilled bytes": binary.stack_bytes, "shared kB": binary.shared_bytes // 1024}
-    return facts | {"programs": programs} | {f"{name}, us": round(us) for name, us in times.items()}
+    sizes = {"registers": registers, "spilled bytes": binary.stack_bytes, "shared kB": binary.shared_bytes // 1024}
+    return sizes | {"programs": programs} | {f"{name}, us": round(us) for name, us in times.items()}
 
 
 def today_us(card: str) -> float:
@@ -172,8 +172,8 @@ def main() -> None:
     """Print the comparison for an H200."""
     print(f"today, four kernels: {today_us('H200'):.0f} us")
     for variant in VARIANTS:
-        facts = ", ".join(f"{name} {value}" for name, value in row(variant, "H200").items())
-        print(f"{variant.rows} rows, {variant.warps} warps: {facts}", flush=True)
+        columns = ", ".join(f"{name} {value}" for name, value in row(variant, "H200").items())
+        print(f"{variant.rows} rows, {variant.warps} warps: {columns}", flush=True)
 
 
 if __name__ == "__main__":
