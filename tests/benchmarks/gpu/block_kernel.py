@@ -142,7 +142,7 @@ def sizes(rows: int) -> dict[str, object]:
 
 
 def row(variant: Variant, card: str) -> dict[str, object]:
-    """Return what the binary of a variant says, and the predicted microseconds of one launch by each limit."""
+    """Return registers and memory of a compiled variant, and the predicted microseconds of a launch by each limit."""
     types = ["bf16", "fp32", "fp32", "bf16", "bf16", "bf16"]
     binary = compile_kernel(_attention_block, types, sizes(variant.rows), variant.warps, 1)
     width, per_tile = predictions.WIDTH, variant.rows // predictions.LENGTH
@@ -158,8 +158,8 @@ def row(variant: Variant, card: str) -> dict[str, object]:
         "weights from the cache": 1e6 * tiles * 2 * 4 * width * width / L2_BANDWIDTH,
         "memory": 1e6 * 2 * 2 * predictions.TOKENS * width / (0.85 * predictions.BANDWIDTHS[card]),
     }
-    sizes = {"registers": registers, "spilled bytes": binary.stack_bytes, "shared kB": binary.shared_bytes // 1024}
-    return sizes | {"programs": programs} | {f"{name}, us": round(us) for name, us in times.items()}
+    columns = {"registers": registers, "spilled bytes": binary.stack_bytes, "shared kB": binary.shared_bytes // 1024}
+    return columns | {"programs": programs} | {f"{name}, us": round(us) for name, us in times.items()}
 
 
 def today_us(card: str) -> float:
