@@ -72,7 +72,7 @@ class ProductChoice(JsonSettings):
 
 @dataclass(frozen=True)
 class _ChoiceFile(JsonSettings):
-    """What the file holds besides its digest."""
+    """Content of the file without its digest."""
 
     format_version: int
     environment: dict[str, str]
