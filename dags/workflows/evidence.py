@@ -90,9 +90,9 @@ def steps(settings: EvidenceSettings) -> list[Step]:
         return [Step("ship", _shipping(settings), ())]
     role: Role = settings.study
     copied = [step for change in CHANGES for step in _copy(role, change, data)]
-    made = [*_prepare(role, data), *copied, *_rendered(settings)]
-    stores_made = tuple(step.name for step in made if step.name.startswith(("ingest-", "render-")))
-    return [*made, Step("compare", _comparing(settings, role), (), stores_made)]
+    preparation = [*_prepare(role, data), *copied, *_rendered(settings)]
+    stores_steps = tuple(step.name for step in preparation if step.name.startswith(("ingest-", "render-")))
+    return [*preparation, Step("compare", _comparing(settings, role), (), stores_steps)]
 
 
 def _rendered(settings: EvidenceSettings) -> list[Step]:

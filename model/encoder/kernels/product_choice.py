@@ -131,7 +131,7 @@ def _right_ones(
     operation: Operation, arguments: tuple[Any, ...]
 ) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
     """Return calls of the implementations that are right, and the reasons against the others."""
-    exact = _comparable(operation, operation.library(*(_in_float32(value) for value in arguments)))
+    exact = _comparable(operation, operation.by_torch(*(_in_float32(value) for value in arguments)))
     calls: dict[str, Callable[[], object]] = {}
     rejected = {}
     for name in operation.implementations:

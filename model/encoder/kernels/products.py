@@ -53,7 +53,7 @@ class Product:
 class Operation:
     """A kind of product, with a function of PyTorch and a kernel that give the same results."""
 
-    library: Function
+    by_torch: Function
     """Computation by PyTorch, for which either library may be preferred."""
     kernel: Function | None
     """Computation by our kernel, if there is one."""
@@ -78,7 +78,7 @@ class Operation:
             assert self.kernel is not None
             return self.kernel(*arguments)
         with preferred_library(name):
-            return self.library(*arguments)
+            return self.by_torch(*arguments)
 
 
 def linear(inputs: Float[Tensor, "*R D"], weight: Float[Tensor, "F D"]) -> Float[Tensor, "*R F"]:
@@ -99,7 +99,7 @@ def compute(operation: str, first: Float[Tensor, "*R M"], second: Float[Tensor, 
     if name is not None:
         return OPERATIONS[operation].run(name, first, second, *others)
     kind = OPERATIONS[operation]
-    function = kind.kernel if kind.default == KERNEL else kind.library
+    function = kind.kernel if kind.default == KERNEL else kind.by_torch
     assert function is not None
     return function(first, second, *others)
 

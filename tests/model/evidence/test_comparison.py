@@ -30,10 +30,10 @@ def store(tmp_path):
 def rendered(tmp_path):
     """Thirty-six clips of nine pieces, three in each split, with keys and genres."""
     splits = [("train", "valid", "test")[number // 12] for number in range(36)]
-    made = store_maker(tmp_path)([96] * 36, "rendered", splits)
+    store = store_maker(tmp_path)([96] * 36, "rendered", splits)
     labels = [{"key": ("C major", "G major")[i % 2], "genre": "ab"[i // 2 % 2]} for i in range(36)]
-    rows = [replace(row, labels=labels[i], group=f"piece {i // 4}") for i, row in enumerate(made.rows)]
-    return MelStore(made.path, made.attributes, rows)
+    rows = [replace(row, labels=labels[i], group=f"piece {i // 4}") for i, row in enumerate(store.rows)]
+    return MelStore(store.path, store.attributes, rows)
 
 
 def _numbered(store):

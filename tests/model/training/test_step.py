@@ -200,19 +200,19 @@ def test_parts_of_products_are_added_in_float32():
 
 @pytest.mark.parametrize(("patches", "tokens"), [("square", 40), ("hybrid", 80)])
 def test_a_step_by_kernels_uses_the_choice_for_its_products(patches, tokens, monkeypatch):
-    used, asked = [], []
+    choices, requests = [], []
 
     def choose(wanted, device):
-        asked.extend(wanted)
+        requests.extend(wanted)
         return tuple(ProductChoice(product, "cublaslt", {"cublaslt": 1.0}, {}) for product in wanted)
 
     monkeypatch.setattr(step_module, "uses_kernels", lambda weight: True)
     monkeypatch.setattr(step_module, "choose_products", choose)
-    monkeypatch.setattr(step_module.products, "use", used.append)
+    monkeypatch.setattr(step_module.products, "use", choices.append)
     config = tiny.train_config(patches, precision="bf16")  # 4 clips with 2 windows, and 5 patches of each kind
     step = tiny.training_step(config)
-    assert asked == list(products_of_trunk(config.encoder, tokens))
-    assert used == [dict.fromkeys(asked, "cublaslt")]
-    assert [choice.product for choice in step.product_choices] == asked
+    assert requests == list(products_of_trunk(config.encoder, tokens))
+    assert choices == [dict.fromkeys(requests, "cublaslt")]
+    assert [choice.product for choice in step.product_choices] == requests
     assert tiny.training_step(replace(config, precision="fp32")).product_choices == ()
-    assert len(used) == 1
+    assert len(choices) == 1

@@ -36,8 +36,8 @@ def _product(operation, dtype="bfloat16"):
 def test_the_kernel_of_a_product_gives_the_results_of_the_library(operation, dtype):
     kind = OPERATIONS[operation]
     arguments = kind.of_example(_product(operation, dtype), view_pairs.DEVICE)
-    exact = product_choice._comparable(kind, kind.library(*(value.float() for value in arguments)))
-    for function in (kind.kernel, kind.library):
+    exact = product_choice._comparable(kind, kind.by_torch(*(value.float() for value in arguments)))
+    for function in (kind.kernel, kind.by_torch):
         results = product_choice._comparable(kind, function(*arguments))
         tolerance = 2e-2 if dtype == "bfloat16" else 1e-5
         assert product_choice._difference(results, exact) < tolerance
