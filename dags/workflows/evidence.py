@@ -24,6 +24,7 @@ from dags.config import EvidenceSettings
 from dags.workflow import Step, print_graph, run
 from dags.workflows.varied_corpus import rendering, require_soundfont
 from model import shipped
+from model.encoder import weights
 from model.evidence import shipping
 from model.evidence.compared_representations import (
     ComparedRepresentation,
@@ -34,6 +35,7 @@ from model.evidence.compared_representations import (
 from model.evidence.comparison import Comparison, report
 from model.evidence.shipping import TrainingPackage
 from model.inference import checkpoints, representations
+from model.inference.checkpoints import LoadedCheckpoint
 from model.training import metrics_log
 from pipeline.open_music.changed_copies import CHANGES, write_copies
 from pipeline.open_music.package_table import Role, packages
@@ -91,8 +93,8 @@ def steps(settings: EvidenceSettings) -> list[Step]:
     role: Role = settings.study
     copied = [step for change in CHANGES for step in _copy(role, change, data)]
     preparation = [*_prepare(role, data), *copied, *_rendered(settings)]
-    stores_steps = tuple(step.name for step in preparation if step.name.startswith(("ingest-", "render-")))
-    return [*preparation, Step("compare", _comparing(settings, role), (), stores_steps)]
+    store_steps = tuple(step.name for step in preparation if step.name.startswith(("ingest-", "render-")))
+    return [*preparation, Step("compare", _comparing(settings, role), (), store_steps)]
 
 
 def _rendered(settings: EvidenceSettings) -> list[Step]:
@@ -139,15 +141,17 @@ def _comparing(settings: EvidenceSettings, role: Role) -> Callable[[Sequence[str
     def compare(_words: Sequence[str]) -> int:
         """Compare all representations and write the result."""
         start = time.perf_counter()
-        paths = [locations.find_checkpoint(checkpoint).path for checkpoint in settings.checkpoint or (settings.name,)]
+        names = settings.checkpoint or (settings.name,)
+        encoders = [checkpoints.load(locations.find_checkpoint(name).path) for name in names]
         copies = {change: MelStore.open(_store(f"{role}-{change}")) for change in CHANGES}
         rendered = MelStore.open(locations.mel_store(RENDERED)) if settings.soundfont else None
         comparison = Comparison(MelStore.open(_store(role)), copies, rendered)
         measured = {}
-        for name, representation in _representations(paths).items():
+        for name, representation in _representations(encoders).items():
             print_progress(f"  {name}")
             measured[name] = comparison.measure(representation)
-        result = {**_header(role, comparison), **report(measured, next(iter(measured)))}
+        digests = {"weights": {encoder.name: weights.digest(encoder.encoder) for encoder in encoders}}
+        result = {**_header(role, comparison), **digests, **report(measured, next(iter(measured)))}
         out = settings.out or _scores(role)
         write_json(out, {**result, "minutes": round((time.perf_counter() - start) / 60, 1)})
         print("\n".join([*table(result), f"{out}"]))
@@ -181,9 +185,8 @@ def _scores(study: str) -> Path:
     return locations.REPORTS / f"evidence-{study}.json"
 
 
-def _representations(paths: Sequence[Path]) -> Mapping[str, ComparedRepresentation]:
+def _representations(loaded: Sequence[LoadedCheckpoint]) -> Mapping[str, ComparedRepresentation]:
     """Return the encoders, the first of them untrained, and the baselines."""
-    loaded = [checkpoints.load(path) for path in paths]
     compared = {encoder.name: of_encoder(encoder) for encoder in loaded}
     compared |= {f"{encoder.name}-deviation": of_encoder_with_deviation(encoder) for encoder in loaded}
     try:

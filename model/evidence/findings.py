@@ -101,7 +101,6 @@ class Finding:
     """`key` or `genre`."""
 
 
-_NONE = "untrained-hybrid"
 FINDINGS = (
     Finding("Vertical patches hear keys better than square ones", "vertical", "square", "key"),
     Finding("Square patches hear genre better than vertical ones", "square", "vertical", "genre"),
@@ -118,9 +117,13 @@ FINDINGS = (
     Finding("FastCLIP-v3 beats InfoNCE at batch 64 in genre", "fastclip-v3", "vertical", "genre"),
     Finding("Training beats no training in keys", "vertical", "untrained", "key"),
     Finding("Training beats no training in genre", "vertical", "untrained", "genre"),
-    Finding("Untrained vertical patches hear keys better", f"{_NONE}/vertical", f"{_NONE}/square", "key"),
-    Finding("Training teaches the vertical patches of a hybrid keys", "hybrid/vertical", f"{_NONE}/vertical", "key"),
-    Finding("Training teaches the square patches of a hybrid keys", "hybrid/square", f"{_NONE}/square", "key"),
+    Finding(
+        "Untrained vertical patches hear keys better", "untrained-hybrid/vertical", "untrained-hybrid/square", "key"
+    ),
+    Finding(
+        "Training teaches the vertical patches of a hybrid keys", "hybrid/vertical", "untrained-hybrid/vertical", "key"
+    ),
+    Finding("Training teaches the square patches of a hybrid keys", "hybrid/square", "untrained-hybrid/square", "key"),
 )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from model.encoder import hub
+from model.encoder import hub, weights
 from model.encoder.hub import PretrainedFolder
 from model.inference.checkpoints import LoadedCheckpoint
 from stores.commit import write_bytes
+from stores.errors import DigestMismatch
 
 MEASURES = {
     "track-map": "same track, mAP",
@@ -116,7 +117,11 @@ def write(
         packages: the packages that it was trained on.
         comparison: content of the JSON file of `dags.evidence judge`.
         minutes: minutes of training.
+
+    Raises:
+        DigestMismatch: the comparison is one of other weights.
     """
+    _require_scores_of(loaded, comparison)
     hub.write(folder, PretrainedFolder(loaded.encoder, loaded.mel, loaded.origin), weight_type=torch.bfloat16)
     write_bytes(folder / hub.CARD, card(folder, loaded, packages, comparison, minutes).encode())
 
@@ -151,6 +156,16 @@ def card(
         verdict=verdict(comparison),
         album_count=len(packages),
     )
+
+
+def _require_scores_of(loaded: LoadedCheckpoint, comparison: Mapping[str, Any]) -> None:
+    compared = comparison.get("weights", {}).get(comparison["subject"], "unknown")
+    digest = weights.digest(loaded.encoder)
+    if compared != digest:
+        raise DigestMismatch(
+            f"the scores are those of {comparison['subject']} with the weights {compared}, and {loaded.path} has the "
+            f"weights {digest}; run python -m dags.evidence judge --checkpoint {loaded.name} again"
+        )
 
 
 def score_table(comparison: Mapping[str, Any]) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
 
-from model.encoder import hub
+from model.encoder import hub, weights
 from model.evidence import shipping
 from model.evidence.shipping import TrainingPackage
 from model.inference import checkpoints
+from stores.errors import DigestMismatch
 
 COMPARISON = {
     "subject": "ours",
@@ -37,11 +39,12 @@ def test_the_verdict_names_where_the_encoder_is_ahead_even_and_behind():
 def test_the_folder_is_read_back_with_weights_in_bfloat16(tmp_path):
     loaded = checkpoints.load(tiny.write_run(tmp_path / "run"))
     folder = tmp_path / "shipped"
-    shipping.write(folder, loaded, [TrainingPackage("x-music", "1-2", "MIT")], COMPARISON, 12.0)
+    comparison = {**COMPARISON, "weights": {"ours": weights.digest(loaded.encoder)}}
+    shipping.write(folder, loaded, [TrainingPackage("x-music", "1-2", "MIT")], comparison, 12.0)
     assert {weight.dtype for weight in load_file(folder / hub.WEIGHTS).values()} == {torch.bfloat16}
-    weights = checkpoints.load(folder).encoder.state_dict()
+    rounded = checkpoints.load(folder).encoder.state_dict()
     for name, weight in loaded.encoder.state_dict().items():
-        torch.testing.assert_close(weights[name], weight, rtol=4e-3, atol=1e-6)
+        torch.testing.assert_close(rounded[name], weight, rtol=4e-3, atol=1e-6)
     card = (folder / hub.CARD).read_text()
     assert "| x-music | 1-2 | MIT |" in card
     assert "40 passages of 30 s of 10 recordings" in card
@@ -50,3 +53,11 @@ def test_the_folder_is_read_back_with_weights_in_bfloat16(tmp_path):
     assert "| ours | 0.600 (0.500 to 0.700) | 0.500 (0.400 to 0.600) | 0.500 (0.400 to 0.600) |" in card
     assert "| mean | 0.400 (0.300 to 0.500) * |" in card
     assert "0.700 (0.600 to 0.800) ! |" in card
+
+
+@pytest.mark.parametrize("other", [{}, {"weights": {"ours": "0123"}}])
+def test_scores_of_other_weights_are_an_error_and_write_nothing(tmp_path, other):
+    loaded = checkpoints.load(tiny.write_run(tmp_path / "run"))
+    with pytest.raises(DigestMismatch, match="the scores are those of ours"):
+        shipping.write(tmp_path / "shipped", loaded, [], {**COMPARISON, **other}, 12.0)
+    assert not (tmp_path / "shipped").exists()
