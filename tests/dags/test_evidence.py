@@ -1,6 +1,14 @@
+import json
+
+import numpy as np
+import tiny
+
 from dags import evidence as command
 from dags.config import EvidenceSettings
 from dags.workflows import evidence
+from model.encoder import weights
+from model.evidence.comparison import Values
+from model.inference import checkpoints
 
 
 def _steps(study, tmp_path, **options):
@@ -31,6 +39,30 @@ def test_a_missing_soundfont_is_an_error_before_any_step(tmp_path, capsys):
     assert command.main(words) == 2
     assert "gone.sf2 does not exist" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+class _SmallComparison:
+    """A comparison whose only measure is 1 for every representation."""
+
+    album_names, albums = np.array(["a"]), np.array([0, 0])
+    passages, rendered_count = (), 0
+
+    def __init__(self, *_):
+        pass
+
+    def measure(self, _):
+        return {"track-map": Values(np.ones(2), np.arange(2), np.ones(2))}
+
+
+def test_a_comparison_states_the_weights_of_its_encoders(tmp_path, monkeypatch):
+    path = tiny.write_run(tmp_path / "run")
+    monkeypatch.setattr(evidence, "Comparison", _SmallComparison)
+    monkeypatch.setattr(evidence.MelStore, "open", lambda path: path)
+    settings = EvidenceSettings(study="choice", checkpoint=(str(path),), out=tmp_path / "scores.json")
+    assert evidence._comparing(settings, "choice")(()) == 0
+    loaded = checkpoints.load(path)
+    scores = json.loads(settings.out.read_text())
+    assert scores["weights"] == {scores["subject"]: weights.digest(loaded.encoder)}
 
 
 def test_the_table_marks_significant_differences_in_both_directions():
