@@ -36,7 +36,7 @@ def point_of_run(value: float | str, run: str, datasets: Sequence[str]) -> Sweep
         batch=config.batch,
         steps=config.steps,
         masking_ratio=config.masking_ratio,
-        seconds_per_step=statistics.median(_seconds_per_step(rows, config.batch)),
+        seconds_per_step=seconds_per_step(rows, config.batch),
         loss=rows[-1]["loss"],
         neighbours=next((row["neighbours"] for row in reversed(rows) if "neighbours" in row), None),
         scores=tuple(score for dataset in datasets for score in scores_of_run(run, dataset)),
@@ -72,6 +72,11 @@ def store_digests(datasets: Sequence[str]) -> dict[str, str]:
     return {dataset: MelStore.open(locations.mel_store(dataset)).digest() for dataset in datasets}
 
 
+def seconds_per_step(rows: Sequence[Mapping[str, Any]], batch: int) -> float:
+    """Return the median over the lines of metrics, without the first line, which includes warm-up."""
+    return float(statistics.median(VIEWS * batch / row["windows_per_second"] for row in rows[1:] or rows))
+
+
 def text_table(over: str, points: Sequence[SweepPoint]) -> str:
     """Return a table for the terminal: each value with its speed and the scores of its encoder.
 
@@ -99,8 +104,3 @@ def _cell(point: SweepPoint, dataset: str, task: str) -> str:
         if (score.dataset, score.task, score.representation) == (dataset, task, TRAINED):
             return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
     return ""
-
-
-def _seconds_per_step(rows: Sequence[Mapping[str, Any]], batch: int) -> list[float]:
-    """Return the seconds of a step for each line of metrics, without the first line, which includes warm-up."""
-    return [VIEWS * batch / row["windows_per_second"] for row in rows[1:] or rows]

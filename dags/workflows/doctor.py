@@ -17,7 +17,7 @@ from dags.config import DoctorSettings
 from model import shipped
 from model.encoder.device import fastest_device, fastest_precision
 from pipeline.audio import ffmpeg, libav, resample, sndfile
-from pipeline.cluster.machine import available_bytes, usable_cpus
+from pipeline.cluster.machine import available_bytes, processor_name, usable_cpus
 from stores import locations
 from stores.errors import MynaError
 from stores.extras import EXTRAS
@@ -76,7 +76,7 @@ def _versions(names: tuple[str, ...]) -> dict[str, str]:
 
 def _machine() -> dict[str, Any]:
     device = fastest_device()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
     return {
         "system": f"{platform.system()} {platform.release()}" + ("" if sys.platform == "linux" else ", untested"),
         "device": f"{device.type} ({name})",

@@ -10,13 +10,13 @@ The seeds take turns: all configurations are trained with seed 0 first. A run is
 
 from __future__ import annotations
 
-import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import model.train
+from dags import sweep_points
 from dags.config import FindingsSettings
 from dags.workflow import Step, print_graph, run
 from dags.workflows.varied_corpus import rendering, require_soundfont
@@ -25,6 +25,8 @@ from model.evidence.compared_representations import of_encoder
 from model.evidence.findings import HYBRID_READINGS, RUNS, RunResult, StudyRun, file_name, read_results
 from model.evidence.rendered_probes import TASKS, GroupCounts, probe
 from model.inference import checkpoints, representations
+from model.training import metrics_log
+from pipeline.cluster.machine import processor_name
 from stores import locations
 from stores.errors import InvalidInput, exit_status
 from stores.json_output import print_json
@@ -99,6 +101,7 @@ def _measure(settings: FindingsSettings, configuration: StudyRun, seed: int) -> 
     store = MelStore.open(_store(PROBED))
     words = ("--store", str(_store(TRAINING)), "--name", name, *configuration.words(settings.clips_seen, seed))
     _require_success(model.train.main, words)
+    config, metrics = sweep_points.config_of(name), metrics_log.read(locations.run(name))
     loaded = checkpoints.load(locations.run(name) / locations.ENCODER_FILE)
     if not configuration.trained:
         loaded = representations.baseline("untrained", loaded.path).loaded  # type: ignore[attr-defined]
@@ -109,8 +112,11 @@ def _measure(settings: FindingsSettings, configuration: StudyRun, seed: int) -> 
         steps=configuration.steps(settings.clips_seen) if configuration.trained else 0,
         scores=_scores(loaded, store),
         seconds=round(time.monotonic() - start, 1),
-        machine=platform.processor() or platform.machine(),
+        machine=processor_name(),
         stores=(MelStore.open(_store(TRAINING)).digest(), store.digest()),
+        config_digest=config.digest(),
+        seconds_per_step=round(sweep_points.seconds_per_step(metrics, config.batch), 5),
+        loss=metrics[-1]["loss"],
     ).write(_out(settings))
     shutil.rmtree(locations.run(name))
 

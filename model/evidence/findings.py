@@ -147,6 +147,12 @@ class RunResult:
     """Digests of the store for training and of the store for the probes."""
     scores: Mapping[str, Mapping[str, GroupCounts]]
     """Counts by reading (`all`, and for a hybrid also `square` and `vertical`) and task."""
+    config_digest: str = ""
+    """Digest of the settings of the run; empty in results of November 2026, which did not record it."""
+    seconds_per_step: float | None = None
+    """Median over the lines of metrics except the first one; None in the same results."""
+    loss: float | None = None
+    """Last logged loss; None in the same results."""
 
     def write(self, folder: Path) -> None:
         """Write the result to its JSON file in a folder, as one line, because it has hundreds of numbers."""

@@ -1,4 +1,6 @@
-"""The CPUs and the memory that this process may use: those of the machine, less what affinity and cgroups withhold.
+"""The processor, and the CPUs and the memory that this process may use.
+
+These are those of the machine, less what affinity and cgroups withhold.
 
 A container, a batch system and `systemd-run` limit a process through the cgroups that it belongs to. Linux counts CPUs
 and memory as those of the whole machine in every other place. Both versions of cgroups are read, and the limits of all
@@ -9,11 +11,14 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
+from stores.labels import count_noun
 
 PROCESS = Path("/proc/self")
 """Folder in which Linux describes this process."""
@@ -40,6 +45,19 @@ def available_bytes(process: Path = PROCESS) -> int:
     """Return the memory that this process and its children can still use without swapping."""
     free = [limit - _used_bytes(group) for group in _groups(process, "memory") for limit in _memory_limits(group)]
     return max(0, min([int(psutil.virtual_memory().available), *free]))
+
+
+def processor_name(description: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the name of the processor, with the threads that share a core.
+
+    Args:
+        description: file in which Linux describes the processors. Other systems have none, and state less.
+    """
+    text = "\n".join(_lines(description))
+    name = re.search(r"model name\s*: (.*)", text)
+    siblings, cores = re.search(r"siblings\s*: (\d+)", text), re.search(r"cpu cores\s*: (\d+)", text)
+    threads = f", {count_noun(int(siblings[1]) // int(cores[1]), 'thread')} per core" if siblings and cores else ""
+    return (name[1].strip() if name else platform.processor() or platform.machine()) + threads
 
 
 def _groups(process: Path, controller: str) -> Iterator[Path]:

@@ -30,7 +30,7 @@ import synthetic_audio
 from pipeline.audio.decode import decode
 from pipeline.audio.mel import mel_power
 from pipeline.cluster.client import connect
-from pipeline.cluster.machine import usable_cpus
+from pipeline.cluster.machine import processor_name, usable_cpus
 from pipeline.datasets import folder
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.progress import IngestProgress
@@ -213,7 +213,7 @@ def main() -> None:
         (work / "audio").mkdir()
         write_clips(work / "audio", Path(recordings) if recordings else None)
         row = {"benchmark": f"ingest, {CLIPS} clips of 10 s, {'recordings' if recordings else 'synthetic'}"}
-        row |= {"processor": ingest_phases.processor_name(), "cores": usable_cpus()}
+        row |= {"processor": processor_name(), "cores": usable_cpus()}
         row |= measure_pipeline(work / "audio", work) | measure_stages(work / "audio", work)
     accounts = row["accounts"]
     print(f"{row['processor']}, {row['cores']} cores; milliseconds per clip and core, of {accounts['whole']} in all,")

@@ -5,7 +5,6 @@ with 100,000 rows, in turn with openings that read the same and check nothing.
 """
 
 import json
-import platform
 import statistics
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 import large_manifest
 
+from pipeline.cluster.machine import processor_name
 from stores.mel_store import MelStore
 
 ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
@@ -62,4 +62,4 @@ with tempfile.TemporaryDirectory(prefix="myna-") as folder:
     large_manifest.write_store(small, CHECKED_ROWS)
     opening = large_manifest.measure_opening(large)
     result = {"benchmark": "manifest", "opening": opening, "uses": uses(large), "checks": checks(small)}
-    print(json.dumps({**result, "machine": f"{platform.machine()} {platform.processor() or platform.system()}"}))
+    print(json.dumps({**result, "machine": processor_name()}))

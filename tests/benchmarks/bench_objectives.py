@@ -7,7 +7,6 @@ rank's own rows. All numbers are for one kind of patch. A hybrid encoder doubles
 
 import json
 import pathlib
-import platform
 import statistics
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from model.training.config import TrainConfig
 from model.training.learner import build_model
 from model.training.step import TrainingStep
 from model.training.stream import TrainingBatch
+from pipeline.cluster.machine import processor_name
 from stores.quantize import Quantizer
 
 CLIPS, WIDTH, SAMPLES, ROUNDS = 64, 128, 8_400, 7  # clips of a rank, width of the head, clips of the corpus
@@ -98,7 +98,7 @@ def main() -> None:
         print(
             f"{name:32}{rows[name]['ms'] or '':>8} ms {state:6.2f} B/clip {two:>10,} {four:>10,} {63 * two:>12,} B sent"
         )
-    machine = f"{platform.machine()} {platform.processor() or platform.system()}"
+    machine = processor_name()
     print(json.dumps({"benchmark": f"objectives, tiny, {CLIPS} clips a rank", "machine": machine, "rows": rows}))
 
 

@@ -12,7 +12,6 @@ stopping is not measured. Pass `cuda` as the argument to time a GPU.
 
 import json
 import pathlib
-import platform
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ from model.probes.config import EVALUATE_EVERY_STEPS, FULL
 from model.probes.training import grid_search, losses
 from model.probes.training.batched_trainer import BatchedTrainer
 from model.probes.training.inputs import TaskTensors
+from pipeline.cluster.machine import processor_name
 
 TRAIN, VALID, WIDTH, CLASSES = 443, 197, 768, 10
 INTERVALS, LOOP_INTERVALS, REPEATS = 3, 1, 3
@@ -120,7 +120,7 @@ def main() -> None:
         }
         print(f"{half:8}{rows[half]['ours_ms']:>10} ms per interval against {rows[half]['baseline_ms']:>10} ms, "
               f"{rows[half]['ratio']} times as fast")  # fmt: skip
-    settings = {"machine": f"{platform.machine()} {platform.processor() or platform.system()}", "threads": threads}
+    settings = {"machine": processor_name(), "threads": threads}
     print(json.dumps({"benchmark": f"the 216 probes at GTZAN's size, {device}, {precision}", **settings, "rows": rows}))
 
 

@@ -6,7 +6,6 @@ counted, and the faster of the two in each round is compared. Our batches are sh
 """
 
 import json
-import platform
 import statistics
 import tarfile
 import tempfile
@@ -26,6 +25,7 @@ from model.training.on_disk import ClipsOnDisk
 from model.training.resident import ResidentClips
 from model.training.sources import TrainingShards
 from model.training.stream import ClipSource, WindowStream
+from pipeline.cluster.machine import processor_name
 from stores.mel_spec import MelSpec
 from stores.quantize import Quantizer
 from stores.shards import Record, ShardSet, write_shard
@@ -163,7 +163,7 @@ def report(rounds: list[dict[str, tuple[float, float]]], stocks: list[str], vari
         }
         speed, cpu, ratio = (rows[name][key] for key in ("clips_per_second", "cpu_us_per_clip", "ratio"))
         print(f"{name}: {speed} clips/s, {ratio} times the faster stock loader, {cpu} us of CPU time per clip")
-    machine = f"{platform.machine()} {platform.processor() or platform.system()}"
+    machine = processor_name()
     settings = {"clips": CLIPS, "frames": FRAMES, "batch": BATCH, "rounds": ROUNDS, "machine": machine}
     print(json.dumps({"benchmark": "stream", **settings, "rows": rows}))
 

@@ -15,9 +15,9 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 import bench_ingest
-import ingest_phases
 
 from pipeline.audio.remote import audio_path
+from pipeline.cluster.machine import processor_name
 from pipeline.datasets import transposition
 from pipeline.ingestion import recording
 from pipeline.ingestion.config import Limits
@@ -56,7 +56,7 @@ def processor_seconds(settings: DecodeSettings, name: str, transpositions: tuple
 def main() -> None:
     """Measure every format, and print one line of JSON."""
     recordings = os.environ.get("MYNA_TEST_RECORDINGS")
-    result = {"benchmark": "transposed copies, 30 s", "processor": ingest_phases.processor_name()}
+    result = {"benchmark": "transposed copies, 30 s", "processor": processor_name()}
     with tempfile.TemporaryDirectory() as folder_name:
         write_clips(Path(folder_name), Path(recordings) if recordings else None)
         settings = DecodeSettings(audio_path(folder_name), MelSpec(), Quantizer(), Limits())

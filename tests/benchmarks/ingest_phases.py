@@ -6,13 +6,10 @@ are measured alone, in one process, are too short: the workers share caches, mem
 
 from __future__ import annotations
 
-import platform
-import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 from pipeline.audio import attempt, code_spool, decode, ffmpeg, levels, libav, mel, resample, sndfile
 from pipeline.ingestion import recording, region_task
@@ -117,12 +114,3 @@ def install() -> None:
 def seconds() -> tuple[dict[str, float], dict[str, float]]:
     """Return the seconds of each phase in this process so far, by wall clock and by processor."""
     return dict(_timer.wall), dict(_timer.processor)
-
-
-def processor_name() -> str:
-    """Return the name of the processor, with the threads that share a core."""
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    name = re.search(r"model name\s*: (.*)", text)
-    siblings, cores = re.search(r"siblings\s*: (\d+)", text), re.search(r"cpu cores\s*: (\d+)", text)
-    threads = f", {int(siblings[1]) // int(cores[1])} threads per core" if siblings and cores else ""
-    return (name[1].strip() if name else platform.processor() or platform.machine()) + threads

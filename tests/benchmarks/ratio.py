@@ -4,10 +4,11 @@ The ratio is computed for each pair of neighboring calls, because absolute times
 """
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
+
+from pipeline.cluster.machine import processor_name
 
 
 def compare(name: str, ours: Callable[[], object], baseline: Callable[[], object], rounds: int = 7) -> None:
@@ -21,7 +22,7 @@ def compare(name: str, ours: Callable[[], object], baseline: Callable[[], object
         "baseline_ms": round(1e3 * statistics.median(slow for _, slow in times), 3),
         "ratio": round(statistics.median(ratios), 2),
         "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        "machine": f"{platform.machine()} {platform.processor() or platform.system()}",
+        "machine": processor_name(),
     }
     print(f"{name}: {row['ours_ms']} ms against {row['baseline_ms']} ms, {row['ratio']} times as fast")
     print(json.dumps(row))

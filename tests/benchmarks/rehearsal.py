@@ -15,7 +15,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -123,7 +122,9 @@ def main() -> None:
 
     start, steps = time.time(), words.steps.split(",") if words.steps else list(many_clips.STEPS)
     costs = {clips: rehearse(words.folder, clips, steps) for clips in words.clips}
-    machine = f"{platform.machine()} {platform.processor() or platform.system()}"
+    from pipeline.cluster.machine import processor_name
+
+    machine = processor_name()
     result = {"benchmark": "rehearsal", "costs": costs, "slopes": slopes(costs), "seconds": round(time.time() - start)}
     print(json.dumps({**result, "machine": machine}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import uuid
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 import pipeline
-from pipeline.cluster.machine import available_bytes, total_bytes, usable_cpus
+from pipeline.cluster.machine import available_bytes, processor_name, total_bytes, usable_cpus
 
 ROOT = Path(pipeline.__file__).parents[1]
 MIB = 1 << 20
@@ -35,6 +36,13 @@ def _write(group, **files):
 
 def _version_2(tmp_path, name="/system.slice/job.scope", root="/"):
     return _process(tmp_path, [f"0::{name}"], [(root, tmp_path / "cgroup", "cgroup2", "nsdelegate")])
+
+
+def test_the_processor_has_a_name_on_linux_and_elsewhere(tmp_path):
+    description = tmp_path / "cpuinfo"
+    description.write_text("processor\t: 0\nmodel name\t: Sample 7 CPU\nsiblings\t: 4\ncpu cores\t: 2\n")
+    assert processor_name(description) == "Sample 7 CPU, 2 threads per core"
+    assert processor_name(tmp_path / "nothing") == (platform.processor() or platform.machine())
 
 
 def test_without_limits_the_machine_counts(tmp_path):
