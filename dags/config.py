@@ -233,7 +233,8 @@ class FindingsSettings(WorkflowSettings):
     minutes: Annotated[Annotated[float, Gt(0)] | None, shown("MINUTES", "no limit")] = None
     """Time after which no further run is started."""
     out: Annotated[Path | None, shown("FOLDER", "reports/findings")] = None
-    """Folder for a JSON file of each run, the table (findings.md) and the figure of the masking ratio (masking.png)."""
+    """Folder for a JSON file of each run, the page (findings.html), the table (findings.md) and the figure of the
+    masking ratio (masking.png)."""
 
 
 @dataclass(frozen=True, kw_only=True)

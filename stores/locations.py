@@ -6,7 +6,7 @@ runs/NAME/                           a training run     model.train
 stores/DATASET.RUN.features.zarr     feature store      model.extract
 runs/NAME/scores/DATASET.TASK.json   probe scores       model.probe
 runs/NAME/layers/DATASET.TASK.json   scores of layers   model.probe --layer
-runs/NAME.sweep.json                 runs that differ in one setting    dags.sweep
+runs/NAME.sweep.json                 runs that differ in one setting    dags.sweep, dags.findings
 reports/NAME.html                    the report         model.report
 
 Most functions only build a path. `store_path`, `find_checkpoint`, `encoder_of_run` and `only_finished_run` also check

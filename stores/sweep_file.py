@@ -1,7 +1,7 @@
 """The file `runs/NAME.sweep.json`: runs that differ in one setting, with their speed and their scores.
 
-`dags.sweep` writes it after each run, and reports read it. The classes below are the format, key by key. `neighbours`
-is the stored spelling.
+`dags.sweep` writes it after each run, `dags.findings` at its end, and reports read it. The classes below are the
+format, key by key. `neighbours` is the stored spelling.
 """
 
 from __future__ import annotations

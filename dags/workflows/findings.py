@@ -1,15 +1,18 @@
-"""The workflow of `python -m dags.findings`: two corpora, a run for each configuration and seed, a table and a figure.
+"""The workflow of `python -m dags.findings`: two corpora, a run for each configuration and seed, and a page.
 
     stores/varied.zarr           clips for training, with instruments, soundfont, tempo, room and noise drawn by seed
     stores/varied-test.zarr      as many pieces as clips, in the keys they are written in, from another soundfont
     runs/findings-RUN-SEED/      an encoder
     OUT/RUN-SEED.json            its scores
+    OUT/findings.html            a page of all findings, sweeps and runs, beside a table and a figure
+    runs/findings-*.sweep.json   the sweeps, which reports of runs on these stores show too
 
 The seeds take turns: all configurations are trained with seed 0 first. A run is deleted when its result is written.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,11 +26,13 @@ from dags.workflows.varied_corpus import rendering, require_soundfont
 from model.evidence import findings_table
 from model.evidence.compared_representations import of_encoder
 from model.evidence.findings import HYBRID_READINGS, RUNS, RunResult, StudyRun, file_name, read_results
+from model.evidence.findings_page import FindingsPage
+from model.evidence.findings_sweeps import StudyStores, sweeps
 from model.evidence.rendered_probes import TASKS, GroupCounts, probe
 from model.inference import checkpoints, representations
 from model.training import metrics_log
 from pipeline.cluster.machine import processor_name
-from stores import locations
+from stores import locations, sweep_file
 from stores.errors import InvalidInput, exit_status
 from stores.json_output import print_json
 from stores.mel_store import MelStore
@@ -35,6 +40,7 @@ from stores.terminal import print_progress
 
 TRAINING, PROBED = "varied", "varied-test"
 """Names of the mel stores."""
+PAGE_FILE = "findings.html"
 
 
 def findings(settings: FindingsSettings) -> None:
@@ -141,7 +147,22 @@ def _scores(loaded: checkpoints.LoadedCheckpoint, store: MelStore) -> dict[str, 
 
 
 def _write_table(settings: FindingsSettings) -> None:
-    results = read_results(_out(settings))
-    path = findings_table.write(results, _out(settings))
+    """Print the table, and write it, the figure, the sweeps and the page."""
+    results, out = read_results(_out(settings)), _out(settings)
+    path, command = findings_table.write(results, out), _command(settings)
+    swept = sweeps(results, StudyStores(TRAINING, PROBED), command)
+    for sweep in swept:
+        sweep_file.write(locations.sweep(sweep.name), sweep)
     print("\n".join(findings_table.lines(results)))
     print(f"{path}: {len(results)} of {settings.seeds * len(RUNS)} runs")
+    if results:
+        FindingsPage(results, swept, command).write(out / PAGE_FILE)
+        print(f"page: {out / PAGE_FILE}")
+
+
+def _command(settings: FindingsSettings) -> str:
+    """Return the command line of the study, without the settings that change no result."""
+    soundfonts = [word for path in settings.soundfont for word in ("--soundfont", str(path))]
+    sizes = ("--clips", str(settings.clips), "--clips-seen", str(settings.clips_seen), "--seeds", str(settings.seeds))
+    words = (*soundfonts, "--test-soundfont", str(settings.test_soundfont), *sizes)
+    return shlex.join(["python", "-m", "dags.findings", *words])

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from model.evidence.findings import Conclusion, RunResult, Score, conclusions, scores
+from model.evidence.findings_sweeps import MASKED, METRICS
 from model.evidence.rendered_probes import TASKS
 from stores.commit import atomic_write, write_bytes
 from stores.terminal_table import terminal_table
 
 TABLE_FILE, FIGURE_FILE = "findings.md", "masking.png"
-MASKED = {0.5: "masked-50", 0.75: "masked-75", 0.9: "vertical", 0.95: "masked-95"}
-"""Runs of each masking ratio at equal clips."""
-LABELS = {"key": "key, weighted score", "genre": "genre, accuracy"}
-"""Names of the tasks in the figure."""
 
 
 def lines(results: Sequence[RunResult]) -> list[str]:
@@ -70,7 +67,7 @@ def draw_masking(results: Sequence[RunResult], path: Path) -> None:
     for task, color in zip(TASKS, ("#1f5fa8", "#c2571a"), strict=True):
         points = [(100 * ratio, names[run][task]) for ratio, run in MASKED.items() if run in names]
         ratios, values = [ratio for ratio, _ in points], [score.value for _, score in points]
-        axes.plot(ratios, values, "o-", color=color, label=LABELS[task])
+        axes.plot(ratios, values, "o-", color=color, label=f"{task}, {METRICS[task]}")
         axes.fill_between(
             ratios, [s.interval.low for _, s in points], [s.interval.high for _, s in points], color=color, alpha=0.15
         )

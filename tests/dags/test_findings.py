@@ -13,6 +13,7 @@ from dags.config import FindingsSettings
 from dags.workflow import Step
 from dags.workflows import findings
 from model.evidence.findings import RUNS, StudyRun
+from stores import sweep_file
 
 KEYS = ("C major", "G major")
 
@@ -66,4 +67,8 @@ def test_the_study_trains_scores_and_writes_a_table(tmp_path, monkeypatch, capsy
     names = {score["name"] for score in printed["findings"]["scores"]}
     assert names == {"vertical", "hybrid", "hybrid/square", "hybrid/vertical", "untrained"}
     assert "| hybrid/vertical |" in (tmp_path / "reports/findings/findings.md").read_text()
-    assert not list((tmp_path / "runs").glob("findings-*"))
+    assert not [path for path in (tmp_path / "runs").glob("findings-*") if path.is_dir()]
+    swept = sweep_file.read_all(tmp_path / "runs")
+    assert [sweep.name for sweep in swept] == ["findings-preset"], "all other settings have one value here"
+    assert all(point.loss > 0 and len(point.config_digest) == 16 for sweep in swept for point in sweep.points)
+    assert "preset on varied" in (tmp_path / "reports/findings/findings.html").read_text()

@@ -10,6 +10,8 @@ import pytest
 
 from model.evidence import findings, findings_table
 from model.evidence.findings import FINDINGS, RUNS, RunResult, StudyRun
+from model.evidence.findings_page import FindingsPage
+from model.evidence.findings_sweeps import StudyStores, sweeps
 from model.evidence.rendered_probes import GroupCounts, probe
 from model.training.config import TrainSettings
 from stores.command_line import parse
@@ -17,6 +19,7 @@ from stores.errors import CorruptArtifact, InvalidInput
 from stores.manifest import ClipRow
 
 CLIPS = (12,) * 20
+STORES = StudyStores("training", "probed")
 
 
 def _counts(share, seed=0):
@@ -24,9 +27,9 @@ def _counts(share, seed=0):
     return GroupCounts(tuple(map(float, points)), CLIPS)
 
 
-def _result(run, key, genre, seed=0, slices=()):
+def _result(run, key, genre, seed=0, slices=(), **recorded):
     scores = {name: {"key": _counts(key, 1), "genre": _counts(genre, 2)} for name in ("all", *slices)}
-    return RunResult(run, seed, 100, 10, 1.5, "x86", ("a" * 16, "b" * 16), scores)
+    return RunResult(run, seed, 100, 10, 1.5, "x86", ("a" * 16, "b" * 16), scores, **recorded)
 
 
 def test_every_finding_compares_two_runs_of_the_study():
@@ -97,6 +100,40 @@ def test_the_table_and_the_figure_are_written(tmp_path):
     assert "| masked-50 | 0." in path.read_text()
     assert "at equal clips | +0.000" in path.read_text()
     assert (tmp_path / "masking.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _swept(run, key, seed=0):
+    return _result(run, key, 0.5, seed, config_digest="c" * 16, seconds_per_step=0.1 + seed, loss=2.0 + seed)
+
+
+def test_runs_that_differ_in_one_setting_are_sweeps_of_means_over_seeds():
+    names = ("masked-50", "vertical", "untrained")
+    results = [_swept(run, share, seed) for run, share in zip(names, (0.4, 0.6, 0.3), strict=True) for seed in (0, 1)]
+    swept = {sweep.over: sweep for sweep in sweeps([*results, _result("masked-95", 0.9, 0.5)], STORES, "command")}
+    masking = swept["masking_ratio"]
+    assert [point.value for point in masking.points] == [0.5, 0.9], "masked-95 records neither loss nor speed"
+    half, usual = masking.points
+    assert (half.masking_ratio, half.loss, half.seconds_per_step) == (0.5, 2.5, pytest.approx(0.6))
+    assert half.store_digests == {"probed": "b" * 16}
+    scores = {(score.task, score.representation): score.value for score in usual.scores}
+    assert scores["key", "trained"] == _counts(0.6, 1).score
+    assert scores["key", "untrained"] == _counts(0.3, 1).score
+    assert set(swept) == {"masking_ratio"}, "all other settings have one value"
+
+
+def test_the_page_shows_findings_sweeps_and_runs():
+    results = [_swept(run, share) for run, share in (("vertical", 0.6), ("square", 0.3), ("masked-50", 0.6))]
+    html = FindingsPage(results, sweeps(results, STORES, "python -m x"), "python -m x").html()
+    assert "Of 4 statements" in html
+    assert "Vertical patches hear keys better than square ones: holds" in html.replace('", "', " ").replace('","', " ")
+    assert "masking ratio on training" in html
+    assert "240 clips with a key" in html
+
+
+def test_a_page_of_one_run_has_neither_findings_nor_sweeps():
+    html = FindingsPage([_result("mae", 0.6, 0.5)], (), "python -m x").html()
+    assert "All runs" in html
+    assert "Sweeps" not in html
 
 
 def _rows(splits):
