@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
-from distributed import Client
+from distributed import Client, get_worker
 
 from stores.errors import InvalidInput
 
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 PACKAGES = (
     *("av", "dask", "distributed", "nnAudio", "numcodecs", "numpy", "pyarrow", "scipy", "soundfile", "soxr"),
     *("torch", "zarr"),
@@ -36,7 +40,7 @@ def describe() -> dict[str, str]:
 def require_same(client: Client) -> None:
     """Check that all workers of a cluster have the code and the packages of this process.
 
-    The first worker is waited for. Workers that join later are not checked.
+    The first worker is waited for. Workers that join later are compared when they run their first task.
 
     Raises:
         InvalidInput: a worker differs, it cannot import this project, or there is none. The message names it.
@@ -54,13 +58,36 @@ def require_same(client: Client) -> None:
             f"a worker of the cluster cannot run this code ({type(error).__name__}: {error}); start the workers in the "
             "environment of this command"
         ) from error
-    own = describe()
     for worker, other in workers.items():
-        if differing := [name for name in own if other.get(name) != own[name]]:
-            lines = ", ".join(f"{name} {other.get(name, 'unknown')} and {own[name]} here" for name in differing)
-            raise InvalidInput(
-                f"worker {worker} has another environment ({lines}); start all workers with the same code and packages"
-            )
+        _compare(describe(), other, worker)
+
+
+def run_if_same(own: Mapping[str, str], task: Callable[[Argument], Result], argument: Argument) -> Result:
+    """Run a task on a worker, unless the worker differs from the command that has sent the task.
+
+    Args:
+        own: `describe()` of the command.
+        task: function of one argument.
+        argument: its argument.
+
+    Raises:
+        InvalidInput: the worker differs. The message names it.
+    """
+    _compare(own, describe(), get_worker().address)
+    return task(argument)
+
+
+def _compare(own: Mapping[str, str], other: Mapping[str, str], worker: str) -> None:
+    """Check that a worker has the environment of the command.
+
+    Raises:
+        InvalidInput: it has not.
+    """
+    if differing := [name for name in own if other.get(name) != own[name]]:
+        lines = ", ".join(f"{name} {other.get(name, 'unknown')} and {own[name]} here" for name in differing)
+        raise InvalidInput(
+            f"worker {worker} has another environment ({lines}); start all workers with the same code and packages"
+        )
 
 
 def _version(package: str) -> str:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from distributed import Client, Future, KilledWorker, wait
 
+from pipeline.cluster import environment
 from pipeline.cluster.client import count_threads
 from stores.errors import InvalidInput
 
@@ -42,15 +43,18 @@ def run_all(
         after_death: function that replaces `task` for an argument with which workers have died, as decoders can cause.
 
     Raises:
-        InvalidInput: workers died with a task and also with `after_death`, or there has been no worker for minutes.
+        InvalidInput: workers died with a task and also with `after_death`, there has been no worker for minutes, or a
+            worker that has joined a running cluster differs from this process.
         Exception: the exception that a task raised; tasks that have not started are dropped.
     """
     waiting = iter(arguments)
     running: dict[Future, tuple[Argument, int]] = {}
+    is_foreign = client.cluster is None  # its workers may come and go, and were not started by this command
 
     def submit(argument: Argument, function: Callable[[Argument], Result] = task, deaths: int = 0) -> None:
         """Send a task. The more workers have died with it, the earlier it runs."""
-        running[client.submit(function, argument, pure=False, priority=deaths)] = argument, deaths
+        words = (environment.run_if_same, environment.describe(), function) if is_foreign else (function,)
+        running[client.submit(*words, argument, pure=False, priority=deaths)] = argument, deaths
 
     for _, argument in zip(range(TASKS_PER_THREAD * count_threads(client)), waiting, strict=False):
         submit(argument)

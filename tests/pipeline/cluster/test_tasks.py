@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import pytest
+from distributed import Client
 
-from pipeline.cluster import tasks
+from pipeline.cluster import environment, tasks
 from pipeline.cluster.client import connect
 from pipeline.cluster.tasks import TASKS_PER_THREAD, run_all
 from stores.errors import DecodeError, InvalidInput
@@ -52,6 +54,18 @@ def test_the_error_of_a_task_is_raised_unchanged(threads):
         list(run_all(threads, _fail_at_three, range(10)))
     assert (raised.value.reason, raised.value.detail) == ("too_short", "three")
     assert sorted(run_all(threads, _square, range(3))) == [(0, 0), (1, 1), (2, 4)]  # the cluster still works
+
+
+def test_a_worker_that_joined_later_is_compared_when_it_runs_a_task(threads, monkeypatch):
+    own = environment.describe()
+    with Client(threads.scheduler.address, security=threads.security) as stranger:
+        assert sorted(run_all(stranger, _square, range(3))) == [(0, 0), (1, 1), (2, 4)]
+        in_command = threading.current_thread()
+        other = {**own, "soxr": "0.1"}
+        monkeypatch.setattr(environment, "describe", lambda: own if threading.current_thread() is in_command else other)
+        with pytest.raises(InvalidInput, match=r"has another environment \(soxr 0.1 and .* here\)"):
+            list(run_all(stranger, _square, range(3)))
+        assert len(list(run_all(threads, _square, range(3)))) == 3, "own workers are not compared"
 
 
 def test_the_number_of_tasks_in_flight_is_bounded(threads):
