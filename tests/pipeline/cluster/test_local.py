@@ -86,6 +86,13 @@ def test_threads_listen_on_no_port():
         assert _listening(psutil.Process()) == before
 
 
+def test_servers_that_wait_do_little_on_a_timer():
+    with connect("threads", 1) as client:
+        for server in (client.cluster.scheduler, *client.cluster.workers.values()):
+            calls_per_second = {name: 1e3 / timer.callback_time for name, timer in server.periodic_callbacks.items()}
+            assert sum(calls_per_second.values()) < 15, calls_per_second
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process as another user")
 def test_another_user_can_use_neither_scheduler_nor_worker_nor_nanny():
