@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import small_collection
 import synthetic_audio
@@ -11,7 +12,9 @@ import tiny
 
 from model import extract
 from model.inference import extraction
-from stores.features import FeatureStore
+from model.inference.reuse import EarlierClips, ReusableEmbeddings
+from stores.features import FeatureStore, Spans
+from stores.manifest import ClipRow, ClipRows
 
 
 @pytest.fixture
@@ -79,3 +82,31 @@ def test_another_encoder_reuses_nothing(workplace, computed):
     computed.clear()
     _extract(workplace)
     assert len(computed) == 3
+
+
+def _features(rows, windows):
+    """Return features of clips with so many windows each; a window's number is its only value."""
+    clip, count = np.repeat(np.arange(len(rows)), windows), len(rows) * windows
+    spans = Spans(clip, np.zeros(count), np.ones(count, np.int64), np.zeros(count, bool))
+    clips = ClipRows.of(rows)
+    return FeatureStore(np.arange(count, dtype=np.float32)[:, None], clips.take(clip), {}, spans)
+
+
+def _row(number, digest="d", frames=96):
+    return ClipRow(number, f"clip {number}", "", "", "", {}, state="written", frames=frames, codes_digest=digest)
+
+
+def test_a_clip_is_found_by_id_digest_and_length():
+    earlier = EarlierClips.of(_features([_row(3), _row(1), _row(2, "")], 2), is_averaged=False)
+    wanted = [_row(1), _row(3), _row(1, "other"), _row(1, frames=97), _row(2, ""), _row(9)]
+    reusable = ReusableEmbeddings((earlier,))
+    assert [row.id for row in reusable.missing(wanted)] == ["clip 1", "clip 1", "clip 2", "clip 9"]
+    computed = np.full((2, 1), 7, np.float32)
+    assert reusable.splice([_row(9), _row(1), _row(3)], computed, [2, 2, 2]).ravel().tolist() == [7, 7, 2, 3, 0, 1]
+
+
+def test_means_of_windows_come_after_means_that_are_there():
+    means = EarlierClips.of(_features([_row(0)], 1), is_averaged=False)
+    windows = EarlierClips.of(_features([_row(0), _row(1)], 4), is_averaged=True)
+    spliced = ReusableEmbeddings((means, windows)).splice([_row(1), _row(0)], None, [1, 1])
+    assert spliced.ravel().tolist() == [5.5, 0]
