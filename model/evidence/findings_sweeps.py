@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from model.evidence.findings import RUNS, RunResult, Score, StudyRun, scores
 from model.page.sweeps import UNTRAINED
@@ -24,7 +23,7 @@ SWEEPS: Mapping[str, Mapping[float | str, str]] = {
 """Run of each value of each setting that is swept, at equal clips."""
 UNTRAINED_RUNS = {"vertical": "untrained", "hybrid": "untrained-hybrid"}
 """Run without training by patch kind."""
-FAIR = "every run sees the same number of clips, all else is equal, and a score is the mean over seeds"
+FAIR = "every run sees the same number of clips; scores are means over seeds, and speed and loss are those of the first"
 
 
 @dataclass(frozen=True)
@@ -38,21 +37,19 @@ class StudyStores:
 
 
 def sweeps(results: Sequence[RunResult], stores: StudyStores, command: str) -> list[Sweep]:
-    """Return a sweep over each setting of which two values have results with loss and speed.
+    """Return a sweep over each setting of which two values have results whose first seed records loss and speed.
 
     Args:
         results: results of finished runs.
         stores: names of the mel stores.
         command: command line of the study.
     """
-    by_run: dict[str, list[RunResult]] = {}
-    for result in results:
-        by_run.setdefault(result.run, []).append(result)
+    by_run = {result.run: result for result in sorted(results, key=lambda result: -result.seed)}
     means = {(score.name, score.task): score for score in scores(results)}
     swept = []
     for over, runs in SWEEPS.items():
-        whole = {value: by_run[run] for value, run in runs.items() if _is_whole(by_run.get(run, ()))}
-        points = tuple(_point(value, seeds, means, stores.probed) for value, seeds in whole.items())
+        first = {value: by_run[run] for value, run in runs.items() if run in by_run and by_run[run].loss is not None}
+        points = tuple(_point(value, result, means, stores.probed) for value, result in first.items())
         if len(points) > 1:
             swept.append(_sweep(over, points, stores.training, results[0].clips_seen, command))
     return swept
@@ -63,29 +60,21 @@ def _sweep(over: str, points: tuple[SweepPoint, ...], store: str, clips_seen: in
     return Sweep(name=name, command=command, store=store, over=over, fair=FAIR, clips_seen=clips_seen, points=points)
 
 
-def _is_whole(results: Sequence[RunResult]) -> bool:
-    """Return whether there are results, and all of them record what a point of a sweep states."""
-    return bool(results) and all(result.loss is not None for result in results)
-
-
-def _point(
-    value: float | str, results: Sequence[RunResult], by_name: Mapping[tuple[str, str], Score], probed: str
-) -> SweepPoint:
-    """Return the point of a run: the settings of its first seed, and the means over its seeds."""
-    first = results[0]
-    run = next(run for run in RUNS if run.name == first.run)
+def _point(value: float | str, result: RunResult, means: Mapping[tuple[str, str], Score], probed: str) -> SweepPoint:
+    """Return the point of a run: settings, speed and loss of its first seed, and the mean scores over its seeds."""
+    run = next(run for run in RUNS if run.name == result.run)
     return SweepPoint(
         value=value,
         run=run.name,
-        config_digest=first.config_digest,
-        store_digests={probed: first.stores[1]},
+        config_digest=result.config_digest,
+        store_digests={probed: result.stores[1]},
         batch=run.batch,
-        steps=first.steps,
+        steps=result.steps,
         masking_ratio=run.masking_ratio,
-        seconds_per_step=fmean(result.seconds_per_step or 0 for result in results),
-        loss=fmean(result.loss or 0 for result in results),
+        seconds_per_step=result.seconds_per_step or 0.0,
+        loss=result.loss or 0.0,
         neighbours=None,
-        scores=tuple(_scores(run, by_name, probed)),
+        scores=tuple(_scores(run, means, probed)),
     )
 
 
