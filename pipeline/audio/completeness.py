@@ -26,14 +26,13 @@ class Expectation:
         """Return whether audio of `seconds` seconds is too short."""
         return seconds < self.seconds - self.tolerance_seconds
 
-    def is_exceeded_by(self, seconds: float) -> bool:
-        """Return whether audio of `seconds` seconds is longer than stated."""
-        return 0 < self.seconds < seconds - self.tolerance_seconds
-
 
 def expect(statement: Statement, decoder: Statement) -> Expectation:
-    """Return the longer one of the lengths that the bytes of a file state and that the decoder found stated."""
-    longer = decoder if decoder.seconds > statement.seconds else statement
+    """Return the longer one of the lengths that the bytes of a file state and that the decoder found stated.
+
+    Each counts without its tolerance, so a rounded length of a container does not hide an exact one.
+    """
+    longer = max(statement, decoder, key=lambda stated: stated.seconds - stated.tolerance_seconds)
     return Expectation(longer.seconds, longer.tolerance_seconds, longer.origin)
 
 
@@ -46,15 +45,16 @@ def find_warnings(
         seconds: length of the audio that was decoded.
         expectation: the length that it should have.
         statement: what the file states about its audio.
-        errors: errors of decoders inside the file. A file that is longer than stated was joined from several ones, and
-            an error where they meet is not damage.
+        errors: errors of decoders inside the file. A file that is longer than its bytes state was joined from several
+            ones, and an error where they meet is not damage.
     """
     if expectation.is_missed_by(seconds):
         place = f"; the file breaks off {statement.breaks_off}" if statement.breaks_off else ""
         yield "short", f"{seconds:.2f} s are stored, but {expectation.origin} {expectation.seconds:.2f} s{place}"
     elif statement.breaks_off:
         yield "short", f"{seconds:.2f} s are stored, and the file breaks off {statement.breaks_off}"
-    damage = [statement.damage, *([] if expectation.is_exceeded_by(seconds) else errors)]
+    is_joined = 0 < statement.seconds < seconds - statement.tolerance_seconds
+    damage = [statement.damage, *([] if is_joined else errors)]
     if any(damage):
         expected = f" of {expectation.seconds:.2f} s" if expectation.seconds else ""
         yield "damaged", "; ".join([*filter(None, damage), f"{seconds:.2f} s{expected} are stored"])

@@ -19,8 +19,12 @@ _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _REDUNDANT = re.compile(r"^ *Last message repeated|^Error opening input files?\b")
 _MUXER_MESSAGE = "non monotonically increasing dts"
 """Text of a message about the output. The input has a jump in its time stamps, and no sample is lost."""
-_SKIPPED_CONTENT = "Found duplicated MOOV Atom"
-"""Text of the warning that another MP4 file after the first one is skipped."""
+_SIGNS_OF_LOSS = ("Found duplicated MOOV Atom", "PES packet size mismatch")
+"""Texts of warnings that are errors here: another MP4 file after the first one is skipped, and a packet of an MPEG
+transport stream is incomplete.
+"""
+_INCOMPLETE_PACKET = "corrupt input packet in stream"
+"""Text of the warning that the file ends inside a packet. It is none if a writer to a pipe stated no length."""
 _ERROR_LEVELS = ("error", "fatal", "panic")
 _DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 _AUDIO = re.compile(r"^\[info\]   Stream #0:\d+.*?: Audio: (\w+)", re.MULTILINE)
@@ -44,11 +48,12 @@ class FfmpegLog:
         one, because another program wrote them.
         """
         lines = [match.groupdict() for line in self._text.splitlines() if (match := _LINE.match(line))]
+        signs = (*_SIGNS_OF_LOSS, *([_INCOMPLETE_PACKET] if self.stated_seconds() else []))
         levels = _ERROR_LEVELS if any(line["level"] for line in lines) else (None,)
         texts = {
             _ADDRESS.sub("", line["context"]) + line["text"]
             for line in lines
-            if line["level"] in levels or _SKIPPED_CONTENT in line["text"]
+            if line["level"] in levels or any(sign in line["text"] for sign in signs)
         }
         return "\n".join(sorted(text for text in texts if text and not _is_redundant(text)))
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.audio.lengths import chunks, flac, flac_frame, mpeg, ogg, tags, wavpack
+from pipeline.audio.lengths import (
+    asf,
+    avi,
+    chunks,
+    flac,
+    flac_frame,
+    mpeg,
+    ogg,
+    second_file,
+    tags,
+    transport_stream,
+    voc,
+    wavpack,
+)
 from pipeline.audio.lengths.statement import Statement
 
 HEAD_BYTES = 64
@@ -31,17 +45,30 @@ def _read(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable
     if head.startswith(ogg.MAGIC):
         return ogg.read_statement(file, size_bytes, check_deadline)
     if head.startswith(b"\xff"):
-        return mpeg.read_statement(file, size_bytes, 0, check_deadline)
+        return mpeg.read_statement(file, size_bytes, 0, check_deadline) or _before_tags(file, size_bytes)
     if head.startswith((b"ID3", flac_frame.MAGIC)):
         start = mpeg.skip_id3(file)
         file.seek(start)
         is_flac = file.read(4) == flac_frame.MAGIC
         if is_flac:
             return flac.read_statement(file, size_bytes, start, check_deadline)
-        return mpeg.read_statement(file, size_bytes, start, check_deadline)
+        return mpeg.read_statement(file, size_bytes, start, check_deadline) or _before_tags(file, size_bytes)
     if head.startswith(wavpack.MAGIC):
-        return wavpack.read_statement(file, size_bytes)
-    return chunks.read_statement(file, size_bytes, head) or _before_tags(file, size_bytes)
+        return wavpack.read_statement(file, size_bytes, check_deadline)
+    statement = _read_header(file, size_bytes, head, check_deadline) or _before_tags(file, size_bytes) or Statement()
+    if not statement.damage and (position := second_file.find(file, head, check_deadline)):
+        return replace(statement, damage=f"another file begins at byte {position} and is not read")
+    return statement
+
+
+def _read_header(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable[[], None]) -> Statement | None:
+    if head.startswith(asf.MAGIC):
+        return asf.read_statement(file, size_bytes)
+    if head.startswith(voc.MAGIC):
+        return voc.read_statement(file, size_bytes, check_deadline)
+    if avi.is_avi(head):
+        return avi.read_statement(file, size_bytes, head)
+    return chunks.read_statement(file, size_bytes, head) or transport_stream.read_statement(file, size_bytes)
 
 
 def _before_tags(file: BinaryIO, size_bytes: int) -> Statement | None:

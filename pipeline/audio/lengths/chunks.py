@@ -19,13 +19,16 @@ MAX_HEAD_BYTES = 64
 """Bytes of the content of a chunk that are read. No field that is needed lies beyond them."""
 _UNKNOWN_RADIUS = 1 << 13
 """Sizes this close below 2^31 or 2^32 mean that the writer did not know the size, because it wrote to a pipe."""
-_NO_SIZE = 0xFFFFFFFF
+_NO_SIZE, _MAX_SIZE = 0xFFFFFFFF, 1 << 62
+"""The size in RF64 that says where the size is, and a size that only says that it is unknown."""
 _SAMPLES = (1, 3, 6, 7, 0xFFFE)
 """Encodings of WAV that are samples: integers, floating point, A-law and mu-law, and a longer header for all."""
 _STEADY = (0x02, 0x11, 0x31)
 """Other encodings whose bytes per second are stated rightly: Microsoft's and IMA's ADPCM, and GSM."""
 _AIFC_SAMPLES = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32", b"raw ")
-_SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM")
+_SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff")
+_IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64
+"""Size of a packet of Apple's IMA ADPCM, whose number of samples in the header counts packets."""
 _W64_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 27: 8}
 
@@ -159,7 +162,7 @@ def _wav(chunks: list[_Chunk], head: bytes) -> _Sound | None:
 def _known(size_bytes: int) -> int:
     """Return a size, or 0 if it only says that the size was not known."""
     is_unknown = abs(size_bytes - (1 << 31)) <= _UNKNOWN_RADIUS or 0 <= (1 << 32) - size_bytes <= _UNKNOWN_RADIUS
-    return 0 if is_unknown or size_bytes < 0 else size_bytes
+    return 0 if is_unknown or not 0 <= size_bytes < _MAX_SIZE else size_bytes
 
 
 def _aiff(chunks: list[_Chunk]) -> _Sound | None:
@@ -172,6 +175,8 @@ def _aiff(chunks: list[_Chunk]) -> _Sound | None:
     rate_hz = mantissa * 2.0 ** ((exponent & 0x7FFF) - 16_383 - 63) if exponent & 0x7FFF < 16_500 else 0.0
     seconds = frames / rate_hz if rate_hz else 0.0
     size = _known(sound.size_bytes - 8)  # the content begins with an offset and a block size
+    if named[b"COMM"].head[18:22] == b"ima4":
+        return _Sound(sound.start + 8, size, rate_hz * channels * _IMA4_PACKET_BYTES / _IMA4_PACKET_SAMPLES)
     if is_of_samples and size:
         frame_bytes = channels * ((bits + 7) // 8)
         return _Sound(sound.start + 8, max(size, frames * frame_bytes), rate_hz * frame_bytes)
@@ -183,8 +188,11 @@ def _caf(chunks: list[_Chunk]) -> _Sound | None:
     if b"desc" not in named or b"data" not in named:
         return None
     rate_hz, _, _, packet_bytes, packet_frames = struct.unpack_from(">d4s3I", named[b"desc"].head)
-    data = named[b"data"]
-    bytes_per_second = rate_hz * packet_bytes / packet_frames if packet_frames and 0 < rate_hz < 1e9 else 0.0
+    data, is_rate = named[b"data"], 0 < rate_hz < 1e9
+    bytes_per_second = rate_hz * packet_bytes / packet_frames if packet_frames and is_rate else 0.0
+    if not packet_bytes and b"pakt" in named and is_rate:  # packets of any size, and a table with their samples
+        seconds = int.from_bytes(named[b"pakt"].head[8:16], "big") / rate_hz
+        bytes_per_second = max(0, data.size_bytes - 4) / seconds if seconds else 0.0
     return _Sound(data.start + 4, max(0, data.size_bytes - 4), bytes_per_second)
 
 

@@ -1,4 +1,4 @@
-"""Headers of MPEG frames of layer 3, and the length header that encoders put into the first frame.
+"""Headers of MPEG frames of layers 2 and 3, and the length header that encoders put into the first frame.
 
 ISO/IEC 11172-3 and 13818-3 define the frame header. MPEG 2.5 for 8 to 12 kHz is an extension by Fraunhofer.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 HEADER_BYTES = 4
 _KILOBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KILOBITS_1_OF_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 _KILOBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _VBRI_OFFSET = 36
@@ -37,26 +38,37 @@ class LengthHeader:
     """Samples that the encoder added at both ends, by the LAME extension."""
 
 
-def parse(header: bytes) -> tuple[Format, int] | None:
-    """Return the format and the length in bytes of the frame with this header of 4 bytes, or None if it is none."""
-    if len(header) < HEADER_BYTES or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+def parse(header: bytes, layer: int = 3) -> tuple[Format, int] | None:
+    """Return the format and the length in bytes of the frame with this header of 4 bytes, or None if it is none.
+
+    Args:
+        header: the first bytes of the frame.
+        layer: 3 for MP3, or 2.
+    """
+    if len(header) < HEADER_BYTES or header[0] != 0xFF or header[1] & 0xE6 != 0xE0 | (4 - layer) << 1:
         return None
     version, bit_rate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
     if version == 1 or rate == 3 or bit_rate in (0, 15):
         return None
     rate_hz = _RATES_HZ[version][rate]
-    frame_samples = 1_152 if version == 3 else 576
-    kilobits = (_KILOBITS_1 if version == 3 else _KILOBITS_2)[bit_rate]
+    frame_samples = 1_152 if version == 3 or layer == 2 else 576
+    kilobits_1 = _KILOBITS_1 if layer == 3 else _KILOBITS_1_OF_LAYER_2
+    kilobits = (kilobits_1 if version == 3 else _KILOBITS_2)[bit_rate]
     length = frame_samples * kilobits * 125 // rate_hz + (header[2] >> 1 & 1)
     return Format(rate_hz, 1 if header[3] >> 6 == 3 else 2, frame_samples), length
 
 
-def find(block: bytes) -> int | None:
-    """Return the offset of the first frame in `block` that is followed by a frame of the same format, or None."""
+def find(block: bytes, layer: int = 3) -> int | None:
+    """Return the offset of the first frame in `block` that is followed by a frame of the same format, or None.
+
+    Args:
+        block: bytes of the file.
+        layer: 3 for MP3, or 2.
+    """
     offset = block.find(b"\xff")
     while offset >= 0:
-        frame = parse(block[offset : offset + HEADER_BYTES])
-        follower = parse(block[offset + frame[1] : offset + frame[1] + HEADER_BYTES]) if frame else None
+        frame = parse(block[offset : offset + HEADER_BYTES], layer)
+        follower = parse(block[offset + frame[1] : offset + frame[1] + HEADER_BYTES], layer) if frame else None
         if frame and follower and frame[0] == follower[0]:
             return offset
         offset = block.find(b"\xff", offset + 1)

@@ -1,0 +1,111 @@
+"""Files that only ffmpeg decodes have a warning where something is missing, and none where nothing is."""
+
+from __future__ import annotations
+
+import struct
+
+import irregular_audio as irregular
+import numpy as np
+import pytest
+
+from pipeline.audio.decode import decode
+
+RATE = 16_000
+CODECS = {
+    ".wma": ("-c:a", "wmav2"),
+    ".avi": ("-c:a", "pcm_s16le"),
+    ".voc": ("-c:a", "pcm_s16le"),
+    ".mp2": ("-c:a", "mp2"),
+    ".aifc": ("-c:a", "adpcm_ima_qt", "-f", "aiff"),
+    ".wav": ("-c:a", "libmp3lame"),
+    ".tta": ("-c:a", "tta"),
+    ".caf": ("-c:a", "alac"),
+    ".flv": ("-c:a", "aac"),
+    ".wv": ("-c:a", "wavpack"),
+    ".ts": ("-c:a", "mp2"),
+    ".aac": ("-c:a", "aac"),
+    ".3gp": ("-c:a", "libopencore_amrnb", "-ar", "8000", "-ac", "1"),
+}
+
+
+def _write(path, seconds=4.0):
+    return irregular.encode(path, *CODECS[path.suffix], seconds=seconds)
+
+
+@pytest.mark.parametrize("share", [0.31, 0.96])
+@pytest.mark.parametrize("suffix", [".wma", ".avi", ".voc", ".mp2", ".aifc", ".wav"])
+def test_a_file_that_was_cut_is_named(tmp_path, suffix, share):
+    path = irregular.cut(_write(tmp_path / f"x{suffix}"), share)
+    audio = decode(path, RATE)
+    assert audio.warnings[0] == "short"
+    assert audio.total_samples / RATE >= irregular.command_line_seconds(path) - 0.1
+
+
+@pytest.mark.parametrize(("share", "name"), [(0.52, "short"), (0.3, "short"), (0.6, "damaged")])
+def test_a_transport_stream_that_ends_inside_a_packet_is_named(tmp_path, share, name):
+    path = _write(tmp_path / "x.ts")
+    assert decode(path, RATE).warnings == ()
+    irregular.cut(path, share)
+    if name == "damaged":  # inside a packet of audio, and between two packets of the stream
+        irregular.change(path, path.read_bytes()[: path.stat().st_size // 188 * 188])
+    assert name in decode(path, RATE).warnings
+
+
+@pytest.mark.parametrize("suffix", [".wma", ".voc", ".tta", ".caf", ".flv", ".wv"])
+def test_another_file_behind_the_first_one_is_named(tmp_path, suffix):
+    part = _write(tmp_path / f"part{suffix}")
+    path = irregular.join(tmp_path / f"joined{suffix}", part, part)
+    audio = decode(path, RATE)
+    assert audio.warnings
+    assert audio.total_samples / RATE >= irregular.command_line_seconds(path) - 0.1
+
+
+def test_both_lengths_of_joined_wavpack_files_are_stated(tmp_path):
+    part = _write(tmp_path / "part.wv")
+    audio = decode(irregular.join(tmp_path / "joined.wv", part, part), RATE)
+    assert audio.decoder_warnings.startswith("4.00 s are stored, but the blocks of two files hold 8.00 s")
+
+
+def test_damage_that_makes_a_recording_longer_is_named(tmp_path):
+    path = irregular.zero(_write(tmp_path / "x.3gp"), 2_000, share=0.4)
+    audio = decode(path, RATE)
+    assert audio.total_samples / RATE > audio.expected_seconds + 0.5
+    assert audio.warnings == ("damaged",)
+
+
+def _state_unknown_size(path, name, layout, offset):
+    content = bytearray(path.read_bytes())
+    value = (1 << 63) - 1 if layout == "<Q" else -1
+    struct.pack_into(layout, content, content.find(name) + offset, value)
+    return irregular.change(path, content)
+
+
+PIPED = {
+    "x.w64": lambda path: _state_unknown_size(irregular.encode(path, "-c:a", "pcm_s16le"), b"data", "<Q", 16),
+    "x.caf": lambda path: _state_unknown_size(irregular.encode(path, "-c:a", "pcm_s16le"), b"data", ">q", 4),
+}
+
+
+@pytest.mark.parametrize("name", PIPED)
+def test_a_writer_to_a_pipe_knows_no_length_and_there_is_no_warning(tmp_path, name):
+    audio = decode(PIPED[name](tmp_path / name), RATE)
+    assert (audio.warnings, audio.decoder_warnings) == ((), "")
+    assert audio.total_samples / RATE == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_film_of_windows_media_whose_sound_ends_before_the_picture_has_no_warning(tmp_path):
+    picture = ["-f", "lavfi", "-i", "testsrc=d=3.5:s=64x64", "-c:v", "wmv2"]
+    audio = decode(irregular.encode(tmp_path / "x.wmv", *picture, "-c:a", "wmav2"), RATE)
+    assert (audio.warnings, audio.total_samples / RATE) == ((), pytest.approx(2.0, abs=0.1))
+
+
+@pytest.mark.parametrize("suffix", [".aac", ".mp2"])
+def test_a_tag_with_a_cover_behind_raw_frames_is_no_damage(tmp_path, suffix):
+    path = _write(tmp_path / f"x{suffix}", seconds=2.0)
+    whole = decode(path, RATE)
+    item = b"Cover Art (Front)\0" + np.random.default_rng(0).bytes(100_000)
+    item = struct.pack("<II", len(item) - 18, 0) + item
+    edge = b"APETAGEX" + struct.pack("<4I", 2_000, len(item) + 32, 1, 0x80000000) + bytes(8)
+    tagged = decode(irregular.change(path, path.read_bytes() + edge + item + edge), RATE)
+    assert (whole.warnings, tagged.warnings) == ((), ())
+    np.testing.assert_array_equal(tagged.samples, whole.samples)
