@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 from stores.errors import InvalidInput
@@ -26,6 +27,15 @@ def join_tags(tags: Iterable[str]) -> str:
     if wrong := [tag for tag in tags if not tag or SEPARATOR in tag]:
         raise InvalidInput(f"tags {wrong} cannot be stored; a tag must not be empty or contain {SEPARATOR!r}")
     return SEPARATOR.join(tags)
+
+
+def tidy_tags(text: str) -> str:
+    """Return a label or tags as written by hand, with no spaces around them, no repeated tag and no empty word.
+
+    Accented letters become one character each (NFC), so that one word is not two classes.
+    """
+    tags = (tag.strip() for tag in unicodedata.normalize("NFC", text).split(SEPARATOR))
+    return SEPARATOR.join(dict.fromkeys(tag for tag in tags if not is_empty_word(tag)))
 
 
 def split_tags(label: str) -> list[str]:

@@ -553,7 +553,7 @@ PUBLIC_NAMES = {
     "stores.key_names": (
         "FLATS Key KeyFormat SHARPS key_name parse_key parse_keys spellings transpose_key transpose_label"
     ),
-    "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags",
+    "stores.labels": "EMPTY_WORDS SEPARATOR count_noun is_empty_word join_tags split_tags tidy_tags",
     "stores.locations": (
         "ENCODER_FILE FoundCheckpoint MAX_LISTED_RUNS REMOTE REPORTS RUNS STORES STORE_SUFFIX beside_store "
         "data_root dataset_of encoder_of_run feature_store find_checkpoint layer_scores mel_store "

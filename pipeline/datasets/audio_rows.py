@@ -5,7 +5,8 @@ and lists of them become labels. The audio itself is not read.
 
 The id of a row is its value in the id column: the one that the user names, or the first of `ID_COLUMNS` whose values
 are all different and not empty, or the path of the audio, or otherwise the number of the row. The file name states the
-split, as on the hub: `data/train-00000-of-00012.parquet`, or a folder called `train`.
+split, as on the hub: `data/train-00000-of-00012.parquet`, or a folder called `train`. If all values of a column `split`
+are names of splits, it states the split of each row instead.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import pyarrow.parquet as pq
 from pipeline.audio import container
 from pipeline.audio.remote import RemotePath
 from pipeline.datasets.audio_files import AudioFiles
-from pipeline.datasets.label_table import LabelRow
+from pipeline.datasets.label_table import SPLIT, LabelRow
 from stores.errors import InvalidInput
 from stores.json_codec import parse_json
-from stores.labels import EMPTY_WORDS, SEPARATOR
+from stores.labels import SEPARATOR, is_empty_word, tidy_tags
 
 ID_COLUMNS = (
     *("id", "uid", "uuid", "key", "__key__", "track_id", "song_id", "clip_id", "audio_id", "sample_id", "video_id"),
@@ -105,13 +106,24 @@ def _rows(path: Path, name: str, id_column: str) -> list[tuple[str, LabelRow]]:
     ids = _ids(columns, audio, rows, id_column, path)
     features = _features(schema)
     values = {task: _texts(columns.column(task), features.get(task, ())) for task in wanted if task != ids.column}
-    split = split_of(name)
+    splits = _pop_splits(values) or [split_of(name)] * rows
     result = []
     for number in range(rows):
         cells = {task: column[number] for task, column in values.items()}
-        kept = {task: cell for task, cell in cells.items() if cell.casefold() not in EMPTY_WORDS}
-        result.append((f"{name}/{ids.values[number]}", LabelRow(split, "", kept)))
+        kept = {task: cell for task, cell in cells.items() if not is_empty_word(cell)}
+        result.append((f"{name}/{ids.values[number]}", LabelRow(splits[number], "", kept)))
     return result
+
+
+def _pop_splits(values: dict[str, list[str]]) -> list[str]:
+    """Remove the column of splits from `values` and return the split of each row, or nothing if there is none."""
+    column = next((task for task in values if task.casefold() == SPLIT), None)
+    words = [word.casefold() for word in values[column]] if column is not None else []
+    named = [word for word in words if not is_empty_word(word)]
+    if column is None or not named or not all(word in _SPLIT_OF_WORD for word in named):
+        return []
+    del values[column]
+    return [_SPLIT_OF_WORD.get(word, "") for word in words]
 
 
 @dataclass(frozen=True)
@@ -185,11 +197,10 @@ def _texts(column: pa.ChunkedArray, names: Sequence[str]) -> list[str]:
 def _text(value: Any, names: Sequence[str]) -> str:
     """Return a value as a label: a class by its name, a list as tags."""
     if isinstance(value, list):
-        tags = (_text(item, names) for item in value)
-        return SEPARATOR.join(dict.fromkeys(tag for tag in tags if tag.casefold() not in EMPTY_WORDS))
+        return tidy_tags(SEPARATOR.join(_text(item, names).replace(SEPARATOR, "/") for item in value))
     if isinstance(value, int) and not isinstance(value, bool) and names:
         return names[value] if 0 <= value < len(names) else ""  # -1 stands for no class
-    return "" if value is None else str(value).strip()
+    return "" if value is None else tidy_tags(str(value))
 
 
 def _first_line(error: BaseException) -> str:

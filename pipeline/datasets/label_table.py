@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.datasets.table_paths import normalize_accents
 from pipeline.datasets.track import SPLITS
 from stores.errors import InvalidInput, MissingArtifact
-from stores.labels import is_empty_word
+from stores.labels import is_empty_word, split_tags, tidy_tags
 
 PATH, SPLIT, GROUP = "path", "split", "group"
 _SPLIT_WORDS = frozenset({"train", "training", "valid", "validation", "val", "dev", "test", "testing", "eval"})
@@ -26,7 +26,7 @@ class LabelRow:
     group: str
     """Group as written in the table. Empty if the recording is a group of its own."""
     labels: Mapping[str, str]
-    """Cells by column, without empty cells."""
+    """Cells by column, without empty cells, as `stores.labels.tidy_tags` returns them."""
     line: int = 0
     """Number of the line in the file."""
     empty_words: int = 0
@@ -94,7 +94,7 @@ def _rows(file: Path, lines: Iterator[list[str]]) -> Iterator[tuple[str, LabelRo
 
 def _columns(file: Path, header: Sequence[str]) -> list[str]:
     """Return the names of the columns. Those of path, split and group are recognized in any case."""
-    columns = [name.strip() for name in header]
+    columns = [normalize_accents(name.strip()) for name in header]
     columns = [name.lower() if name.lower() in (PATH, SPLIT, GROUP) else name for name in columns]
     repeated = [name for name, count in Counter(name.casefold() for name in columns).items() if count > 1]
     if PATH not in columns or "" in columns or repeated:
@@ -112,15 +112,15 @@ def _row(location: str, columns: Sequence[str], line: Sequence[str]) -> tuple[st
         )
     cells = dict(zip(columns, line, strict=True))
     path = normalize_accents(cells.pop(PATH))
-    values = {name: _value(cell) for name, cell in cells.items()}
-    split, group = values.pop(SPLIT, ""), values.pop(GROUP, "")
+    split, group = _value(cells.get(SPLIT, "")), normalize_accents(_value(cells.get(GROUP, "")))
     if not path.strip():
         raise InvalidInput(f"{location}: the path is empty; every row needs the path of a file below --root")
     if split not in SPLITS:
         raise InvalidInput(f"{location}: the split must be one of {SPLITS} (got {split!r})")
-    labels = {task: value for task, value in values.items() if value}
-    empty_words = sum(bool(cell.strip()) and not _value(cell) for cell in cells.values())
-    return path, LabelRow(split, group, labels, empty_words=empty_words)
+    tasks = {name: cell for name, cell in cells.items() if name not in (SPLIT, GROUP)}
+    labels = {task: label for task, cell in tasks.items() if (label := tidy_tags(cell))}
+    words = [word for cell in cells.values() for word in split_tags(cell) if word.strip()]
+    return path, LabelRow(split, group, labels, empty_words=sum(map(is_empty_word, words)))
 
 
 def _value(cell: str) -> str:

@@ -113,6 +113,20 @@ def test_the_name_of_the_file_states_the_split(tmp_path, name, split):
     assert listing.published == ({split: 3} if split else {})
 
 
+def test_a_column_of_splits_keeps_test_rows_out_of_training(tmp_path):
+    _write(tmp_path / "train.parquet", {"id": ["a", "b", "c"], "Split": ["Train", "test", None]})
+    tracks = _tracks(tmp_path)
+    assert [(track.split, dict(track.labels)) for track in tracks] == [("train", {}), ("test", {}), ("", {})]
+    _write(tmp_path / "train.parquet", {"id": ["a", "b", "c"], "Split": ["x", "test", "train"]})
+    assert [track.labels["Split"] for track in _tracks(tmp_path)] == ["x", "test", "train"]
+
+
+def test_tags_in_two_spellings_are_one(tmp_path):
+    tags = [["cafe\u0301", " slow", "slow"], ["caf\u00e9", "NaN"], ["R|B"]]
+    _write(tmp_path / "x.parquet", {"id": ["a", "b", "c"], "tags": tags})
+    assert [track.labels["tags"] for track in _tracks(tmp_path)] == ["caf\u00e9|slow", "caf\u00e9", "R/B"]
+
+
 def test_a_row_of_the_label_table_takes_precedence(tmp_path):
     _write(tmp_path / "root" / "train-0.parquet", {"id": ["a", "b", "c"], "genre": ["r", "s", "t"]})
     (tmp_path / "labels.csv").write_text("path,split,mood\ntrain-0.parquet/b,test,calm\n")

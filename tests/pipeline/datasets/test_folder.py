@@ -229,6 +229,15 @@ def test_a_word_for_no_value_is_no_label_no_split_and_no_group(tmp_path, word):
     assert listing.counts["cells with a word for no value, such as nan"] == 4
 
 
+def test_labels_and_groups_in_two_spellings_are_one(tmp_path):
+    spaced, decomposed = "path,split,mood\na/x.wav,train,", "cafe\u0301"
+    listing = _table(tmp_path, f"{spaced}| slow | sad|nan|slow \nz.wav,test,{decomposed}\na/y.wav,,caf\u00e9\n")
+    assert [track.labels["mood"] for track in listing.tracks] == ["slow|sad", "caf\u00e9", "caf\u00e9"]
+    assert listing.counts["cells with a word for no value, such as nan"] == 1
+    with pytest.raises(InvalidInput, match="is in the splits 'train'"):
+        _table(tmp_path, f"path,split,group\na/x.wav,train,{decomposed}\nz.wav,test,caf\u00e9\n")
+
+
 def test_columns_of_path_split_and_group_are_recognized_in_any_case(tmp_path):
     listing = _table(tmp_path, "Path, Split,GROUP\nz.wav,test,g\n")
     assert {track.id: (track.split, track.group) for track in listing.tracks if track.split} == {"z.wav": ("test", "g")}
