@@ -17,7 +17,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "remote": ("s3fs",),
     "mirdata": ("mirdata",),
-    "distributed": ("bokeh",),
+    "distributed": ("bokeh", "dask_jobqueue"),
 }
 """Modules by the extra that brings them."""
 

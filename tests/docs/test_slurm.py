@@ -24,6 +24,12 @@ SRUN = """#!/bin/bash
 while [[ $1 == -* ]]; do echo "$1" >> "$SRUN_LOG"; shift; done
 exec "$@"
 """
+SBATCH = """#!/bin/bash
+setsid bash "${@: -1}" > "$SRUN_LOG" 2>&1 &
+echo "Submitted batch job $!"
+grep '^#SBATCH' "${@: -1}" >> "$SBATCH_LOG"
+"""
+SCANCEL = "#!/bin/bash\nkill -- -$1\n"
 SCONTROL = "#!/bin/bash\necho 127.0.0.1\necho other-node\n"
 SBATCH_OPTIONS = {
     *("--job-name", "--ntasks", "--cpus-per-task", "--mem-per-cpu", "--time", "--signal", "--nodes"),
@@ -77,7 +83,8 @@ def job(tmp_path, make_store, monkeypatch):
     make_store([96 + i for i in range(12)], "stores/made.zarr")
     (tmp_path / "bin").mkdir()
     python = f'#!/bin/bash\nexec {sys.executable} "$@"\n'
-    for name, content in {"srun": SRUN, "scontrol": SCONTROL, "python": python}.items():
+    scripts = {"srun": SRUN, "scontrol": SCONTROL, "sbatch": SBATCH, "scancel": SCANCEL, "python": python}
+    for name, content in scripts.items():
         (tmp_path / "bin" / name).write_text(content)
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.chdir(tmp_path)
@@ -86,10 +93,12 @@ def job(tmp_path, make_store, monkeypatch):
         port = str(probe.getsockname()[1])
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     environment |= {"PYTHONPATH": str(ROOT), "SRUN_LOG": str(tmp_path / "srun.log")}
+    environment |= {"SBATCH_LOG": str(tmp_path / "sbatch.log")}
     environment |= {"MYNA_DASK_HOST": "127.0.0.1", "MYNA_DASK_PORT": port, "MYNA_RENDEZVOUS_PORT": port}
 
     def run(script, *words, **variables):
-        command = ["bash", str(ROOT / "docs" / "slurm" / script), *words]
+        program = sys.executable if script.endswith(".py") else "bash"
+        command = [program, str(ROOT / "docs" / "slurm" / script), *words]
         options = {"capture_output": True, "text": True, "timeout": 200, "cwd": tmp_path, "check": False}
         return subprocess.run(command, env={**environment, **variables}, **options)
 
@@ -104,6 +113,18 @@ def test_a_job_writes_shards_on_a_cluster_with_tls(job, tmp_path):
     assert "--ntasks=1" in (tmp_path / "srun.log").read_text()
     assert not list(tmp_path.glob(".dask-*"))
     assert job("on_dask.sh", "pipeline.shard", "none", SLURM_NTASKS="2").returncode == 2
+
+
+@pytest.mark.slow
+def test_a_command_runs_on_workers_that_are_jobs_of_their_own(job, tmp_path):
+    words = ("--jobs", "1", "--host", "127.0.0.1", "--time", "00:10:00", "--partition", "short")
+    finished = job("on_jobs.py", *words, "pipeline.shard", "made")
+    assert finished.returncode == 0, finished.stderr
+    assert ShardSet.open(locations.shards(Path("stores/made.zarr"))).clips == 12
+    options = set(re.findall(r"^#SBATCH (\S+ \S+)", (tmp_path / "sbatch.log").read_text(), re.MULTILINE))
+    assert {"-t 00:10:00", "-p short", "-n 1"} <= options
+    assert not list(tmp_path.glob(".dask-*"))
+    assert job("on_jobs.py", *words, "pipeline.shard", "none").returncode == 2
 
 
 @pytest.mark.slow

