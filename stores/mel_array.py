@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.codecs.numcodecs import Delta
-from zarr.storage import FsspecStore
+from zarr.storage import ObjectStore
 
 from stores import remote_link
 from stores.chunk_grid import ChunkGrid
@@ -50,9 +50,7 @@ def open_array(store: Path, url: str | None) -> zarr.Array[Any]:
     """Return the array of a store, which can be read and written, or read only if the store is at a URL."""
     if url is None:
         return zarr.open_array(store / "mel", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
-    options = remote_link.storage_options(url)
-    chunks = FsspecStore.from_url(f"{url}/mel", storage_options=options, read_only=True)
-    return zarr.open_array(chunks, mode="r", zarr_format=3)
+    return zarr.open_array(ObjectStore(remote_link.storage(f"{url}/mel"), read_only=True), mode="r", zarr_format=3)
 
 
 def write_if_silent(file: Path, grid: ChunkGrid) -> None:

@@ -8,19 +8,21 @@ The metadata are copied each time a command names the URL. Frames and tars are r
 needed, and a tar that was written is moved there. An object appears whole or not at all, and the index of shards is
 written last. Nothing locks the storage: two commands that make the shards of one store write the same bytes.
 
-Credentials and endpoints come from the environment, as fsspec's packages for the storages read them.
+obstore reads and writes the objects. Credentials and endpoints come from the environment, or for S3 from the files and
+roles that boto3 knows, if it is installed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import fsspec
+from typing import Any, TypeVar
 
 from stores import extras, locations
 from stores.commit import atomic_write, read_bounded, write_json
@@ -28,10 +30,14 @@ from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.json_codec import parse_json
 
 LINK = "remote.json"
-SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 MAX_LINK_BYTES, MAX_METADATA_BYTES = 1 << 16, 1 << 34
 _METADATA = {".zarr": ("zarr.json", "mel/zarr.json", "manifest.parquet"), ".shards": ("index.json",)}
 _READ_BYTES = 8 << 20
+"""Bytes of a request. Each request has a time limit and retries of its own."""
+_CLIENT = {"allow_http": True, "connect_timeout": "10s", "timeout": "60s"}
+_RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+_Result = TypeVar("_Result")
 
 
 def is_url(text: str) -> bool:
@@ -61,7 +67,7 @@ def connect(url: str) -> Path:
     base, _, name = url.rstrip("/").rpartition("/")
     suffix = Path(name).suffix
     if url.partition("://")[0] not in SCHEMES or suffix not in _METADATA or "::" in url:
-        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES if scheme != "memory")
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise InvalidInput(f"{url} is not a store; state NAME.zarr or NAME.shards at one of {schemes}")
     below = locations.STORES / locations.REMOTE / hashlib.blake2b(base.encode(), digest_size=8).hexdigest()
     for kind in _METADATA:
@@ -93,6 +99,11 @@ def url_of(folder: Path) -> str | None:
         raise CorruptArtifact(f"{folder / LINK} is damaged: {error}; remove {folder}") from error
 
 
+def name_of(folder: Path) -> str:
+    """Return the URL of a link, or the path of any other folder, as a message should name it."""
+    return url_of(folder) or str(folder)
+
+
 def require_local(folder: Path, action: str) -> None:
     """Check that a folder is not a link, before an action that needs local files.
 
@@ -107,10 +118,14 @@ def require_local(folder: Path, action: str) -> None:
         )
 
 
-def storage_options(url: str) -> dict[str, Any]:
-    """Return the options of fsspec for a URL: time limits, and no memory of earlier listings."""
-    limits = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}} if url.startswith("s3") else {}
-    return {"use_listings_cache": False, **limits}
+def storage(url: str) -> Any:
+    """Return the folder at a URL as an object store of obstore, whose paths are relative to the folder.
+
+    Raises:
+        MissingArtifact: obstore is not installed.
+    """
+    extras.require("remote", f"{url.partition('://')[0]}://")
+    return _obstore().store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(url))
 
 
 @lru_cache(4)
@@ -122,9 +137,7 @@ def list_files(folder: Path) -> frozenset[str]:
     """
     url = url_of(folder)
     assert url is not None, "only links have files elsewhere"
-    files, path = _file_system(url)
-    names = _reach(url, lambda: files.find(path))
-    return frozenset(str(name)[len(path) :].lstrip("/") for name in names)
+    return frozenset(_listed_sizes(url))
 
 
 def has_file(folder: Path, file: Path) -> bool:
@@ -137,9 +150,7 @@ def sizes_of(folder: Path, names: Iterable[str]) -> dict[str, int]:
     url = url_of(folder)
     if url is None:
         return {name: size_of(folder, name) for name in names}
-    files, path = _file_system(url)
-    listed = _reach(url, lambda: files.find(path, detail=True))
-    sizes = {str(file)[len(path) :].lstrip("/"): int(about["size"]) for file, about in listed.items()}
+    sizes = _listed_sizes(url)
     return {name: sizes.get(name, -1) for name in names}
 
 
@@ -148,9 +159,8 @@ def size_of(folder: Path, name: str) -> int:
     url = url_of(folder)
     if url is None:
         return (folder / name).stat().st_size if (folder / name).is_file() else -1
-    files, path = _file_system(url)
     try:
-        return int(_reach(url, lambda: files.info(f"{path}/{name}"))["size"])
+        return int(_reach(url, lambda: _obstore().head(storage(url), name))["size"])
     except FileNotFoundError:
         return -1
 
@@ -165,11 +175,8 @@ def open_file(folder: Path, name: str) -> io.BufferedIOBase:
     url = url_of(folder)
     if url is None:
         return (folder / name).open("rb")
-    files, path = _file_system(url)
-    stream: io.BufferedIOBase = _reach(
-        url, lambda: files.open(f"{path}/{name}", "rb", block_size=_READ_BYTES, cache_type="readahead")
-    )
-    return stream
+    reader = _reach(url, lambda: _obstore().open_reader(storage(url), name, buffer_size=_READ_BYTES))
+    return io.BufferedReader(_ObjectStream(url, reader), _READ_BYTES)
 
 
 def publish(file: Path, *, keep: bool = False) -> None:
@@ -182,8 +189,7 @@ def publish(file: Path, *, keep: bool = False) -> None:
     url = url_of(file.parent)
     if url is None:
         return
-    files, path = _file_system(url)
-    _reach(url, lambda: files.put_file(str(file), f"{path}/{file.name}"))
+    _reach(url, lambda: _obstore().put(storage(url), file.name, file))
     if not keep:
         file.unlink()
 
@@ -192,8 +198,7 @@ def remove(folder: Path, name: str) -> None:
     """Remove a file in a folder or behind a link, if there is one."""
     (folder / name).unlink(missing_ok=True)
     if (url := url_of(folder)) is not None and size_of(folder, name) >= 0:
-        files, path = _file_system(url)
-        _reach(url, lambda: files.rm_file(f"{path}/{name}"))
+        _reach(url, lambda: _obstore().delete(storage(url), name))
 
 
 def _copy_metadata(link: Path) -> bool:
@@ -213,18 +218,48 @@ def _copy_metadata(link: Path) -> bool:
     return all((link / name).is_file() for name in names)
 
 
-def _file_system(url: str) -> tuple[Any, str]:
-    scheme = url.partition("://")[0]
-    if scheme in ("s3", "s3a"):
-        extras.require("remote", f"{scheme}://")
+class _ObjectStream(io.RawIOBase):
+    """An object as a stream of bytes, which `tarfile` and others need."""
+
+    def __init__(self, url: str, reader: Any) -> None:
+        self._url, self._reader = url, reader
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Fill `target` with the next bytes, and return their number, which is 0 at the end."""
+        content = memoryview(_reach(self._url, lambda: self._reader.read(len(target))))
+        target[: len(content)] = content
+        return len(content)
+
+
+def _obstore() -> Any:
+    """Return the package, which takes 0.04 s to import and is not needed for local files."""
+    import obstore.store
+
+    return obstore
+
+
+def _listed_sizes(url: str) -> dict[str, int]:
+    """Return the size in bytes of each file below a URL, by its path relative to it."""
+    listed = _reach(url, lambda: [item for part in _obstore().list(storage(url)) for item in part])
+    return {item["path"]: item["size"] for item in listed}
+
+
+def _credentials(url: str) -> dict[str, Any]:
+    """Return where credentials for S3 come from if the environment has none: the files and roles that boto3 knows."""
+    if not url.startswith("s3") or "AWS_ACCESS_KEY_ID" in os.environ or importlib.util.find_spec("boto3") is None:
+        return {}
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
     try:
-        files = fsspec.filesystem(scheme, **storage_options(url))
-    except ImportError as error:
-        raise MissingArtifact(f"{scheme}:// needs a package that is not installed ({error})") from error
-    return files, str(files._strip_protocol(url))
+        return {"credential_provider": Boto3CredentialProvider()}
+    except ValueError:  # it knows none; obstore may reach those of the machine
+        return {}
 
 
-def _reach(url: str, request: Any) -> Any:
+def _reach(url: str, request: Callable[[], _Result]) -> _Result:
     """Return the result of a request.
 
     Raises:
@@ -233,10 +268,13 @@ def _reach(url: str, request: Any) -> Any:
     """
     try:
         return request()
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, MissingArtifact):
         raise
     except Exception as error:
+        if type(error).__name__ == "NotFoundError":
+            raise FileNotFoundError(url) from error
+        reason = str(error).partition("\n")[0][:200]
         raise MissingArtifact(
-            f"{url} cannot be reached ({type(error).__name__}: {error}); check the network and the credentials, then "
+            f"{url} cannot be reached ({type(error).__name__}: {reason}); check the network and the credentials, then "
             "start the same command again"
         ) from error

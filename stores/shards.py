@@ -152,7 +152,8 @@ class ShardSet:
         """
         if not (folder / _INDEX).is_file():
             raise MissingArtifact(
-                f"no shards at {folder}; make them with `python -m pipeline.shard {locations.store_of_shards(folder)}`"
+                f"no shards at {remote_link.name_of(folder)}; make them with "
+                f"`python -m pipeline.shard {remote_link.name_of(locations.store_of_shards(folder))}`"
             )
         try:
             shard_set = cls._from_index(folder, parse_json(read_bounded(folder / _INDEX, MAX_INDEX_BYTES)))

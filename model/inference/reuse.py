@@ -63,7 +63,7 @@ class EarlierClips:
         return np.where((self.hashes[positions] == hashes).all(axis=1), positions, -1)
 
     def rows(self, position: int) -> NDArray[np.float32]:
-        """Return the features of a clip, `[rows, ...]`."""
+        """Return the features of a clip: one row for a clip, or one per window."""
         rows = self.embeddings[self.starts[position] : self.ends[position]]
         return mean_over_windows(rows, [len(rows)]) if self.is_averaged else rows
 

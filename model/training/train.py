@@ -158,7 +158,7 @@ def _stream(
 ) -> WindowStream:
     for shards in sources.sets:
         omitted = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
-        _print(f"{shards.folder}: {count_noun(shards.clips, 'clip')}; left out: {omitted}")
+        _print(f"{remote_link.name_of(shards.folder)}: {count_noun(shards.clips, 'clip')}; left out: {omitted}")
     clips = open_clips(sources, settings.loading.resident, device)
     return WindowStream(clips, config.batch, config.encoder.window_frames, config.seed, config.max_frame_distance)
 

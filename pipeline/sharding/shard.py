@@ -57,4 +57,4 @@ def _summary(shards: ShardSet) -> str:
     omitted = ", ".join(f"{count} {reason}" for reason, count in sorted(shards.left_out.items())) or "none"
     megabytes = sum(shard.size_bytes for shard in shards.shards) / 1e6
     counts = f"{count_noun(shards.clips, 'clip')} in {count_noun(len(shards.shards), 'shard')}"
-    return f"{shards.folder}: {counts}, {megabytes:.1f} MB; left out: {omitted}"
+    return f"{remote_link.name_of(shards.folder)}: {counts}, {megabytes:.1f} MB; left out: {omitted}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import s3_server
+import small_collection
+import synthetic_audio
 from safetensors.torch import load_file
 
-from model import extract, train
+from model import extract, probe, train
+from model.probes.results.scores import Scores
 from pipeline import ingest, shard, verify
 from stores import locations, remote_link
 from stores.features import FeatureStore
@@ -21,6 +26,7 @@ FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "3", "--projection-width
 def server(tmp_path_factory):
     """An S3 server for all tests, with its address in the environment."""
     s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed (it is in the extra `remote`)")
+    pytest.importorskip("obstore", reason="obstore is not installed (it is in the extra `remote`)")
     pytest.importorskip("moto.server", reason="moto and flask are not installed, which serve S3 on this machine")
     port = s3_server.free_port()
     with pytest.MonkeyPatch.context() as patch, s3_server.serve(port, tmp_path_factory.mktemp("s3")):
@@ -58,6 +64,7 @@ def test_a_store_is_read_as_the_same_store_on_disk_is(remote):
 def test_shards_are_written_there_and_trained_on_with_the_bits_of_local_ones(remote, server, capsys):
     url, local = remote
     assert train.main(["--store", url, *FLAGS, "--name", "there"]) == 0
+    assert f"{url.replace('.zarr', '.shards')}: 12 clips" in capsys.readouterr().out
     names = {name.rpartition("/")[2] for name in server.find("bucket/place/made.shards")}
     assert names == {"index.json", "made-000000.tar"}
     assert shard.main([str(local.path)]) == 0
@@ -101,6 +108,28 @@ def test_a_store_there_is_embedded_as_the_same_store_on_disk_is(remote):
     assert there.mel_store == remote_link.store_path(url)
 
 
+@pytest.mark.slow
+def test_a_store_there_is_probed_with_its_labels(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        synthetic_audio.write(tmp_path / "music" / f"{number:02d}.wav", synthetic_audio.chords(4, seed=number))
+    small_collection.ingest_music(tmp_path / "music", tmp_path / "local" / "sung.zarr")
+    local = MelStore.open(tmp_path / "local" / "sung.zarr")
+    splits = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
+    local.update(
+        [replace(r, labels={"genre": "ab"[r.index % 2]}, split=splits[r.index], group=r.id) for r in local.rows]
+    )
+    server.put(str(local.path), "bucket/labels/sung.zarr", recursive=True)
+    url = "s3://bucket/labels/sung.zarr"
+    assert train.main(["--store", url, *FLAGS, "--name", "b"]) == 0
+    encoder = str(locations.run("b") / locations.ENCODER_FILE)
+    assert extract.main([url, "--checkpoint", encoder]) == 0
+    assert probe.main(["sung", "--store", url, "--checkpoint", encoder, "--grid", "quick"]) == 0
+    scores = Scores.read(locations.run("b") / "scores" / "sung.genre.json")
+    assert {"trained", "mean-log-mel", "mean-chroma"} <= {row.representation for row in scores.rows}
+    assert scores.clips == {"train": 6, "valid": 3, "test": 3}
+
+
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
@@ -122,7 +151,6 @@ def test_what_a_command_cannot_do_there_is_one_line_with_advice(remote, command,
 
 def test_a_server_that_is_gone_is_one_line(remote, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    options = {"skip_instance_cache": True, "config_kwargs": {"retries": {"max_attempts": 1}}}
-    monkeypatch.setattr(remote_link, "storage_options", lambda _: options)
+    monkeypatch.setattr(remote_link, "_RETRIES", {"max_retries": 0})
     assert shard.main(["s3://bucket/place/made.zarr"]) == 2
     assert "cannot be reached" in capsys.readouterr().err
