@@ -1,8 +1,8 @@
 """Decoding of an audio file of any format to mono float32 samples at the sample rate of the mel.
 
-libav and libsndfile decode, in this process, the formats that they decode best. ffmpeg decodes all others. If a decoder
-rejects a file, or decodes less than the file states, the next one tries it. The downmix is always the mean of the
-channels. Samples are processed in blocks, so `decode_stream` needs about 20 MiB for a recording of any length.
+libav, libsndfile and dr_flac decode, in this process, the formats that they decode best. ffmpeg decodes all others. If
+a decoder rejects a file, or decodes less than the file states, the next one tries it. The downmix is always the mean of
+the channels. Samples are processed in blocks, so `decode_stream` needs about 20 MiB for a recording of any length.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio import attempt, completeness, ffmpeg, libav, resample, sndfile
+from pipeline.audio import attempt, completeness, dr_flac, ffmpeg, libav, resample, sndfile
 from pipeline.audio.attempt import Attempt, Block, BlockDecoder, Consumer, Result, StreamSettings
 from pipeline.audio.deadline import Deadline
 from pipeline.audio.lengths.by_format import read_statement
@@ -82,7 +82,10 @@ class Recording:
 
 
 def preprocessing(resampler: Resampler = "soxr") -> dict[str, Any]:
-    """Return all settings and versions that can change a sample, for the digest of a store."""
+    """Return all settings and versions that can change a sample, for the digest of a store.
+
+    dr_flac is not among them, because its samples are those that FLAC defines.
+    """
     return {
         "decoders": [libav.version(), sndfile.version(), ffmpeg.version()],
         "downmix": "mean of channels",
@@ -245,7 +248,7 @@ def _decoders(
     """Return the decoders to try, the best one first.
 
     libav is best for Ogg. libsndfile is best for regular files of the other formats that it knows, and would stop early
-    in irregular ones.
+    in irregular ones. dr_flac is faster for the most common kind of FLAC.
     """
     try:
         with path.open("rb") as file:
@@ -258,10 +261,13 @@ def _decoders(
     by_libav: list[BlockDecoder] = [libav.FileDecoder(path, deadline, statement, block_samples)] if use_libav else []
     by_sndfile: list[BlockDecoder] = [sndfile.FileDecoder(path, deadline, block_samples)] if use_sndfile else []
     by_ffmpeg = ffmpeg.FileDecoder(path, deadline, statement)
+    by_dr_flac: list[BlockDecoder] = []
+    if dr_flac.supports(head):
+        by_dr_flac.append(dr_flac.FileDecoder(path, deadline, head, block_samples))
     if not statement.is_regular:
         return [*by_libav, by_ffmpeg, *by_sndfile]
     is_ogg = head.startswith(libav.OGG_MAGIC)
-    return [*by_libav, *by_sndfile, by_ffmpeg] if is_ogg else [*by_sndfile, *by_libav, by_ffmpeg]
+    return [*by_libav, *by_sndfile, by_ffmpeg] if is_ogg else [*by_dr_flac, *by_sndfile, *by_libav, by_ffmpeg]
 
 
 def _collect(blocks: Iterator[Block], enough_samples: float = math.inf) -> NDArray[np.float32]:

@@ -20,8 +20,8 @@ from stores.errors import InvalidInput
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 PACKAGES = (
-    *("av", "dask", "distributed", "nnAudio", "numcodecs", "numpy", "pyarrow", "scipy", "soundfile", "soxr"),
-    *("torch", "zarr"),
+    *("av", "dask", "distributed", "miniaudio", "nnAudio", "numcodecs", "numpy", "pyarrow", "scipy", "soundfile"),
+    *("soxr", "torch", "zarr"),
 )
 """Packages that can change a value, or without which workers cannot talk to each other."""
 WAIT_SECONDS = 300.0

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from pipeline.audio import attempt, code_spool, decode, ffmpeg, levels, libav, mel, resample, sndfile
+from pipeline.audio import attempt, code_spool, decode, dr_flac, ffmpeg, levels, libav, mel, resample, sndfile
 from pipeline.ingestion import recording, region_task
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -107,7 +107,7 @@ def install() -> None:
     region_task.is_measured = True
     for owner, name, phase in PHASES:
         setattr(owner, name, _timed(phase, getattr(owner, name)))
-    for module in (libav, sndfile, ffmpeg):
+    for module in (libav, sndfile, dr_flac, ffmpeg):
         module.FileDecoder.blocks = _timed_blocks(module.FileDecoder.blocks)
 
 

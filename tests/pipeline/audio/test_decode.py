@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import synthetic_audio
 
-from pipeline.audio import attempt, ffmpeg, libav, sndfile
+from pipeline.audio import attempt, dr_flac, ffmpeg, libav, sndfile
 from pipeline.audio import decode as decoding
 from pipeline.audio.attempt import StreamSettings
 from pipeline.audio.deadline import Deadline
@@ -46,7 +46,7 @@ def _reason_or_samples(path, **limits):
 
 def _use_decoders(monkeypatch, *decoders):
     """Let only these decoders support files, with ffmpeg after them."""
-    for decoder in (libav, sndfile):
+    for decoder in (dr_flac, libav, sndfile):
         monkeypatch.setattr(decoder, "supports", lambda head, supported=decoder in decoders: supported)
 
 
@@ -381,7 +381,7 @@ def test_preprocessing_names_decoders_downmix_and_resampler():
 
 @pytest.mark.parametrize(
     ("suffix", "better", "tolerance"),
-    [(".wav", sndfile, 0), (".flac", sndfile, 0), (".aiff", sndfile, 0), (".au", sndfile, 0), (".mp3", sndfile, 2e-6),
+    [(".wav", sndfile, 0), (".flac", dr_flac, 0), (".aiff", sndfile, 0), (".au", sndfile, 0), (".mp3", sndfile, 2e-6),
      (".ogg", libav, 2e-6), (".opus", libav, 2e-6)],
 )  # fmt: skip
 def test_decoders_agree_on_every_sample(tmp_path, monkeypatch, suffix, better, tolerance):

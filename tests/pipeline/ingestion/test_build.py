@@ -107,7 +107,7 @@ def test_rows_state_the_source_of_each_clip(audio, tmp_path, client):
     row = store.rows[0]
     assert (row.index, row.id, row.source, row.group) == (0, "0.flac", "0.flac", "0.flac")
     assert (row.source_rate_hz, row.frames) == (16_000, store.spec.frames_for(16_000))
-    assert row.decoder.startswith("libsndfile ")
+    assert row.decoder.startswith("miniaudio ")
     assert len(row.source_digest) == 32
 
 
