@@ -56,6 +56,8 @@ def kind(name: str) -> Kind:
 def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: False) -> Iterator[Member]:
     """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones of a tar are left out.
 
+    Of several files of one name, the last one is read.
+
     Args:
         path: the archive.
         wants_head: returns whether the `head` of the file of this name is read. In gzip, no head is read.
@@ -71,7 +73,11 @@ def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: Fals
 
 def zip_files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the regular files of a zip by name. Of several files of one name, the last one is returned."""
-    return {item.filename: item for item in archive.infolist() if not item.is_dir() and not _is_special(item)}
+    return {item.filename: item for item in _zip_items(archive)}
+
+
+def _zip_items(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
+    return (item for item in archive.infolist() if not item.is_dir() and not _is_special(item))
 
 
 def _is_special(item: zipfile.ZipInfo) -> bool:
@@ -82,10 +88,11 @@ def _is_special(item: zipfile.ZipInfo) -> bool:
 def _zip_members(path: Path | str, wants_head: Callable[[str], bool]) -> Iterator[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for name, item in zip_files(archive).items():
-                yield Member(name, item.file_size, _zip_head(archive, item) if wants_head(name) else b"")
+            for item in _zip_items(archive):
+                head = _zip_head(archive, item) if wants_head(item.filename) else b""
+                yield Member(item.filename, item.file_size, head)
     except ZIP_DAMAGE as error:
-        raise DamagedContainer(_first_line(error)) from error
+        raise DamagedContainer(first_line(error)) from error
 
 
 def _zip_head(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bytes:
@@ -107,7 +114,7 @@ def _tar_members(path: Path | str, gzip: bool, wants_head: Callable[[str], bool]
                     head = _tar_head(path, item) if not gzip and wants_head(item.name) else b""
                     yield Member(item.name, item.size, head)
     except tar.DAMAGE as error:
-        raise DamagedContainer(_first_line(error)) from error
+        raise DamagedContainer(first_line(error)) from error
 
 
 def _tar_head(path: Path | str, item: tarfile.TarInfo) -> bytes:
@@ -116,7 +123,8 @@ def _tar_head(path: Path | str, item: tarfile.TarInfo) -> bytes:
         return content.read(min(item.size, signature.HEAD_BYTES))
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of a message, or the name of the error if it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 

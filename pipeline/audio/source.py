@@ -152,7 +152,7 @@ def _zip_member(path: Path, version: Version, name: str) -> Iterator[bytes]:
         with archive.open(item) as content:
             yield from _blocks(content.read, name, item.file_size)
     except container.ZIP_DAMAGE as error:
-        raise OSError(f"member {name!r}: {error}") from error
+        raise OSError(f"member {name!r}: {container.first_line(error)}") from error
 
 
 @lru_cache(MAX_OPEN_CONTAINERS)
@@ -161,7 +161,7 @@ def _zip(path: Path, _version: Version) -> tuple[zipfile.ZipFile, dict[str, zipf
         archive = zipfile.ZipFile(path)
         return archive, container.zip_files(archive)
     except container.ZIP_DAMAGE as error:
-        raise OSError(f"damaged zip: {error}") from error
+        raise OSError(f"damaged zip: {container.first_line(error)}") from error
 
 
 def _row(path: Path, version: Version, member: str) -> Iterator[bytes]:

@@ -19,6 +19,8 @@ MAX_HEADER_BYTES = 1 << 20
 """Longest extended header (names and the like) that is read. A hostile header can claim gigabytes."""
 DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, struct.error, RecursionError)
 """Errors that `tarfile` raises for damaged headers, besides its own."""
+MAX_PADDING_BYTES = 1 << 22
+"""Longest stretch of zeros behind the end of a tar that is searched for another tar. Writers fill up a last record."""
 _BLOCK_BYTES = 512
 
 
@@ -49,22 +51,40 @@ def open_tar(path: Path | str, gzip: bool = False, seek_points: SeekPoints | Non
 
 
 def headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the headers of a tar without keeping them.
+    """Yield the headers of a tar without keeping them, and those of other tars that were joined to it.
 
     Raises:
         tarfile.ReadError: a header is broken. Other errors in `DAMAGE` are possible too.
     """
-    end = 0
-    while member := tar.next():
-        tar.members.clear()  # type: ignore[attr-defined]
-        if tar.offset <= end:
-            raise tarfile.ReadError("a size is negative")  # reading on would never end
-        end = tar.offset
-        yield member
+    end, is_first = -1, True
+    while is_first or _move_to_next_tar(tar):
+        is_first = False
+        while member := tar.next():
+            tar.members.clear()  # type: ignore[attr-defined]
+            if tar.offset <= end:
+                raise tarfile.ReadError("a size is negative")  # reading on would never end
+            end = tar.offset
+            yield member
+
+
+def _move_to_next_tar(tar: tarfile.TarFile) -> bool:
+    """Move behind the zeros at the end of a tar, and return whether another tar begins there.
+
+    Raises:
+        tarfile.ReadError: there are other bytes instead of zeros, so that a header is broken.
+    """
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
-    if any(tar.fileobj.read(_BLOCK_BYTES)):
-        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    for position in range(tar.offset, tar.offset + MAX_PADDING_BYTES, _BLOCK_BYTES):
+        block = tar.fileobj.read(_BLOCK_BYTES)
+        if not block:
+            return False
+        if any(block):
+            if position == tar.offset:
+                raise tarfile.ReadError(f"no header at byte {position}")
+            tar.offset = position
+            return True
+    return False
 
 
 def is_recording(member: tarfile.TarInfo) -> bool:

@@ -18,6 +18,8 @@ from pipeline.datasets.file_kinds import PassedOver
 from pipeline.datasets.lazy_sequences import Names
 
 UNPACKED = "members of archives that are also unpacked beside them"
+EMPTY = "archives without a recording"
+REPLACED = "members of archives that are replaced by a later member of the same name"
 REMOTE_CONTAINERS = "archives and Parquet files on remote storage, which are not read: copy them to a local folder"
 REMOTE_BOUND_BITS = 48_000
 """Assumed lowest bit rate of a remote recording, in bits per second, so that no header must be downloaded. A recording
@@ -107,14 +109,16 @@ def _members(
     members: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for archive in sorted(archives):
+        seen: set[str] = set()
         try:
             for name in _recordings_in(root / archive, passed_over):
-                if _is_unpacked(archive, name, files):
-                    counts[UNPACKED] += 1
-                else:
-                    members[f"{archive}/{name}"] = archive
+                counts[REPLACED] += name in seen
+                counts[UNPACKED] += name not in seen and _is_unpacked(archive, name, files)
+                seen.add(name)
+            counts[EMPTY] += not seen
         except container.DamagedContainer as error:
             counts[f"damaged: {archive} ({str(error)[:200]})"] = 1
+        members.update({f"{archive}/{name}": archive for name in seen if not _is_unpacked(archive, name, files)})
     return members, dict(counts)
 
 

@@ -16,11 +16,11 @@ Kind = Literal["audio", "container", "unknown", "AppleDouble", "other"]
 SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in (
-        *("wav", "wave", "bwf", "rf64", "w64", "aif", "aiff", "aifc", "au", "snd", "caf", "voc"),
-        *("flac", "ape", "wv", "tta", "mpc", "mpp", "mp1", "mp2", "mp3", "mpa", "mpga", "aac", "adts", "ac3", "eac3"),
-        *("ogg", "oga", "ogv", "ogx", "opus", "spx", "wma", "wmv", "asf", "amr", "awb"),
-        *("m4a", "m4b", "m4r", "m4v", "f4a", "f4b", "f4v", "mp4", "mov", "qt", "3gp", "3gpp", "3g2", "flv", "avi"),
-        *("mka", "mkv", "webm", "weba", "m2ts"),
+        *("wav", "wave", "bwf", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "au", "snd", "caf", "voc"),
+        *("flac", "ape", "wv", "tta", "mpc", "mpp", "mp+", "mp1", "mp2", "m2a", "mp3", "mpa", "mpga"),
+        *("aac", "adts", "ac3", "eac3", "ec3", "ogg", "oga", "ogv", "ogx", "opus", "spx", "wma", "wmv", "asf"),
+        *("m4a", "m4b", "m4r", "m4v", "f4a", "f4b", "f4v", "mp4", "mov", "qt", "3gp", "3gpp", "3ga", "3g2"),
+        *("amr", "awb", "flv", "avi", "mka", "mkv", "webm", "weba", "m2ts"),
     )
 )
 """Usual suffixes of the formats that the decoders read, video with sound among them."""

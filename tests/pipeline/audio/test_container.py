@@ -73,9 +73,28 @@ def test_the_last_of_several_members_of_one_name_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("1.wav", b"old")
         archive.writestr("1.wav", b"new")
-    assert [member.name for member in container.members(tmp_path / "x.zip")] == ["1.wav"]
+    assert [member.name for member in container.members(tmp_path / "x.zip")] == ["1.wav", "1.wav"]
     with open_audio(tmp_path / "x.zip", "1.wav") as copy:
         assert copy.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_tars_that_were_joined_are_read_to_the_end(tmp_path, suffix):
+    parts = [_write(tmp_path / f"{number}.{suffix}", {f"{number}.wav": bytes([number])}) for number in range(3)]
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert [member.name for member in container.members(path)] == ["0.wav", "1.wav", "2.wav"]
+    with open_audio(path, "2.wav") as copy:
+        assert copy.read_bytes() == b"\2"
+
+
+def test_bytes_behind_a_tar_that_are_no_tar_are_damage(tmp_path):
+    path = _write(tmp_path / "x.tar", {"a.wav": b"a"})
+    path.write_bytes(path.read_bytes() + b"x" * 1_000)
+    names = []
+    with pytest.raises(container.DamagedContainer):
+        names += [member.name for member in container.members(path) if not names.append(member.name)]
+    assert names == ["a.wav"]
 
 
 def _set_encrypted(content):

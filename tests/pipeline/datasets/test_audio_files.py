@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import pytest
 import synthetic_audio
@@ -74,6 +75,17 @@ def test_members_that_are_unpacked_beside_their_archive_are_read_once(tmp_path):
     files = audio_files.find(tmp_path / "root")
     assert list(files.names) == ["0.flac", "x.zip/2.flac", "x/1.flac"]
     assert dict(files.counts) == {audio_files.UNPACKED: 2}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_archives_do_not_give_is_counted(tmp_path):
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        archive.writestr("a.wav", b"old")
+        archive.writestr("a.wav", b"new")
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    files = audio_files.find(tmp_path)
+    assert list(files.names) == ["twice.zip/a.wav"]
+    assert dict(files.counts) == {audio_files.REPLACED: 1, audio_files.EMPTY: 1}
 
 
 def test_a_damaged_archive_is_named(tmp_path):

@@ -36,7 +36,10 @@ def test_a_suffix_is_short_and_has_a_letter(name, suffix):
     ("name", "kind"),
     [
         *((f"x{suffix}", "audio") for suffix in (".m4b", ".mkv", ".mov", ".3gp", ".aifc", ".wave", ".mpga", ".snd")),
-        *((f"x{suffix}", "audio") for suffix in (".flv", ".eac3", ".m4r", ".MP3", ".opus")),
+        *(
+            (f"x{suffix}", "audio")
+            for suffix in (".flv", ".eac3", ".ec3", ".3ga", ".mp+", ".bw64", ".m4r", ".MP3", ".opus")
+        ),
         *((f"x{suffix}", "container") for suffix in (".tar", ".TAR.GZ", ".tgz", ".zip", ".parquet")),
         *((name, "unknown") for name in ("x", "x.ts", ".38 Special", "jazz.00054")),
         ("._x.wav", "AppleDouble"),
