@@ -23,7 +23,7 @@ SWEEPS: Mapping[str, Mapping[float | str, str]] = {
 """Run of each value of each setting that is swept, at equal clips."""
 UNTRAINED_RUNS = {"vertical": "untrained", "hybrid": "untrained-hybrid"}
 """Run without training by patch kind."""
-FAIR = "every run sees the same number of clips; scores are means over seeds, and speed and loss are those of the first"
+FAIR = "scores are means over seeds, and speed and loss are those of the first seed"
 
 
 @dataclass(frozen=True)
