@@ -39,6 +39,8 @@ STATED_TOLERANCE_SECONDS = 0.05
 """Difference between the length in an intact Ogg file's last page and its audio: Opus counts its delay of 6.5 ms."""
 MAX_PAGE_SECONDS = 60
 """Longest first page of an Ogg stream that starts at 0. A page holds 64 KiB, so it is reached below 9 kbit/s only."""
+PIECE_SAMPLES = 1 << 13
+"""Samples of a channel that a queue of libav joins at a time: 64 KiB of stereo, which stay in the cache."""
 _FULL_SCALE = {"s16": 1 << 15, "s16p": 1 << 15, "s32": 1 << 31, "s32p": 1 << 31, "flt": 1, "fltp": 1}
 
 
@@ -193,39 +195,61 @@ def _format_name(magic: bytes) -> str:
 def _join(frames: Iterator[Any], buffer: NDArray[np.float32]) -> Iterator[tuple[Layout, NDArray[np.float32]]]:
     """Yield the layout of frames, and frames of the same layout joined to blocks `[T, channels]` in `buffer`.
 
-    A queue of libav joins them. A Vorbis frame has a thousand samples or fewer, and to join them in Python took a
-    quarter of the time of decoding them. The queue does not compare the numbers of channels itself.
+    A queue of libav joins them to pieces first. A Vorbis frame has a thousand samples or fewer, and to join them in
+    Python took a quarter of the time of decoding them. The queue does not compare the numbers of channels itself.
     """
-    queue, current = av.AudioFifo(), Layout(0, 0, "")
+    joined = _JoinedFrames(Layout(0, 0, ""), buffer)
     for frame in frames:
         properties = frame.sample_rate, frame.layout.nb_channels, frame.format.name
-        is_other = properties != current
-        if is_other:
-            yield from _drain(queue, current, buffer)
-            queue, current = av.AudioFifo(), Layout(*properties)
+        if properties != joined.layout:
+            yield from joined.take(is_end=True)
+            joined = _JoinedFrames(Layout(*properties), buffer)
         frame.pts = None  # the queue would reject a gap in the times
-        queue.write(frame)
-        if queue.samples * current.channels >= len(buffer):
-            yield from _drain(queue, current, buffer)
-    yield from _drain(queue, current, buffer)
+        joined.queue.write(frame)
+        if joined.queue.samples >= joined.piece_samples:
+            yield from joined.take(is_end=False)
+    yield from joined.take(is_end=True)
 
 
-def _drain(
-    queue: av.AudioFifo, layout: Layout, buffer: NDArray[np.float32]
-) -> Iterator[tuple[Layout, NDArray[np.float32]]]:
-    """Yield all samples of a queue, in blocks that fit into `buffer`."""
-    while (frame := queue.read(max(1, len(buffer) // max(1, layout.channels)), partial=True)) is not None:
-        yield layout, _block(frame, layout, buffer)
+class _JoinedFrames:
+    """Frames of one layout: the last ones in a queue, and those before them in `buffer`, one channel after another.
+
+    Attributes:
+        piece_samples: samples of a channel that are moved from the queue at a time.
+    """
+
+    def __init__(self, layout: Layout, buffer: NDArray[np.float32]) -> None:
+        self.layout, self.queue = layout, av.AudioFifo()
+        channels = max(1, layout.channels)
+        self._channels = buffer[: len(buffer) // channels * channels].reshape(channels, -1)
+        self.piece_samples = max(1, min(PIECE_SAMPLES, self._channels.shape[1]))
+        self._filled = 0
+
+    def take(self, is_end: bool) -> Iterator[tuple[Layout, NDArray[np.float32]]]:
+        """Empty the queue, and yield a block if the buffer is full. At the end, yield the last block too."""
+        while (frame := self.queue.read(self.piece_samples, partial=is_end)) is not None:
+            if self._filled + frame.samples > self._channels.shape[1]:
+                yield self._block()
+            stop = self._filled + frame.samples
+            _copy(frame, self.layout, self._channels[:, self._filled : stop])
+            self._filled = stop
+        if is_end and self._filled:
+            yield self._block()
+
+    def _block(self) -> tuple[Layout, NDArray[np.float32]]:
+        block = self._channels[:, : self._filled].T
+        self._filled = 0
+        return self.layout, block
 
 
-def _block(frame: Any, layout: Layout, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the samples `[T, channels]` of a frame, float32 with full scale 1."""
+def _copy(frame: Any, layout: Layout, channels: NDArray[np.float32]) -> None:
+    """Write the samples of a frame into `channels` `[channels, T]`, float32 with full scale 1."""
     if layout.sample_format not in _FULL_SCALE:
         raise DecodeError("unreadable", f"{version()}: samples in {layout.sample_format} are left to ffmpeg")
-    if layout.sample_format == "fltp" and layout.channels * frame.samples <= len(buffer):
-        channels = buffer[: layout.channels * frame.samples].reshape(layout.channels, -1)
-        return np.stack([np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes], out=channels).T
+    if layout.sample_format == "fltp":
+        for channel, plane in zip(channels, frame.planes, strict=True):
+            channel[:] = np.frombuffer(plane, np.float32, frame.samples)
+        return
     samples = frame.to_ndarray()
-    block = samples.T if frame.format.is_planar else samples.reshape(-1, layout.channels)
-    scaled: NDArray[np.float32] = (block / np.float32(_FULL_SCALE[layout.sample_format])).astype(np.float32)
-    return scaled
+    planar = samples if frame.format.is_planar else samples.reshape(-1, layout.channels).T
+    np.divide(planar, np.float32(_FULL_SCALE[layout.sample_format]), out=channels, casting="same_kind")
