@@ -57,6 +57,15 @@ def test_torchaudio_is_the_same_in_blocks_of_any_length(rates, block):
     np.testing.assert_allclose(_resample("torchaudio", sound, *rates, block), whole, atol=1e-6)
 
 
+@pytest.mark.parametrize("piece_samples", [1, 1_009, 1 << 17])
+def test_soxr_is_bit_for_bit_the_same_in_pieces(monkeypatch, piece_samples):
+    sound = _noise(200_000 if piece_samples > 1 else 2_000)
+    monkeypatch.setattr(resample, "PIECE_SAMPLES", 1 << 30)
+    whole = _resample("soxr", sound, 44_100, 16_000)
+    monkeypatch.setattr(resample, "PIECE_SAMPLES", piece_samples)
+    assert np.array_equal(_resample("soxr", sound, 44_100, 16_000), whole)
+
+
 @pytest.fixture(scope="module")
 def torchaudio():
     """Return `torchaudio.transforms.Resample` as a function, from the wheel and without its compiled extension.
