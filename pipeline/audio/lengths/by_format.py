@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.audio.lengths import (
+    adts,
     asf,
     avi,
     chunks,
@@ -45,20 +46,29 @@ def _read(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable
     if head.startswith(ogg.MAGIC):
         return ogg.read_statement(file, size_bytes, check_deadline)
     if head.startswith(b"\xff"):
-        return mpeg.read_statement(file, size_bytes, 0, check_deadline) or _before_tags(file, size_bytes)
+        return _read_frames(file, size_bytes, 0, check_deadline)
     if head.startswith((b"ID3", flac_frame.MAGIC)):
         start = mpeg.skip_id3(file)
         file.seek(start)
         is_flac = file.read(4) == flac_frame.MAGIC
         if is_flac:
             return flac.read_statement(file, size_bytes, start, check_deadline)
-        return mpeg.read_statement(file, size_bytes, start, check_deadline) or _before_tags(file, size_bytes)
+        return _read_frames(file, size_bytes, start, check_deadline)
     if head.startswith(wavpack.MAGIC):
         return wavpack.read_statement(file, size_bytes, check_deadline)
     statement = _read_header(file, size_bytes, head, check_deadline) or _before_tags(file, size_bytes) or Statement()
     if not statement.damage and (position := second_file.find(file, head, check_deadline)):
         return replace(statement, damage=f"another file begins at byte {position} and is not read")
     return statement
+
+
+def _read_frames(file: BinaryIO, size_bytes: int, start: int, check_deadline: Callable[[], None]) -> Statement | None:
+    """Return the statement of a file that consists of frames: MP3, MP2 or AAC in ADTS."""
+    return (
+        mpeg.read_statement(file, size_bytes, start, check_deadline)
+        or adts.read_statement(file, size_bytes, start, check_deadline)
+        or _before_tags(file, size_bytes)
+    )
 
 
 def _read_header(file: BinaryIO, size_bytes: int, head: bytes, check_deadline: Callable[[], None]) -> Statement | None:

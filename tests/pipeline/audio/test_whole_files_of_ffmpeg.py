@@ -33,7 +33,7 @@ def _write(path, seconds=4.0):
 
 
 @pytest.mark.parametrize("share", [0.31, 0.96])
-@pytest.mark.parametrize("suffix", [".wma", ".avi", ".voc", ".mp2", ".aifc", ".wav"])
+@pytest.mark.parametrize("suffix", [".wma", ".avi", ".voc", ".mp2", ".aac", ".aifc", ".wav"])
 def test_a_file_that_was_cut_is_named(tmp_path, suffix, share):
     path = irregular.cut(_write(tmp_path / f"x{suffix}"), share)
     audio = decode(path, RATE)
@@ -58,6 +58,20 @@ def test_another_file_behind_the_first_one_is_named(tmp_path, suffix):
     audio = decode(path, RATE)
     assert audio.warnings
     assert audio.total_samples / RATE >= irregular.command_line_seconds(path) - 0.1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_hole_of_zeros_in_aac_is_counted(tmp_path, share):
+    audio = decode(irregular.zero(_write(tmp_path / "x.aac"), 4_000, share), RATE)
+    assert audio.total_samples / RATE < 3.9
+    assert audio.warnings == ("damaged",)
+    assert "bytes inside the audio are no audio" in audio.decoder_warnings
+
+
+def test_joined_aac_files_are_decoded_to_the_end_without_a_warning(tmp_path):
+    parts = [irregular.encode(tmp_path / f"{hz}.aac", "-c:a", "aac", rate_hz=hz) for hz in (44_100, 22_050)]
+    audio = decode(irregular.join(tmp_path / "x.aac", *parts), RATE)
+    assert (audio.warnings, audio.total_samples / RATE) == ((), pytest.approx(4.1, abs=0.1))
 
 
 def test_both_lengths_of_joined_wavpack_files_are_stated(tmp_path):
