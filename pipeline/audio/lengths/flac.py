@@ -46,11 +46,13 @@ def read_statement(file: BinaryIO, size_bytes: int, start: int, check_deadline: 
     counted = _counted_samples(file, end, audio, first_header, min(2 * max_frame_bytes or TAIL_BYTES, MAX_TAIL_BYTES))
     min_frame_bytes = int.from_bytes(info[12:15], "big")
     jumps = flac_frame.find_jumps(file, audio, end, min_frame_bytes, check_deadline) if first_header else []
-    seconds = max(total, counted or 0) / rate_hz
+    frame_rate_hz = flac_frame.rate_hz(first_header) or rate_hz
+    seconds = max(total, counted or 0) / frame_rate_hz
+    is_as_stated = total in (0, counted) and frame_rate_hz == rate_hz
     return Statement(
         seconds=seconds,
         origin="STREAMINFO states" if total >= (counted or 0) else "the last frame states",
-        is_regular=counted is not None and total in (0, counted) and end == size_bytes and not jumps,
+        is_regular=counted is not None and is_as_stated and end == size_bytes and not jumps,
         damage=_damage(jumps),
         links=((start, end),),
     )

@@ -23,6 +23,9 @@ MAX_JUMPS = 100
 """Jumps after which the walk stops. A hostile file could have one every six bytes."""
 _BLOCK_SIZES = (0, 192, 576, 1_152, 2_304, 4_608, 0, 0, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
 
+_RATES_HZ = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 0, 0, 0, 0)
+"""Sample rates by their code in a header. The others are written out in full, or left to STREAMINFO."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -42,6 +45,11 @@ class Jump:
     """The number that would follow, of a frame or of its first sample."""
     number: int
     """The number that the frame states."""
+
+
+def rate_hz(header: bytes) -> int:
+    """Return the sample rate in Hz that the header of a frame states, or 0 if it is none of the usual ones."""
+    return _RATES_HZ[header[2] & 15] if len(header) > 2 else 0
 
 
 def has_fixed_length(header: bytes) -> bool:

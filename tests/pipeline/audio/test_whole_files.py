@@ -89,6 +89,16 @@ def test_a_flac_whose_header_states_too_few_samples_is_decoded_to_the_end(tmp_pa
     assert audio.warnings == ()
 
 
+def test_a_flac_whose_header_states_another_rate_keeps_its_pitch(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.flac", irregular.music(), irregular.RATE_HZ)
+    content = bytearray(path.read_bytes())
+    fields = int.from_bytes(content[18:26], "big") & (1 << 44) - 1 | 32_000 << 44
+    content[18:26] = fields.to_bytes(8, "big")
+    audio = decode(irregular.change(path, content), RATE)
+    assert (audio.warnings, len(audio.samples)) == ((), 2 * RATE)
+    assert _loudest_hz(audio, 0.2, 1.8) == pytest.approx(440, abs=1)
+
+
 @pytest.mark.parametrize("rates", [(44_100, 44_100), (44_100, 48_000)])
 def test_joined_flac_files_are_decoded_to_the_end(tmp_path, rates):
     parts = [

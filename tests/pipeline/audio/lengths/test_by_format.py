@@ -12,7 +12,7 @@ import pytest
 from pipeline.audio.lengths.by_format import read_statement
 from stores.errors import DecodeError
 
-FORMATS = (".flac", ".mp3", ".ogg", ".wav", ".aiff", ".w64", ".au")
+FORMATS = (".flac", ".mp3", ".ogg", ".wav", ".aiff", ".w64", ".au", ".wma")
 FILLINGS = (
     *(b"\0", b"\xff", b"\xff\xf8", b"\xff\xf8\xc9\x08", b"\xff\xfb\x90\x64"),
     *(b"OggS", b"OggS\0\0", b"fmt \0\0\0\0"),
