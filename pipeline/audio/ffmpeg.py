@@ -84,7 +84,16 @@ def decode_command(path: Path, timeout_seconds: float, end: int = 0) -> list[str
     stream = ffmpeg.input(_url(path, end), **options)
     stream = ffmpeg.output(stream["a:0"], "pipe:1", format="au", acodec="pcm_f32be", map_metadata=-1)
     stream = stream.global_args(
-        "-nostdin", "-hide_banner", "-nostats", "-v", "level+info", "-timelimit", str(math.ceil(timeout_seconds) + 1)
+        *(
+            "-nostdin",
+            "-hide_banner",
+            "-nostats",
+            "-v",
+            "level+info",
+            "-timelimit",
+            str(math.ceil(timeout_seconds) + 1),
+        ),
+        *("-max_error_rate", "1"),  # however much is damaged, the rest is audio
     )
     command: list[str] = stream.compile(cmd=executable())
     return command

@@ -41,6 +41,17 @@ def test_a_file_that_was_cut_is_named(tmp_path, suffix, share):
     assert audio.total_samples / RATE >= irregular.command_line_seconds(path) - 0.1
 
 
+def test_the_sound_part_of_a_file_that_is_mostly_damaged_is_stored(tmp_path):
+    path = _write(tmp_path / "x.tta", seconds=10)
+    content = bytearray(path.read_bytes())
+    start = len(content) // 4
+    content[start:] = bytes((value * 7 + 1) & 255 for value in content[start:])
+    path.write_bytes(content)
+    audio = decode(path, RATE)
+    assert set(audio.warnings) == {"short", "damaged"}
+    assert 1 < audio.total_samples / RATE < 3
+
+
 @pytest.mark.parametrize(("share", "name"), [(0.52, "short"), (0.3, "short"), (0.6, "damaged")])
 def test_a_transport_stream_that_ends_inside_a_packet_is_named(tmp_path, share, name):
     path = _write(tmp_path / "x.ts")
