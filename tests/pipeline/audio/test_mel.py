@@ -135,15 +135,6 @@ def test_the_block_size_does_not_change_the_mel(monkeypatch):
     np.testing.assert_allclose(blocks, whole, rtol=1e-5, atol=1e-5 * whole.max())
 
 
-@pytest.mark.parametrize("spec", [*SPECS, MelSpec(n_fft=16_384)])
-def test_dense_products_are_the_filter_bank_and_too_small_for_threads(spec):
-    bank = np.zeros((spec.n_mels, spec.n_fft // 2 + 1), np.float32)
-    for filters, bins, weights in module._products(spec):
-        bank[filters, bins] = weights
-        assert weights.size * module.BLOCK_FRAMES <= module.MAX_PRODUCT
-    assert np.array_equal(bank, module.filter_bank(spec).toarray())
-
-
 def test_a_frame_depends_only_on_the_samples_around_it():
     samples = synthetic_audio.noise(3.0)
     whole, cut = mel_power(samples, SPEC), mel_power(samples[: 512 * 40], SPEC)
