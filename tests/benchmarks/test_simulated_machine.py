@@ -53,6 +53,7 @@ def _import_on_the_machine(without=()):
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_both_visits_import_only_what_is_on_the_machine():
     ended = _import_on_the_machine()
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]

@@ -177,6 +177,7 @@ def _kill_after(monkeypatch, parts):
     return written
 
 
+@pytest.mark.slow
 def test_an_extraction_that_was_killed_at_any_part_continues_to_the_same_bytes(workplace, make_store, monkeypatch):
     monkeypatch.setattr(encoder_representation, "PART_WINDOWS", 4)
     make_store([100, 300, 96, 500, 97, 130], "stores/parts.zarr")

@@ -322,6 +322,7 @@ def test_a_grid_in_a_file_replaces_the_quick_one(workplace):
     assert (scores.grid, scores.probes) == ("file grid.json", 1)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_scores_of_one_process(workplace, capsys):
     words = ["made", "--task", "key", "--json"]
     assert probe.main(words) == 0

@@ -233,6 +233,7 @@ def test_two_ranks_compute_the_gradients_and_the_memory_of_one(two_ranks, name):
             assert results[name][1][key] == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_ranks_send_features_and_few_numbers_of_each_anchor(two_ranks):
     for _, sent in two_ranks:
         # features in float32, the index, and four numbers in float32

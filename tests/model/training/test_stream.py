@@ -30,6 +30,7 @@ def shards(store):
     return write_shards(store, locations.shards(store.path), ShardPlan(record_frames=320, records_per_shard=1))
 
 
+@pytest.mark.slow
 def test_every_window_is_a_slice_of_the_clip_with_its_index(store, shards):
     stream = WindowStream(ResidentClips.load(TrainingShards((shards,))), 5, 96, seed=0)
     for step in range(20):
@@ -80,6 +81,7 @@ def _starts_of_clip_0(lengths, steps, seed=0):
     return np.array(starts)
 
 
+@pytest.mark.slow
 def test_starts_are_uniform_and_independent_between_views():
     starts = _starts_of_clip_0([105, 96], 3000)  # ten possible starts
     for view in range(VIEWS):

@@ -419,7 +419,7 @@ def test_the_mean_of_two_channels_has_no_seams():
         np.testing.assert_allclose(attempt.mean_of_channels(ordered), block.mean(axis=1), atol=1e-6)
 
 
-@pytest.mark.parametrize("samples", [1, 2_000, 50_000])
+@pytest.mark.parametrize("samples", [pytest.param(1, marks=pytest.mark.slow), 2_000, 50_000])
 def test_vorbis_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, samples):
     path = synthetic_audio.write(tmp_path / "x.ogg", synthetic_audio.chords(3.0, 44_100), 44_100)
     whole = decode(path, RATE).samples

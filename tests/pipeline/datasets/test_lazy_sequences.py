@@ -60,6 +60,7 @@ def test_a_folder_is_listed_without_a_track_for_each_file(tmp_path):
     assert isinstance(folder.tracks(tmp_path).tracks, LazyTracks)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_files_are_planned_in_120_mib():
     command = [sys.executable, "-c", MEMORY, "100000"]
     root = Path(__file__).parents[3]

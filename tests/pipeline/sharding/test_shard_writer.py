@@ -250,6 +250,7 @@ def test_a_reopened_store_gives_the_same_shards(make_store):
     assert [shard.sha256 for shard in expected.shards] == [shard.sha256 for shard in shards.shards]
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_the_bytes_of_one_process(make_store, monkeypatch, capsys):
     store = make_store([96 + i for i in range(40)])
     monkeypatch.setattr("pipeline.sharding.shard.ShardPlan", lambda seed: replace(SMALL, seed=seed))

@@ -120,7 +120,14 @@ def test_batched_adam_is_adam_of_pytorch_for_each_row(size):
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize(("hidden", "precision"), [(0, torch.float32), (512, torch.float32), (512, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("hidden", "precision"),
+    [
+        (0, torch.float32),
+        pytest.param(512, torch.float32, marks=pytest.mark.slow),
+        pytest.param(512, torch.bfloat16, marks=pytest.mark.slow),
+    ],
+)
 def test_a_probe_trained_alone_equals_its_row_in_the_stack_for_200_steps(hidden, precision, mixed):
     """A mixed stack has probes with different inputs, as on a GPU. Other stacks read the same numbers."""
     task = _task()
