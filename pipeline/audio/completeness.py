@@ -32,7 +32,8 @@ def expect(statement: Statement, decoder: Statement) -> Expectation:
 
     Each counts without its tolerance, so a rounded length of a container does not hide an exact one.
     """
-    longer = max(statement, decoder, key=lambda stated: stated.seconds - stated.tolerance_seconds)
+    statements = (statement, decoder) if statement.knows_length else (statement,)
+    longer = max(statements, key=lambda stated: stated.seconds - stated.tolerance_seconds)
     return Expectation(longer.seconds, longer.tolerance_seconds, longer.origin)
 
 

@@ -39,7 +39,9 @@ def read_statement(file: BinaryIO, size_bytes: int, head: bytes) -> Statement | 
     """
     stated_bytes = int.from_bytes(head[4:8], "little") + _CHUNK.size
     seconds = next(_audio_seconds(file, size_bytes), 0.0)
-    if not 0 < seconds < MAX_SECONDS or not _CHUNK.size < stated_bytes < MAX_SIZE_BYTES:
+    if not _CHUNK.size < stated_bytes < MAX_SIZE_BYTES:
+        return Statement(knows_length=False)
+    if not 0 < seconds < MAX_SECONDS:
         return None
     place = "before the end that its header states" if size_bytes < stated_bytes else ""
     return Statement(seconds, TOLERANCE_SECONDS + TOLERANCE_SHARE * seconds, "the header states", breaks_off=place)

@@ -20,6 +20,8 @@ class Statement:
     """Name of the source of the length, for messages, such as `the header states`."""
     is_regular: bool = True
     """True if libsndfile decodes such a file to its end. It stops where a header with a wrong length ends the audio."""
+    knows_length: bool = True
+    """False if the writer did not know the length, as a writer to a pipe, so that no length in the header counts."""
     breaks_off: str = ""
     """Place where the file is cut, for messages, such as `inside its last page`, or empty text."""
     damage: str = ""
