@@ -225,6 +225,7 @@ class _ObjectStream(io.RawIOBase):
         self._url, self._reader = url, reader
 
     def readable(self) -> bool:
+        """Return True, because the stream can be read."""
         return True
 
     def readinto(self, target: Any) -> int:

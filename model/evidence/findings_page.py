@@ -10,7 +10,8 @@ from typing import Any
 
 import altair as alt
 
-from model.evidence.findings import Conclusion, RunResult, conclusions, scores
+from model.evidence import findings_table
+from model.evidence.findings import Conclusion, RunResult, conclusions
 from model.evidence.findings_sweeps import METRICS
 from model.page import charts, document, formats, sweeps
 from model.page.charts import Spec
@@ -62,13 +63,12 @@ class FindingsPage:
         )
 
     def _runs(self) -> Section:
-        by_name: dict[str, list[str]] = {}
-        for score in scores(self.results):
-            spread = f" ± {score.deviation:.3f}" if score.seeds > 1 else ""
-            interval = formats.interval(score.interval.low, score.interval.high)
-            by_name.setdefault(score.name, []).append(f"{formats.number(score.value)}{spread} ({interval})")
+        rows = [
+            PageRow((name, *(findings_table.cell(by_task[task]) for task in METRICS)))
+            for name, by_task in findings_table.by_name(self.results).items()
+        ]
         head = ("run", *(f"{task}, {metric}" for task, metric in METRICS.items()))
-        table = PageTable(head, [PageRow((name, *cells)) for name, cells in by_name.items()], "Scores of all runs")
+        table = PageTable(head, rows, "Scores of all runs")
         text = "Means over seeds, their standard deviation, and 95 % intervals over test pieces."
         return Section("All runs", "study_runs", {"text": text, "table": table, "command": self.command})
 

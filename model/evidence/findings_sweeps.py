@@ -62,6 +62,8 @@ def _sweep(over: str, points: tuple[SweepPoint, ...], store: str, clips_seen: in
 
 def _point(value: float | str, result: RunResult, means: Mapping[tuple[str, str], Score], probed: str) -> SweepPoint:
     """Return the point of a run: settings, speed and loss of its first seed, and the mean scores over its seeds."""
+    assert result.seconds_per_step is not None, "a result has speed and loss, or neither"
+    assert result.loss is not None
     run = next(run for run in RUNS if run.name == result.run)
     return SweepPoint(
         value=value,
@@ -71,8 +73,8 @@ def _point(value: float | str, result: RunResult, means: Mapping[tuple[str, str]
         batch=run.batch,
         steps=result.steps,
         masking_ratio=run.masking_ratio,
-        seconds_per_step=result.seconds_per_step or 0.0,
-        loss=result.loss or 0.0,
+        seconds_per_step=result.seconds_per_step,
+        loss=result.loss,
         neighbours=None,
         scores=tuple(_scores(run, means, probed)),
     )

@@ -18,7 +18,7 @@ TABLE_FILE, FIGURE_FILE = "findings.md", "masking.png"
 
 def lines(results: Sequence[RunResult]) -> list[str]:
     """Return the scores and the conclusions as lines for the terminal."""
-    rows = [[name, *(_cell(by_task[task]) for task in TASKS)] for name, by_task in _by_name(results).items()]
+    rows = [[name, *(cell(by_task[task]) for task in TASKS)] for name, by_task in by_name(results).items()]
     table = terminal_table(("run", "key, weighted", "genre"), rows)
     outcomes = [[outcome.finding.statement, _difference(outcome), outcome.verdict] for outcome in conclusions(results)]
     return [*table, "", *terminal_table(("finding", "difference (95 %)", "verdict"), outcomes)]
@@ -34,8 +34,8 @@ def as_json(results: Sequence[RunResult]) -> dict[str, Any]:
 
 def write(results: Sequence[RunResult], folder: Path) -> Path:
     """Write the table as Markdown and the figure, and return the path of the table."""
-    names = _by_name(results)
-    rows = [f"| {name} | {' | '.join(_cell(of[task]) for task in TASKS)} |" for name, of in names.items()]
+    names = by_name(results)
+    rows = [f"| {name} | {' | '.join(cell(of[task]) for task in TASKS)} |" for name, of in names.items()]
     concluded = conclusions(results)
     outcomes = [
         f"| {outcome.finding.statement} | {_difference(outcome)} | {outcome.seeds} | {outcome.verdict} |"
@@ -61,7 +61,7 @@ def draw_masking(results: Sequence[RunResult], path: Path) -> None:
     """Draw the scores by masking ratio at equal clips, like Figure 4 of the paper, and write a PNG file."""
     from matplotlib.figure import Figure
 
-    names = _by_name(results)
+    names = by_name(results)
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for task, color in zip(TASKS, ("#1f5fa8", "#c2571a"), strict=True):
@@ -79,14 +79,16 @@ def draw_masking(results: Sequence[RunResult], path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def _by_name(results: Sequence[RunResult]) -> dict[str, dict[str, Score]]:
+def by_name(results: Sequence[RunResult]) -> dict[str, dict[str, Score]]:
+    """Return the scores by name, then task, in the order of the runs of the study."""
     names: dict[str, dict[str, Score]] = {}
     for score in scores(results):
         names.setdefault(score.name, {})[score.task] = score
     return names
 
 
-def _cell(score: Score) -> str:
+def cell(score: Score) -> str:
+    """Return a score with its deviation over seeds and its interval, such as `0.820 ± 0.012 (0.775 to 0.864)`."""
     spread = f" ± {score.deviation:.3f}" if score.seeds > 1 else ""
     return f"{score.value:.3f}{spread} ({score.interval.low:.3f} to {score.interval.high:.3f})"
 
