@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from model.probes.config import ProbeSettings
 from model.probes.probe_dataset import probe_dataset
-from pipeline.cluster.client import connect
-from pipeline.cluster.tasks import run_all
+from pipeline.cluster.tasks import task_runner
 from stores.errors import InvalidInput
 
 
@@ -18,9 +15,7 @@ def probe_on_cluster(settings: ProbeSettings) -> None:
         InvalidInput: layers or few groups are scored, which one process does, or the cluster cannot be used.
         MynaError: see `probe_dataset`.
     """
-    cluster = settings.cluster
-    assert cluster.scheduler is not None, "a cluster was asked for"
     if settings.layer is not None or settings.few_shot.train_groups is not None:
         raise InvalidInput("--layer and --train-groups are computed by one process; leave out --scheduler")
-    with connect(cluster.scheduler, cluster.workers, tls=cluster.tls, single_thread=True) as client:
-        probe_dataset(settings, partial(run_all, client))
+    with task_runner(settings.cluster, single_thread=True) as run_tasks:
+        probe_dataset(settings, run_tasks)

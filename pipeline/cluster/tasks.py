@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, wait
 
 from pipeline.cluster import environment
-from pipeline.cluster.client import count_threads
+from pipeline.cluster.client import connect, count_threads
+from pipeline.cluster.config import OptionalClusterSettings
 from stores.errors import InvalidInput
 
 Argument = TypeVar("Argument")
@@ -23,6 +25,33 @@ Dask also suspects a task that was only queued on a worker that died, so a task 
 """
 MAX_CHECKS_WITHOUT_WORKERS, CHECK_SECONDS = 5, 60.0
 """Number of checks that find no worker before `run_all` gives up, and the time between two checks in seconds."""
+
+
+@contextlib.contextmanager
+def task_runner(cluster: OptionalClusterSettings, *, single_thread: bool = False) -> Iterator[Callable[..., Any]]:
+    """Yield `run_all` for a cluster to which it connects when it first gets tasks.
+
+    So an input that cannot be read is an error before workers are waited for, and work that is done needs no cluster.
+
+    Args:
+        cluster: the settings, with a scheduler.
+        single_thread: see `connect`.
+
+    Raises:
+        InvalidInput: there are tasks, and the cluster cannot be used.
+    """
+    assert cluster.scheduler is not None, "a cluster was asked for"
+    connection = connect(cluster.scheduler, cluster.workers, tls=cluster.tls, single_thread=single_thread)
+    with contextlib.ExitStack() as stack:
+        clients = list[Client]()
+
+        def run(task: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+            """Yield the result of `task` for each argument, in the order in which tasks finish."""
+            if not clients:
+                clients.append(stack.enter_context(connection))
+            return run_all(clients[0], task, arguments)
+
+        yield run
 
 
 def run_all(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from pipeline.cluster.client import connect
-from pipeline.cluster.tasks import run_all
+from pipeline.cluster.tasks import task_runner
 from pipeline.sharding.config import ShardSettings
 from pipeline.sharding.shard import shard
 from stores.errors import InvalidInput
@@ -18,9 +15,7 @@ def shard_on_cluster(settings: ShardSettings) -> None:
         InvalidInput: stock shards were asked for, which one process writes, or the cluster cannot be used.
         MissingArtifact, CorruptArtifact: the store cannot be read.
     """
-    cluster = settings.cluster
-    assert cluster.scheduler is not None, "a cluster was asked for"
     if settings.format == "stock":
         raise InvalidInput("--format stock is written by one process; leave out --scheduler")
-    with connect(cluster.scheduler, cluster.workers, tls=cluster.tls) as client:
-        shard(settings, partial(run_all, client))
+    with task_runner(settings.cluster) as run_tasks:
+        shard(settings, run_tasks)

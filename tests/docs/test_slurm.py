@@ -25,9 +25,11 @@ while [[ $1 == -* ]]; do echo "$1" >> "$SRUN_LOG"; shift; done
 exec "$@"
 """
 SBATCH = """#!/bin/bash
-setsid bash "${@: -1}" > "$SRUN_LOG" 2>&1 &
+script=$(mktemp "$SBATCH_LOG.XXXXXX")
+cat "${@: -1}" > "$script"  # dask-jobqueue removes its file as soon as sbatch has ended
+setsid bash "$script" > "$SRUN_LOG" 2>&1 &
 echo "Submitted batch job $!"
-grep '^#SBATCH' "${@: -1}" >> "$SBATCH_LOG"
+grep '^#SBATCH' "$script" >> "$SBATCH_LOG"
 """
 SCANCEL = "#!/bin/bash\nkill -- -$1\n"
 SCONTROL = "#!/bin/bash\necho 127.0.0.1\necho other-node\n"

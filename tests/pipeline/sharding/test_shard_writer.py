@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pytest
 import webdataset
@@ -241,6 +242,19 @@ def test_the_command_writes_beside_the_store_and_prints_what_was_left_out(make_s
 def test_the_command_reports_a_store_that_does_not_exist(tmp_path, capsys):
     assert shard.main([str(tmp_path / "none.zarr")]) == 2
     assert "no mel store at" in capsys.readouterr().err
+
+
+def test_a_cluster_is_only_needed_where_shards_are_missing(make_store, tmp_path, capsys):
+    nobody = ["--scheduler", "tcp://127.0.0.1:1"]
+    assert shard.main([str(tmp_path / "none.zarr"), *nobody]) == 2
+    assert "no mel store at" in capsys.readouterr().err
+    store = make_store([100] * 5)
+    assert shard.main([str(store.path)]) == 0
+    assert shard.main([str(store.path), *nobody]) == 0
+    shutil.rmtree(locations.shards(store.path))
+    with dask.config.set({"distributed.comm.timeouts.connect": "100ms"}):
+        assert shard.main([str(store.path), *nobody]) == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_a_reopened_store_gives_the_same_shards(make_store):
