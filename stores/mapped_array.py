@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from stores import locations
 
-MAX_RAM_BYTES = 256 << 20
-"""Size of the largest array that stays in memory, in bytes: 87,000 embeddings of width 768."""
+MAX_RAM_BYTES = 128 << 20
+"""Size of the largest array that stays in memory, in bytes: 43,000 embeddings of width 768."""
 BLOCK_BYTES = 16 << 20
 """Bytes of an array that are read or computed at a time."""
 
@@ -48,9 +48,9 @@ def take(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def blocks(array: NDArray[Any]) -> Iterator[slice]:
-    """Yield slices of the rows of an array of any shape, each of about `BLOCK_BYTES`; one if it stays in memory."""
+    """Yield slices of the rows of an array of any shape, each of at most `BLOCK_BYTES`, or of one row."""
     row_bytes = max(1, array.nbytes // max(1, len(array)))
-    step = max(1, BLOCK_BYTES // row_bytes) if array.nbytes > MAX_RAM_BYTES else max(1, len(array))
+    step = max(1, BLOCK_BYTES // row_bytes)
     yield from (slice(start, min(start + step, len(array))) for start in range(0, len(array), step))
 
 

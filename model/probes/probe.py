@@ -49,9 +49,12 @@ class Probe:
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the outputs before softmax or sigmoid, `[clips, C]`, for features `[clips, D]`."""
+        # One array for all outputs: an array of each block would lie between freed blocks, which could not be returned.
+        outputs = np.empty((len(features), self.weights.tensors[-1].shape[-1]), np.float32)
         with torch.inference_mode():
-            blocks = [self._outputs(features[block]) for block in mapped_array.blocks(features)]
-        return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+            for block in mapped_array.blocks(features):
+                outputs[block] = self._outputs(features[block])
+        return outputs
 
     def _outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         standardized = (torch.from_numpy(features).float() - self.mean) / self.deviation

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from model.probes.config import Grid, ProbeConfig
 from model.probes.probe import Probe
@@ -86,12 +87,13 @@ class GridSearch:
                 "that the validation clips differ in their labels"
             )
         weights = next(weights for stack, weights in results if winner in stack)
-        return SearchResult(winner, _probe(task, winner.config, weights), trained)
+        return SearchResult(winner, _probe(_scaler(task), winner.config, weights), trained)
 
     def train_each(self, task: Task, grid: Grid) -> list[Probe]:
         """Train and return every probe of `grid`, in its order. The seeds of the probes must differ."""
         weights = {trained[0].config: weights for trained, weights in self._train(task, grid)}
-        return [_probe(task, config, weights[config]) for config in grid.configs]
+        scaler = _scaler(task)
+        return [_probe(scaler, config, weights[config]) for config in grid.configs]
 
     def _train(self, task: Task, grid: Grid) -> list[cache.CachedResult]:
         tensors = task_tensors(task, self.device)
@@ -208,8 +210,12 @@ def partition(configs: Sequence[ProbeConfig], device: torch.device) -> list[list
     return sorted(stacks.values(), key=lambda stack: (-sum(stack[0].hidden_widths), -stack[0].batch))
 
 
-def _probe(task: Task, config: ProbeConfig, weights: MlpWeights) -> Probe:
-    mean, deviation = task_tensors(task, torch.device("cpu")).scaler
+def _scaler(task: Task) -> tuple[Tensor, Tensor]:
+    return task_tensors(task, torch.device("cpu")).scaler
+
+
+def _probe(scaler: tuple[Tensor, Tensor], config: ProbeConfig, weights: MlpWeights) -> Probe:
+    mean, deviation = scaler
     if not config.standardised:
         mean, deviation = torch.zeros_like(mean), torch.ones_like(deviation)
     return Probe(mean, deviation, weights)

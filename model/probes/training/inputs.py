@@ -74,8 +74,8 @@ class ProbeInputs:
     """The inputs of a stack of probes.
 
     Probes with the same standardization and dropout rate read the same numbers, because they share their random bytes.
-    If this holds for the whole stack, all its probes read a single copy. Features that are larger than
-    `mapped_array.MAX_RAM_BYTES` have no copy, and each batch is standardized when it is needed.
+    If this holds for the whole stack, all its probes read a single copy. Where all copies together would be larger than
+    `mapped_array.MAX_RAM_BYTES`, there is none, and each batch is standardized when it is needed.
     """
 
     def __init__(self, configs: Sequence[ProbeConfig], task: TaskTensors, precision: torch.dtype) -> None:
@@ -90,7 +90,7 @@ class ProbeInputs:
         distinct = sorted(set(combinations))
         self._task, self._feature_thresholds = task, [threshold for _, threshold, _ in distinct]
         self._distinct, self._precision = distinct, precision
-        fits_memory = max(task.train.nbytes, task.valid.nbytes) <= mapped_array.MAX_RAM_BYTES
+        fits_memory = len(distinct) * (task.train.nbytes + task.valid.nbytes) <= mapped_array.MAX_RAM_BYTES
         self._train = [self._scaled(task.train, place) for place in range(len(distinct))] if fits_memory else []
         self._valid = [_standardized(task, task.valid, each[0]) for each in distinct] if fits_memory else []
         self._scale = task.train.new_tensor([1 / (1 - dropout) for _, _, dropout in distinct]).view(-1, 1, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from model.probes.results.predictions import prediction_table
 from model.probes.results.winning_probe import write_winning_probe
 from model.probes.task import Task, task_names
 from model.probes.training import inputs
+from model.probes.training.batched_mlp import MlpWeights
 from model.probes.training.grid_search import GridSearch
 from model.similarity.duplicates import clip_means
 from model.similarity.exact import search, unit_rows
@@ -123,3 +126,22 @@ def test_k_nn_compares_with_a_limited_number_of_training_clips(monkeypatch):
     usual = knn.outputs(task, "test").argmax(1)
     monkeypatch.setattr(knn, "MAX_TRAIN_CLIPS", 30)
     assert (knn.outputs(task, "test").argmax(1) == usual).mean() > 0.9
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_outputs_for_many_clips_hold_the_memory_of_a_block():
+    clips, width, hidden, classes = 300_000, 256, 512, 8  # 293 MiB, which lie in a file
+    features = mapped_array.empty((clips, width))
+    features[:] = 1
+    shapes = [(1, hidden, width), (1, hidden), (1, classes, hidden), (1, classes)]
+    probe = Probe(torch.zeros(width), torch.ones(width), MlpWeights(tuple(torch.ones(shape) for shape in shapes)))
+    probe.outputs(features[:20_000])
+    before = anonymous_bytes()
+    outputs = probe.outputs(features)
+    assert outputs.shape == (clips, classes)
+    assert anonymous_bytes() - before < outputs.nbytes + 6 * mapped_array.BLOCK_BYTES
+
+
+def anonymous_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssAnon:\s*(\d+) kB", status)[1]) << 10
