@@ -297,19 +297,29 @@ def merge(planned: Iterable[ClipRow], done: Iterable[ClipRow]) -> ClipRows:
     indices, firsts = np.unique(after.numbers("index"), return_index=True)
     if len(indices) and not 0 <= indices[0] <= indices[-1] < len(before):
         raise CorruptArtifact(f"a finished region holds clips {indices[0]} to {indices[-1]} of {len(before)} clips")
-    same_region = before.numbers("region_start")[indices] == after.numbers("region_start")[firsts]
-    is_wanted = before.in_state("planned")[indices] | (
+    fits = before.numbers("region_start")[indices] == after.numbers("region_start")[firsts]
+    fits &= before.in_state("planned")[indices] | (
         was_planned(before)[indices] & ~after.in_state("planned")[firsts]  # unlisted, and decoded before that
     )
-    fits = same_region & is_wanted
     if not fits.any():
         return before
-    places = np.arange(len(before))
-    places[indices[fits]] = len(before) + firsts[fits]
-    merged = ClipRows.concat([before, after]).take(places)
+    replacement = np.full(len(before), -1)
+    replacement[indices[fits]] = firsts[fits]
+    parts = (slice(start, start + GROUP_ROWS) for start in range(0, len(before), GROUP_ROWS))
+    return ClipRows.from_table(
+        pa.concat_tables([_merged_part(before[part], after, replacement[part]) for part in parts])
+    )
+
+
+def _merged_part(before: ClipRows, after: ClipRows, replacement: NDArray[np.int64]) -> pa.Table:
+    """Return the rows of a part, where those of `after` at `replacement` `[rows]` replace them, unless it is -1."""
+    replaced = np.flatnonzero(replacement >= 0)
+    if not len(replaced):
+        return before.table()
+    merged = before.with_rows(replaced, after.take(replacement[replaced]))
     states = np.where(before.in_state("unlisted"), "unlisted", merged.column("state").to_numpy())
     newer = {name: before.column(name) for name in ("group", "split", "labels")}
-    return merged.with_columns(**newer, state=states)
+    return merged.with_columns(**newer, state=states).table()
 
 
 def was_planned(rows: ClipRows) -> NDArray[np.bool_]:

@@ -53,6 +53,11 @@ def kind(name: str) -> Kind:
     return next((kind for suffix, kind in _KIND_BY_SUFFIX.items() if lower.endswith(suffix)), "")
 
 
+def suffixes(kind: Kind) -> tuple[str, ...]:
+    """Return the suffixes of the names of a kind of container, in lower case."""
+    return tuple(suffix for suffix, known in _KIND_BY_SUFFIX.items() if known == kind)
+
+
 def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: False) -> Iterator[Member]:
     """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones of a tar are left out.
 

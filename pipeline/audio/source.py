@@ -19,8 +19,11 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.audio import container
 from pipeline.audio.gzip_file import GzipFile, SeekPoints
@@ -63,6 +66,15 @@ def open_audio(path: AudioPath, member: str = "") -> Iterator[Path]:
 def is_parquet(name: str) -> bool:
     """Return whether the file called `name` is read as Parquet."""
     return container.kind(name) == "parquet"
+
+
+def are_parquet(names: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Return `is_parquet` of each of many names, `[files]`."""
+    lower = pc.utf8_lower(names)
+    are: NDArray[np.bool_] = np.zeros(len(names), bool)
+    for suffix in container.suffixes("parquet"):
+        are |= pc.ends_with(lower, suffix).to_numpy()
+    return are
 
 
 def _remote_content(path: RemotePath) -> Iterator[bytes]:

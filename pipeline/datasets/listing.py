@@ -43,7 +43,7 @@ class Listing:
 
     def lines(self) -> list[str]:
         """Return the comparison as lines to print. The list is empty if there is nothing to compare."""
-        clips_by_split = Counter(track.split for track in self.tracks)
+        clips_by_split = Counter(track.split for track in self.tracks) if self.published else Counter[str]()
         splits = [f"  {split}: {clips_by_split[split]} of {count} clips" for split, count in self.published.items()]
         counts = [f"  {description}: {count}" for description, count in self.counts.items()]
         passed_over = [f"  passed over: {self.passed_over}"] if str(self.passed_over) else []

@@ -49,7 +49,7 @@ class Track:
             raise InvalidInput(f"the track id of {self.path} is empty; give every track an id")
         if self.split not in SPLITS:
             raise InvalidInput(f"the split of track {self.id!r} must be one of {SPLITS} (got {self.split!r})")
-        if not all(0 <= seconds < math.inf for seconds in (self.cut_start_seconds, self.cut_seconds)):
+        if not (0 <= self.cut_start_seconds < math.inf and 0 <= self.cut_seconds < math.inf):
             raise InvalidInput(
                 f"the start and length of track {self.id!r} must be finite and not negative "
                 f"(got {self.cut_start_seconds} s and {self.cut_seconds} s)"

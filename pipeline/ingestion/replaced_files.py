@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from distributed import Client
@@ -19,6 +20,7 @@ from pipeline.audio import source
 from pipeline.audio.decode import file_digest
 from pipeline.audio.remote import AudioPath
 from pipeline.cluster.tasks import run_all
+from stores.arrow_columns import GROUP_ROWS
 from stores.errors import DecodeError
 from stores.manifest import ClipRows
 from stores.progress import Progress
@@ -96,15 +98,24 @@ def clips_of(suspects: Sequence[Suspect]) -> NDArray[np.int64]:
 
 def _suspects(rows: ClipRows, listed: ClipRows, root: Path) -> Iterator[Suspect]:
     """Yield the clips whose file has another path, size or time of change than their rows state."""
-    columns = [rows.column(name).to_pylist() for name in _STORED]
-    places = [listed.column(name).to_pylist() for name in ("source", "member")]
-    recordings = groupby(zip(*columns, *places, strict=True), key=lambda cells: cells[1:])
+    recordings = groupby(_cells(rows, listed), key=lambda cells: cells[1:])
     statuses = _Statuses(root)
     for (old_source, old_member, digest, size, mtime_ns, new_source, new_member), clips in recordings:
         status = statuses.of(new_source)
         stored = Place(old_source, old_member, size, mtime_ns)
         if status is not None and stored != Place(new_source, new_member, *status):
             yield Suspect(tuple(cells[0] for cells in clips), digest, stored, Place(new_source, new_member, *status))
+
+
+def _cells(rows: ClipRows, listed: ClipRows) -> Iterator[tuple[Any, ...]]:
+    """Yield the columns `_STORED` of each clip with the source and the member that are listed now.
+
+    They are read in parts, because as objects the cells of a million clips take a gigabyte.
+    """
+    for start in range(0, len(rows), GROUP_ROWS):
+        part = slice(start, start + GROUP_ROWS)
+        tables = rows[part].table(_STORED), listed[part].table(("source", "member"))
+        yield from zip(*(column.to_pylist() for table in tables for column in table.columns), strict=True)
 
 
 class _Statuses:

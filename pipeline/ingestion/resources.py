@@ -13,7 +13,7 @@ import psutil
 from pipeline.audio import source
 from pipeline.audio.code_spool import MAX_MEMORY_BYTES
 from stores import manifest
-from stores.chunk_grid import ChunkGrid
+from stores.chunk_grid import ChunkGrid, Region
 from stores.errors import InvalidInput
 from stores.manifest import ClipRow, ClipRows
 from stores.mel_spec import MelSpec
@@ -69,21 +69,27 @@ def estimate_resources(
     frames = int(bounds.sum())
     frame_bytes = spec.n_mels * np.dtype(quantizer.dtype).itemsize
     shard_bytes = SHARD_COPIES * grid.zarr_shard_frames * frame_bytes
-    tasks = [_task_bytes(list(clips.take(region.clips)), frame_bytes) + shard_bytes for region in regions]
+    codes_bytes = _largest_task_bytes(clips, regions, frame_bytes) + shard_bytes if regions else 0
     return ResourceEstimate(
         clips=len(bounds),
         regions=len(regions),
         audio_seconds=spec.seconds_for(frames),
         store_bytes=int(frames * frame_bytes * STORED_BYTES_PER_CODE_BYTE),
-        worker_bytes=WORKER_BASE_BYTES + max(tasks, default=0),
+        worker_bytes=WORKER_BASE_BYTES + codes_bytes,
     )
 
 
-def _task_bytes(rows: Sequence[ClipRow], frame_bytes: int) -> int:
-    """Return the memory of the codes of a region. Codes of long clips are in files, and the others are copied once."""
-    codes = [min(row.bound_frames * frame_bytes, MAX_MEMORY_BYTES) for row in rows]
-    arrow = PARQUET_BYTES if any(source.is_parquet(row.source) for row in rows) else 0
-    return sum(codes) + max(codes, default=0) + arrow
+def _largest_task_bytes(clips: ClipRows, regions: Sequence[Region], frame_bytes: int) -> int:
+    """Return the largest memory of the codes of a region, and of Arrow if it is read from Parquet.
+
+    Codes of long clips are in files, and the others are copied once.
+    """
+    sizes = [len(region.clips) for region in regions]
+    first, of_region = np.cumsum([0, *sizes[:-1]]), np.concatenate([region.clips for region in regions])
+    codes = np.minimum(clips.numbers("bound_frames")[of_region] * frame_bytes, MAX_MEMORY_BYTES)
+    arrow = source.are_parquet(clips.column("source"))[of_region] * PARQUET_BYTES
+    tasks = np.add.reduceat(codes, first) + np.maximum.reduceat(codes, first) + np.maximum.reduceat(arrow, first)
+    return int(tasks.max())
 
 
 _STATUS = Path("/proc/self/status")

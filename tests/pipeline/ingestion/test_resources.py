@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.audio.code_spool import MAX_MEMORY_BYTES
 from pipeline.ingestion.plan import assign_new_regions
-from pipeline.ingestion.resources import WORKER_BASE_BYTES, ResourceEstimate, estimate_resources
+from pipeline.ingestion.resources import PARQUET_BYTES, WORKER_BASE_BYTES, ResourceEstimate, estimate_resources
 from stores.chunk_grid import ChunkGrid
 from stores.errors import InvalidInput
 from stores.manifest import ClipRow
@@ -65,3 +65,12 @@ def test_the_error_for_too_little_memory_names_the_numbers_and_the_option():
     estimate.require_memory(1_000_000_000, 2)
     with pytest.raises(InvalidInput, match=r"3 workers need up to 500 MB each.* 1000 MB are free; start fewer"):
         estimate.require_memory(1_000_000_000, 3)
+
+
+def test_a_region_that_is_read_from_parquet_needs_memory_for_arrow():
+    rows = list(_rows([10, 20, 30]))
+    before = estimate_resources(rows, SPEC, Quantizer(), GRID).worker_bytes
+    rows[1] = replace(rows[1], source="data/Train.PARQUET")
+    assert estimate_resources(rows, SPEC, Quantizer(), GRID).worker_bytes == before + PARQUET_BYTES
+    rows[1] = replace(rows[1], state="written")
+    assert estimate_resources(rows, SPEC, Quantizer(), GRID).worker_bytes <= before
