@@ -17,7 +17,7 @@ from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.codecs.numcodecs import Delta
 from zarr.storage import ObjectStore
 
-from stores import remote_link
+from stores import object_storage
 from stores.chunk_grid import ChunkGrid
 from stores.commit import read_bounded, write_bytes
 from stores.errors import CorruptArtifact
@@ -50,7 +50,7 @@ def open_array(store: Path, url: str | None) -> zarr.Array[Any]:
     """Return the array of a store, which can be read and written, or read only if the store is at a URL."""
     if url is None:
         return zarr.open_array(store / "mel", mode="r+", zarr_format=3, config={"write_empty_chunks": True})
-    return zarr.open_array(ObjectStore(remote_link.storage(f"{url}/mel"), read_only=True), mode="r", zarr_format=3)
+    return zarr.open_array(ObjectStore(object_storage.storage(f"{url}/mel"), read_only=True), mode="r", zarr_format=3)
 
 
 def write_if_silent(file: Path, grid: ChunkGrid) -> None:

@@ -7,37 +7,24 @@ STORES/.remote/DIGEST/NAME.zarr/      zarr.json, mel/zarr.json and manifest.parq
 The metadata are copied each time a command names the URL. Frames and tars are read from the storage when they are
 needed, and a tar that was written is moved there. An object appears whole or not at all, and the index of shards is
 written last. Nothing locks the storage: two commands that make the shards of one store write the same bytes.
-
-obstore reads and writes the objects. Credentials and endpoints come from the environment, or for S3 from the files and
-roles that boto3 knows, if it is installed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
-import os
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
 
-from stores import extras, locations
+from stores import locations, object_storage
 from stores.commit import atomic_write, read_bounded, write_json
 from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.json_codec import parse_json
 
 LINK = "remote.json"
-SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 MAX_LINK_BYTES, MAX_METADATA_BYTES = 1 << 16, 1 << 34
 _METADATA = {".zarr": ("zarr.json", "mel/zarr.json", "manifest.parquet"), ".shards": ("index.json",)}
-_READ_BYTES = 8 << 20
-"""Bytes of a request. Each request has a time limit and retries of its own."""
-_CLIENT = {"allow_http": True, "connect_timeout": "10s", "timeout": "60s"}
-_RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
-_Result = TypeVar("_Result")
 
 
 def is_url(text: str) -> bool:
@@ -64,11 +51,8 @@ def connect(url: str) -> Path:
         InvalidInput: the URL is of another kind.
         MissingArtifact: nothing is there, the storage cannot be reached, or its package is not installed.
     """
-    base, _, name = url.rstrip("/").rpartition("/")
+    base, name = split(url)
     suffix = Path(name).suffix
-    if url.partition("://")[0] not in SCHEMES or suffix not in _METADATA or "::" in url:
-        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise InvalidInput(f"{url} is not a store; state NAME.zarr or NAME.shards at one of {schemes}")
     below = locations.STORES / locations.REMOTE / hashlib.blake2b(base.encode(), digest_size=8).hexdigest()
     for kind in _METADATA:
         link = below / f"{name.removesuffix(suffix)}{kind}"
@@ -82,6 +66,19 @@ def connect(url: str) -> Path:
             )
     list_files.cache_clear()
     return below / name
+
+
+def split(url: str) -> tuple[str, str]:
+    """Return the URL of the folder that holds a store, and the name of the store, which ends in .zarr or .shards.
+
+    Raises:
+        InvalidInput: no store can be at the URL.
+    """
+    base, _, name = url.rstrip("/").rpartition("/")
+    if url.partition("://")[0] not in object_storage.SCHEMES or Path(name).suffix not in _METADATA or "::" in url:
+        schemes = ", ".join(f"{scheme}://" for scheme in object_storage.SCHEMES)
+        raise InvalidInput(f"{url} is not a store; state NAME.zarr or NAME.shards at one of {schemes}")
+    return base, name
 
 
 def url_of(folder: Path) -> str | None:
@@ -118,16 +115,6 @@ def require_local(folder: Path, action: str) -> None:
         )
 
 
-def storage(url: str) -> Any:
-    """Return the folder at a URL as an object store of obstore, whose paths are relative to the folder.
-
-    Raises:
-        MissingArtifact: obstore is not installed.
-    """
-    extras.require("remote", f"{url.partition('://')[0]}://")
-    return _obstore().store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(url))
-
-
 @lru_cache(4)
 def list_files(folder: Path) -> frozenset[str]:
     """Return the names of all files of a link, relative to it, as they were when it was first asked.
@@ -137,7 +124,7 @@ def list_files(folder: Path) -> frozenset[str]:
     """
     url = url_of(folder)
     assert url is not None, "only links have files elsewhere"
-    return frozenset(_listed_sizes(url))
+    return frozenset(object_storage.list_objects(url))
 
 
 def has_file(folder: Path, file: Path) -> bool:
@@ -150,8 +137,8 @@ def sizes_of(folder: Path, names: Iterable[str]) -> dict[str, int]:
     url = url_of(folder)
     if url is None:
         return {name: size_of(folder, name) for name in names}
-    sizes = _listed_sizes(url)
-    return {name: sizes.get(name, -1) for name in names}
+    objects = object_storage.list_objects(url)
+    return {name: objects[name].size_bytes if name in objects else -1 for name in names}
 
 
 def size_of(folder: Path, name: str) -> int:
@@ -159,10 +146,8 @@ def size_of(folder: Path, name: str) -> int:
     url = url_of(folder)
     if url is None:
         return (folder / name).stat().st_size if (folder / name).is_file() else -1
-    try:
-        return int(_reach(url, lambda: _obstore().head(storage(url), name))["size"])
-    except FileNotFoundError:
-        return -1
+    found = object_storage.describe(url, name)
+    return -1 if found is None else found.size_bytes
 
 
 def open_file(folder: Path, name: str) -> io.BufferedIOBase:
@@ -175,8 +160,7 @@ def open_file(folder: Path, name: str) -> io.BufferedIOBase:
     url = url_of(folder)
     if url is None:
         return (folder / name).open("rb")
-    reader = _reach(url, lambda: _obstore().open_reader(storage(url), name, buffer_size=_READ_BYTES))
-    return io.BufferedReader(_ObjectStream(url, reader), _READ_BYTES)
+    return object_storage.open_object(url, name)
 
 
 def publish(file: Path, *, keep: bool = False) -> None:
@@ -189,7 +173,7 @@ def publish(file: Path, *, keep: bool = False) -> None:
     url = url_of(file.parent)
     if url is None:
         return
-    _reach(url, lambda: _obstore().put(storage(url), file.name, file))
+    object_storage.write(url, file.name, file)
     if not keep:
         file.unlink()
 
@@ -198,7 +182,7 @@ def remove(folder: Path, name: str) -> None:
     """Remove a file in a folder or behind a link, if there is one."""
     (folder / name).unlink(missing_ok=True)
     if (url := url_of(folder)) is not None and size_of(folder, name) >= 0:
-        _reach(url, lambda: _obstore().delete(storage(url), name))
+        object_storage.delete(url, [name])
 
 
 def _copy_metadata(link: Path) -> bool:
@@ -213,69 +197,6 @@ def _copy_metadata(link: Path) -> bool:
         if size > MAX_METADATA_BYTES:
             raise CorruptArtifact(f"{url_of(link)}/{name} has {size} bytes; at most {MAX_METADATA_BYTES} are accepted")
         with atomic_write(target) as temporary, temporary.open("wb") as copy, open_file(link, name) as source:
-            while block := source.read(_READ_BYTES):
+            while block := source.read(object_storage.READ_BYTES):
                 copy.write(block)
     return all((link / name).is_file() for name in names)
-
-
-class _ObjectStream(io.RawIOBase):
-    """An object as a stream of bytes, which `tarfile` and others need."""
-
-    def __init__(self, url: str, reader: Any) -> None:
-        self._url, self._reader = url, reader
-
-    def readable(self) -> bool:
-        """Return True, because the stream can be read."""
-        return True
-
-    def readinto(self, target: Any) -> int:
-        """Fill `target` with the next bytes, and return their number, which is 0 at the end."""
-        content = memoryview(_reach(self._url, lambda: self._reader.read(len(target))))
-        target[: len(content)] = content
-        return len(content)
-
-
-def _obstore() -> Any:
-    """Return the package, which takes 0.04 s to import and is not needed for local files."""
-    import obstore.store
-
-    return obstore
-
-
-def _listed_sizes(url: str) -> dict[str, int]:
-    """Return the size in bytes of each file below a URL, by its path relative to it."""
-    listed = _reach(url, lambda: [item for part in _obstore().list(storage(url)) for item in part])
-    return {item["path"]: item["size"] for item in listed}
-
-
-def _credentials(url: str) -> dict[str, Any]:
-    """Return where credentials for S3 come from if the environment has none: the files and roles that boto3 knows."""
-    if not url.startswith("s3") or "AWS_ACCESS_KEY_ID" in os.environ or importlib.util.find_spec("boto3") is None:
-        return {}
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    try:
-        return {"credential_provider": Boto3CredentialProvider()}
-    except ValueError:  # it knows none; obstore may reach those of the machine
-        return {}
-
-
-def _reach(url: str, request: Callable[[], _Result]) -> _Result:
-    """Return the result of a request.
-
-    Raises:
-        FileNotFoundError, PermissionError: as the storage says.
-        MissingArtifact: the storage cannot be reached.
-    """
-    try:
-        return request()
-    except (FileNotFoundError, PermissionError, MissingArtifact):
-        raise
-    except Exception as error:
-        if type(error).__name__ == "NotFoundError":
-            raise FileNotFoundError(url) from error
-        reason = str(error).partition("\n")[0][:200]
-        raise MissingArtifact(
-            f"{url} cannot be reached ({type(error).__name__}: {reason}); check the network and the credentials, then "
-            "start the same command again"
-        ) from error

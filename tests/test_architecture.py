@@ -30,8 +30,8 @@ LOCAL_IMPORTS = {
     ("model/training/reconstructions.py", "matplotlib.figure"): "needs the extra `report`",
     ("model/evidence/findings_table.py", "matplotlib.figure"): "needs the extra `report`",
     ("pipeline/datasets/mirdata_loaders.py", "mirdata"): "is the extra `mirdata`",
-    ("stores/remote_link.py", "obstore.store"): "needs the extra `remote`",
-    ("stores/remote_link.py", "obstore.auth.boto3"): "needs boto3, which no extra brings",
+    ("stores/object_storage.py", "obstore.store"): "needs the extra `remote`",
+    ("stores/object_storage.py", "obstore.auth.boto3"): "needs boto3, which no extra brings",
     ("model/similarity/ann_index.py", "usearch.index"): "is the extra `search`",
     ("model/alignment/text_encoders.py", "tokenizers"): "is the extra `text`",
     ("model/alignment/text_encoders.py", "onnxruntime"): "is the extra `text`",
@@ -606,9 +606,13 @@ PUBLIC_NAMES = {
         "remove_shards require_consistent shard_name write_shard"
     ),
     "stores.remote_link": (
-        "LINK MAX_LINK_BYTES MAX_METADATA_BYTES SCHEMES connect has_file is_url list_files open_file publish remove "
-        "name_of require_local size_of sizes_of storage store_path url_of"
+        "LINK MAX_LINK_BYTES MAX_METADATA_BYTES connect has_file is_url list_files name_of open_file publish remove "
+        "require_local size_of sizes_of split store_path url_of"
     ),
+    "stores.object_storage": (
+        "READ_BYTES SCHEMES StoredObject delete describe list_objects open_object replace storage write"
+    ),
+    "stores.remote_copy": "CONNECTIONS FRAMES MANIFEST METADATA CopySummary RemoteCopy",
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",

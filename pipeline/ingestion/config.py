@@ -162,8 +162,9 @@ class IngestSettings(CommandSettings):
     """Dataset to read. The supported layouts are described in docs/datasets.md."""
     root: Annotated[str | None, shown("FOLDER", "$MYNA_DATA/DATASET, or data/DATASET if MYNA_DATA is not set")] = None
     """Folder with the audio, or its URL on remote storage, for example s3://BUCKET/FOLDER."""
-    store: Annotated[Path | None, shown("STORE", "stores/DATASET.zarr")] = None
-    """Mel store to create or to continue."""
+    store: Annotated[str | None, shown("STORE", "stores/DATASET.zarr")] = None
+    """Mel store to create or to continue. For a URL such as s3://BUCKET/NAME.zarr, it is stores/NAME.zarr, of which a
+    copy is written to the URL at the end."""
     limit: Annotated[Annotated[int, Ge(1)] | None, shown("N", "all clips")] = None
     """Number of clips to read, from the first. A later run adds the rest."""
     transpose: Annotated[int, Ge(1), Le(12), shown("N")] = 1

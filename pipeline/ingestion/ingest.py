@@ -48,6 +48,7 @@ from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
+from stores.remote_copy import CopySummary, RemoteCopy
 
 LOG = logging.getLogger("pipeline.ingest")
 
@@ -59,8 +60,9 @@ def ingest(settings: IngestSettings) -> None:
         MynaError: the dataset is not there, the store has other settings, or the work does not fit into memory.
     """
     mel_definition.mel_spec(settings.mel)  # a mel that cannot be computed is rejected before anything is listed
-    path = settings.store or locations.mel_store(settings.collection)
-    _require_local(path)
+    path, copy = _store_and_copy(settings)
+    if copy is not None:
+        copy.require_own()
     start, progress = time.perf_counter(), IngestProgress()
     root = dataset_root.locate(settings.collection, settings.root)
     with contextlib.ExitStack() as stack:
@@ -75,19 +77,31 @@ def ingest(settings: IngestSettings) -> None:
         if store is not None:
             results = _report_results(store, listing, progress, time.perf_counter() - start)
             _report(shared_recordings.require_separate(store))
+            if copy is not None:
+                _report([_copy_line(copy.url, copy.update())])
             if settings.json:
                 print_json({"store": str(store.path), **asdict(results)})
 
 
-def _require_local(store: Path) -> None:
-    """Check that the store is not at a URL, of which a path has lost a slash."""
-    scheme = str(store).partition(":/")[0]
-    if scheme in remote_link.SCHEMES:
-        url = f"{scheme}://{str(store).partition(':/')[2].lstrip('/')}"
-        raise InvalidInput(
-            f"an ingest writes a local store, and {url} is in object storage; ingest to --store stores/{store.name}, "
-            f"and then copy it, for example with `aws s3 cp --recursive stores/{store.name} {url}`"
-        )
+def _store_and_copy(settings: IngestSettings) -> tuple[Path, RemoteCopy | None]:
+    """Return the path of the mel store, and its copy in object storage if a URL was stated.
+
+    Raises:
+        InvalidInput: no mel store can be at the URL.
+    """
+    if settings.store is None or not remote_link.is_url(settings.store):
+        return Path(settings.store or locations.mel_store(settings.collection)), None
+    name = remote_link.split(settings.store)[1]
+    if not name.endswith(locations.STORE_SUFFIX):
+        raise InvalidInput(f"an ingest writes a mel store; state NAME{locations.STORE_SUFFIX} (got {settings.store})")
+    path = locations.mel_store(name.removesuffix(locations.STORE_SUFFIX))
+    return path, RemoteCopy(path, settings.store)
+
+
+def _copy_line(url: str, copied: CopySummary) -> str:
+    removed = f", {count_noun(copied.removed, 'file')} removed" if copied.removed else ""
+    written = f"{count_noun(copied.written, 'file')} written ({copied.written_bytes / 1e6:.1f} MB)"
+    return f"{url}: {written}, {copied.unchanged} already there{removed}"
 
 
 def _log_path(store: Path) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +17,11 @@ from safetensors.torch import load_file
 from model import extract, probe, train
 from model.probes.results.scores import Scores
 from pipeline import ingest, shard, verify
-from stores import locations, remote_link
+from stores import locations, object_storage, remote_link
+from stores.errors import MissingArtifact
 from stores.features import FeatureStore
 from stores.mel_store import MelStore
+from stores.remote_copy import RemoteCopy
 
 LENGTHS = [96, 120, 150, 200, 96, 300, 110, 101, 99, 130, 97, 180]
 FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "3", "--projection-width", "8", "--precision", "fp32"]
@@ -130,10 +135,101 @@ def test_a_store_there_is_probed_with_its_labels(server, tmp_path, monkeypatch):
     assert scores.clips == {"train": 6, "valid": 3, "test": 3}
 
 
+@pytest.fixture
+def sing(server, tmp_path, monkeypatch, capsys):
+    """Return a function that ingests some pieces of music to the bucket, and returns the output."""
+    monkeypatch.chdir(tmp_path)
+    if server.exists("bucket/music"):
+        server.rm("bucket/music", recursive=True)
+
+    def run(*seeds, status=0, words=()):
+        shutil.rmtree("music", ignore_errors=True)
+        for seed in seeds:
+            audio = tmp_path / "cache" / f"{seed:02d}.wav"
+            if not audio.exists():
+                synthetic_audio.write(audio, synthetic_audio.chords(4, seed=seed))
+            (tmp_path / "music").mkdir(exist_ok=True)
+            shutil.copy2(audio, tmp_path / "music")
+        capsys.readouterr()
+        flags = ["--store", "s3://bucket/music/sung.zarr", "--scheduler", "threads", *words]
+        assert ingest.main(["folder", "--root", "music", *flags]) == status
+        return "".join(capsys.readouterr())
+
+    return run
+
+
+def test_an_ingest_writes_a_copy_there_of_which_only_changes_are_written_again(sing, server):
+    assert "sung.zarr: 4 files written" in sing(1, 2)
+    local = MelStore.open(Path("stores/sung.zarr"))
+    there = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
+    assert there.digest() == local.digest()
+    np.testing.assert_array_equal(there.codes(1), local.codes(1))
+    assert "sung.zarr: 0 files written (0.0 MB), 4 already there" in sing(1, 2)
+    assert "3 files written (0.0 MB), 2 already there" in sing(1, 2, 3)  # a region, the array's length, the manifest
+    there = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
+    assert there.digest() == MelStore.open(Path("stores/sung.zarr")).digest() != local.digest()
+    assert verify.main(["s3://bucket/music/sung.zarr", "--scheduler", "threads"]) == 0
+
+
+def test_frames_that_are_gone_are_removed_there(sing, server):
+    sing(1)
+    sing(1, 2)
+    before = server.find("bucket/music/sung.zarr/mel/c")
+    assert "1 file removed" in sing(1, words=["--prune"])
+    assert len(server.find("bucket/music/sung.zarr/mel/c")) == len(before) - 1
+    assert verify.main(["s3://bucket/music/sung.zarr", "--scheduler", "threads"]) == 0
+
+
+def test_a_copy_that_was_interrupted_goes_on(sing, server, monkeypatch):
+    write, names = object_storage.write, list[str]()
+
+    def fail_at_metadata(url, name, file):
+        names.append(name)
+        if name == "zarr.json" and names.count(name) == 1:
+            raise MissingArtifact(f"{url} cannot be reached; start the same command again")
+        return write(url, name, file)
+
+    monkeypatch.setattr(object_storage, "write", fail_at_metadata)
+    assert "cannot be reached" in sing(1, 2, status=2)
+    assert not server.exists("bucket/music/sung.zarr/manifest.parquet")
+    assert "2 files written" in sing(1, 2)
+    assert Counter(names) == {"zarr.json": 2, "mel/zarr.json": 1, "mel/c/0/0": 1}
+
+
+def test_a_copy_does_not_replace_what_another_command_has_written(sing, server, monkeypatch):
+    sing(1)
+    manifest = server.cat_file("bucket/music/sung.zarr/manifest.parquet")
+    update = RemoteCopy._write
+
+    def while_another_command_writes(self, names):
+        server.pipe_file("bucket/music/sung.zarr/manifest.parquet", manifest + b"other")
+        update(self, names)
+
+    monkeypatch.setattr(RemoteCopy, "_write", while_another_command_writes)
+    assert "another command has written s3://bucket/music/sung.zarr/manifest.parquet" in sing(1, 2, status=2)
+    assert server.cat_file("bucket/music/sung.zarr/manifest.parquet") == manifest + b"other"
+    monkeypatch.undo()
+
+
+def test_a_store_that_came_here_by_another_program_is_continued(sing, server, tmp_path):
+    sing(1)
+    Path("stores/sung.copied.json").unlink()
+    assert "4 files written" in sing(1)
+    shutil.rmtree("stores")
+    assert "holds a store that is not a copy of stores/sung.zarr" in sing(1, status=2)
+    server.get("bucket/music/sung.zarr", "stores/sung.zarr", recursive=True)
+    assert "4 files written" in sing(1)
+
+
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
-        (ingest, ["folder", "--store", "s3://bucket/x.zarr"], "ingest to --store stores/x.zarr, and then copy it"),
+        (ingest, ["folder", "--root", ".", "--store", "s3://bucket/x.shards"], "an ingest writes a mel store"),
+        (
+            ingest,
+            ["folder", "--root", ".", "--store", "s3://bucket/place/made.zarr"],
+            "is not a copy of stores/made.zarr",
+        ),
         (train, ["--store", "s3://bucket/place/made.zarr", *FLAGS, "--resident", "none"], "aws s3 cp --recursive"),
         (shard, ["s3://bucket/place/made.zarr", "--format", "stock"], "--format stock needs local files"),
         (verify, ["s3://bucket/place/made.zarr", "--repair"], "--repair of a mel store needs local files"),
@@ -151,6 +247,6 @@ def test_what_a_command_cannot_do_there_is_one_line_with_advice(remote, command,
 
 def test_a_server_that_is_gone_is_one_line(remote, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(remote_link, "_RETRIES", {"max_retries": 0})
+    monkeypatch.setattr(object_storage, "_RETRIES", {"max_retries": 0})
     assert shard.main(["s3://bucket/place/made.zarr"]) == 2
     assert "cannot be reached" in capsys.readouterr().err
