@@ -13,8 +13,11 @@ from pathlib import Path
 import kernel_binary
 import pytest
 import torch
+import torch.nn.functional as F
+import triton
 
 from model.encoder.config import preset
+from model.encoder.kernels import fused_linear
 from model.encoder.vit import Attention, Encoder
 
 FOLDER = Path(__file__).parent / "gpu"
@@ -220,6 +223,20 @@ def test_the_sketch_of_a_block_kernel_computes_a_block(script):
     sizes = (5, 3, 16, 16, 16, 0.25, 1e-5, "ieee")  # three windows a tile
     script("block_kernel")._attention_block[(3,)](stream, *weights, out, 35, *sizes)
     torch.testing.assert_close(out, stream + attention(stream), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("uses_descriptors", [False, True])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_the_sketches_of_a_persistent_kernel_multiply(script, uses_descriptors, is_transposed):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    inputs, weight = torch.randn(70, 48, device=device), torch.randn(40, 48, device=device)
+    stream, bias = torch.randn(70, 40, device=device), torch.randn(40, device=device)
+    out = torch.full_like(stream, torch.nan)
+    triton.set_allocator(lambda size, *_: torch.empty(size, dtype=torch.int8, device=device))
+    arguments = (inputs, weight.T.contiguous() if is_transposed else weight, out, bias, stream, stream, 70)
+    sizes = (40, 48, fused_linear.RESIDUAL, True, is_transposed, 32, 16, 16, "ieee", 2, False, uses_descriptors)
+    script("persistent_kernel")._persistent[(2,)](*arguments, *sizes)
+    torch.testing.assert_close(out, stream + F.linear(inputs, weight, bias), atol=1e-5, rtol=1e-4)
 
 
 def test_loops_are_counted_in_the_disassembly():
