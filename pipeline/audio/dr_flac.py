@@ -2,18 +2,21 @@
 
 FLAC is lossless, so the samples are bit for bit those of libsndfile. A clip takes two thirds of the time, because the
 wheels of libsndfile copy the samples without optimization. dr_flac leaves out frames with a wrong checksum without a
-word, so a file with fewer samples than stated is left to the next decoder.
+word, so a file with fewer samples than stated is left to the next decoder. It writes float32 into the block itself:
+miniaudio's own reader copies integers twice, and their conversion is a pass of its own.
 """
 
 from __future__ import annotations
 
-from array import array
+import os
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import miniaudio
 import numpy as np
+from miniaudio import ffi, lib
 from numpy.typing import NDArray
 
 from pipeline.audio.block_buffer import BLOCK_SAMPLES, borrow
@@ -23,9 +26,8 @@ from pipeline.audio.lengths.statement import NO_STATEMENT
 from stores.errors import DecodeError
 
 CHUNK_SAMPLES = 1 << 17
-"""Samples of all channels that are decoded to integers at a time. They stay in the cache until they are converted."""
+"""Samples of all channels that are decoded at a time. The deadline is checked between two such chunks."""
 BITS, MAX_CHANNELS = 16, 2
-_SCALE = np.float32(1 / (1 << (BITS - 1)))
 
 
 def supports(head: bytes) -> bool:
@@ -77,29 +79,40 @@ class FileDecoder:
             DecodeError: `unreadable` or `timeout`.
         """
         rate_hz, channels, _, remaining = self._layout
-        try:
-            with closing(miniaudio.flac_stream_file(str(self._path), CHUNK_SAMPLES // channels)) as chunks:
-                for block in _join(chunks, self._block_samples, self._deadline):
-                    self.rate_hz, self.channels = rate_hz, channels
-                    remaining -= len(block) // channels
-                    yield block.reshape(-1, channels)
-        except (miniaudio.MiniaudioError, OSError, ValueError) as error:  # ValueError: the name is not UTF-8
-            raise DecodeError("unreadable", f"{self.name}: {error}") from error
+        with self._open(channels) as file, borrow() as buffer:
+            for block in _read(file, buffer[: self._block_samples // channels * channels], self._deadline):
+                self.rate_hz, self.channels = rate_hz, channels
+                remaining -= len(block) // channels
+                yield block.reshape(-1, channels)
         if remaining:
             self.rate_hz = 0  # the next decoder says what is wrong with the file
             raise DecodeError("unreadable", f"{self.name}: {remaining} samples are missing")
 
+    @contextmanager
+    def _open(self, channels: int) -> Iterator[Any]:
+        """Open the file, which must still have `channels` channels: dr_flac does not know the size of a block."""
+        file = lib.ma_dr_flac_open_file(os.fsencode(self._path), ffi.NULL)
+        if not file:
+            raise DecodeError("unreadable", f"{self.name}: the file cannot be opened")
+        try:
+            if file.channels != channels:
+                raise DecodeError("unreadable", f"{self.name}: {file.channels} channels, but the header has {channels}")
+            yield file
+        finally:
+            lib.ma_dr_flac_close(file)
 
-def _join(chunks: Iterator[array[int]], block_samples: int, deadline: Deadline) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of all channels in blocks, full scale -1 to 1, of chunks of integers."""
-    with borrow() as buffer:
-        filled = 0
-        for chunk in chunks:
-            np.multiply(np.frombuffer(chunk, np.int16), _SCALE, out=buffer[filled : filled + len(chunk)])
-            filled += len(chunk)
-            deadline.require_remaining()
-            if filled + CHUNK_SAMPLES > block_samples:
-                yield buffer[:filled]
-                filled = 0
-        if filled:
+
+def _read(file: Any, buffer: NDArray[np.float32], deadline: Deadline) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples of all channels in blocks, full scale -1 to 1. Each block but the last one fills `buffer`."""
+    channels, filled = file.channels, 0
+    start = ffi.from_buffer("float[]", buffer)
+    while True:
+        frames = min(CHUNK_SAMPLES, len(buffer) - filled) // channels
+        read = channels * lib.ma_dr_flac_read_pcm_frames_f32(file, frames, start + filled)
+        filled += read
+        deadline.require_remaining()
+        if filled and (filled == len(buffer) or not read):
             yield buffer[:filled]
+            filled = 0
+        if not read:
+            return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -69,7 +71,7 @@ def test_a_cut_file_is_stored_as_other_decoders_store_it(tmp_path, monkeypatch):
 
 
 def test_a_sound_file_that_dr_flac_cannot_decode_is_stored_without_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(dr_flac.miniaudio, "flac_stream_file", lambda *_: (chunk for chunk in ()))
+    monkeypatch.setattr(dr_flac, "_read", lambda *_: iter(()))
     audio = decode(_write(tmp_path / "a.flac"), RATE)
     assert (audio.total_samples, audio.decoder[:11], audio.warnings) == (3 * RATE, "libsndfile ", ())
 
@@ -88,6 +90,28 @@ def test_short_and_other_heads_are_not_supported(head):
     assert not dr_flac.supports(head)
 
 
-def test_names_that_are_not_utf8_are_decoded_by_the_next_decoder(tmp_path):
+def test_names_that_are_not_utf8_are_decoded(tmp_path):
     path = _write(tmp_path / "a.flac").rename(tmp_path / "\udcff.flac")
     assert decode(path, RATE).total_samples == 3 * RATE
+
+
+@pytest.mark.parametrize(("stated", "actual"), [(1, 2), (2, 1)])
+def test_a_file_whose_channels_have_changed_since_its_header_was_read_is_unreadable(tmp_path, stated, actual):
+    head = _write(tmp_path / "a.flac", stated).read_bytes()[:64]
+    decoder = dr_flac.FileDecoder(_write(tmp_path / "b.flac", actual), Deadline(60.0), head)
+    with pytest.raises(DecodeError, match=f"{actual} channels"):
+        list(decoder.blocks())
+    assert not decoder.rate_hz
+
+
+def test_a_decoder_that_is_not_read_to_its_end_closes_its_file(tmp_path):
+    decoder = dr_flac.FileDecoder(path := _write(tmp_path / "a.flac", seconds=7.0), Deadline(60.0), path.read_bytes())
+    blocks = decoder.blocks()
+    next(blocks)
+    assert _is_open(path)
+    blocks.close()
+    assert not _is_open(path)
+
+
+def _is_open(path):
+    return any(link.readlink() == path for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
