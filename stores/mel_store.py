@@ -38,7 +38,6 @@ from zarr.errors import ZarrUserWarning
 
 from stores import manifest, mel_array, mel_attributes, remote_link
 from stores.chunk_grid import ChunkGrid, Region
-from stores.commit import sync_to_disk
 from stores.digest import digest_with_clips
 from stores.errors import CorruptArtifact, DigestMismatch, InvalidInput, MissingArtifact
 from stores.manifest import ClipRow, ClipRows
@@ -222,25 +221,24 @@ class MelStore:
         """Write `codes` `[n_mels, n]` at the start of `region`, and zeros in the rest of the last Zarr shard.
 
         Whole Zarr shards are written one after another, so writing twice leaves the same bytes, and memory holds one.
+        Each is flushed to disk.
 
         Raises:
-            InvalidInput: the codes do not fit into the region.
+            InvalidInput: the codes do not fit into the region, or have another number of mel bins.
         """
         if codes.shape[1] > region.frames:
             raise InvalidInput(f"{region.name} has {region.frames} frames, but needs {codes.shape[1]}; plan it larger")
+        if codes.shape[0] != self.spec.n_mels:
+            raise InvalidInput(f"the codes have {codes.shape[0]} mel bins, and {self.path} has {self.spec.n_mels}")
         for file in self.shard_files(region.start_frame, region.stop_frame):
-            file.unlink(missing_ok=True)  # Zarr would read it first, and fail if a power failure has cut it short
+            file.unlink(missing_ok=True)  # an earlier attempt may have written more Zarr shards
         step = self.grid.zarr_shard_frames
         for start in range(0, codes.shape[1], step):
-            first, part = region.start_frame + start, codes[:, start : start + step]
-            self._array()[:, first : first + step] = np.pad(part, ((0, 0), (0, step - part.shape[1])))
-            mel_array.write_if_silent(self.shard_files(first, first + 1)[0], self.grid)
+            (file,) = self.shard_files(region.start_frame + start, region.start_frame + start + 1)
+            mel_array.write_shard(file, np.asarray(codes[:, start : start + step], self.quantizer.dtype), self.grid)
 
     def finish_region(self, region: Region, rows: Sequence[ClipRow]) -> None:
-        """Flush the frames of `region` to disk and record its rows, so that a restart skips the region."""
-        for file in self.shard_files(region.start_frame, region.stop_frame):
-            if file.exists():  # clips may need less than their bound, and then the last files do not exist
-                sync_to_disk(file)
+        """Record the rows of `region`, whose frames are on disk, so that a restart skips the region."""
         manifest.write(self.path / PARTS / f"{region.name}.parquet", rows)
 
     def is_finished(self, region: Region) -> bool:

@@ -575,9 +575,7 @@ PUBLIC_NAMES = {
     ),
     "stores.manifest_checks": "MAX_FRAMES find_problem",
     "stores.mapped_array": "BLOCK_BYTES MAX_RAM_BYTES blocks empty take",
-    "stores.mel_array": (
-        "ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage open_array write_if_silent"
-    ),
+    "stores.mel_array": ("ARRAY_METADATA MAX_METADATA_BYTES create_array find_metadata_damage open_array write_shard"),
     "stores.mel_attributes": (
         "FORMAT_VERSION MAX_ZARR_SHARD_BYTES METADATA UPGRADED_VERSION VALUES_VERSION read read_any_version read_grid "
         "value_settings"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
+import zarr
+from numcodecs import blosc
 from small_stores import SMALL_GRID, planned_rows, store_settings
 
 from stores import mel_array
+from stores.chunk_grid import ChunkGrid
 from stores.errors import CorruptArtifact
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -27,6 +31,27 @@ def test_the_expected_metadata_is_what_zarr_writes(tmp_path, dtype):
     store = MelStore.create(tmp_path / "m.zarr", planned_rows([60, 60]), settings, SMALL_GRID)
     assert mel_array.find_metadata_damage(store.path, store.attributes, 128) == ""
     assert "in shape" in mel_array.find_metadata_damage(store.path, store.attributes, 129)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("frames", [1, 2048, 3 * 2048 - 1, 4 * 2048])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_zarr_shard_has_the_bytes_that_zarr_writes(tmp_path, dtype, frames, order):
+    settings = store_settings(quantizer=Quantizer.from_dtype(dtype).to_dict())
+    grid = ChunkGrid(2048, 8192)
+    store = MelStore.create(tmp_path / "m.zarr", planned_rows([frames], grid), settings, grid)
+    codes = np.zeros((128, 8192), dtype)
+    codes[:, :frames] = np.random.default_rng(frames).normal(100, 3, (128, frames))
+    codes[:, 2048:4096] = 0  # a silent chunk
+    zarr.open_array(store.path / "mel", mode="r+")[:, :8192] = codes
+    (file,) = store.shard_files(0, 8192)
+    expected = file.read_bytes()
+    mel_array.write_shard(file, np.asarray(codes[:, :frames], order=order), grid)
+    assert file.read_bytes() == expected
+
+
+def test_blosc_uses_no_threads_which_would_write_blocks_in_a_random_order():
+    assert not blosc.use_threads
 
 
 @pytest.mark.parametrize(
