@@ -21,6 +21,9 @@ MAX_OUTPUT_BYTES = 1 << 20
 MIN_BYTES_PER_SECOND = 1_000.0
 """Lowest plausible rate of a file: 8 kbit/s, the lowest bit rate of MP3. A header that claims more is not believed for
 the plan, and a recording that is longer after all, such as silence in FLAC, is planned again with its true length."""
+MAX_TRUSTED_SECONDS = 60.0
+"""Length that a header may claim whatever the size of its file. Silence and quiet passages take fewer bytes than the
+lowest plausible rate, and to plan such a clip again takes longer than a minute that is planned for nothing."""
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _PACKET_TIME = re.compile(r"out_time_us=(\d+)")
 
@@ -49,7 +52,8 @@ def claimed_seconds(path: Path, deadline: Deadline | None = None) -> float | Non
 def bound_seconds(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float:
     """Return the seconds that the header of `path` claims, or else those of its packets, as far as its size allows.
 
-    Of a FLAC file, only the last frame is read. Of any other file, ffmpeg reads all packets without decoding them.
+    A header that claims at most `MAX_TRUSTED_SECONDS` is believed in any case. If there is no claim, only the last
+    frame of a FLAC file is read, and of any other file, ffmpeg reads all packets without decoding them.
 
     Args:
         path: the audio file.
@@ -62,7 +66,7 @@ def bound_seconds(path: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> float
     most_seconds = path.stat().st_size / MIN_BYTES_PER_SECOND
     seconds = claimed_seconds(path, deadline)
     if seconds is not None:
-        return min(seconds, most_seconds)
+        return seconds if seconds <= MAX_TRUSTED_SECONDS else min(seconds, most_seconds)
     seconds = _stated_seconds(path, deadline) or _seconds_by_packets(path, deadline)
     return min(seconds or most_seconds, most_seconds)
 

@@ -122,7 +122,7 @@ def test_more_codes_than_a_region_has_frames_are_an_error(tmp_path):
 def test_codes_with_another_number_of_mel_bins_are_an_error(tmp_path):
     rows = planned_rows([60])
     store = MelStore.create(tmp_path / "small.zarr", rows, store_settings(), SMALL_GRID)
-    with pytest.raises(InvalidInput, match="the codes have 64 mel bins, and .* has 128"):
+    with pytest.raises(InvalidInput, match=r"the codes have 64 mel bins, and .* has 128"):
         store.write_region(planned_regions(rows)[0], random_codes(60)[:64])
 
 

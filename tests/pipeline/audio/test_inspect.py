@@ -9,6 +9,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+import soundfile
 import synthetic_audio
 
 from pipeline.audio import ffmpeg
@@ -130,3 +131,20 @@ def test_a_header_that_claims_more_than_the_size_allows_is_not_believed(tmp_path
     path.write_bytes(bytes(50_000))
     monkeypatch.setattr(inspecting, "claimed_seconds", lambda *_: 1e6)
     assert bound_seconds(path) == 50
+
+
+@pytest.mark.parametrize(("claimed", "believed"), [(59.0, 59.0), (60.0, 60.0), (61.0, 5.0)])
+def test_a_header_that_claims_less_than_a_minute_is_believed(tmp_path, monkeypatch, claimed, believed):
+    path = tmp_path / "x.flac"
+    path.write_bytes(bytes(5_000))
+    monkeypatch.setattr(inspecting, "claimed_seconds", lambda *_: claimed)
+    assert bound_seconds(path) == believed
+
+
+def test_a_short_clip_of_near_silence_is_planned_with_its_length(tmp_path):
+    path = tmp_path / "x.flac"
+    quiet = np.zeros(10 * 44_100, np.int16)
+    quiet[:2_000] = 300
+    soundfile.write(path, quiet, 44_100)
+    assert path.stat().st_size < 9_000
+    assert bound_seconds(path) == 10.0
