@@ -94,8 +94,8 @@ PHASES = [
     (mel.MelStream, "finish", "mel"),
     (Quantizer, "encode", "quantizing"),
     (code_spool, "codes_digest", "digest of the codes"),
-    (MelStore, "write_region", "writing the codes"),
-    (MelStore, "finish_region", "flushing and recording the region"),
+    (MelStore, "write_region", "writing and flushing the codes"),
+    (MelStore, "finish_region", "recording the region"),
     (region_task, "run", TASK),
 ]
 
