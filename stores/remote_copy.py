@@ -100,16 +100,22 @@ class RemoteCopy:
 
     def _write(self, names: Sequence[str]) -> None:
         """Write files: frames in any order, then the metadata one after another, with the manifest as the last one."""
-        frames = [name for name in names if name not in METADATA]
-        with (
-            ThreadPoolExecutor(CONNECTIONS) as pool,
-            Progress(total=len(frames), desc="copy", unit="file", disable=len(frames) < CONNECTIONS) as bar,
-        ):
-            for _ in pool.map(self._put, frames):
-                bar.update(1)
+        self._write_frames([name for name in names if name not in METADATA])
         for name in METADATA:
             if name in names:
                 self._put(name)
+
+    def _write_frames(self, names: Sequence[str]) -> None:
+        with (
+            ThreadPoolExecutor(CONNECTIONS) as pool,
+            Progress(total=len(names), desc="copy", unit="file", disable=len(names) < CONNECTIONS) as bar,
+        ):
+            try:
+                for _ in pool.map(self._put, names):
+                    bar.update(1)
+            except BaseException:  # also Ctrl-C: files that are being written are finished, and no other is begun
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def _put(self, name: str) -> None:
         size, mtime_ns = self._status(name)
