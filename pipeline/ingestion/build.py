@@ -171,6 +171,14 @@ class Build:
         store.extend_axis()
         return store
 
+    def remaining_regions(self, rows: ClipRows) -> list[Region]:
+        """Return the planned regions of `rows` that an interrupted ingest has not finished."""
+        regions = manifest.planned_regions(rows)
+        if not store_folder.has_store(self.path):
+            return regions
+        store = MelStore.open(self.path, complete=False)
+        return [region for region in regions if not store.is_finished(region)]
+
     def run(self, store: MelStore, client: Client, progress: IngestProgress) -> ClipRows:
         """Decode all planned clips in rounds, and return the rows of the finished store.
 

@@ -39,7 +39,7 @@ from pipeline.ingestion.config import DatasetName, IngestSettings
 from pipeline.ingestion.log import log_to_file
 from pipeline.ingestion.plan import count_clips_at_limit
 from pipeline.ingestion.progress import IngestProgress
-from pipeline.ingestion.resources import ResourceEstimate, estimate_resources, peak_bytes
+from pipeline.ingestion.resources import ResourceEstimate, clips_of, estimate_resources, peak_bytes
 from pipeline.ingestion.summary import IngestSummary
 from stores import locations, remote_link
 from stores.commit import remove_temporary_files
@@ -130,11 +130,12 @@ def _build_store(build: Build, listing: Listing, settings: IngestSettings, progr
         listed = listing.tracks if settings.limit is None else listing.tracks[: settings.limit]
         tracks, notes = _with_copies(listed, settings), list[str]()
         rows = build.plan_manifest(tracks, client, settings.retry_refused, lists_all, notes.extend)
-        estimate, workers = estimate_resources(rows, build.spec, build.quantizer, build.grid), count_threads(client)
+        regions, workers = build.remaining_regions(rows), count_threads(client)
+        estimate = estimate_resources(rows, build.spec, build.quantizer, build.grid, regions)
         # the workers of a workflow import what the workflow imports, above all PyTorch
         excess = max(0, max(client.run(peak_bytes).values(), default=0) - IDLE_WORKER_BYTES)
         estimate = replace(estimate, worker_bytes=estimate.worker_bytes + excess)
-        longest = count_clips_at_limit(rows, build.spec, build.limits)
+        longest = count_clips_at_limit(rows.take(clips_of(regions)), build.spec, build.limits)
         _report([f"{build.path}:", *notes, *_estimate_lines(estimate, workers, longest, build.limits.max_seconds)])
         if is_local(cluster.scheduler):  # the memory of other machines is unknown here
             estimate.require_memory(available_bytes(), workers)

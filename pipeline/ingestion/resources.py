@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from pipeline.audio import source
 from pipeline.audio.code_spool import MAX_MEMORY_BYTES
@@ -60,16 +61,20 @@ class ResourceEstimate:
 
 
 def estimate_resources(
-    rows: Iterable[ClipRow], spec: MelSpec, quantizer: Quantizer, grid: ChunkGrid
+    rows: Iterable[ClipRow],
+    spec: MelSpec,
+    quantizer: Quantizer,
+    grid: ChunkGrid,
+    regions: Sequence[Region] | None = None,
 ) -> ResourceEstimate:
-    """Return the resources that the planned regions of `rows` need."""
-    regions = manifest.planned_regions(rows)
+    """Return the resources that regions of `rows` need (default: all planned ones)."""
     clips = ClipRows.of(rows)
-    bounds = clips.numbers("bound_frames")[clips.in_state("planned")]
+    regions = manifest.planned_regions(clips) if regions is None else regions
+    bounds = clips.numbers("bound_frames")[clips_of(regions)]
     frames = int(bounds.sum())
     frame_bytes = spec.n_mels * np.dtype(quantizer.dtype).itemsize
     shard_bytes = SHARD_COPIES * grid.zarr_shard_frames * frame_bytes
-    codes_bytes = _largest_task_bytes(clips, regions, frame_bytes) + shard_bytes if regions else 0
+    codes_bytes = _largest_task_bytes(clips, regions, bounds * frame_bytes) + shard_bytes if regions else 0
     return ResourceEstimate(
         clips=len(bounds),
         regions=len(regions),
@@ -79,15 +84,19 @@ def estimate_resources(
     )
 
 
-def _largest_task_bytes(clips: ClipRows, regions: Sequence[Region], frame_bytes: int) -> int:
+def clips_of(regions: Sequence[Region]) -> NDArray[np.int64]:
+    """Return the indices `[clips]` of the clips of all regions, one region after another."""
+    return np.concatenate([np.zeros(0, np.int64), *(np.array(region.clips, np.int64) for region in regions)])
+
+
+def _largest_task_bytes(clips: ClipRows, regions: Sequence[Region], bound_bytes: NDArray[np.int64]) -> int:
     """Return the largest memory of the codes of a region, and of Arrow if it is read from Parquet.
 
     Codes of long clips are in files, and the others are copied once.
     """
-    sizes = [len(region.clips) for region in regions]
-    first, of_region = np.cumsum([0, *sizes[:-1]]), np.concatenate([region.clips for region in regions])
-    codes = np.minimum(clips.numbers("bound_frames")[of_region] * frame_bytes, MAX_MEMORY_BYTES)
-    arrow = source.are_parquet(clips.column("source"))[of_region] * PARQUET_BYTES
+    first = np.cumsum([0, *(len(region.clips) for region in regions[:-1])])
+    codes = np.minimum(bound_bytes, MAX_MEMORY_BYTES)
+    arrow = source.are_parquet(clips.column("source"))[clips_of(regions)] * PARQUET_BYTES
     tasks = np.add.reduceat(codes, first) + np.maximum.reduceat(codes, first) + np.maximum.reduceat(arrow, first)
     return int(tasks.max())
 

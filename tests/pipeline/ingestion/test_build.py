@@ -21,6 +21,7 @@ from pipeline.ingestion import build as build_module
 from pipeline.ingestion import plan, recording, region_task
 from pipeline.ingestion.build import Build
 from pipeline.ingestion.progress import IngestProgress
+from stores import manifest
 from stores.errors import DigestMismatch, InvalidInput
 from stores.mel_store import MelStore
 from stores.quantize import Quantizer
@@ -125,6 +126,20 @@ def test_a_finished_store_is_not_changed(audio, tmp_path, client, monkeypatch):
     monkeypatch.setattr(plan, "bound_seconds", lambda *_: 1 / 0)
     _build(audio, store.path, client)
     assert {path: path.stat().st_mtime_ns for path in store.path.rglob("*")} == stamps
+
+
+def test_finished_regions_of_an_interrupted_build_are_not_to_do(audio, tmp_path, client, monkeypatch):
+    build = Build("folder", audio, tmp_path / "a.zarr", grid=SMALL_GRID)
+    with monkeypatch.context() as patched:
+        _stop_after(patched, 2)
+        with pytest.raises(Stopped):
+            _build(audio, build.path, client)
+    rows = build.plan_manifest(folder.tracks(audio).tracks, client)
+    finished = len(list((build.path / "parts").iterdir()))
+    assert finished >= 2
+    assert len(build.remaining_regions(rows)) == len(manifest.planned_regions(rows)) - finished
+    _build(audio, build.path, client)
+    assert build.remaining_regions(build.plan_manifest(folder.tracks(audio).tracks, client)) == []
 
 
 @pytest.mark.parametrize("regions", [0, 1, 3])
