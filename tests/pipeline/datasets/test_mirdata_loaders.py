@@ -94,21 +94,22 @@ def test_without_the_package_the_error_says_what_to_install(tmp_path, monkeypatc
         mirdata_loaders.tracks(tmp_path, "giantsteps_key")
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("D minor\n", "D minor"),
-        (126, "126"),
-        (120.5, "120.5"),
-        (["a", "b", "a"], "a|b"),
-        (("a", ["b"]), "a|b"),
-        ({"genres": ["House"], "sub_genres": ["Deep"]}, "House"),
-        ("N/A", ""),
-        (None, ""),
-        (True, ""),
-        (object(), ""),
-        ("a|b", "a/b"),
-    ],
-)
-def test_values_become_labels(value, text):
-    assert mirdata_loaders._text(value) == text
+def test_stems_of_one_song_are_one_group_and_parts_that_are_no_split_are_left_out(tmp_path, mirdata):
+    names = ("train/Track00001/stems/S00", "train/Track00001/stems/S01", "omitted/Track02100/stems/S06")
+    for name in names:
+        synthetic_audio.write_text(tmp_path / "slakh2100_flac_redux" / f"{name}.flac", "")
+    listing = mirdata_loaders.tracks(tmp_path, "slakh")
+    assert [(track.id, track.group, track.split) for track in listing.tracks] == [
+        ("Track00001-S00", "Track00001", "train"),
+        ("Track00001-S01", "Track00001", "train"),
+    ]
+    assert listing.counts["clips left out by the split"] == 1
+    assert listing.counts["clips without instrument, because its file is missing"] == 2
+
+
+def test_other_audio_files_of_a_track_are_counted(tmp_path, mirdata):
+    for folder, name in (("audio_mono-pickup_mix", "mix"), ("audio_mono-mic", "mic")):
+        synthetic_audio.write_text(tmp_path / folder / f"00_BN1-129-Eb_comp_{name}.wav", "")
+    listing = mirdata_loaders.tracks(tmp_path, "guitarset")
+    assert [track.path.parent.name for track in listing.tracks] == ["audio_mono-pickup_mix"]
+    assert listing.counts["further audio files of these clips, not used"] == 1
