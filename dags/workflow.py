@@ -15,7 +15,7 @@ from typing import Any
 import dask
 from dask.delayed import Delayed
 
-from stores.errors import STATUS_INTERRUPTED, STATUS_STOPPED, MynaError, StepStopped
+from stores.errors import STATUS_HUNG_UP, STATUS_INTERRUPTED, STATUS_STOPPED, MynaError, StepStopped
 from stores.json_output import collect, print_json
 from stores.terminal import print_progress
 
@@ -108,7 +108,7 @@ def _run(step: Step, _waits: Sequence[Any], results: Results) -> str:
     with contextlib.ExitStack() as stack:
         objects = stack.enter_context(collect()) if results.collects else []
         status = step.main(("--json", *step.arguments) if results.collects else step.arguments)
-    if status in (STATUS_INTERRUPTED, STATUS_STOPPED):
+    if status in (STATUS_INTERRUPTED, STATUS_STOPPED, STATUS_HUNG_UP):
         raise StepStopped(status)
     if status:
         raise StepFailed(

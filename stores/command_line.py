@@ -30,7 +30,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 import tyro
 from annotated_types import Ge, Gt, Le, Lt
 
-from stores import extras, main_module, terminal
+from stores import extras, main_module, stop_signals, terminal
 from stores.errors import InvalidInput, exit_status
 from stores.json_codec import read_json
 from stores.json_output import text_to_standard_error
@@ -125,7 +125,7 @@ def run_command(
     _note_untested_system()
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     try:
-        with main_module.leave_out():
+        with main_module.leave_out(), stop_signals.stop_on_signals():
             return exit_status(lambda: _run(body, parse(kind, arguments, command, epilog)))
     finally:
         terminal.flush_output()

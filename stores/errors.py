@@ -12,6 +12,7 @@ Each message says what is wrong with which value, what is accepted, and what to 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
 from collections.abc import Callable
@@ -37,8 +38,21 @@ class DigestMismatch(MynaError):
     """Two artifacts were made with settings that must not be mixed."""
 
 
+STATUS_INTERRUPTED, STATUS_STOPPED, STATUS_HUNG_UP = 130, 143, 129
+"""Exit statuses of a command after Ctrl-C, after SIGTERM or SIGUSR1, and after SIGHUP: 128 and the number of SIGINT,
+SIGTERM or SIGHUP."""
+
+
 class StoppedBySignal(KeyboardInterrupt):
-    """SIGTERM or SIGUSR1 that ended a command after its work was saved."""
+    """SIGTERM, SIGUSR1 or SIGHUP that ended a command after its work was saved.
+
+    Attributes:
+        status: exit status of the command.
+    """
+
+    def __init__(self, where: str = "", status: int = STATUS_STOPPED) -> None:
+        super().__init__(*filter(None, [where]))
+        self.status = status
 
 
 class StepStopped(KeyboardInterrupt):
@@ -88,9 +102,6 @@ REJECTION_REASONS = {
 }
 
 
-STATUS_INTERRUPTED, STATUS_STOPPED = 130, 143
-"""Exit statuses of a command after Ctrl-C, and after SIGTERM or SIGUSR1: 128 and the number of SIGINT or SIGTERM."""
-
 _MACHINE_ERRORS = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some disk space, or ask for a larger quota",
@@ -108,7 +119,7 @@ _MACHINE_ERRORS = {
 def exit_status(command: Callable[[], None]) -> int:
     """Run the body of a command and return its exit status: 0, 2 after a `MynaError`, or after a stop.
 
-    The status is 130 after Ctrl-C and 143 after a signal that a command fulfilled.
+    The status is 130 after Ctrl-C, and 143 or 129 after a signal that a command fulfilled.
 
     An error or an interruption is reported in one line on standard error. A full or broken disk and a place without
     write permission are reported like a `MynaError`.
@@ -128,6 +139,7 @@ def exit_status(command: Callable[[], None]) -> int:
         return stopped.status
     except KeyboardInterrupt as interruption:  # its argument, if any, says where the command stopped
         where = f" {interruption}" if str(interruption) else ""
-        print(f"stopped{where}; finished work is kept, start the same command again to continue", file=sys.stderr)
-        return STATUS_STOPPED if isinstance(interruption, StoppedBySignal) else STATUS_INTERRUPTED
+        with contextlib.suppress(OSError):  # after SIGHUP, there may be no terminal
+            print(f"stopped{where}; finished work is kept, start the same command again to continue", file=sys.stderr)
+        return interruption.status if isinstance(interruption, StoppedBySignal) else STATUS_INTERRUPTED
     return 0

@@ -528,7 +528,7 @@ PUBLIC_NAMES = {
     "stores.extras": "EXTRAS error_of remedy require",
     "stores.errors": (
         "DecodeError CorruptArtifact DigestMismatch InvalidInput MissingArtifact MynaError REJECTION_REASONS "
-        "STATUS_INTERRUPTED STATUS_STOPPED StepStopped StoppedBySignal exit_status"
+        "STATUS_HUNG_UP STATUS_INTERRUPTED STATUS_STOPPED StepStopped StoppedBySignal exit_status"
     ),
     "stores.command_line": (
         "CheckedSettings CommandSettings MAX_CONFIG_BYTES SettingDescription Settings describe parse require_finite "
@@ -611,6 +611,7 @@ PUBLIC_NAMES = {
         "READ_BYTES SCHEMES StoredObject delete describe list_objects open_object replace storage write"
     ),
     "stores.remote_copy": "CONNECTIONS FRAMES MANIFEST METADATA CopySummary RemoteCopy",
+    "stores.stop_signals": "is_usual stop_on_signals",
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",
     "stores.sweep_file": "FORMAT_VERSION MAX_BYTES Sweep SweepPoint SweepScore read read_all write",

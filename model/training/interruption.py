@@ -1,7 +1,8 @@
-"""Deferred interruption: Ctrl-C, SIGTERM and SIGUSR1 wait for the current step, because half a step cannot be saved.
+"""Deferred interruption: Ctrl-C and signals wait for the current step, because half a step cannot be saved.
 
-Schedulers send SIGTERM, and SIGUSR1 if they are asked to, before they kill a process. A second Ctrl-C interrupts at
-once. Further signals of a scheduler are ignored while the run saves, because a launcher repeats them.
+Schedulers send SIGTERM, and SIGUSR1 if they are asked to, before they kill a process. A terminal that is closed sends
+SIGHUP. A second Ctrl-C interrupts at once. Further signals are ignored while the run saves, because a launcher repeats
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from enum import IntEnum
 from types import FrameType
 from typing import Literal
 
-from stores.errors import StoppedBySignal
+from stores.errors import STATUS_HUNG_UP, StoppedBySignal
+from stores.stop_signals import is_usual
 
 OnSigusr1 = Literal["exit", "save"]
 
@@ -29,18 +31,22 @@ class Request(IntEnum):
     """Save a checkpoint and stop, as after Ctrl-C."""
     TERMINATE = 3
     """Save a checkpoint and stop, as a scheduler asks."""
+    HANG_UP = 4
+    """Save a checkpoint and stop, because the terminal was closed."""
 
     def stop(self, where: str) -> None:
         """Raise the interruption that ends the command, with the place where it stopped.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C.
-            StoppedBySignal: after a signal of a scheduler.
+            StoppedBySignal: after a signal of a scheduler or of a terminal.
         """
         if self is Request.INTERRUPT:
             raise KeyboardInterrupt(where)
         if self is Request.TERMINATE:
             raise StoppedBySignal(where)
+        if self is Request.HANG_UP:
+            raise StoppedBySignal(where, STATUS_HUNG_UP)
 
 
 class Requests:
@@ -63,7 +69,7 @@ class Requests:
 
 @contextlib.contextmanager
 def defer_interruption(on_sigusr1: OnSigusr1 = "exit", *, repeats_interrupt: bool = True) -> Iterator[Requests]:
-    """Hold back Ctrl-C, SIGTERM and SIGUSR1, and yield the requests that they make.
+    """Hold back Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, and yield the requests that they make.
 
     This has an effect only in the main thread. A signal that is ignored, as Ctrl-C is in the background, or that has
     a handler of its own, keeps it.
@@ -76,6 +82,7 @@ def defer_interruption(on_sigusr1: OnSigusr1 = "exit", *, repeats_interrupt: boo
     handled = {
         signal.SIGINT: Request.INTERRUPT,
         signal.SIGTERM: Request.TERMINATE,
+        signal.SIGHUP: Request.HANG_UP,
         signal.SIGUSR1: Request.SAVE if on_sigusr1 == "save" else Request.TERMINATE,
     }
 
@@ -99,6 +106,5 @@ def _defaults(numbers: Mapping[signal.Signals, Request]) -> dict[signal.Signals,
     """Return those of the signals that have their default effect, with its handler."""
     if threading.current_thread() is not threading.main_thread():
         return {}
-    usual = (signal.SIG_DFL, signal.default_int_handler)
     handlers = {number: signal.getsignal(number) for number in numbers}
-    return {number: handler for number, handler in handlers.items() if handler in usual}
+    return {number: handler for number, handler in handlers.items() if is_usual(handler)}
