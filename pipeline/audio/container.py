@@ -58,7 +58,11 @@ def suffixes(kind: Kind) -> tuple[str, ...]:
     return tuple(suffix for suffix, known in _KIND_BY_SUFFIX.items() if known == kind)
 
 
-def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: False) -> Iterator[Member]:
+def members(
+    path: Path | str,
+    wants_head: Callable[[str], bool] = lambda _: False,
+    skip: Callable[[str], None] = lambda _: None,
+) -> Iterator[Member]:
     """Yield the regular files of a tar, a tar in gzip or a zip, in their order. Incomplete ones of a tar are left out.
 
     Of several files of one name, the last one is read.
@@ -66,14 +70,15 @@ def members(path: Path | str, wants_head: Callable[[str], bool] = lambda _: Fals
     Args:
         path: the archive.
         wants_head: returns whether the `head` of the file of this name is read. In gzip, no head is read.
+        skip: gets the name of each link, device and sparse file, which are not read.
 
     Raises:
         DamagedContainer: after the intact members, if the archive is damaged after them.
     """
     if kind(str(path)) == "zip":
-        yield from _zip_members(path, wants_head)
+        yield from _zip_members(path, wants_head, skip)
     else:
-        yield from _tar_members(path, kind(str(path)) == "tar.gz", wants_head)
+        yield from _tar_members(path, kind(str(path)) == "tar.gz", wants_head, skip)
 
 
 def zip_files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -81,19 +86,23 @@ def zip_files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {item.filename: item for item in _zip_items(archive)}
 
 
-def _zip_items(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
-    return (item for item in archive.infolist() if not item.is_dir() and not _is_special(item))
+def _zip_items(archive: zipfile.ZipFile, skip: Callable[[str], None] = lambda _: None) -> Iterator[zipfile.ZipInfo]:
+    for item in archive.infolist():
+        if _is_special(item):
+            skip(item.filename)
+        elif not item.is_dir():
+            yield item
 
 
 def _is_special(item: zipfile.ZipInfo) -> bool:
     mode = item.external_attr >> 16  # the mode of Unix, or 0
-    return bool(stat.S_IFMT(mode)) and not stat.S_ISREG(mode)
+    return bool(stat.S_IFMT(mode)) and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _zip_members(path: Path | str, wants_head: Callable[[str], bool]) -> Iterator[Member]:
+def _zip_members(path: Path | str, wants_head: Callable[[str], bool], skip: Callable[[str], None]) -> Iterator[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for item in _zip_items(archive):
+            for item in _zip_items(archive, skip):
                 head = _zip_head(archive, item) if wants_head(item.filename) else b""
                 yield Member(item.filename, item.file_size, head)
     except ZIP_DAMAGE as error:
@@ -108,7 +117,9 @@ def _zip_head(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bytes:
         return b""
 
 
-def _tar_members(path: Path | str, gzip: bool, wants_head: Callable[[str], bool]) -> Iterator[Member]:
+def _tar_members(
+    path: Path | str, gzip: bool, wants_head: Callable[[str], bool], skip: Callable[[str], None]
+) -> Iterator[Member]:
     try:
         size_bytes = None if gzip else Path(path).stat().st_size
         with tar.open_tar(path, gzip) as archive:
@@ -118,6 +129,8 @@ def _tar_members(path: Path | str, gzip: bool, wants_head: Callable[[str], bool]
                     # In gzip, the heads would need a second pass, which takes as long as the first.
                     head = _tar_head(path, item) if not gzip and wants_head(item.name) else b""
                     yield Member(item.name, item.size, head)
+                elif is_whole and not item.isdir():
+                    skip(item.name)
     except tar.DAMAGE as error:
         raise DamagedContainer(first_line(error)) from error
 

@@ -20,6 +20,7 @@ from pipeline.datasets.lazy_sequences import Names
 UNPACKED = "members of archives that are also unpacked beside them"
 EMPTY = "archives without a recording"
 REPLACED = "members of archives that are replaced by a later member of the same name"
+SPECIAL = "links, devices and sparse files in archives"
 REMOTE_CONTAINERS = "archives and Parquet files on remote storage, which are not read: copy them to a local folder"
 REMOTE_BOUND_BITS = 48_000
 """Assumed lowest bit rate of a remote recording, in bits per second, so that no header must be downloaded. A recording
@@ -124,7 +125,12 @@ def _members(
 
 def _recordings_in(archive: Path, passed_over: PassedOver) -> Iterator[str]:
     """Yield the names of the recordings in an archive."""
-    for member in container.members(archive, lambda name: file_kinds.kind(_base(name)) == "unknown"):
+
+    def skip(_: str) -> None:
+        """Count a member that is not read."""
+        passed_over.reasons[SPECIAL] += 1
+
+    for member in container.members(archive, lambda name: file_kinds.kind(_base(name)) == "unknown", skip):
         folders = member.name.replace("\\", "/").split("/")[:-1]
         if system := next((name for name in folders if file_kinds.is_system_folder(name)), ""):
             passed_over.reasons[f"in {system} of archives"] += 1

@@ -1,7 +1,7 @@
 """Rows of Parquet files that hold audio, as the Hugging Face hub stores it: a column with the bytes of each recording.
 
 The column is a struct of `bytes` and `path`, called `audio` in most files. All other columns of text, numbers, classes
-and lists of them become labels. The audio itself is not read.
+and lists of them become labels, and the rest are counted. The audio itself is not read.
 
 The id of a row is its value in the id column: the one that the user names, or the first of `ID_COLUMNS` whose values
 are all different and not empty, or the path of the audio, or otherwise the number of the row. The file name states the
@@ -34,6 +34,8 @@ ID_COLUMNS = (
     *("file", "file_name", "filename", "path", "file_id", "name", "ytid", "msd_id"),
 )
 """Columns that may hold ids, in order of preference."""
+MAX_TYPE_CHARACTERS = 60
+"""Characters of the type of a column that a message shows. A nested type can have thousands."""
 _SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"),
@@ -79,8 +81,8 @@ def read(files: AudioFiles, id_column: str = "") -> AudioRows:
         path = files.path(name)
         assert not isinstance(path, RemotePath), "Parquet files are searched in local folders only"
         try:
-            rows = _rows(path, name, id_column)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            rows = _rows(path, name, id_column, counts)
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             counts[f"Parquet file not read: {name} ({_first_line(error)})"] = 1
             continue
         for number, (row_id, row) in enumerate(rows):
@@ -96,11 +98,12 @@ def split_of(name: str) -> str:
     return next((_SPLIT_OF_WORD[word] for word in words if word in _SPLIT_OF_WORD), "")
 
 
-def _rows(path: Path, name: str, id_column: str) -> list[tuple[str, LabelRow]]:
+def _rows(path: Path, name: str, id_column: str, counts: Counter[str]) -> list[tuple[str, LabelRow]]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         audio = container.audio_column(schema)
-        wanted = [field.name for field in schema if field.name != audio and _is_label(field.type)]
+        wanted = [field.name for field in schema if field.name != audio and _is_read(schema, field)]
+        _count_unread(schema, {audio, *wanted}, file.metadata.num_rows, counts)
         columns = file.read(columns=[*wanted, f"{audio}.path"] if _has_path(schema.field(audio).type) else wanted)
         rows = file.metadata.num_rows
     ids = _ids(columns, audio, rows, id_column, path)
@@ -160,6 +163,27 @@ def _distinct(columns: pa.Table, name: str) -> list[str] | None:
 def _are_ids(values: Sequence[Any]) -> bool:
     is_plain = all(isinstance(value, str | int) and str(value).strip() for value in values)
     return is_plain and len({str(value) for value in values}) == len(values)
+
+
+def _is_read(schema: pa.Schema, field: pa.Field) -> bool:
+    """Return whether a column can be a label. Of columns with one name, it is not known which one is meant."""
+    return schema.names.count(field.name) == 1 and _is_label(field.type)
+
+
+def _count_unread(schema: pa.Schema, read: set[str], rows: int, counts: Counter[str]) -> None:
+    """Count, by column, the files in which it is neither a label nor the audio, and the files without rows."""
+    for name in sorted(set(schema.names) - read):
+        counts[f"Parquet column not read: {name} ({_reason(schema, name)})"] += 1
+    if not rows:
+        counts["Parquet files without rows"] += 1
+
+
+def _reason(schema: pa.Schema, name: str) -> str:
+    if schema.names.count(name) > 1:
+        return "several columns have this name"
+    kind = schema.field(name).type
+    is_audio = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    return "another column of audio" if is_audio else f"{str(kind)[:MAX_TYPE_CHARACTERS]} is no label"
 
 
 def _is_label(kind: pa.DataType) -> bool:

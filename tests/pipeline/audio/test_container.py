@@ -68,6 +68,26 @@ def test_links_and_devices_in_a_zip_are_no_members(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
+def test_links_and_devices_are_passed_to_skip_and_folders_are_not(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            link = zipfile.ZipInfo("soft.wav")
+            link.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(link, "a.wav")
+            archive.mkdir("folder.wav")
+    else:
+        with tarfile.open(path, "w:gz" if suffix == "tar.gz" else "w") as archive:
+            for name, kind in {"soft.wav": tarfile.SYMTYPE, "hard.wav": tarfile.LNKTYPE, "d": tarfile.DIRTYPE}.items():
+                item = tarfile.TarInfo(name)
+                item.type, item.linkname = kind, "a.wav"
+                archive.addfile(item)
+    skipped = []
+    assert list(container.members(path, skip=skipped.append)) == []
+    assert skipped == (["soft.wav"] if suffix == "zip" else ["soft.wav", "hard.wav"])
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_the_last_of_several_members_of_one_name_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:

@@ -150,3 +150,34 @@ def test_parquet_files_without_audio_and_damaged_ones_are_named(tmp_path):
     (tmp_path / "x.parquet").unlink()
     with pytest.raises(MissingArtifact, match=r"Parquet file not read: features.parquet"):
         folder.tracks(tmp_path)
+
+
+def test_columns_that_are_not_read_are_counted(tmp_path):
+    audio = pa.array([{"bytes": b"x", "path": "v"}] * 3)
+    columns = {
+        "vocals": audio,
+        "meta": [{"a": 1}] * 3,
+        "when": pa.array([1, 2, 3], pa.timestamp("ms")),
+        "genre": ["a"] * 3,
+    }
+    for name in ("a", "b"):
+        _write(tmp_path / f"{name}.parquet", columns)
+    pq.write_table(pa.table({"audio": audio[:0]}), tmp_path / "empty.parquet")
+    listing = folder.tracks(tmp_path)
+    assert listing.tracks[0].labels == {"genre": "a"}
+    assert listing.counts == {
+        "Parquet column not read: meta (struct<a: int64> is no label)": 2,
+        "Parquet column not read: vocals (another column of audio)": 2,
+        "Parquet column not read: when (timestamp[ms] is no label)": 2,
+        "Parquet files without rows": 1,
+    }
+
+
+def test_columns_of_one_name_are_no_labels(tmp_path):
+    audio = pa.array([{"bytes": b"x", "path": "a.wav"}])
+    names = ["audio", "genre", "genre", "id", "id"]
+    columns = [audio, pa.array(["rock"]), pa.array(["jazz"]), pa.array(["1"]), pa.array(["2"])]
+    pq.write_table(pa.Table.from_arrays(columns, names), tmp_path / "x.parquet")
+    listing = folder.tracks(tmp_path)
+    assert [(track.id, dict(track.labels)) for track in listing.tracks] == [("x.parquet/a.wav", {})]
+    assert listing.counts["Parquet column not read: genre (several columns have this name)"] == 1
