@@ -19,21 +19,26 @@ _STATUS = {signal.SIGTERM: STATUS_STOPPED, signal.SIGHUP: STATUS_HUNG_UP}
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise `StoppedBySignal` in the body when one of the signals arrives. A second one ends the process at once.
+    """Raise `StoppedBySignal` in the body when the first of the signals arrives.
+
+    Further ones are ignored, because launchers repeat them, and `timeout` sends each twice. Ctrl-C is not.
 
     This has an effect only in the main thread. A signal that is ignored, as SIGHUP is below `nohup`, or that has a
     handler of its own, keeps it.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     handled = [number for number in _STATUS if in_main_thread and signal.getsignal(number) is signal.SIG_DFL]
-    process = os.getpid()
+    process, has_stopped = os.getpid(), False
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        """Raise the interruption, or have the default effect in a fork of the process."""
-        signal.signal(number, signal.SIG_DFL)
+        """Raise the interruption once, or have the default effect in a fork of the process."""
+        nonlocal has_stopped
         if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        if has_stopped:
             return
+        has_stopped = True
         raise StoppedBySignal(f"by {signal.Signals(number).name}", _STATUS[signal.Signals(number)])
 
     for number in handled:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from typing import Any
@@ -102,14 +103,25 @@ def _start(kind: type, workers: int, options: dict[str, Any], security: Security
 
 @contextlib.contextmanager
 def _blocked_interrupts() -> Iterator[None]:
-    """Start threads and processes in the body that do not receive Ctrl-C.
+    """Start threads and processes in the body that do not receive Ctrl-C and SIGHUP of a terminal.
 
     This process ends them itself. If they received Ctrl-C too, each would print a traceback. Threads and processes
     inherit the blocked signals of the thread that starts them, and so do the processes that replace dead workers.
+    SIGTERM is not blocked, because Dask ends workers with it.
     """
-    resource_tracker.ensure_running()  # multiprocessing would start it later, and would unblock Ctrl-C when it does
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        _start_resource_tracker()  # multiprocessing would start it later, and would unblock Ctrl-C when it does
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that frees semaphores, without its warning that it does so for a process that was killed."""
+    sys.warnoptions.append("ignore:resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove("ignore:resource_tracker")

@@ -215,12 +215,20 @@ def test_a_second_ingest_into_the_same_store_fails_while_the_first_runs(music, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_ctrl_c_stops_within_seconds_and_says_how_to_continue(tmp_path, scheduler):
+@pytest.mark.parametrize(
+    ("scheduler", "number", "status", "words"),
+    [
+        ("threads", signal.SIGINT, 130, "stopped; "),
+        ("processes", signal.SIGINT, 130, "stopped; "),
+        ("processes", signal.SIGTERM, 143, "stopped by SIGTERM; "),
+        ("processes", signal.SIGHUP, 129, "stopped by SIGHUP; "),
+    ],
+)
+def test_ctrl_c_and_signals_stop_within_seconds_and_say_how_to_continue(tmp_path, scheduler, number, status, words):
     music = tmp_path / "music"
     synthetic_audio.write(music / "0.flac", synthetic_audio.noise(900.0, 44_100), 44_100)
-    for number in range(1, 40):
-        (music / f"{number}.flac").hardlink_to(music / "0.flac")
+    for copy in range(1, 40):
+        (music / f"{copy}.flac").hardlink_to(music / "0.flac")
     store = tmp_path / "m.zarr"
     command = _command(music, store, "--scheduler", scheduler, "--workers", "2")
     (tmp_path / "scratch").mkdir()
@@ -231,13 +239,13 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_continue(tmp_path, schedule
         time.sleep(0.05)
     time.sleep(2)
     children = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)  # a terminal sends the signal to the whole process group
+    os.killpg(process.pid, number)  # a terminal sends the signal to the whole process group, and `timeout` does, too
     start = time.perf_counter()
     output, errors = process.communicate(timeout=100)
     seconds = time.perf_counter() - start
-    print(f"{scheduler}: stopped {seconds:.1f} s after Ctrl-C")
-    assert process.returncode == 130
-    assert errors.splitlines()[-1].startswith("stopped; ")
+    print(f"{scheduler}: stopped {seconds:.1f} s after {number.name}")
+    assert process.returncode == status
+    assert errors.splitlines()[-1].startswith(words)
     assert "start the same command again to continue" in errors.splitlines()[-1]
     assert re.search(r"  finished so far: \d+ of 40 clips\n", output)
     assert "Traceback" not in errors

@@ -39,11 +39,14 @@ def test_a_signal_ends_a_command_with_one_line_and_its_status(number, status, ca
 
 
 @pytest.mark.parametrize(("number", "status"), CASES)
-def test_a_second_signal_has_its_default_effect(number, status):
+def test_further_signals_are_ignored_while_the_command_ends(number, status):
     with stop_on_signals():
         with pytest.raises(StoppedBySignal) as stopped:
             _send(number)
-        assert signal.getsignal(number) is signal.SIG_DFL
+        for again in (signal.SIGTERM, signal.SIGHUP):
+            _send(again)
+        with pytest.raises(KeyboardInterrupt):
+            _send(signal.SIGINT)
     assert stopped.value.status == status
 
 
@@ -67,6 +70,7 @@ def test_a_run_still_finishes_its_step_first(number, request_):
         with defer_interruption() as requests:
             _send(number)
             assert requests.take() is request_
+            _send(number)
         with pytest.raises(StoppedBySignal):
             _send(number)
 
@@ -93,7 +97,8 @@ def test_a_fork_of_a_command_is_ended_by_the_signal_itself():
         "    child = os.fork()\n"
         "    if not child:\n"
         "        os.write(writer, b'1')\n"
-        "        time.sleep(30)\n"
+        "        for _ in range(3000):\n"
+        "            time.sleep(0.01)\n"
         "        os._exit(0)\n"
         "    os.read(reader, 1)\n"  # Python forgets a signal that arrives while it forks
         "    os.kill(child, signal.SIGTERM)\n"
