@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
 
@@ -36,6 +36,7 @@ _TIMEOUT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 20}},
     "s3a": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 20}},
 }
+_ENCODED = ("http://", "https://")
 _DENIED_STATUS = (401, 403)
 Result = TypeVar("Result")
 
@@ -56,19 +57,27 @@ class RemotePath:
     """A file or folder on remote storage."""
 
     url: str
-    """URL without a slash at its end."""
+    """URL without a slash at its end. In `http` and `https`, characters such as spaces are percent-encoded."""
 
     def __truediv__(self, name: str) -> RemotePath:
         """Return the path of `name` below this path."""
-        return RemotePath(f"{self.url}/{name}")
+        is_encoded = self.url.startswith(_ENCODED)
+        return RemotePath(f"{self.url}/{quote(name, errors='surrogateescape') if is_encoded else name}")
+
+    def decode(self, name: str) -> str:
+        """Return the name that a part of a URL of this storage stands for, the same as that of a local file.
+
+        Bytes that are not UTF-8 become surrogates, as in names of local files.
+        """
+        return unquote(name, errors="surrogateescape") if self.url.startswith(_ENCODED) else name
 
     def __str__(self) -> str:
         return self.url
 
     @property
     def name(self) -> str:
-        """Last component of the URL."""
-        return self.url.rpartition("/")[2]
+        """Last component of the path."""
+        return self.decode(self.url.rpartition("/")[2])
 
     @property
     def suffix(self) -> str:
@@ -106,8 +115,8 @@ class RemotePath:
             return
         yield from (RemotePath(f"{self.url}/{str(entry).rstrip('/').rpartition('/')[2]}") for entry in entries)
 
-    def files(self) -> dict[str, int]:
-        """Return the sizes of all objects below this folder by their names below it. Unknown sizes are 0.
+    def files(self) -> dict[str, int | None]:
+        """Return the sizes of all objects below this folder by their names below it, None for unknown sizes.
 
         Raises:
             MissingArtifact: the storage cannot be reached, or does not allow the listing.
@@ -122,7 +131,7 @@ class RemotePath:
             ) from error
         prefix = f"{str(base).rstrip('/')}/"
         below = ((name, info) for name, info in listed.items() if name.startswith(prefix) and "?" not in name)
-        return {name[len(prefix) :]: int(info.get("size") or 0) for name, info in below}
+        return {self.decode(name[len(prefix) :]): _size(info) for name, info in below}
 
     def read_head(self, size: int) -> bytes:
         """Return the first `size` bytes, or fewer if the object is shorter.
@@ -222,7 +231,8 @@ def name_below(path: AudioPath, root: AudioPath) -> str:
     """
     text, prefix = str(path), f"{root}/"
     if text.startswith(prefix):  # the usual case, ten times as fast as `relative_to`
-        return text[len(prefix) :]
+        name = text[len(prefix) :]
+        return root.decode(name) if isinstance(root, RemotePath) else name
     if isinstance(path, RemotePath) or isinstance(root, RemotePath):
         raise ValueError(f"{path} is not below {root}")
     return path.relative_to(root).as_posix()
@@ -249,6 +259,11 @@ def _skip(content: Any, offset: int) -> None:
         return
     while offset and (block := content.read(min(BLOCK_BYTES, offset))):
         offset -= len(block)
+
+
+def _size(info: Mapping[str, Any]) -> int | None:
+    size = info.get("size")
+    return None if size is None else int(size)
 
 
 def _changed_ns(info: Mapping[str, Any]) -> int:

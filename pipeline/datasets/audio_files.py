@@ -161,15 +161,15 @@ def _find_remote(root: RemotePath) -> AudioFiles:
         elif file_kinds.kind(base) == "container":
             containers += 1
         elif _is_remote_audio(root / name, file_kinds.kind(base), size):
-            sizes[name] = size
+            sizes[name] = size or 0
         else:
             passed_over.add_file(base)
     counts = {REMOTE_CONTAINERS: containers} if containers else {}
     return AudioFiles(root, sorted(sizes), counts, passed_over, sizes=sizes)
 
 
-def _is_remote_audio(path: RemotePath, kind: file_kinds.Kind, size: int) -> bool:
-    if kind != "unknown" or not size:
+def _is_remote_audio(path: RemotePath, kind: file_kinds.Kind, size: int | None) -> bool:
+    if kind != "unknown" or size == 0:  # web servers list no sizes
         return kind == "audio"
     try:
         return signature.is_audio(path.read_head(signature.HEAD_BYTES))

@@ -92,9 +92,6 @@ def test_a_bucket_that_does_not_exist_is_an_error(s3, tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore")
 def test_recordings_on_a_web_server_give_the_clips_of_the_local_files(music, tmp_path, capsys):
     pytest.importorskip("aiohttp", reason="aiohttp is not installed (it is in the extra `remote`)")
-    (music / "d#1.ogg").rename(music / "d1.ogg")  # a page of links writes it as d%231.ogg
-    (music / "deep" / "er" / "b c.wav").rename(music / "deep" / "er" / "bc.wav")
-    (music / ".38 Special").rename(music / ".38Special")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=os.fspath(music))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -102,5 +99,5 @@ def test_recordings_on_a_web_server_give_the_clips_of_the_local_files(music, tmp
         assert _ingest(url, tmp_path / "remote.zarr") == 0
         server.shutdown()
     states = {row.id: row.state for row in MelStore.open(tmp_path / "remote.zarr").rows}
-    names = ("a.flac", "deep/er/bc.wav", ".38Special/c.mp3", "d1.ogg")
+    names = ("a.flac", "deep/er/b c.wav", ".38 Special/c.mp3", "d#1.ogg")
     assert states == {**dict.fromkeys(names, "written"), "bad.wav": "refused"}

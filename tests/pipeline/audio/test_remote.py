@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import pickle
+import threading
 from pathlib import Path
 
 import fsspec
@@ -38,7 +41,9 @@ def test_text_with_a_protocol_is_never_a_local_path(url, monkeypatch):
     monkeypatch.setattr(remote, "_file_system", lambda url: (None, url))
     path = audio_path(f"{url}/")
     assert isinstance(path, RemotePath)
-    assert (str(path), str(path / "x y.wav")) == (url, f"{url}/x y.wav")
+    space = "%20" if url.startswith("http") else " "
+    assert (str(path), str(path / "x y.wav")) == (url, f"{url}/x{space}y.wav")
+    assert (name_below(path / "a b" / "x y.wav", path), (path / "x y.wav").name) == ("a b/x y.wav", "x y.wav")
     assert pickle.loads(pickle.dumps(path)) == path
     monkeypatch.setenv("MYNA_DATA", url)
     assert dataset_root.locate("gtzan", None) == RemotePath(f"{url}/gtzan")
@@ -193,6 +198,35 @@ def test_a_listing_has_names_sizes_and_counts_what_it_passes_over(bucket, tmp_pa
     tracks = folder.tracks(bucket).tracks
     assert [(track.id, str(track.path)) for track in tracks][1] == ("One", "memory://bucket/music/One")
     assert all(track.bound_seconds > 0 for track in tracks)
+
+
+NAMES = ("a b/0.wav", "a b/c#d/1 100%.wav", "amp&x+y.wav", "q?x.wav", "semi;x.wav", "without suffix", "ü.wav")
+
+
+def test_names_on_a_web_server_are_those_of_local_files(tmp_path):
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (it is in the extra `remote`)")
+    made = synthetic_audio.write(tmp_path / NAMES[0], synthetic_audio.sine(440, 0.2)).read_bytes()
+    for number, name in enumerate(NAMES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(made + bytes([number]))
+    handler = functools.partial(_QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            root = audio_path(f"http://127.0.0.1:{server.server_port}/")
+            files, local = audio_files.find(root), audio_files.find(tmp_path)
+            assert list(files.names) == list(local.names) == list(NAMES)
+            for name in NAMES:
+                assert name_below(root / name, root) == name
+                with open_audio(root / name) as copy:
+                    assert copy.read_bytes() == (tmp_path / name).read_bytes()
+        finally:
+            server.shutdown()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
 
 
 def test_an_empty_bucket_is_an_error(bucket):
