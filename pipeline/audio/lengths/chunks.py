@@ -19,6 +19,11 @@ MAX_HEAD_BYTES = 64
 """Bytes of the content of a chunk that are read. No field that is needed lies beyond them."""
 _UNKNOWN_RADIUS = 1 << 13
 """Sizes this close below 2^31 or 2^32 mean that the writer did not know the size, because it wrote to a pipe."""
+HELD = "the bytes of the file hold"
+"""Origin of a length for which the bytes of a file are counted."""
+_WRAP_BYTES, _MAX_REST_BYTES = 1 << 32, 1 << 16
+"""Number of sizes that a header of 32 bits can state, and the largest size of the chunks behind the audio of such a
+file. Of a file of unknown size, libsndfile reads as much."""
 _NO_SIZE, _MAX_SIZE = 0xFFFFFFFF, 1 << 62
 """The size in RF64 that says where the size is, and a size that only says that it is unknown."""
 _SAMPLES = (1, 3, 6, 7, 0xFFFE)
@@ -27,6 +32,8 @@ _STEADY = (0x02, 0x11, 0x31)
 """Other encodings whose bytes per second are stated rightly: Microsoft's and IMA's ADPCM, and GSM."""
 _AIFC_SAMPLES = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32", b"raw ")
 _SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff")
+_SEARCHED_BYTES, _SEARCHED_PLACES = 1 << 16, 64
+"""Bytes behind the audio that are searched for anything but zeros, and the number of places, as audio can be silent."""
 _IMA4_PACKET_BYTES, _IMA4_PACKET_SAMPLES = 34, 64
 """Size of a packet of Apple's IMA ADPCM, whose number of samples in the header counts packets."""
 _W64_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
@@ -69,13 +76,27 @@ def read_statement(file: BinaryIO, size_bytes: int, head: bytes) -> Statement | 
     if sound is None or not sound.bytes_per_second > 0:
         return None
     if not sound.size_bytes:
-        return Statement(is_regular=not sound.is_empty)
+        if size_bytes - sound.start < _WRAP_BYTES:
+            return Statement(is_regular=not sound.is_empty)
+        return Statement((size_bytes - sound.start) / sound.bytes_per_second, origin=HELD, is_regular=False)
+    if head[:4] == b"RIFF" and (whole := _whole_size(sound, size_bytes)):
+        return Statement(whole / sound.bytes_per_second, origin=HELD)
     end, origin = sound.start + sound.size_bytes, "the header states"
     if size_bytes <= end < sound.container_end and sound.container_end - end > 8:
         end = sound.container_end  # the size of the audio was mended to the cut file, and that of the file was not
     elif (unread := _unread_bytes(file, size_bytes, end, chunks)) > 0:
-        end, origin = end + unread, "the bytes of the file hold"
+        end, origin = end + unread, HELD
     return Statement((end - sound.start) / sound.bytes_per_second, origin=origin)
+
+
+def _whole_size(sound: _Sound, size_bytes: int) -> int:
+    """Return the size of the audio of which a header of 32 bits states the remainder by 4 GiB, or 0 if it states all.
+
+    The file must end where this size ends, but for a few chunks behind it. Decoders read no more than what is stated.
+    ffmpeg's `ignore_length` is no way out: it searches the audio for chunks, and reports the last packet as corrupt.
+    """
+    rounds, rest_bytes = divmod(size_bytes - sound.start - sound.size_bytes, _WRAP_BYTES)
+    return sound.size_bytes + rounds * _WRAP_BYTES if rounds > 0 and rest_bytes < _MAX_REST_BYTES else 0
 
 
 def _read_sound(file: BinaryIO, size_bytes: int, head: bytes) -> tuple[_Sound | None, list[_Chunk]]:
@@ -210,8 +231,13 @@ def _unread_bytes(file: BinaryIO, size_bytes: int, end: int, chunks: list[_Chunk
         size_bytes = tags.end_of_audio(file, known_end, size_bytes)
     if size_bytes - known_end <= MAX_HEAD_BYTES:
         return 0
-    file.seek(known_end)
-    return size_bytes - known_end if any(file.read(1 << 16)) else 0
+    places = range(known_end, size_bytes, max(_SEARCHED_BYTES, (size_bytes - known_end) // _SEARCHED_PLACES))
+    return size_bytes - known_end if any(_has_content(file, place) for place in places) else 0
+
+
+def _has_content(file: BinaryIO, place: int) -> bool:
+    file.seek(place)
+    return any(file.read(_SEARCHED_BYTES))
 
 
 def _is_chunk_name(name: bytes) -> bool:

@@ -54,6 +54,40 @@ def test_the_sound_part_of_a_file_that_is_mostly_damaged_is_stored(tmp_path):
     assert 1 < audio.total_samples / RATE < 3
 
 
+WITH_CHECKSUMS = {
+    "x.wv": ("-c:a", "wavpack"),
+    "float.wv": ("-c:a", "wavpack", "-sample_fmt", "fltp"),
+    "x.tta": ("-c:a", "tta"),
+    "wv.mka": ("-c:a", "wavpack"),
+    "tta.mka": ("-c:a", "tta"),
+    "flac.mka": ("-c:a", "flac"),
+}
+
+
+@pytest.mark.parametrize("name", WITH_CHECKSUMS)
+def test_a_changed_bit_is_named_where_the_format_has_checksums(tmp_path, name):
+    path = irregular.encode(tmp_path / name, *WITH_CHECKSUMS[name], seconds=5.0)
+    assert decode(path, RATE).warnings == ()
+    content = path.read_bytes()
+    for seed in range(6):
+        place = np.random.default_rng(seed).integers(len(content) // 4, len(content))
+        changed = bytearray(content)
+        changed[place] ^= 16
+        audio = decode(irregular.change(path, bytes(changed)), RATE)
+        assert "damaged" in audio.warnings, place
+        assert audio.total_samples / RATE > 4.5 or "short" in audio.warnings
+
+
+def test_damaged_blocks_of_floats_do_not_reject_the_others(tmp_path):
+    path = irregular.encode(tmp_path / "x.wv", *WITH_CHECKSUMS["float.wv"], seconds=10.0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4_000] = b"\xa5" * 4_000  # without the checksum, this gives NaN
+    audio = decode(irregular.change(path, bytes(content)), RATE)
+    assert "damaged" in audio.warnings
+    assert np.isfinite(audio.samples).all()
+    assert np.abs(audio.samples).max() < 1
+
+
 @pytest.mark.parametrize(("share", "name"), [(0.52, "short"), (0.3, "short"), (0.6, "damaged")])
 def test_a_transport_stream_that_ends_inside_a_packet_is_named(tmp_path, share, name):
     path = _write(tmp_path / "x.ts")

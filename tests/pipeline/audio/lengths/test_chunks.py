@@ -133,3 +133,39 @@ def test_a_header_without_sense_states_nothing(tmp_path, content):
 def test_formats_of_ffmpeg_state_nothing_here(tmp_path):
     path = synthetic_audio.write(tmp_path / "x.m4a", irregular.music(), irregular.RATE_HZ)
     assert _statement(path).seconds == 0
+
+
+def _large_wav(path, stated_bytes, audio_bytes, behind=b""):
+    """Write a sparse WAV file of 16 bits, mono, 1,000 Hz, whose header states any size, and return its path."""
+    layout = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36, b"WAVE", b"fmt ", 16, 1, 1, 1_000, 2_000, 2, 16)
+    with path.open("wb") as file:
+        file.write(layout + struct.pack("<4sI", b"data", stated_bytes))
+        file.seek(44 + audio_bytes)
+        file.write(behind)
+        file.truncate(44 + audio_bytes + len(behind))
+    return path
+
+
+LIST = b"LIST" + struct.pack("<I", 40) + b"INFOISFT" + bytes(32)
+
+
+@pytest.mark.parametrize("audio_bytes", [(1 << 32) + 4_000, (3 << 32) + 2_000])
+@pytest.mark.parametrize("behind", [b"", LIST])
+@pytest.mark.parametrize("knows_size", [True, False])
+def test_the_whole_length_of_a_wav_file_over_4_gib_is_stated(tmp_path, audio_bytes, behind, knows_size):
+    size = audio_bytes & 0xFFFFFFFF if knows_size else 0xFFFFFFFF
+    behind = behind if knows_size else b""
+    statement = _statement(_large_wav(tmp_path / "x.wav", size, audio_bytes, behind))
+    assert statement.seconds == audio_bytes / 2_000
+    assert statement.is_regular == knows_size  # libsndfile reads 4 GiB of a file of unknown size, and ffmpeg all
+
+
+def test_a_wav_file_that_ends_elsewhere_is_not_taken_for_a_larger_one(tmp_path):
+    statement = _statement(_large_wav(tmp_path / "x.wav", 4_000, (1 << 32) + 90_000, b"x" * 100))
+    assert statement.seconds != ((1 << 32) + 4_000) / 2_000
+    assert _statement(_large_wav(tmp_path / "y.wav", 4_000, 90_000)).seconds == 2.0
+
+
+def test_audio_behind_the_stated_end_that_begins_with_silence_is_noticed(tmp_path):
+    path = _large_wav(tmp_path / "x.wav", 4_000, 2_000_000, b"sound" * 40_000)
+    assert _statement(path).seconds == pytest.approx(2_200_000 / 2_000)
