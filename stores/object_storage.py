@@ -6,6 +6,7 @@ roles that boto3 knows, if it is installed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import os
@@ -19,9 +20,11 @@ from stores import extras
 from stores.errors import InvalidInput, MissingArtifact
 
 SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
+_USUAL_SCHEMES = {"s3a": "s3", "abfss": "abfs"}
 READ_BYTES = 8 << 20
 """Bytes of a request. Each request has a time limit and retries of its own."""
-_CLIENT = {"allow_http": True, "connect_timeout": "10s", "timeout": "60s"}
+TIMEOUT_SECONDS, MIN_BYTES_PER_SECOND = 60.0, 250_000.0
+"""Limit of a request, and the rate by which it grows with an object that is written by a single request."""
 _RETRIES: dict[str, Any] = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _Result = TypeVar("_Result")
 
@@ -33,26 +36,42 @@ class StoredObject:
     size_bytes: int
     """Size in bytes."""
     e_tag: str
-    """Tag of the content."""
+    """Tag of the content, as this request states it."""
     version: str | None = None
     """Version, where the storage counts versions."""
 
+    @property
+    def tag(self) -> str:
+        """Tag of the content for comparisons. Some storages put it into quotes, but not in each answer."""
+        return self.e_tag.strip('"')
 
-def storage(url: str) -> Any:
+
+def usual_scheme(url: str) -> str:
+    """Return a URL with the usual one of several schemes for the same storage."""
+    scheme, _, rest = url.partition("://")
+    return f"{_USUAL_SCHEMES.get(scheme, scheme)}://{rest}"
+
+
+def storage(url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> Any:
     """Return the folder at a URL as an object store of obstore, whose paths are relative to the folder.
+
+    Args:
+        url: URL of the folder.
+        timeout_seconds: limit of one request, with its content.
 
     Raises:
         MissingArtifact: obstore is not installed.
     """
     extras.require("remote", f"{url.partition('://')[0]}://")
-    return _obstore().store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(url))
+    client = {"allow_http": True, "connect_timeout": "10s", "timeout": f"{timeout_seconds:.0f}s"}
+    return _obstore().store.from_url(url, client_options=client, retry_config=_RETRIES, **_credentials(url))
 
 
 def list_objects(url: str) -> dict[str, StoredObject]:
     """Return all objects below a URL, by their paths relative to it.
 
     Raises:
-        MissingArtifact: the storage cannot be reached.
+        MissingArtifact: the storage cannot be reached, or has no such bucket.
     """
     listed = _reach(url, lambda: [item for part in _obstore().list(storage(url)) for item in part])
     return {item["path"]: _stored(item) for item in listed}
@@ -85,9 +104,9 @@ def write(url: str, name: str, file: Path) -> str:
     """Write a file to an object, which is created or replaced, and return its tag.
 
     Raises:
-        MissingArtifact: the storage cannot be reached.
+        MissingArtifact: the storage cannot be reached, or has no such bucket.
     """
-    return str(_reach(url, lambda: _obstore().put(storage(url), name, file))["e_tag"])
+    return _tag(url, lambda: _obstore().put(storage(url), name, file))
 
 
 def replace(url: str, name: str, file: Path, expected: StoredObject | None) -> str:
@@ -99,26 +118,34 @@ def replace(url: str, name: str, file: Path, expected: StoredObject | None) -> s
         InvalidInput: the object is another one.
         MissingArtifact: the storage cannot be reached.
     """
-    version = {} if expected is None or expected.version is None else {"version": expected.version}
-    mode = "create" if expected is None else {"e_tag": expected.e_tag, **version}
+    timeout_seconds = TIMEOUT_SECONDS + file.stat().st_size / MIN_BYTES_PER_SECOND
+    present = expected and describe(url, name)  # its tag is spelled as conditions need it
+    if (present and present.tag) != (expected and expected.tag):
+        raise changed_error(url, name)
+    version = {} if present is None or present.version is None else {"version": present.version}
+    mode = "create" if present is None else {"e_tag": present.e_tag, **version}
     try:
-        return str(_reach(url, lambda: _obstore().put(storage(url), name, file, mode=mode))["e_tag"])
+        return _tag(url, lambda: _obstore().put(storage(url, timeout_seconds), name, file, mode=mode))
     except _NotSupported:
         return write(url, name, file)
     except _OtherObject as error:
-        raise InvalidInput(
-            f"another command has written {url}/{name} since this one began; start the same command again"
-        ) from error
+        raise changed_error(url, name) from error
+
+
+def changed_error(url: str, name: str) -> InvalidInput:
+    """Return the error that an object is not the one that was expected."""
+    return InvalidInput(f"another command has written {url}/{name} since this one began; start the same command again")
 
 
 def delete(url: str, names: Sequence[str]) -> None:
-    """Remove objects.
+    """Remove objects, which may be missing.
 
     Raises:
         MissingArtifact: the storage cannot be reached.
     """
     if names:
-        _reach(url, lambda: _obstore().delete(storage(url), list(names)))
+        with contextlib.suppress(FileNotFoundError):
+            _reach(url, lambda: _obstore().delete(storage(url), list(names)))
 
 
 class _ObjectStream(io.RawIOBase):
@@ -147,7 +174,15 @@ class _NotSupported(Exception):
 
 
 def _stored(item: Any) -> StoredObject:
-    return StoredObject(int(item["size"]), str(item["e_tag"]), item["version"])
+    return StoredObject(int(item["size"]), str(item["e_tag"] or ""), item["version"])
+
+
+def _tag(url: str, put: Callable[[], Any]) -> str:
+    """Return the tag of an object that was written."""
+    try:
+        return str(_reach(url, put)["e_tag"] or "").strip('"')
+    except FileNotFoundError as error:
+        raise MissingArtifact(f"nothing can be written to {url}; check that its bucket exists") from error
 
 
 def _obstore() -> Any:
@@ -187,6 +222,8 @@ def _reach(url: str, request: Callable[[], _Result]) -> _Result:
             raise _OtherObject from error
         if type(error).__name__ in ("NotSupportedError", "NotImplementedError"):
             raise _NotSupported from error
+        if "NoSuchBucket" in str(error):
+            raise MissingArtifact(f"there is no bucket for {url}; create it, or state another URL") from error
         reason = str(error).partition("\n")[0][:200]
         raise MissingArtifact(
             f"{url} cannot be reached ({type(error).__name__}: {reason}); check the network and the credentials, then "

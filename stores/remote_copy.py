@@ -1,39 +1,40 @@
-"""A copy of a finished mel store in object storage, to which only what has changed is written.
+"""A copy of a mel store in object storage, to which only what has changed is written.
 
-Frames are written first and the manifest last, so a reader finds no clip whose frames are not there yet. The manifest
-is replaced only if it is still the one that was written or found before, where the storage has conditional writes, so
-that two commands cannot replace each other's store without an error. What was written is recorded beside the store.
+What was written is recorded in the folder of the store, so that the record ends with the store. `zarr.json` is written
+first, then the frames, and the manifest last. Both are written on the condition that nobody else has changed them,
+where the storage has conditional writes, so that two commands cannot replace each other's store without an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from stores import locations, object_storage
+from stores import object_storage
 from stores.commit import read_bounded, write_json
-from stores.errors import InvalidInput
+from stores.errors import CorruptArtifact, InvalidInput
 from stores.json_codec import parse_json
 from stores.object_storage import StoredObject
 from stores.progress import Progress
 
-MANIFEST, FRAMES = "manifest.parquet", "mel/c"
-METADATA = ("mel/zarr.json", "zarr.json", MANIFEST)
-"""Files of a mel store besides its frames, in the order in which they are written."""
-CONNECTIONS = 8
+RECORD = "copied.json"
+GROUP, ARRAY, MANIFEST, FRAMES = "zarr.json", "mel/zarr.json", "manifest.parquet", "mel/c"
+MAX_CONNECTIONS = 8
 """Files that are written at a time. Each is at most a few MB, so that most of the time is waiting."""
+_RECORD_SECONDS = 60.0
 _MAX_RECORD_BYTES = 1 << 30
 
 
-class _Version(NamedTuple):
-    """A version of a file, and of the object that it was written to."""
+class _Copied(NamedTuple):
+    """State of a file when it was written, and the tag of the object that it was written to."""
 
     size_bytes: int
     mtime_ns: int
-    e_tag: str
+    tag: str
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class CopySummary:
     written: int
     """Number of files that were written."""
     unchanged: int
-    """Number of files that were there already."""
+    """Number of files that the copy had already."""
     removed: int
-    """Number of files that were removed, because the store no longer has them."""
+    """Number of files that were removed from the copy, because the store no longer has them."""
     written_bytes: int
     """Size of the files that were written, in bytes."""
 
@@ -55,105 +56,160 @@ class RemoteCopy:
 
     def __init__(self, store: Path, url: str) -> None:
         """Name a local store and the URL of its copy, both of which need not exist yet."""
-        self.store, self.url = store, url.rstrip("/")
-        self._record_file = locations.beside_store(store, ".copied.json")
-        self._known = self._read_record()
-        self._expected: StoredObject | None = None
+        self.store, self.url = store, object_storage.usual_scheme(url.rstrip("/"))
+        self._record: dict[str, _Copied] = {}
+        self._objects: dict[str, StoredObject] = {}
 
-    def require_own(self) -> None:
-        """Check that nothing is at the URL, or a copy of this store as it was before.
+    def require_replaceable(self) -> None:
+        """Check that the URL is empty, or holds an earlier copy of this store.
 
         Raises:
-            InvalidInput: another store is there, or another command has changed it.
+            InvalidInput: another store or something else is at the URL, or another command has changed the copy.
             MissingArtifact: the storage cannot be reached.
         """
-        there, known = object_storage.describe(self.url, MANIFEST), self._known.get(MANIFEST)
-        is_own = there is None or (known is not None and known.e_tag == there.e_tag)
-        if is_own or self._has_same_manifest():
-            self._expected = there
+        self._record = self._read_record()
+        self._objects = object_storage.list_objects(self.url)
+        first = MANIFEST if MANIFEST in self._objects else GROUP
+        if not self._objects or self._is_recorded(first):
             return
-        raise InvalidInput(
-            f"{self.url} holds a store that is not a copy of {self.store}; state another --store, or copy it here "
-            f"first, for example with `aws s3 cp --recursive {self.url} {self.store}`, to continue it"
-        )
+        if not self._has_same_content(first):
+            raise InvalidInput(
+                f"{self.url} is not empty, and does not hold a copy of {self.store}; state another --store. To "
+                f"continue a store that is only there, copy it to {self.store} first, for example with "
+                "`aws s3 cp --recursive`"
+            )
+        self._remember(first, self._objects[first].tag)  # so that it is known after the store has changed
+        self._write_record()
 
     def update(self) -> CopySummary:
         """Write everything that differs, and remove what the store no longer has.
 
+        `require_replaceable` must have passed before the store was changed.
+
         Raises:
-            InvalidInput: see `require_own`.
-            MissingArtifact: the storage cannot be reached. The next update goes on where this one stopped.
+            InvalidInput: another command has changed the copy since.
+            MissingArtifact: the storage cannot be reached. The next update continues where this one stopped.
         """
-        self.require_own()
-        there = object_storage.list_objects(self.url)
+        before = self._objects
+        self._require_unchanged(before.get(MANIFEST))
+        self._objects = object_storage.list_objects(self.url)
         paths = sorted((self.store / FRAMES).rglob("*"))
         frames = [path.relative_to(self.store).as_posix() for path in paths if path.is_file()]
-        changed = [name for name in (*frames, *METADATA) if not self._is_there(name, there.get(name))]
+        names = [GROUP, *frames, *self._last_files()]
+        changed = [name for name in names if not self._is_copied(name)]
         try:
-            self._write(changed)
+            self._write(changed, before)
         finally:
             self._write_record()
-        gone = [name for name in there.keys() - {*frames} if name.startswith(f"{FRAMES}/")]
-        object_storage.delete(self.url, gone)
-        size = sum(self._known[name].size_bytes for name in changed)
-        return CopySummary(len(changed), len(frames) + len(METADATA) - len(changed), len(gone), size)
+        removed = [name for name in self._objects.keys() - {*frames} if name.startswith(f"{FRAMES}/")]
+        object_storage.delete(self.url, removed)
+        written_bytes = sum(self._record[name].size_bytes for name in changed)
+        return CopySummary(len(changed), len(names) - len(changed), len(removed), written_bytes)
 
-    def _write(self, names: Sequence[str]) -> None:
-        """Write files: frames in any order, then the metadata one after another, with the manifest as the last one."""
-        self._write_frames([name for name in names if name not in METADATA])
-        for name in METADATA:
-            if name in names:
-                self._put(name)
+    def _require_unchanged(self, expected: StoredObject | None) -> None:
+        present = object_storage.describe(self.url, MANIFEST)
+        if (present and present.tag) != (expected and expected.tag):
+            raise object_storage.changed_error(self.url, MANIFEST)
+
+    def _last_files(self) -> tuple[str, str]:
+        """Return the array's metadata and the manifest in the order in which they are written.
+
+        A reader needs an array that is as long as the manifest says. A shorter one, after clips were removed, follows.
+        """
+        return (MANIFEST, ARRAY) if self._frames_there() > _frames_of(self.store / ARRAY) else (ARRAY, MANIFEST)
+
+    def _frames_there(self) -> int:
+        if ARRAY not in self._objects:
+            return 0
+        with object_storage.open_object(self.url, ARRAY) as content:
+            return _length(content.read())
+
+    def _write(self, names: Sequence[str], before: Mapping[str, StoredObject]) -> None:
+        if GROUP in names:  # a new copy is claimed before anything else is written
+            self._replace(GROUP, before.get(GROUP))
+        self._write_frames([name for name in names if name.startswith(f"{FRAMES}/")])
+        for name in names:
+            if name == ARRAY:
+                self._write_file(ARRAY)
+            elif name == MANIFEST:
+                self._replace(MANIFEST, before.get(MANIFEST))
 
     def _write_frames(self, names: Sequence[str]) -> None:
+        recorded = time.monotonic()
         with (
-            ThreadPoolExecutor(CONNECTIONS) as pool,
-            Progress(total=len(names), desc="copy", unit="file", disable=len(names) < CONNECTIONS) as bar,
+            ThreadPoolExecutor(MAX_CONNECTIONS) as pool,
+            Progress(total=len(names), desc="copy", unit="file", disable=len(names) < MAX_CONNECTIONS) as bar,
         ):
             try:
-                for _ in pool.map(self._put, names):
+                for _ in pool.map(self._write_file, names):
                     bar.update(1)
+                    if time.monotonic() > recorded + _RECORD_SECONDS:
+                        self._write_record()
+                        recorded = time.monotonic()
             except BaseException:  # also Ctrl-C: files that are being written are finished, and no other is begun
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _put(self, name: str) -> None:
-        size, mtime_ns = self._status(name)
-        if name == MANIFEST:
-            tag = object_storage.replace(self.url, name, self.store / name, self._expected)
-        else:
-            tag = object_storage.write(self.url, name, self.store / name)
-        self._known[name] = _Version(size, mtime_ns, tag)
+    def _write_file(self, name: str) -> None:
+        self._remember(name, object_storage.write(self.url, name, self.store / name))
 
-    def _is_there(self, name: str, there: StoredObject | None) -> bool:
-        return there is not None and self._known.get(name) == (*self._status(name), there.e_tag)
+    def _replace(self, name: str, expected: StoredObject | None) -> None:
+        self._remember(name, object_storage.replace(self.url, name, self.store / name, expected))
+
+    def _remember(self, name: str, tag: str) -> None:
+        self._record[name] = _Copied(*self._status(name), tag)
+
+    def _is_recorded(self, name: str) -> bool:
+        """Return whether an object is the one that was written last."""
+        if name not in self._objects or name not in self._record:
+            return False
+        return self._record[name].tag == self._objects[name].tag != ""  # some storages state no tags
+
+    def _is_copied(self, name: str) -> bool:
+        """Return whether an object is the one that was written last, and its file has not changed since."""
+        return self._is_recorded(name) and self._record[name][:2] == self._status(name)
 
     def _status(self, name: str) -> tuple[int, int]:
         status = (self.store / name).stat()
         return status.st_size, status.st_mtime_ns
 
-    def _has_same_manifest(self) -> bool:
-        """Return whether the manifest in the storage is that of the store, as after a copy by another program."""
-        local = self.store / MANIFEST
-        if not local.is_file():
+    def _has_same_content(self, name: str) -> bool:
+        """Return whether an object is equal to its file, as after a copy by another program."""
+        file = self.store / name
+        if name not in self._objects or not file.is_file():
             return False
-        with object_storage.open_object(self.url, MANIFEST) as there, local.open("rb") as here:
-            return all(block == there.read(len(block)) for block in _blocks(here)) and not there.read(1)
+        with object_storage.open_object(self.url, name) as content, file.open("rb") as local:
+            return all(block == content.read(len(block)) for block in _blocks(local)) and not content.read(1)
 
-    def _read_record(self) -> dict[str, _Version]:
-        """Return what was written to this URL, or nothing if there is no record of it that can be read."""
+    def _read_record(self) -> dict[str, _Copied]:
+        """Return what was written to this URL, or nothing if no record of it can be read."""
         try:
-            content: Any = parse_json(read_bounded(self._record_file, _MAX_RECORD_BYTES))
+            content: Any = parse_json(read_bounded(self.store / RECORD, _MAX_RECORD_BYTES))
             if content["url"] == self.url:
-                return {str(name): _Version(*values) for name, values in content["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            pass  # everything is written again, or the manifests are compared
+                return {str(name): _Copied(*values) for name, values in content["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, CorruptArtifact):
+            pass  # then files are compared, or written again
         return {}
 
     def _write_record(self) -> None:
-        write_json(self._record_file, {"url": self.url, "files": {name: [*v] for name, v in self._known.items()}})
+        record = dict(self._record)  # other threads may add to it
+        files = {name: [*copied] for name, copied in record.items() if (self.store / name).is_file()}
+        write_json(self.store / RECORD, {"url": self.url, "files": files})
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(object_storage.READ_BYTES):
         yield block
+
+
+def _frames_of(array: Path) -> int:
+    return _length(array.read_bytes())
+
+
+def _length(metadata: bytes) -> int:
+    """Return the length of the frame axis of an array, or 0 if its metadata cannot be read, as of another array."""
+    try:
+        content: Any = parse_json(metadata)
+        return int(content["shape"][1])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return 0

@@ -78,6 +78,10 @@ def split(url: str) -> tuple[str, str]:
     if url.partition("://")[0] not in object_storage.SCHEMES or Path(name).suffix not in _METADATA or "::" in url:
         schemes = ", ".join(f"{scheme}://" for scheme in object_storage.SCHEMES)
         raise InvalidInput(f"{url} is not a store; state NAME.zarr or NAME.shards at one of {schemes}")
+    if unsafe := sorted(set(url) & set("?#%")):
+        raise InvalidInput(
+            f"{url} contains {' and '.join(unsafe)}, which mean something else in a URL; choose another name"
+        )
     return base, name
 
 
@@ -146,8 +150,8 @@ def size_of(folder: Path, name: str) -> int:
     url = url_of(folder)
     if url is None:
         return (folder / name).stat().st_size if (folder / name).is_file() else -1
-    found = object_storage.describe(url, name)
-    return -1 if found is None else found.size_bytes
+    described = object_storage.describe(url, name)
+    return -1 if described is None else described.size_bytes
 
 
 def open_file(folder: Path, name: str) -> io.BufferedIOBase:

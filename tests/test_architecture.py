@@ -608,9 +608,10 @@ PUBLIC_NAMES = {
         "require_local size_of sizes_of split store_path url_of"
     ),
     "stores.object_storage": (
-        "READ_BYTES SCHEMES StoredObject delete describe list_objects open_object replace storage write"
+        "MIN_BYTES_PER_SECOND READ_BYTES SCHEMES StoredObject TIMEOUT_SECONDS changed_error delete describe "
+        "list_objects open_object replace storage usual_scheme write"
     ),
-    "stores.remote_copy": "CONNECTIONS FRAMES MANIFEST METADATA CopySummary RemoteCopy",
+    "stores.remote_copy": "ARRAY FRAMES GROUP MANIFEST MAX_CONNECTIONS RECORD CopySummary RemoteCopy",
     "stores.stop_signals": "is_usual stop_on_signals",
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",

@@ -21,7 +21,7 @@ def mean_and_deviation(features: Tensor) -> tuple[Tensor, Tensor]:
         double = features.double()
         return double.mean(0), double.std(0, correction=0)
     mean = _sum_of_blocks(features, lambda block: block) / len(features)
-    squares = _sum_of_blocks(features, lambda block: block.sub_(mean).square_())
+    squares = _sum_of_blocks(features, lambda block: (block - mean).square_())
     return mean, (squares / len(features)).sqrt()
 
 

@@ -69,12 +69,12 @@ def is_parquet(name: str) -> bool:
 
 
 def are_parquet(names: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Return `is_parquet` of each of many names, `[files]`."""
+    """Return whether each of many names is that of a Parquet file, `[files]`."""
     lower = pc.utf8_lower(names)
-    are: NDArray[np.bool_] = np.zeros(len(names), bool)
+    is_parquet_file: NDArray[np.bool_] = np.zeros(len(names), bool)
     for suffix in container.suffixes("parquet"):
-        are |= pc.ends_with(lower, suffix).to_numpy()
-    return are
+        is_parquet_file |= pc.ends_with(lower, suffix).to_numpy()
+    return is_parquet_file
 
 
 def _remote_content(path: RemotePath) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, wait
@@ -29,9 +30,10 @@ MAX_CHECKS_WITHOUT_WORKERS, CHECK_SECONDS = 5, 60.0
 
 @contextlib.contextmanager
 def task_runner(cluster: OptionalClusterSettings, *, single_thread: bool = False) -> Iterator[Callable[..., Any]]:
-    """Yield `run_all` for a cluster to which it connects when it first gets tasks.
+    """Yield a function that runs tasks like `run_all`, and that connects to the cluster when it is first called.
 
-    So an input that cannot be read is an error before workers are waited for, and work that is done needs no cluster.
+    An input that cannot be read is then an error at once, without waiting for workers. If there is nothing to do, no
+    cluster is needed.
 
     Args:
         cluster: the settings, with a scheduler.
@@ -41,14 +43,14 @@ def task_runner(cluster: OptionalClusterSettings, *, single_thread: bool = False
         InvalidInput: there are tasks, and the cluster cannot be used.
     """
     assert cluster.scheduler is not None, "a cluster was asked for"
-    connection = connect(cluster.scheduler, cluster.workers, tls=cluster.tls, single_thread=single_thread)
+    connect_once = partial(connect, cluster.scheduler, cluster.workers, tls=cluster.tls, single_thread=single_thread)
     with contextlib.ExitStack() as stack:
         clients = list[Client]()
 
         def run(task: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
             """Yield the result of `task` for each argument, in the order in which tasks finish."""
             if not clients:
-                clients.append(stack.enter_context(connection))
+                clients.append(stack.enter_context(connect_once()))
             return run_all(clients[0], task, arguments)
 
         yield run

@@ -163,8 +163,8 @@ class IngestSettings(CommandSettings):
     root: Annotated[str | None, shown("FOLDER", "$MYNA_DATA/DATASET, or data/DATASET if MYNA_DATA is not set")] = None
     """Folder with the audio, or its URL on remote storage, for example s3://BUCKET/FOLDER."""
     store: Annotated[str | None, shown("STORE", "stores/DATASET.zarr")] = None
-    """Mel store to create or to continue. For a URL such as s3://BUCKET/NAME.zarr, it is stores/NAME.zarr, of which a
-    copy is written to the URL at the end."""
+    """Mel store to create or to continue. With a URL, such as s3://BUCKET/NAME.zarr, the ingest writes stores/NAME.zarr
+    first and then copies it to the URL."""
     limit: Annotated[Annotated[int, Ge(1)] | None, shown("N", "all clips")] = None
     """Number of clips to read, from the first. A later run adds the rest."""
     transpose: Annotated[int, Ge(1), Le(12), shown("N")] = 1

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.audio.remote import AudioPath
 from pipeline.cluster.client import connect, count_threads, is_local
@@ -41,14 +42,14 @@ from pipeline.ingestion.plan import count_clips_at_limit
 from pipeline.ingestion.progress import IngestProgress
 from pipeline.ingestion.resources import ResourceEstimate, clips_of, estimate_resources, peak_bytes
 from pipeline.ingestion.summary import IngestSummary
-from stores import locations, remote_link
+from stores import locations, object_storage, remote_link
 from stores.commit import remove_temporary_files
 from stores.errors import InvalidInput
 from stores.json_output import print_json
 from stores.labels import count_noun
 from stores.lock import write_lock
 from stores.mel_store import MelStore
-from stores.remote_copy import CopySummary, RemoteCopy
+from stores.remote_copy import RemoteCopy
 
 LOG = logging.getLogger("pipeline.ingest")
 
@@ -61,8 +62,6 @@ def ingest(settings: IngestSettings) -> None:
     """
     mel_definition.mel_spec(settings.mel)  # a mel that cannot be computed is rejected before anything is listed
     path, copy = _store_and_copy(settings)
-    if copy is not None:
-        copy.require_own()
     start, progress = time.perf_counter(), IngestProgress()
     root = dataset_root.locate(settings.collection, settings.root)
     with contextlib.ExitStack() as stack:
@@ -70,6 +69,8 @@ def ingest(settings: IngestSettings) -> None:
             stack.enter_context(write_lock(path))
             remove_temporary_files(path)
             stack.enter_context(log_to_file(_log_path(path)))
+        if copy is not None:
+            copy.require_replaceable()
         listing = _LISTINGS[settings.dataset](root, settings)
         found = f"  found: {count_noun(len(listing.tracks), 'clip')}"
         _report([f"{settings.collection} below {root}:", found, *listing.lines()])
@@ -77,10 +78,9 @@ def ingest(settings: IngestSettings) -> None:
         if store is not None:
             results = _report_results(store, listing, progress, time.perf_counter() - start)
             _report(shared_recordings.require_separate(store))
-            if copy is not None:
-                _report([_copy_line(copy.url, copy.update())])
+            copied = {} if copy is None else _update_copy(copy)
             if settings.json:
-                print_json({"store": str(store.path), **asdict(results)})
+                print_json({"store": str(store.path), **asdict(results), **copied})
 
 
 def _store_and_copy(settings: IngestSettings) -> tuple[Path, RemoteCopy | None]:
@@ -90,6 +90,8 @@ def _store_and_copy(settings: IngestSettings) -> tuple[Path, RemoteCopy | None]:
         InvalidInput: no mel store can be at the URL.
     """
     if settings.store is None or not remote_link.is_url(settings.store):
+        if settings.store and settings.store.partition(":/")[0] in object_storage.SCHEMES:
+            raise InvalidInput(f"{settings.store} is neither a path nor a URL; URLs have two slashes after the colon")
         return Path(settings.store or locations.mel_store(settings.collection)), None
     name = remote_link.split(settings.store)[1]
     if not name.endswith(locations.STORE_SUFFIX):
@@ -98,10 +100,13 @@ def _store_and_copy(settings: IngestSettings) -> tuple[Path, RemoteCopy | None]:
     return path, RemoteCopy(path, settings.store)
 
 
-def _copy_line(url: str, copied: CopySummary) -> str:
-    removed = f", {count_noun(copied.removed, 'file')} removed" if copied.removed else ""
-    written = f"{count_noun(copied.written, 'file')} written ({copied.written_bytes / 1e6:.1f} MB)"
-    return f"{url}: {written}, {copied.unchanged} already there{removed}"
+def _update_copy(copy: RemoteCopy) -> dict[str, Any]:
+    """Update a copy, print what was written, and return it for `--json`."""
+    work = copy.update()
+    removed = f", {count_noun(work.removed, 'file')} removed" if work.removed else ""
+    written = f"{count_noun(work.written, 'file')} written ({work.written_bytes / 1e6:.1f} MB)"
+    _report([f"{copy.url}: {written}, {work.unchanged} already there{removed}"])
+    return {"copy": {"url": copy.url, **asdict(work)}}
 
 
 def _log_path(store: Path) -> Path:

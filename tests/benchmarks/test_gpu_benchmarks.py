@@ -13,7 +13,6 @@ from pathlib import Path
 import kernel_binary
 import pytest
 import torch
-import torch.nn.functional as F
 import triton
 
 from model.encoder.config import preset
@@ -226,17 +225,27 @@ def test_the_sketch_of_a_block_kernel_computes_a_block(script):
 
 
 @pytest.mark.parametrize("uses_descriptors", [False, True])
-@pytest.mark.parametrize("is_transposed", [False, True])
-def test_the_sketches_of_a_persistent_kernel_multiply(script, uses_descriptors, is_transposed):
+@pytest.mark.parametrize("flattens", [False, True])
+@pytest.mark.parametrize("epilogue", [fused_linear.GELU, fused_linear.SLOPE, fused_linear.RESIDUAL])
+def test_the_sketches_of_a_persistent_kernel_compute_the_products(script, epilogue, flattens, uses_descriptors):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    is_slope = epilogue == fused_linear.SLOPE
     inputs, weight = torch.randn(70, 48, device=device), torch.randn(40, 48, device=device)
-    stream, bias = torch.randn(70, 40, device=device), torch.randn(40, device=device)
-    out = torch.full_like(stream, torch.nan)
+    side, bias = torch.randn(70, 40, device=device), torch.randn(40, device=device)
+    out, second = torch.full_like(side, torch.nan), torch.full_like(side, torch.nan)
+    vector = torch.full((3, 40), torch.nan, device=device) if is_slope else bias  # partial sums of three rows of tiles
     triton.set_allocator(lambda size, *_: torch.empty(size, dtype=torch.int8, device=device))
-    arguments = (inputs, weight.T.contiguous() if is_transposed else weight, out, bias, stream, stream, 70)
-    sizes = (40, 48, fused_linear.RESIDUAL, True, is_transposed, 32, 16, 16, "ieee", 2, False, uses_descriptors)
+    arguments = (inputs, weight.T.contiguous() if is_slope else weight, out, vector, side, second, 70)
+    sizes = (40, 48, epilogue, True, is_slope, 32, 16, 16, "ieee", 2, flattens, uses_descriptors)
     script("persistent_kernel")._persistent[(2,)](*arguments, *sizes)
-    torch.testing.assert_close(out, stream + F.linear(inputs, weight, bias), atol=1e-5, rtol=1e-4)
+    if epilogue == fused_linear.GELU:
+        computed, expected = (second, out), fused_linear.linear_gelu_plain(inputs, weight, bias)
+    elif is_slope:
+        expected = fused_linear.gelu_gradient_plain(inputs, weight.T, side)
+        computed = out, vector.sum(0, keepdim=True)
+    else:
+        computed, expected = out, fused_linear.linear_residual_plain(inputs, weight, bias, side)
+    torch.testing.assert_close(computed, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_loops_are_counted_in_the_disassembly():

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/gpu/persistent_kernel.py
 
-A persistent kernel starts as many programs as fit on the card, and each computes one tile after another. Its loads for
+A persistent kernel starts two programs for each multiprocessor, and each computes one tile after another. Its loads for
 the next tile can begin before the present one is stored (`flatten`), and they can be those of the tensor memory
 accelerator (descriptors). It is compared with today's kernels, which start a program for each tile, by the formulas of
 `predictions.py`: if two programs fit on a multiprocessor, one multiplies while the other is in its epilogue, and the
@@ -76,33 +76,29 @@ def _persistent(
     """Compute every `programs`th tile, as `fused_linear._linear` computes one."""
     tiles: tl.constexpr = (width + block - 1) // block
     number_of_tiles = (rows + block_rows - 1) // block_rows * tiles
+    left, right = inputs, weight
     if uses_descriptors:
-        left_parts = tl.make_tensor_descriptor(inputs, [rows, inner], [inner, 1], [block_rows, block_inner])
+        left = tl.make_tensor_descriptor(inputs, [rows, inner], [inner, 1], [block_rows, block_inner])
         if is_transposed:
-            right_parts = tl.make_tensor_descriptor(weight, [inner, width], [width, 1], [block_inner, block])
+            right = tl.make_tensor_descriptor(weight, [inner, width], [width, 1], [block_inner, block])
         else:
-            right_parts = tl.make_tensor_descriptor(weight, [width, inner], [inner, 1], [block, block_inner])
+            right = tl.make_tensor_descriptor(weight, [width, inner], [inner, 1], [block, block_inner])
     for number in tl.range(tl.program_id(0), number_of_tiles, programs, flatten=flattens):
         tile_row, first_column = number // tiles, number % tiles * block
         row = tile_row * block_rows + tl.arange(0, block_rows)
         column = first_column + tl.arange(0, block)
         exists, inside = row < rows, column < width
-        start = row.to(tl.int64)
         total = tl.zeros((block_rows, block), tl.float32)
         for first in range(0, inner, block_inner):
             if uses_descriptors:
-                left = left_parts.load([tile_row * block_rows, first])
-                if is_transposed:
-                    right = right_parts.load([first, first_column])
-                else:
-                    right = right_parts.load([first_column, first]).T
+                left_part = left.load([tile_row * block_rows, first])
+                right_part = _load_described(right, first, first_column, is_transposed)
             else:
                 step = first + tl.arange(0, block_inner)
-                left_mask = exists[:, None] & (step < inner)[None, :]
-                left = tl.load(inputs + start[:, None] * inner + step[None, :], left_mask, 0)
-                right = _load_weight(weight, step, column, width, inner, is_transposed)
-            total = tl.dot(left, right, total, input_precision=precision)
-        place = start[:, None] * width + column[None, :]
+                left_part = _load_rows(left, row, step, exists, inner)
+                right_part = _load_weight(right, step, column, width, inner, is_transposed)
+            total = tl.dot(left_part, right_part, total, input_precision=precision)
+        place = row.to(tl.int64)[:, None] * width + column[None, :]
         mask = exists[:, None] & inside[None, :]
         if epilogue == 0:
             _store_gelu(total, vector, out, second, column, inside, place, mask)
@@ -110,6 +106,20 @@ def _persistent(
             _store_slope(total, side, out, vector + tile_row * width + column, inside, place, mask)
         else:
             _store_residual(total, vector, side, out, column, inside, place, mask, has_bias, epilogue == 2)
+
+
+@jit
+def _load_described(parts, first, first_column, is_transposed: tl.constexpr):
+    """Return a part of the weight `[block_inner, block]` by its descriptor."""
+    if is_transposed:
+        return parts.load([first, first_column])
+    return parts.load([first_column, first]).T
+
+
+@jit
+def _load_rows(inputs, row, step, exists, inner: tl.constexpr):
+    mask = exists[:, None] & (step < inner)[None, :]
+    return tl.load(inputs + row.to(tl.int64)[:, None] * inner + step[None, :], mask, 0)
 
 
 def row(product: str, form: Form | None) -> dict[str, object]:
