@@ -234,7 +234,12 @@ def test_ctrl_c_and_signals_stop_within_seconds_and_say_how_to_continue(tmp_path
     (tmp_path / "scratch").mkdir()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=environment, **pipes)
+
+    def accept_signal():
+        signal.signal(number, signal.SIG_DFL)  # it may be ignored here, as SIGHUP is below `nohup`
+
+    own_group = {"start_new_session": True, "preexec_fn": accept_signal}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **own_group, **pipes)
     while not store.exists():
         time.sleep(0.05)
     time.sleep(2)

@@ -19,6 +19,15 @@ from stores.stop_signals import stop_on_signals
 CASES = [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
+@pytest.fixture(autouse=True)
+def default_effects():
+    """Let no signal be ignored at first, as SIGHUP is below `nohup`."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number, _ in CASES}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Settings(CommandSettings):
     """A command."""
