@@ -220,4 +220,8 @@ def require_columns(actual: pa.Schema, expected: pa.Schema, name: str = "manifes
         CorruptArtifact: there are others than expected.
     """
     if not actual.equals(expected):
-        raise CorruptArtifact(f"{name} has columns {actual.names}; this version reads {expected.names}")
+        missing = [column for column in expected.names if column not in actual.names]
+        is_earlier = bool(missing) and set(actual.names) < set(expected.names)
+        advice = "; `python -m pipeline.verify --upgrade STORE` converts an earlier mel store" if is_earlier else ""
+        lack = f" ({', '.join(missing)} missing)" if missing else ""
+        raise CorruptArtifact(f"{name} has columns {actual.names}; this version reads {expected.names}{lack}{advice}")

@@ -125,3 +125,43 @@ def test_a_shard_set_is_not_converted(tmp_path, capsys):
     (tmp_path / "m.shards").mkdir()
     assert verify.main(["--upgrade", str(tmp_path / "m.shards")]) == 2
     assert "--upgrade converts mel stores" in capsys.readouterr().err
+
+
+def test_a_first_store_of_this_version_gets_its_missing_column_and_loses_nothing(make_store, capsys):
+    store = make_store(LENGTHS, splits=["train", "", "test", "train"])
+    rows, before = list(store.rows), store.digest()
+    table = pq.read_table(store.path / "manifest.parquet").drop_columns(["semitones"])
+    pq.write_table(table, store.path / "manifest.parquet", write_page_checksum=True)
+    with pytest.raises(CorruptArtifact, match=r"\(semitones missing\); .*pipeline\.verify --upgrade"):
+        MelStore.open(store.path)
+    assert verify.main([str(store.path)]) == 2
+    printed = capsys.readouterr()
+    assert f"pipeline.verify --upgrade {store.path}" in printed.err
+    assert "remove" not in printed.out + printed.err
+    assert verify.main(["--upgrade", str(store.path)]) == 0
+    assert "converted to format version 4" in capsys.readouterr().out
+    assert MelStore.open(store.path).rows == rows
+    assert MelStore.open(store.path).digest() == before
+    assert not mel_store_upgrade.upgrade(store.path)
+
+
+@pytest.mark.parametrize("damage", ["rows", "part", "settings"])
+def test_a_damaged_store_is_not_changed_and_every_attempt_says_so(old, damage):
+    store, _, _ = old
+    if damage == "rows":
+        table = pq.read_table(store.path / "manifest.parquet")
+        pq.write_table(table.slice(1), store.path / "manifest.parquet", write_page_checksum=True)
+    elif damage == "part":
+        (store.path / "parts").mkdir()
+        (store.path / "parts" / "region-000000000000.parquet").write_bytes(b"PAR1")
+    else:
+        content = json.loads((store.path / "zarr.json").read_text())
+        del content["attributes"]["myna"]["grid"]
+        (store.path / "zarr.json").write_text(json.dumps(content))
+    before = {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()}
+    for _ in range(2):
+        with pytest.raises(
+            CorruptArtifact, match=r"indices of its rows|next ingest decodes its clips|lacks the settings"
+        ):
+            mel_store_upgrade.upgrade(store.path)
+    assert {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()} == before
