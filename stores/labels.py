@@ -18,12 +18,12 @@ def is_empty_word(text: str) -> bool:
 
 
 def join_tags(tags: Iterable[str]) -> str:
-    """Return tags as one label in the same order, such as `guitar|slow`. Without tags the label is empty.
+    """Return tags as one label in the same order, each once, such as `guitar|slow`. Without tags the label is empty.
 
     Raises:
         InvalidInput: a tag is empty or contains the separator.
     """
-    tags = list(tags)
+    tags = list(dict.fromkeys(tags))
     if wrong := [tag for tag in tags if not tag or SEPARATOR in tag]:
         raise InvalidInput(f"tags {wrong} cannot be stored; a tag must not be empty or contain {SEPARATOR!r}")
     return SEPARATOR.join(tags)
