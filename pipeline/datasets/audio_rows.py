@@ -34,6 +34,8 @@ ID_COLUMNS = (
     *("file", "file_name", "filename", "path", "file_id", "name", "ytid", "msd_id"),
 )
 """Columns that may hold ids, in order of preference."""
+EMPTY_CELLS = "cells with a word for no value, such as nan"
+"""Description of words that are no label."""
 MAX_TYPE_CHARACTERS = 60
 """Characters of the type of a column that a message shows. A nested type can have thousands."""
 _SPLIT_OF_WORD = {
@@ -108,7 +110,10 @@ def _rows(path: Path, name: str, id_column: str, counts: Counter[str]) -> list[t
         rows = file.metadata.num_rows
     ids = _ids(columns, audio, rows, id_column, path)
     features = _features(schema)
-    values = {task: _texts(columns.column(task), features.get(task, ())) for task in wanted if task != ids.column}
+    tasks = [task for task in wanted if task != ids.column]
+    for task in tasks:
+        _count_left_out(task, columns.column(task).to_pylist(), features.get(task, ()), counts)
+    values = {task: _texts(columns.column(task), features.get(task, ())) for task in tasks}
     splits = _pop_splits(values) or [split_of(name)] * rows
     result = []
     for number in range(rows):
@@ -225,6 +230,20 @@ def _text(value: Any, names: Sequence[str]) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and names:
         return names[value] if 0 <= value < len(names) else ""  # -1 stands for no class
     return "" if value is None else tidy_tags(str(value))
+
+
+def _count_left_out(task: str, values: Sequence[Any], names: Sequence[str], counts: Counter[str]) -> None:
+    """Count the values that are no label: numbers of classes without a name, and words for no value."""
+    for value in values:
+        if isinstance(value, list):
+            _count_left_out(task, value, names, counts)
+        elif isinstance(value, int) and not isinstance(value, bool) and names:
+            if not -1 <= value < len(names):
+                counts[f"values of {task} that name none of its classes (0 to {len(names) - 1})"] += 1
+            elif value >= 0 and is_empty_word(names[value]):
+                counts[EMPTY_CELLS] += 1
+        elif value is not None and str(value).strip() and is_empty_word(str(value)):
+            counts[EMPTY_CELLS] += 1
 
 
 def _first_line(error: BaseException) -> str:

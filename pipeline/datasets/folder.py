@@ -87,7 +87,7 @@ def _label_files(files: AudioFiles, rows: AudioRows, names: Sequence[str], table
         )
     labeled = {name: _single_row(table, name, paths) for name, paths in matches.by_name.items()}
     tracks = LazyTracks(names, lambda name: _track(files, rows, name, labeled.get(name, rows.labels.get(name))))
-    counts = _table_counts(table, matches, len(names) - len(labeled)) | dict(rows.counts) | dict(files.counts)
+    counts = dict(rows.counts) | _table_counts(table, matches, rows, len(names) - len(labeled)) | dict(files.counts)
     notes = _unmatched_lines(table, matches.unmatched)
     return Listing(tracks, _by_split(table.rows.values()), counts, passed_over=files.passed_over, notes=notes)
 
@@ -108,11 +108,11 @@ def _single_row(table: LabelTable, name: str, paths: Sequence[TablePath]) -> Lab
     return first
 
 
-def _table_counts(table: LabelTable, matches: Matches, files_without_row: int) -> dict[str, int]:
+def _table_counts(table: LabelTable, matches: Matches, rows: AudioRows, files_without_row: int) -> dict[str, int]:
     repeated = sum(len(paths) - 1 for paths in matches.by_name.values())
     shown_if_nonzero = {
         "rows that repeat another row of the same file": repeated,
-        "cells with a word for no value, such as nan": table.empty_words(),
+        audio_rows.EMPTY_CELLS: table.empty_words() + rows.counts.get(audio_rows.EMPTY_CELLS, 0),
         **matches.loose,
     }
     return {

@@ -181,3 +181,22 @@ def test_columns_of_one_name_are_no_labels(tmp_path):
     listing = folder.tracks(tmp_path)
     assert [(track.id, dict(track.labels)) for track in listing.tracks] == [("x.parquet/a.wav", {})]
     assert listing.counts["Parquet column not read: genre (several columns have this name)"] == 1
+
+
+def test_classes_beyond_their_names_and_words_for_no_value_are_counted(tmp_path):
+    columns = {"id": ["a", "b", "c"], "genre": [2, -2, -1], "moods": [[0, 7], [2], []], "title": ["A", "nan", " "]}
+    features = {
+        "genre": {"_type": "ClassLabel", "names": ["rock", "jazz"]},
+        "moods": {"feature": {"names": ["calm", "wild", "none"]}, "_type": "Sequence"},
+    }
+    _write(tmp_path / "x.parquet", columns, features=features)
+    listing = folder.tracks(tmp_path)
+    assert [dict(track.labels) for track in listing.tracks] == [{"moods": "calm", "title": "A"}, {}, {}]
+    assert dict(listing.counts) == {
+        "values of genre that name none of its classes (0 to 1)": 2,
+        "values of moods that name none of its classes (0 to 2)": 1,
+        "cells with a word for no value, such as nan": 2,
+    }
+    (tmp_path / "labels.csv").write_text("path,mood\nx.parquet/a,null\n")
+    counts = folder.tracks(tmp_path, tmp_path / "labels.csv").counts
+    assert counts["cells with a word for no value, such as nan"] == 3
