@@ -59,6 +59,15 @@ class AudioFiles:
         """Return an upper bound of the length of a remote recording, by its size. 0 for all others."""
         return self.sizes.get(name, 0) * 8 / REMOTE_BOUND_BITS
 
+    def is_empty(self, name: str) -> bool:
+        """Return whether a file has no bytes. Members of archives and remote files without a size count as filled."""
+        if isinstance(self.root, RemotePath):
+            return False
+        try:
+            return name not in self.members and self.path(name).stat().st_size == 0
+        except OSError:
+            return True
+
     def skipped_text(self) -> str:
         """Return all counts of what was skipped as one line, or empty text."""
         counts = [f"{description}: {count}" for description, count in self.counts.items()]

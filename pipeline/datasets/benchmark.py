@@ -49,6 +49,8 @@ class BenchmarkSet:
     """The place to get the audio, in one or more sentences, for messages."""
     suffixes: Sequence[str]
     """Suffixes of the published audio. Of several copies of a recording, these are preferred, in this order."""
+    lesser_ending: str = ""
+    """Ending of the stems of copies in lower quality, such as `.low`. They are used only if there are no others."""
     damaged_ids: frozenset[str] = frozenset()
     """Ids of clips with damaged audio in some copies."""
 
@@ -83,19 +85,27 @@ class BenchmarkSet:
             copies[recording_of(name)].append(name)
         other_files = len(copies.pop("", []))
         used = sorted((clip for clip in clips if clip.split), key=lambda clip: (clip.recording, clip.cut_start_seconds))
-        names = {recording: min(names, key=self._preference) for recording, names in copies.items()}
+        names = {recording: self._best(files, names) for recording, names in copies.items()}
         tracks = [_track(clip, files, names[clip.recording]) for clip in used if clip.recording in names]
         if not tracks:
             raise self._no_audio(files)
-        counts = _counts(clips, copies) | self._damaged_count(clips, copies)
+        counts = _counts(clips, copies) | self._damaged_count(clips, copies) | _shared_groups(used)
         counts |= {"not of the set": other_files, **files.counts}
         published = Counter(clip.split for clip in used)
         by_split = {split: published[split] for split in jukemir.SPLITS}
         return Listing(tracks, by_split, counts, keeps_silence=True, passed_over=files.passed_over)
 
-    def _preference(self, name: str) -> tuple[int, str]:
-        suffix = PurePosixPath(name).suffix.lower()
-        return self.suffixes.index(suffix) if suffix in self.suffixes else len(self.suffixes), name
+    def _best(self, files: AudioFiles, names: Sequence[str]) -> str:
+        """Return the copy to read. The sizes of files are read only if there are several copies."""
+        if len(names) == 1:
+            return names[0]
+        return min(names, key=lambda name: (files.is_empty(name), self._preference(name)))
+
+    def _preference(self, name: str) -> tuple[int, bool, str]:
+        path = PurePosixPath(name)
+        suffix = path.suffix.lower()
+        is_lesser = bool(self.lesser_ending) and path.stem.lower().endswith(self.lesser_ending)
+        return self.suffixes.index(suffix) if suffix in self.suffixes else len(self.suffixes), is_lesser, name
 
     def _damaged_count(self, clips: Sequence[BenchmarkClip], copies: Mapping[str, object]) -> dict[str, int]:
         ids = sorted(clip.id for clip in clips if clip.id in self.damaged_ids and clip.recording in copies)
@@ -126,6 +136,15 @@ def _counts(clips: Sequence[BenchmarkClip], copies: Mapping[str, Sequence[str]])
         | {description: count for description, count in shown_if_nonzero.items() if count}
         | {"recordings left out by the split": len(left_out)}
     )
+
+
+def _shared_groups(clips: Sequence[BenchmarkClip]) -> dict[str, int]:
+    """Count the groups whose clips are in several splits. Probes are then too good on the test set."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        splits[clip.group].add(clip.split)
+    count = sum(len(names) > 1 for names in splits.values())
+    return {"groups in several splits": count} if count else {}
 
 
 def _track(clip: BenchmarkClip, files: AudioFiles, name: str) -> Track:

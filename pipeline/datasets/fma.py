@@ -7,10 +7,11 @@ artist is in two splits, and the artist is the group. The published zips are rea
 
 from __future__ import annotations
 
-import ast
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -46,6 +47,8 @@ _COLUMNS = {
 _HEADER_LINES = 3
 _BLOCK_BYTES = 64 << 20  # a row must fit, with the biography of its artist
 _STEM = re.compile(r"[0-9]{6}")
+_ID = re.compile(r"[0-9]{1,6}")
+_GENRES = re.compile(r"\s*(?:\[\s*(?:[0-9]{1,9}\s*(?:,\s*[0-9]{1,9}\s*)*)?\])?\s*")
 _FOLDER = re.compile(r"fma_(small|medium|large|full)")
 _FMA = BenchmarkSet(
     title="FMA",
@@ -53,7 +56,7 @@ _FMA = BenchmarkSet(
     advice="Get fma_small.zip, fma_medium.zip, fma_large.zip or fma_full.zip as github.com/mdeff/fma describes.",
     suffixes=(".mp3",),
 )
-_CLIPS = BenchmarkSet(_FMA.title, _FMA.file_names, _FMA.advice, _FMA.suffixes, DAMAGED_CLIPS)
+_CLIPS = replace(_FMA, damaged_ids=DAMAGED_CLIPS)
 
 
 def tracks(root: AudioPath, metadata: Path | None = None) -> Listing:
@@ -70,19 +73,21 @@ def tracks(root: AudioPath, metadata: Path | None = None) -> Listing:
     Raises:
         MissingArtifact: if the audio or `tracks.csv` is missing.
         InvalidInput: if whole tracks and clips of 30 s are below `root`.
-        CorruptArtifact: if a file is not in the published format.
+        CorruptArtifact: if a file is not in the published format, or if a track is listed twice.
     """
     files = _FMA.files(root)
     table = _metadata_file(root, metadata)
     titles = _titles(table.parent / GENRES_FILE)
     rows = list(_rows(table))
+    _require_distinct_ids(table, rows)
     on_disk = {_recording_of(name) for name in files.names}
     folders = _folders(files)
     subset = _subset(folders, {row["id"]: row["subset"] for row in rows if row["id"] in on_disk})
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
     clips = [_clip(row, titles, row["subset"] in wanted) for row in rows]
     published = _FMA if folders == {"full"} else _CLIPS
-    return published.listing(files, clips, _recording_of)
+    listing = published.listing(files, clips, _recording_of)
+    return replace(listing, counts={**listing.counts, **_unknown_genres(rows, titles)})
 
 
 def _metadata_file(root: AudioPath, metadata: Path | None) -> Path:
@@ -118,16 +123,23 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
         )
         for cells in zip(*(columns.column(name).to_pylist() for name in names), strict=True):
             row = dict(zip(places, cells, strict=True))
-            yield {**row, "id": f"{int(row['id']):06d}"}
+            if not _ID.fullmatch(row["id"]):
+                raise ValueError(f"{row['id'][:100]!r} is not the number of a track")
+            yield {**row, "id": row["id"].zfill(6)}
     except (OSError, ValueError, KeyError, pa.ArrowException, csv.Error, StopIteration) as error:
         raise CorruptArtifact(f"{path} is not the published table of tracks ({error}); download it again") from error
 
 
 def _places(path: Path) -> dict[str, int]:
-    """Return the numbers of the needed columns. The first two lines name a column: its group, and its name in it."""
+    """Return the numbers of the needed columns. The first two lines name a column: its group, and its name in it.
+
+    The third line names the index. Without this check, a table without that line would lose its first track.
+    """
     with path.open(encoding="utf-8", newline="") as content:
         lines = csv.reader(content)
-        groups, names = next(lines, []), next(lines, [])
+        groups, names, index = next(lines, []), next(lines, []), next(lines, [])
+    if index[:1] != ["track_id"]:
+        raise ValueError(f"line {_HEADER_LINES} begins with {''.join(index[:1])[:100]!r} instead of 'track_id'")
     columns = {pair: place for place, pair in enumerate(zip(groups, names, strict=False))}
     return {"id": 0} | {name: columns[pair] for name, pair in _COLUMNS.items()}
 
@@ -148,17 +160,35 @@ def _clip(row: Mapping[str, str], titles: Mapping[int, str], is_wanted: bool) ->
     return BenchmarkClip(
         id=row["id"],
         recording=row["id"],
-        group=row["artist"],
+        group=row["artist"].strip() or f"track {row['id']}",
         split=_SPLITS.get(row["split"], "") if is_wanted else "",
         labels={task: label for task, label in labels.items() if label},
     )
 
 
 def _genres(row: Mapping[str, str]) -> Sequence[int]:
-    try:
-        return [int(number) for number in ast.literal_eval(row["genres"] or "[]")]
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise CorruptArtifact(f"track {row['id']}: {row['genres'][:100]!r} is not a list of genres") from error
+    if not _GENRES.fullmatch(row["genres"]):
+        raise CorruptArtifact(f"track {row['id']}: {row['genres'][:100]!r} is not a list of genres such as [21, 17]")
+    return [int(number) for number in re.findall(r"[0-9]+", row["genres"])]
+
+
+def _require_distinct_ids(table: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Check that no track is listed twice, because one of its rows could put it into another split.
+
+    Raises:
+        CorruptArtifact: a track is listed twice.
+    """
+    repeated = [track_id for track_id, count in Counter(row["id"] for row in rows).items() if count > 1]
+    if repeated:
+        raise CorruptArtifact(f"{table} lists track {repeated[0]} more than once; download it again")
+
+
+def _unknown_genres(rows: Sequence[Mapping[str, str]], titles: Mapping[int, str]) -> dict[str, int]:
+    """Count the genres of tracks that the table of genres does not name, or the missing table."""
+    if not titles:
+        return {f"{GENRES_FILE} not found beside {TRACKS_FILE}, so there is no label tags": 1}
+    count = sum(number not in titles for row in rows for number in _genres(row))
+    return {f"genres of tracks that {GENRES_FILE} does not name": count} if count else {}
 
 
 def _folders(files: AudioFiles) -> set[str]:

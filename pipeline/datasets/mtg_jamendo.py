@@ -9,6 +9,7 @@ of them. A group is an artist. In no split is an artist in two parts.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from pipeline.audio.remote import AudioPath, RemotePath
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.listing import Listing
 from stores.errors import CorruptArtifact, MissingArtifact
-from stores.labels import join_tags
+from stores.labels import SEPARATOR, is_empty_word, join_tags
 
 SPLIT_NUMBERS = range(5)
 BASE, TOP50 = "autotagging", "autotagging_top50tags"
@@ -39,6 +40,7 @@ _JAMENDO = BenchmarkSet(
         "or audio-low, 156 GB)."
     ),
     suffixes=(".mp3",),
+    lesser_ending=".low",
 )
 
 
@@ -73,6 +75,7 @@ def tracks(root: AudioPath, metadata: Path | None = None, split_number: int = 0)
     rows: dict[str, _Metadata] = {}
     for path, subset, split in _split_files(root, metadata, split_number):
         _add_file(path, subset, split, rows)
+    _require_distinct_paths(rows)
     clips = [_clip(track_id, row) for track_id, row in sorted(rows.items())]
     return _JAMENDO.listing(files, clips, _recording_of)
 
@@ -101,15 +104,45 @@ def _add_file(path: Path, subset: str, split: str, rows: dict[str, _Metadata]) -
     for line, cells in _lines(path):
         track_id, artist, _, audio, seconds, *tags = cells
         row = rows.setdefault(track_id, _Metadata(artist, audio, _seconds(path, line, seconds), split))
-        if row.split != split:
-            raise CorruptArtifact(f"{path}, line {line}: {track_id} is also in {row.split}; download the files again")
-        row.tags[subset] = tags
+        if problem := _contradiction(row, artist, audio, subset, split):
+            raise CorruptArtifact(f"{path}, line {line}: {track_id} {problem}; download the files again")
+        row.tags[subset] = [_tag(path, line, tag) for tag in tags if not is_empty_word(tag)]
+
+
+def _contradiction(row: _Metadata, artist: str, audio: str, subset: str, split: str) -> str:
+    """Return what is wrong with a further line of a track, or empty text."""
+    if row.split != split:
+        return f"is also in {row.split}"
+    if subset in row.tags:
+        return "is also in an earlier line"
+    if (row.artist, row.path) != (artist, audio):
+        return f"has {artist!r} and {audio!r}, and in another file {row.artist!r} and {row.path!r}"
+    return ""
+
+
+def _tag(path: Path, line: int, text: str) -> str:
+    tag = text.strip()
+    if SEPARATOR in tag or tag.endswith("---"):
+        raise CorruptArtifact(f"{path}, line {line}: {tag!r} is not a tag such as genre---rock; download it again")
+    return tag
+
+
+def _require_distinct_paths(rows: Mapping[str, _Metadata]) -> None:
+    """Check that no two tracks have one recording, which could stand in two splits.
+
+    Raises:
+        CorruptArtifact: two tracks have the same path.
+    """
+    owners: dict[str, str] = {}
+    for track_id, row in rows.items():
+        if (owner := owners.setdefault(_recording_of(row.path) or row.path, track_id)) != track_id:
+            raise CorruptArtifact(f"{owner} and {track_id} have the same path {row.path}; download the files again")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
     try:
         with path.open(encoding="utf-8", newline="") as content:
-            for line, cells in enumerate(csv.reader(content, delimiter="\t"), 1):
+            for line, cells in enumerate(csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
                 if line == 1 and tuple(cells) != HEADER:
                     raise CorruptArtifact(f"{path}, line 1: expected the columns {HEADER} (got {cells})")
                 if line > 1 and len(cells) < len(HEADER):
@@ -122,16 +155,19 @@ def _lines(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
 
 def _seconds(path: Path, line: int, text: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise CorruptArtifact(f"{path}, line {line}: the duration {text!r} is not a number") from error
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise CorruptArtifact(f"{path}, line {line}: the duration {text!r} is not a number")
+    return seconds
 
 
 def _clip(track_id: str, row: _Metadata) -> BenchmarkClip:
     return BenchmarkClip(
         id=track_id,
         recording=_recording_of(row.path) or row.path,
-        group=row.artist,
+        group=row.artist.strip() or track_id,
         split=row.split,
         labels=_labels(row.tags),
         bound_seconds=max(0.0, row.seconds) + BOUND_SLACK_SECONDS,

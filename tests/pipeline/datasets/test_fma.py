@@ -121,3 +121,56 @@ def test_missing_files_are_errors_that_say_where_to_get_them(tmp_path):
     _touch(tmp_path, "fma_small", 5)
     with pytest.raises(MissingArtifact, match=r"no tracks.csv of FMA .*fma_metadata.zip.*--metadata"):
         fma.tracks(tmp_path)
+
+
+def _track(number, artist="1", split="training", genres="[21]"):
+    return [number, "", "", artist, split, "small", "Pop", genres, ""]
+
+
+def test_a_track_that_is_listed_twice_is_an_error(tmp_path):
+    _touch(tmp_path, "fma_small", 5)
+    _write_metadata(tmp_path, [_track(5), _track("000005", split="test")])
+    with pytest.raises(CorruptArtifact, match=r"tracks.csv lists track 000005 more than once"):
+        fma.tracks(tmp_path)
+
+
+def test_a_table_without_its_third_line_does_not_lose_its_first_track(tmp_path):
+    _touch(tmp_path, "fma_small", 5, 6)
+    path = _write_metadata(tmp_path, [_track(5), _track(6)]) / "tracks.csv"
+    path.write_text(path.read_text().replace("track_id,,,,,,,,\n", ""))
+    with pytest.raises(CorruptArtifact, match=r"line 3 begins with '5' instead of 'track_id'"):
+        fma.tracks(tmp_path)
+
+
+@pytest.mark.parametrize("number", [-5, 1234567, "x"])
+def test_the_number_of_a_track_has_at_most_six_digits(tmp_path, number):
+    _touch(tmp_path, "fma_small", 5)
+    _write_metadata(tmp_path, [_track(5), _track(number)])
+    with pytest.raises(CorruptArtifact, match="is not the number of a track"):
+        fma.tracks(tmp_path)
+
+
+@pytest.mark.parametrize("genres", ["[1e999]", "[21.7]", 'b"ab"', "[" * 100_000, "{21}", "nan", "[21,,17]", "[21, 17"])
+def test_text_that_is_no_list_of_genres_is_an_error(tmp_path, genres):
+    _touch(tmp_path, "fma_small", 5)
+    _write_metadata(tmp_path, [_track(5, genres=genres)])
+    with pytest.raises(CorruptArtifact, match=r"track 000005: .* is not a list of genres"):
+        fma.tracks(tmp_path)
+
+
+def test_genres_without_a_title_are_counted_and_repeated_ones_are_one(tmp_path):
+    _touch(tmp_path, "fma_small", 5)
+    _write_metadata(tmp_path, [_track(5, genres="[21, 99, 21]")])
+    listing = fma.tracks(tmp_path)
+    assert listing.tracks[0].labels["tags"] == "Hip-Hop"
+    assert listing.counts["genres of tracks that genres.csv does not name"] == 1
+    (tmp_path / "genres.csv").unlink()
+    assert fma.tracks(tmp_path).counts["genres.csv not found beside tracks.csv, so there is no label tags"] == 1
+
+
+def test_tracks_without_an_artist_are_groups_of_their_own(tmp_path):
+    _touch(tmp_path, "fma_small", 5, 6)
+    _write_metadata(tmp_path, [_track(5, ""), _track(6, "", "test")])
+    listing = fma.tracks(tmp_path)
+    assert len({track.group for track in listing.tracks}) == 2
+    assert "groups in several splits" not in listing.counts

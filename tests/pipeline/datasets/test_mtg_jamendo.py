@@ -103,3 +103,67 @@ def test_without_audio_the_error_says_where_to_get_it(tmp_path):
     _write_splits(tmp_path)
     with pytest.raises(MissingArtifact, match=r"no audio of MTG-Jamendo .*48/948.mp3.*download.py"):
         mtg_jamendo.tracks(tmp_path)
+
+
+@pytest.mark.parametrize("names", [["48/948.low.mp3", "48/948.mp3"], ["audio-low/48/948.low.mp3", "audio/48/948.mp3"]])
+def test_a_copy_in_low_quality_is_used_only_if_there_is_no_other(tmp_path, names):
+    touch(tmp_path, *names)
+    _write_splits(tmp_path)
+    listing = mtg_jamendo.tracks(tmp_path)
+    assert [track.path for track in listing.tracks] == [tmp_path / names[1]]
+    assert listing.counts["second copies not used"] == 1
+
+
+def test_quotes_and_empty_tags_lose_no_track(tmp_path):
+    lines = [
+        'track_0000001\tartist_1\talbum_1\t01/1.mp3\t3\t"genre---x\t',
+        *ROWS["train"],
+        'track_0000002\t\talbum_1\t02/2.mp3\t3\tgenre---y"\tgenre---y"\t nan',
+        "track_0000003\t\talbum_1\t03/3.mp3\t3\t",
+    ]
+    touch(tmp_path, *FILES, "01/1.mp3", "02/2.mp3", "03/3.mp3")
+    _write_splits(tmp_path, rows={**ROWS, "train": lines})
+    tracks = {track.id: track for track in mtg_jamendo.tracks(tmp_path).tracks}
+    assert len(tracks) == 6
+    assert [tracks[f"track_000000{n}"].labels.get("tags") for n in (1, 2, 3)] == ['"genre---x', 'genre---y"', None]
+    assert tracks["track_0000002"].group != tracks["track_0000003"].group
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (ROWS["train"][0].replace("rock", "pop"), "line 3: track_0000948 is also in an earlier line"),
+        (ROWS["train"][0].replace("_0000948", "_0000949"), "track_0000948 and track_0000949 have the same path"),
+        ("track_0000001\ta\tb\t01/1.mp3\tinf\tgenre---x", "line 3: the duration 'inf' is not a number"),
+        ("track_0000001\ta\tb\t01/1.mp3\t3\tgenre---", "line 3: 'genre---' is not a tag"),
+        ("track_0000001\ta\tb\t01/1.mp3\t3\tgenre---a|b", "is not a tag"),
+    ],
+)
+def test_lines_that_contradict_others_or_themselves_are_errors(tmp_path, line, message):
+    touch(tmp_path, *FILES)
+    _write_splits(tmp_path, rows={**ROWS, "train": [*ROWS["train"], line]})
+    with pytest.raises(CorruptArtifact, match=message):
+        mtg_jamendo.tracks(tmp_path)
+
+
+def test_a_track_with_another_artist_in_a_subset_is_an_error(tmp_path):
+    touch(tmp_path, *FILES)
+    _write_splits(tmp_path)
+    changed = [line.replace("artist_000087", "artist_000088") for line in ROWS["train"]]
+    _write_splits(tmp_path, "autotagging_genre", rows={**ROWS, "train": changed})
+    with pytest.raises(CorruptArtifact, match=r"track_0000948 has 'artist_000088' .* in another file 'artist_000087'"):
+        mtg_jamendo.tracks(tmp_path)
+
+
+def test_an_artist_in_two_splits_is_counted(tmp_path):
+    touch(tmp_path, *FILES)
+    _write_splits(tmp_path, rows={**ROWS, "test": [ROWS["test"][0].replace("artist_490499", "artist_000087")]})
+    assert mtg_jamendo.tracks(tmp_path).counts["groups in several splits"] == 1
+
+
+def test_an_empty_copy_is_not_read_if_there_is_another(tmp_path):
+    touch(tmp_path, "a/48/948.mp3", "b/48/948.mp3")
+    (tmp_path / "a/48/948.mp3").write_bytes(b"")
+    (tmp_path / "b/48/948.mp3").write_bytes(b"x")
+    _write_splits(tmp_path)
+    assert mtg_jamendo.tracks(tmp_path).tracks[0].path == tmp_path / "b/48/948.mp3"
