@@ -9,6 +9,7 @@ of them. A group is an artist. In no split is an artist in two parts.
 from __future__ import annotations
 
 import csv
+import filecmp
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.audio.remote import AudioPath, RemotePath
 from pipeline.datasets.benchmark import BenchmarkClip, BenchmarkSet
 from pipeline.datasets.listing import Listing
-from stores.errors import CorruptArtifact, MissingArtifact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 from stores.labels import SEPARATOR, is_empty_word, join_tags
 
 SPLIT_NUMBERS = range(5)
@@ -69,7 +70,9 @@ def tracks(root: AudioPath, metadata: Path | None = None, split_number: int = 0)
 
     Raises:
         MissingArtifact: if the audio or the files of the split are missing.
-        CorruptArtifact: if a file is not in the published format. The message names the line.
+        CorruptArtifact: if a file is not in the published format, or contradicts itself or another. The message names
+            the line or the tracks.
+        InvalidInput: if there are two different files of the split with one name.
     """
     files = _JAMENDO.files(root)
     rows: dict[str, _Metadata] = {}
@@ -84,9 +87,8 @@ def _split_files(root: AudioPath, metadata: Path | None, number: int) -> Iterato
     """Yield path, subset and split of each file of a split."""
     folder = metadata or root
     names = {f"{subset}-{part}.tsv": (subset, split) for subset in SUBSETS for part, split in _PARTS.items()}
-    tables = {}
-    if not isinstance(folder, RemotePath):
-        tables = {path.name: path for path in sorted(folder.rglob(f"split-{number}/*.tsv")) if path.name in names}
+    paths = [] if isinstance(folder, RemotePath) else sorted(folder.rglob(f"split-{number}/*.tsv"))
+    tables = _one_per_name([path for path in paths if path.name in names])
     for subset in SUBSETS:
         missing = [f"{subset}-{part}.tsv" for part in _PARTS if f"{subset}-{part}.tsv" not in tables]
         if 0 < len(missing) < len(_PARTS):
@@ -98,6 +100,20 @@ def _split_files(root: AudioPath, metadata: Path | None, number: int) -> Iterato
             f"--metadata with its folder"
         )
     yield from ((tables[name], *names[name]) for name in names if name in tables)
+
+
+def _one_per_name(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the tables by name.
+
+    Raises:
+        InvalidInput: two of one name differ, as those of two versions of the repository do.
+    """
+    tables: dict[str, Path] = {}
+    for path in paths:
+        first = tables.setdefault(path.name, path)
+        if first != path and not filecmp.cmp(first, path, shallow=False):
+            raise InvalidInput(f"{first} and {path} differ; use --metadata with the folder of one of them")
+    return tables
 
 
 def _add_file(path: Path, subset: str, split: str, rows: dict[str, _Metadata]) -> None:

@@ -7,7 +7,7 @@ import synthetic_audio
 from synthetic_splits import touch
 
 from pipeline.datasets import mtg_jamendo
-from stores.errors import CorruptArtifact, MissingArtifact
+from stores.errors import CorruptArtifact, InvalidInput, MissingArtifact
 
 HEADER = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS"
 ROWS = {
@@ -167,3 +167,14 @@ def test_an_empty_copy_is_not_read_if_there_is_another(tmp_path):
     (tmp_path / "b/48/948.mp3").write_bytes(b"x")
     _write_splits(tmp_path)
     assert mtg_jamendo.tracks(tmp_path).tracks[0].path == tmp_path / "b/48/948.mp3"
+
+
+def test_two_versions_of_the_split_are_not_mixed(tmp_path):
+    touch(tmp_path, *FILES)
+    _write_splits(tmp_path / "a")
+    _write_splits(tmp_path / "b")
+    assert len(mtg_jamendo.tracks(tmp_path).tracks) == 3
+    _write_splits(tmp_path / "b", rows={**ROWS, "test": ROWS["train"], "train": ROWS["test"]})
+    with pytest.raises(InvalidInput, match=r"a/data/.*tsv and .*b/data/.*tsv differ; use --metadata"):
+        mtg_jamendo.tracks(tmp_path)
+    assert len(mtg_jamendo.tracks(tmp_path, tmp_path / "b").tracks) == 3
