@@ -20,7 +20,7 @@ _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 # Spaces are optional. Quotes may be missing around a single label, because some CSV writers leave them out.
 _ROW = re.compile(rf'({ID}), *({_NUMBER}), *({_NUMBER}), *(?:"([^"]+)"|([^",\s]+))\s*', re.ASCII)
 _EXAMPLE = '--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"'
-_EVAL = re.compile(r"(?<![a-z])eval", re.IGNORECASE)
+_EVAL = re.compile(r"(?<![A-Za-z])(?i:eval|test(?:s|ing)?(?![A-Za-z]))|(?<=[a-z])(?:Eval|Test(?:s|ing)?(?![a-z]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,10 @@ class _LabelCache:
 
 
 def split_of(path: Path) -> str:
-    """Return `test` for a CSV with a word in its name that starts with `eval`, and `train` for any other."""
+    """Return `test` for a CSV with a word in its name that starts with `eval` or is `test`, and `train` for any other.
+
+    Words may be joined like `AudioSetEval`.
+    """
     return "test" if _EVAL.search(path.name) else "train"
 
 

@@ -118,3 +118,15 @@ def test_files_without_rows_are_an_error(tmp_path):
 )
 def test_the_file_name_determines_the_split(name, split):
     assert segments.split_of(Path("eval") / name) == split
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *[("eval_segments.csv", "test"), ("AudioSetEval.csv", "test"), ("my-Evaluation.csv", "test")],
+        *[("audioset_test.csv", "test"), ("TEST.csv", "test"), ("musicTest.csv", "test"), ("testing_set.csv", "test")],
+        *[("medieval.csv", "train"), ("latest_segments.csv", "train"), ("testimony.csv", "train"), ("x.csv", "train")],
+    ],
+)
+def test_the_name_of_a_file_states_the_split(tmp_path, name, split):
+    assert segments.split_of(tmp_path / name) == split
