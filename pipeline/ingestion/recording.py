@@ -218,6 +218,11 @@ def _clip(
     silent = encoder.levels.samples > 0 and encoder.levels.peak <= SILENT_PEAK
     if verdict.reason and not (settings.keeps_silence and verdict.reason in KEPT_REASONS):
         return _reject_clip(row, DecodeError(verdict.reason, verdict.detail)), None
+    if row.cut_seconds and recording.seconds <= row.cut_start_seconds:
+        detail = (
+            f"the clip begins at {row.cut_start_seconds:.2f} s, and the recording ends at {recording.seconds:.2f} s"
+        )
+        return _reject_clip(row, DecodeError("too_short", detail)), None
     try:
         codes, digest = encoder.take()
     except DecodeError as rejection:

@@ -167,3 +167,10 @@ def test_memory_does_not_grow_with_the_length(tmp_path, suffix):
         assert (state, int(frames)) == ("written", pytest.approx(minutes * 1_875, abs=8))
         peaks.append(int(peak))
     assert peaks[1] < peaks[0] + 60_000_000
+
+
+def test_a_clip_behind_the_end_of_its_recording_is_rejected_with_both_times(tmp_path):
+    path = synthetic_audio.write(tmp_path / "x.wav", synthetic_audio.chords(3.0))
+    row, codes = _read(path, _settings(tmp_path, cut_slack_seconds=0.5), cut_start_seconds=8.0, cut_seconds=2.0)
+    assert (row.state, row.reason, codes) == ("refused", "too_short", None)
+    assert row.detail == "the clip begins at 8.00 s, and the recording ends at 3.00 s"
