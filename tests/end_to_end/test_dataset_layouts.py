@@ -108,11 +108,16 @@ def test_a_whole_video_of_audioset_is_cut_and_a_clip_is_taken_as_it_is(tmp_path,
     assert distance.max() <= 0.51 * store.quantizer.step_decades
 
 
-def test_a_file_whose_name_states_the_start_is_never_cut(tmp_path):
-    _audioset(tmp_path / "a", 20.0, "{}_30.0-40.0.flac")
+@pytest.mark.parametrize(("seconds", "kept_seconds"), [(10.6, 10.6), (48.0, 10.0), (20.0, None)])
+def test_a_file_whose_name_states_the_start_is_cut_if_it_is_a_whole_video(tmp_path, seconds, kept_seconds):
+    _audioset(tmp_path / "a", seconds, "{}_30.0-40.0.flac")
     assert _ingest("audioset", "--root", tmp_path / "a", "--store", tmp_path / "a.zarr") == 0
-    (row,) = MelStore.open(tmp_path / "a.zarr").rows
-    assert (row.state, row.frames) == ("written", MelStore.open(tmp_path / "a.zarr").spec.frames_for(20 * 16_000))
+    store = MelStore.open(tmp_path / "a.zarr")
+    (row,) = store.rows
+    if kept_seconds is None:
+        assert (row.reason, row.detail[:26]) == ("too_short", "the clip begins at 30.00 s")
+        return
+    assert (row.state, row.frames) == ("written", store.spec.frames_for(round(kept_seconds * 16_000)))
 
 
 def test_a_clip_of_audioset_that_was_mended_is_taken_as_it_is(tmp_path):

@@ -38,9 +38,9 @@ def tracks(
 ) -> Listing:
     """Return the clips of AudioSet below `root`, compared with the published numbers.
 
-    A file whose name states the start of the segment holds only the segment. Any other file may be the segment or the
-    whole video, and only its length tells which: a recording that is at most a second longer than its segment is taken
-    as it is, and a longer one is cut by the segment's start and end.
+    A file may be the segment or the whole video, and only its length tells which: a recording that is at most a second
+    longer than its segment is taken as it is, and a longer one is cut by the segment's start and end. This holds for a
+    name that states the start too, because downloaders give such a name to the whole video if they cannot cut it.
 
     Tracks are sorted: audio files by path, then members of containers by path of the container, in file order. Id and
     group are the YouTube id. The label `tags` consists of display names. Clips of the evaluation CSV are `test`, and
@@ -89,7 +89,6 @@ def _track(
     copy: ClipCopy, segment: Segment, labels: Mapping[str, Mapping[str, str]], containers: Mapping[str, Path]
 ) -> Track:
     seconds = segment.end_seconds - segment.start_seconds
-    states_start = bool(copy.name.start)  # then the file is the segment
     return Track(
         id=copy.name.youtube_id,
         path=containers.get(copy.path) or Path(copy.path),
@@ -97,8 +96,8 @@ def _track(
         split=segment.split,
         labels=labels[segment.tags],
         member=copy.member,
-        cut_start_seconds=0.0 if states_start else segment.start_seconds,
-        cut_seconds=0.0 if states_start else seconds,
+        cut_start_seconds=segment.start_seconds,
+        cut_seconds=seconds,
         bound_seconds=seconds + CUT_SLACK_SECONDS["audioset"],
     )
 
