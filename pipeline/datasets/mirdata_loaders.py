@@ -51,8 +51,8 @@ def tracks(root: Path, loader: str) -> Listing:
             f"their folder"
         )
     splits = mirdata_splits.splits(dataset, audio)
-    used = {track_id: path for track_id, path in on_disk.items() if not splits or splits.get(track_id)}
-    annotations = Annotations({track_id: _load(dataset, track_id) for track_id in used}, used)
+    selected = {track_id: path for track_id, path in on_disk.items() if not splits or splits.get(track_id)}
+    annotations = Annotations({track_id: _load(dataset, track_id) for track_id in selected}, selected)
     groups = mirdata_splits.groups(dataset, annotations, splits)
     tracks = [
         Track(
@@ -62,14 +62,14 @@ def tracks(root: Path, loader: str) -> Listing:
             split=splits.get(track_id, ""),
             labels=annotations.labels(track_id),
         )
-        for track_id, path in sorted(used.items(), key=lambda item: item[1])
+        for track_id, path in sorted(selected.items(), key=lambda item: item[1])
     ]
     published = Counter(split for track_id, split in splits.items() if split and track_id in audio)
     counts = {
         "clips missing": len(audio) - len(on_disk),
         "tracks without audio": len(index) - len(audio),
-        "clips left out by the split": len(on_disk) - len(used),
-        "further audio files of these clips, not used": _count_further_files(index, used, root),
+        "clips left out by the split": len(on_disk) - len(selected),
+        "further audio files of these clips, not used": _count_further_files(index, selected, root),
         **annotations.counts(),
     }
     return Listing(tracks, _in_order(published), {name: count for name, count in counts.items() if count}, True)

@@ -161,13 +161,13 @@ def sing(server, tmp_path, monkeypatch, capsys):
 def test_an_ingest_writes_a_copy_there_of_which_only_changes_are_written_again(sing, server):
     assert "sung.zarr: 4 files written" in sing(1, 2)
     local = MelStore.open(Path("stores/sung.zarr"))
-    there = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
-    assert there.digest() == local.digest()
-    np.testing.assert_array_equal(there.codes(1), local.codes(1))
+    remote_store = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
+    assert remote_store.digest() == local.digest()
+    np.testing.assert_array_equal(remote_store.codes(1), local.codes(1))
     assert "sung.zarr: 0 files written (0.0 MB), 4 already there" in sing(1, 2)
     assert "3 files written (0.0 MB), 2 already there" in sing(1, 2, 3)  # a region, the array's length, the manifest
-    there = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
-    assert there.digest() == MelStore.open(Path("stores/sung.zarr")).digest() != local.digest()
+    remote_store = MelStore.open(remote_link.store_path("s3://bucket/music/sung.zarr"))
+    assert remote_store.digest() == MelStore.open(Path("stores/sung.zarr")).digest() != local.digest()
     assert verify.main(["s3://bucket/music/sung.zarr", "--scheduler", "threads"]) == 0
 
 

@@ -205,10 +205,10 @@ NAMES = ("a b/0.wav", "a b/c#d/1 100%.wav", "amp&x+y.wav", "q?x.wav", "semi;x.wa
 
 def test_names_on_a_web_server_are_those_of_local_files(tmp_path):
     pytest.importorskip("aiohttp", reason="aiohttp is not installed (it is in the extra `remote`)")
-    made = synthetic_audio.write(tmp_path / NAMES[0], synthetic_audio.sine(440, 0.2)).read_bytes()
+    sound = synthetic_audio.write(tmp_path / NAMES[0], synthetic_audio.sine(440, 0.2)).read_bytes()
     for number, name in enumerate(NAMES):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(made + bytes([number]))
+        (tmp_path / name).write_bytes(sound + bytes([number]))
     handler = functools.partial(_QuietHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
