@@ -109,4 +109,7 @@ def main(embeddings: str, checkpoint: str, recordings: int = 60) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    if len(sys.argv) > 2:
+        main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    else:
+        print(f"{sys.argv[0]} is left out: it needs EMBEDDINGS and CHECKPOINT (see its first lines)")  # in `make bench`

@@ -81,4 +81,7 @@ def _words(timing: tuple[float, float]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    if len(sys.argv) > 1:
+        main(sys.argv[1], *map(int, sys.argv[2:]))
+    else:
+        print(f"{sys.argv[0]} is left out: it needs EMBEDDINGS, as its first lines say")  # as in `make bench`
