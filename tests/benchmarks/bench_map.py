@@ -49,7 +49,9 @@ def noise_map() -> EmbeddingMap:
         for i in range(CLIPS)
     ]
     features = FeatureStore(rng.normal(size=(CLIPS, 64)).astype(np.float32), rows, {"digest": "d"})
-    store: Any = SimpleNamespace(rows=ClipRows.of(rows), attributes={"root": "/nowhere"}, path=Path("made.zarr"), spec=MelSpec())
+    store: Any = SimpleNamespace(
+        rows=ClipRows.of(rows), attributes={"root": "/nowhere"}, path=Path("made.zarr"), spec=MelSpec()
+    )
     store.clip = lambda index: np.random.default_rng(index).gamma(0.5, 10, (128, 96)).astype(np.float32)
     return EmbeddingMap.build(features, store)
 

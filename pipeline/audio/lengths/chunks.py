@@ -30,6 +30,8 @@ _SAMPLES = (1, 3, 6, 7, 0xFFFE)
 """Encodings of WAV that are samples: integers, floating point, A-law and mu-law, and a longer header for all."""
 _STEADY = (0x02, 0x11, 0x31)
 """Other encodings whose bytes per second are stated rightly: Microsoft's and IMA's ADPCM, and GSM."""
+_G722 = (0x65, 0x28F)
+"""Encodings of WAV that are G.722, which takes half a byte for each sample, whatever headers state."""
 _AIFC_SAMPLES = (b"NONE", b"sowt", b"twos", b"fl32", b"FL32", b"fl64", b"FL64", b"in24", b"in32", b"raw ")
 _SECOND_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff")
 _SEARCHED_BYTES, _SEARCHED_PLACES = 1 << 16, 64
@@ -172,6 +174,8 @@ def _wav(chunks: list[_Chunk], head: bytes) -> _Sound | None:
     encoding, channels, rate_hz, bytes_per_second, _, bits = struct.unpack_from("<HHIIHH", named[b"fmt "].head)
     if encoding in _SAMPLES:  # samples, whose bytes per second are computed, because headers state them wrongly
         bytes_per_second = rate_hz * channels * ((bits + 7) // 8)
+    elif encoding in _G722:
+        bytes_per_second = rate_hz * channels / 2
     elif encoding not in _STEADY and b"fact" in named and (frames := int.from_bytes(named[b"fact"].head[:4], "little")):
         bytes_per_second = max(bytes_per_second, data.size_bytes * rate_hz / frames)
     size, container = data.size_bytes, int.from_bytes(head[4:8], "little") + 8 if head else 0
