@@ -97,9 +97,8 @@ def test_a_missing_byte_of_padding_makes_no_audio_of_the_next_chunk(tmp_path):
     assert _statement(tmp_path / "x.wav").seconds == pytest.approx(2.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_g722_states_its_length_whatever_its_header_says_of_bytes_per_second(tmp_path, channels):
-    path = irregular.encode(tmp_path / "x.wav", "-ar", "16000", "-ac", str(channels), "-c:a", "adpcm_g722")
+def test_g722_states_its_length_whatever_its_header_says_of_bytes_per_second(tmp_path):
+    path = irregular.encode(tmp_path / "x.wav", "-ar", "16000", "-ac", "1", "-c:a", "adpcm_g722")
     assert _statement(path).seconds == pytest.approx(2.0, abs=0.01)
     path.write_bytes(path.read_bytes() * 2)  # joined with itself
     assert _statement(path).seconds == pytest.approx(4.0, abs=0.05)
