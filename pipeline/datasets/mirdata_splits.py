@@ -102,6 +102,7 @@ def _joined_by_file(annotations: Annotations, groups: Mapping[str, str]) -> dict
     joined: dict[str, str] = {}
 
     def representative(group: str) -> str:
+        """Return the group that a group has become part of, or the group itself."""
         while group in joined:
             group = joined[group]
         return group
