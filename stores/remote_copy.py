@@ -18,11 +18,15 @@ from stores import object_storage
 from stores.commit import read_bounded, write_json
 from stores.errors import CorruptArtifact, InvalidInput
 from stores.json_codec import parse_json
+from stores.mel_array import ARRAY_METADATA
+from stores.mel_attributes import METADATA
+from stores.mel_store import MANIFEST
 from stores.object_storage import StoredObject
 from stores.progress import Progress
 
 RECORD = "copied.json"
-GROUP, ARRAY, MANIFEST, FRAMES = "zarr.json", "mel/zarr.json", "manifest.parquet", "mel/c"
+FRAMES = "mel/c"
+"""Folder of the frames in a store."""
 MAX_CONNECTIONS = 8
 """Files that are written at a time. Each is at most a few MB, so that most of the time is waiting."""
 _RECORD_SECONDS = 60.0
@@ -69,7 +73,7 @@ class RemoteCopy:
         """
         self._record = self._read_record()
         self._objects = object_storage.list_objects(self.url)
-        first = MANIFEST if MANIFEST in self._objects else GROUP
+        first = MANIFEST if MANIFEST in self._objects else METADATA
         if not self._objects or self._is_recorded(first):
             return
         if not self._has_same_content(first):
@@ -95,7 +99,7 @@ class RemoteCopy:
         self._objects = object_storage.list_objects(self.url)
         paths = sorted((self.store / FRAMES).rglob("*"))
         frames = [path.relative_to(self.store).as_posix() for path in paths if path.is_file()]
-        names = [GROUP, *frames, *self._last_files()]
+        names = [METADATA, *frames, *self._last_files()]
         changed = [name for name in names if not self._is_copied(name)]
         try:
             self._write(changed, before)
@@ -116,21 +120,22 @@ class RemoteCopy:
 
         A reader needs an array that is as long as the manifest says. A shorter one, after clips were removed, follows.
         """
-        return (MANIFEST, ARRAY) if self._frames_there() > _frames_of(self.store / ARRAY) else (ARRAY, MANIFEST)
+        is_shorter = self._frames_there() > _frames_of(self.store / ARRAY_METADATA)
+        return (MANIFEST, ARRAY_METADATA) if is_shorter else (ARRAY_METADATA, MANIFEST)
 
     def _frames_there(self) -> int:
-        if ARRAY not in self._objects:
+        if ARRAY_METADATA not in self._objects:
             return 0
-        with object_storage.open_object(self.url, ARRAY) as content:
+        with object_storage.open_object(self.url, ARRAY_METADATA) as content:
             return _length(content.read())
 
     def _write(self, names: Sequence[str], before: Mapping[str, StoredObject]) -> None:
-        if GROUP in names:  # a new copy is claimed before anything else is written
-            self._replace(GROUP, before.get(GROUP))
+        if METADATA in names:  # a new copy is claimed before anything else is written
+            self._replace(METADATA, before.get(METADATA))
         self._write_frames([name for name in names if name.startswith(f"{FRAMES}/")])
         for name in names:
-            if name == ARRAY:
-                self._write_file(ARRAY)
+            if name == ARRAY_METADATA:
+                self._write_file(ARRAY_METADATA)
             elif name == MANIFEST:
                 self._replace(MANIFEST, before.get(MANIFEST))
 

@@ -611,7 +611,7 @@ PUBLIC_NAMES = {
         "MIN_BYTES_PER_SECOND READ_BYTES SCHEMES StoredObject TIMEOUT_SECONDS changed_error delete describe "
         "list_objects open_object replace storage usual_scheme write"
     ),
-    "stores.remote_copy": "ARRAY FRAMES GROUP MANIFEST MAX_CONNECTIONS RECORD CopySummary RemoteCopy",
+    "stores.remote_copy": "FRAMES MAX_CONNECTIONS RECORD CopySummary RemoteCopy",
     "stores.stop_signals": "is_usual stop_on_signals",
     "stores.terminal": "MAX_COLUMNS flush_output is_quiet print_progress protect_output quiet terminal_columns",
     "stores.terminal_table": "terminal_table",
